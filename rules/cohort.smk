@@ -1,0 +1,107 @@
+# The embedded cohort, in the real formats: one job a scan, then its tables, then the sheet that real data get too.
+
+
+rule draw_luna16_scan:
+    output:
+        mhd=out("cohort/luna16/subset{fold}/{scan}.mhd"),
+        zraw=out("cohort/luna16/subset{fold}/{scan}.zraw"),
+    log:
+        out("logs/draw_luna16_scan/{fold}/{scan}.log"),
+    benchmark:
+        out("benchmarks/draw_luna16_scan/{fold}/{scan}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        index=lambda wildcards: PLANS[wildcards.scan].index,
+        seed=lookup(within=config, dpath="seed"),
+        cohort=json.dumps({"anatomy_scale": config["cohort"]["anatomy_scale"]}),
+        code=fingerprint("draw_phantom"),
+    message:
+        "Drawing the synthetic LUNA-16 scan {wildcards.scan}"
+    shell:
+        "lungline draw-phantom {output.mhd} --dataset luna16 --index {params.index} --seed {params.seed}"
+        " --cohort {params.cohort:q} > {log} 2>&1"
+
+
+rule draw_dsb17_patient:
+    output:
+        folder=directory(out("cohort/dsb17/stage1/{scan}")),
+    log:
+        out("logs/draw_dsb17_patient/{scan}.log"),
+    benchmark:
+        out("benchmarks/draw_dsb17_patient/{scan}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        index=lambda wildcards: PLANS[wildcards.scan].index,
+        seed=lookup(within=config, dpath="seed"),
+        cohort=json.dumps({"anatomy_scale": config["cohort"]["anatomy_scale"]}),
+        code=fingerprint("draw_phantom"),
+    message:
+        "Drawing the synthetic DSB-17 patient {wildcards.scan}"
+    shell:
+        "lungline draw-phantom {output.folder} --dataset dsb17 --index {params.index} --seed {params.seed}"
+        " --cohort {params.cohort:q} > {log} 2>&1"
+
+
+rule write_cohort_tables:
+    output:
+        annotations=out("cohort/luna16/annotations.csv"),
+        labels=out("cohort/dsb17/stage1_labels.csv"),
+        solution=out("cohort/dsb17/stage1_solution.csv"),
+        truth=out("cohort/truth.csv"),
+    log:
+        out("logs/write_cohort_tables.log"),
+    benchmark:
+        out("benchmarks/write_cohort_tables.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        folder=lambda wildcards, output: os.path.dirname(output.truth),
+        seed=lookup(within=config, dpath="seed"),
+        cohort=json.dumps(config["cohort"], sort_keys=True),
+        code=fingerprint("write_cohort_tables"),
+    message:
+        "Writing annotations and labels of the embedded cohort"
+    shell:
+        "lungline write-cohort-tables {params.folder:q} --seed {params.seed} --cohort {params.cohort:q} > {log} 2>&1"
+
+
+rule sheet:
+    input:
+        raw=[out(f"cohort/{plan.path}") for plan in PLANS.values()],
+        labels=out("cohort/dsb17/stage1_labels.csv"),
+        solution=out("cohort/dsb17/stage1_solution.csv"),
+    output:
+        sheet=out("scans.csv"),
+    log:
+        out("logs/sheet.log"),
+    benchmark:
+        out("benchmarks/sheet.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        cohort=lambda wildcards: out("cohort"),
+        folder=lambda wildcards, output: os.path.dirname(output.sheet),
+        code=fingerprint("sheet"),
+    message:
+        "Listing the scans of the embedded cohort"
+    shell:
+        "(lungline sheet luna16 {params.cohort:q}/luna16 {params.folder:q}"
+        " && lungline sheet dsb17 {params.cohort:q}/dsb17 {params.folder:q}) > {log} 2>&1"

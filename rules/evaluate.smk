@@ -1,0 +1,159 @@
+# How good it is, and what it looks like.
+from lungline.reporting.summary import summarise
+
+
+onsuccess:
+    print(summarise(Path(config["outdir"])))
+
+
+rule evaluate_detection:
+    input:
+        sheet=ancient(SHEET),
+        annotations=ancient(annotations() or []),
+        excluded=excluded_findings(),
+        cards=lambda wildcards: [
+            f"{model_folder('detector', wildcards.detector)}/{axis}/card.json" for axis in AXES
+        ],
+        candidates=lambda wildcards: candidates_of(wildcards.detector, scans_to_test_detection()),
+    output:
+        metrics=out("evaluate/detection-{detector}.json"),
+        page=report(
+            out("evaluate/detection-{detector}.md"),
+            caption="../report/detection.rst",
+            category="Metrics",
+            labels={"of": "detector {detector}"},
+        ),
+    log:
+        out("logs/evaluate_detection/{detector}.log"),
+    benchmark:
+        out("benchmarks/evaluate_detection/{detector}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        candidates=lambda wildcards: out(f"extract_candidates/{wildcards.detector}"),
+        options=lambda wildcards, input: options(
+            excluded=input.excluded,
+            detector=model_folder("detector", wildcards.detector),
+            embedded=EMBEDDED,
+        ),
+        nodules=nodules_digest(scans_to_test_detection()),
+        rows=rows_digest(scans_where(dataset=("luna16",)), "scan", "split"),
+        code=fingerprint("evaluate_detection"),
+    message:
+        "Counting the nodules among the candidates of detector {wildcards.detector}"
+    shell:
+        "lungline evaluate-detection {output.metrics:q} {input.annotations:q} --scans {input.sheet:q}"
+        " --candidates {params.candidates:q} --split test {params.options} > {log} 2>&1"
+
+
+rule evaluate_cancer:
+    input:
+        predictions=out("collect_predictions/{system}.csv"),
+        card=lambda wildcards: f"{model_folder('system', wildcards.system)}/card.json",
+        truth=out("cohort/truth.csv") if EMBEDDED else [],
+    output:
+        metrics=out("evaluate/cancer-{system}.json"),
+        table=out("evaluate/cancer-{system}.csv"),
+        page=report(
+            out("evaluate/cancer-{system}.md"),
+            caption="../report/cancer.rst",
+            category="Metrics",
+            labels={"of": "system {system}"},
+        ),
+    log:
+        out("logs/evaluate_cancer/{system}.log"),
+    benchmark:
+        out("benchmarks/evaluate_cancer/{system}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        options=lambda wildcards, input: options(
+            truth=input.truth, model=model_folder("system", wildcards.system), embedded=EMBEDDED
+        ),
+        code=fingerprint("evaluate_cancer"),
+    message:
+        "Measuring the answers of system {wildcards.system}"
+    shell:
+        "lungline evaluate-cancer {output.metrics:q} {input.predictions:q} {params.options} > {log} 2>&1"
+
+
+rule draw_curves:
+    input:
+        predictions=lambda wildcards: (
+            out(f"collect_predictions/{wildcards.system}.csv") if labelled_tests() else []
+        ),
+        detection=lambda wildcards: detection_of(wildcards.system),
+        learning_curves=lambda wildcards: learning_curves_of(wildcards.system),
+    output:
+        folder=report(
+            directory(out("curves/{system}")),
+            patterns=["{name}.png"],
+            caption="../report/curves.rst",
+            category="Curves",
+            labels={"system": "{system}", "curve": "{name}"},
+        ),
+    log:
+        out("logs/draw_curves/{system}.log"),
+    benchmark:
+        out("benchmarks/draw_curves/{system}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        options=lambda wildcards, input: options(
+            predictions=input.predictions, detection=input.detection, learning_curves=input.learning_curves
+        ),
+        code=fingerprint("draw_curves"),
+    message:
+        "Drawing ROC, FROC and learning curves of system {wildcards.system}"
+    shell:
+        "lungline draw-curves {output.folder:q} {params.options} > {log} 2>&1"
+
+
+rule draw_figures:
+    input:
+        volume=out("resample/{scan}.h5"),
+        lungs=out("segment_lungs/{scan}.h5"),
+        cache=out("cache_volume/{scan}.h5"),
+        nodules=lambda wildcards: nodule_mask_of(wildcards.scan),
+        detected=out(f"detect/{DETECTORS[0]}/{{scan}}.h5"),
+        candidates=out(f"extract_candidates/{DETECTORS[0]}/{{scan}}.csv"),
+    output:
+        folder=report(
+            directory(out("figures/{scan}")),
+            patterns=["{name}.png"],
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"scan": "{scan}", "figure": "{name}"},
+        ),
+    log:
+        out("logs/draw_figures/{scan}.log"),
+    benchmark:
+        out("benchmarks/draw_figures/{scan}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=10,
+    params:
+        detector=json.dumps(config["detectors"][DETECTORS[0]], sort_keys=True),
+        options=lambda wildcards, input: options(nodules=input.nodules),
+        code=fingerprint("draw_figures"),
+    message:
+        "Drawing Figures 1-5 of {wildcards.scan}"
+    shell:
+        "lungline draw-figures {output.folder:q} --scan {wildcards.scan} --volume {input.volume:q}"
+        " --lungs {input.lungs:q} --cache {input.cache:q} --detected {input.detected:q}"
+        " --candidates {input.candidates:q} --detector {params.detector:q} {params.options} > {log} 2>&1"

@@ -1,0 +1,99 @@
+# From annotated nodules to a nodule probability a voxel: three U-Nets, one an axis (paper, section 4.2).
+# The sheet and the annotations are `ancient`: a new row re-runs its own scan, by `nodules` and `rows`, not all.
+
+
+rule draw_nodule_mask:
+    input:
+        cache=out("cache_volume/{scan}.h5"),
+        annotations=ancient(annotations() or []),
+    output:
+        mask=out("draw_nodule_mask/{scan}.h5"),
+    log:
+        out("logs/draw_nodule_mask/{scan}.log"),
+    benchmark:
+        out("benchmarks/draw_nodule_mask/{scan}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        nodules=lambda wildcards: nodules_digest([wildcards.scan]),
+        code=fingerprint("draw_nodule_mask"),
+    message:
+        "Drawing the annotated nodules of {wildcards.scan}"
+    shell:
+        "lungline draw-nodule-mask {input.cache:q} {input.annotations:q} {output.mask:q} --scan {wildcards.scan}"
+        " > {log} 2>&1"
+
+
+rule train_unet:
+    input:
+        sheet=ancient(SHEET),
+        caches=out_of("cache_volume/{scan}.h5", scans_to_train_on("detector")),
+        masks=out_of("draw_nodule_mask/{scan}.h5", scans_to_train_on("detector")),
+    output:
+        weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
+        card=out("train_unet/{detector}/{axis}/card.json"),
+        curve=report(
+            out("train_unet/{detector}/{axis}/learning_curve.csv"),
+            caption="../report/learning_curve.rst",
+            category="Training",
+            labels={"model": "{detector}", "axis": "{axis}"},
+        ),
+    log:
+        out("logs/train_unet/{detector}/{axis}.log"),
+    benchmark:
+        out("benchmarks/train_unet/{detector}/{axis}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: config["training_threads"]
+    resources:
+        mem_mb=6000,
+        runtime=2880,
+        gpu=gpu(),
+        device=config["device"],
+    params:
+        folder=lambda wildcards, output: os.path.dirname(output.weights),
+        caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+        masks=lambda wildcards, input: os.path.dirname(input.masks[0]),
+        checkpoints=out("checkpoints"),
+        detector=lambda wildcards: json.dumps(config["detectors"][wildcards.detector], sort_keys=True),
+        seed=lookup(within=config, dpath="seed"),
+        rows=rows_digest(scans_to_train_on("detector"), "scan", "split"),
+        code=fingerprint("train_unet"),
+    message:
+        "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
+    shell:
+        "lungline train-unet {params.folder:q} --axis {wildcards.axis} --detector {params.detector:q}"
+        " --scans {input.sheet:q} --caches {params.caches:q} --masks {params.masks:q}"
+        " --checkpoints {params.checkpoints:q} --seed {params.seed} --device {resources.device} > {log} 2>&1"
+
+
+rule detect:
+    input:
+        cache=out("cache_volume/{scan}.h5"),
+        networks=lambda wildcards: [network(wildcards.detector, axis) for axis in AXES],
+    output:
+        detected=out("detect/{detector}/{scan}.h5"),
+    log:
+        out("logs/detect/{detector}/{scan}.log"),
+    benchmark:
+        out("benchmarks/detect/{detector}/{scan}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=30,
+        gpu=gpu(),
+        device=config["device"],
+    params:
+        folder=lambda wildcards: model_folder("detector", wildcards.detector),
+        code=fingerprint("detect"),
+    message:
+        "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"
+    shell:
+        "lungline detect {input.cache:q} {output.detected:q} --detector {params.folder:q} --device {resources.device}"
+        " > {log} 2>&1"

@@ -1,0 +1,123 @@
+# From candidates to one answer a patient: Table 2, the maximum over the candidates, Eq. 1.
+
+
+rule train_system:
+    input:
+        sheet=ancient(SHEET),
+        patches=lambda wildcards: patches_of(wildcards.system, scans_to_train_on("system")),
+    output:
+        weights=out("train_system/{system}/weights.safetensors"),
+        card=out("train_system/{system}/card.json"),
+        curve=report(
+            out("train_system/{system}/learning_curve.csv"),
+            caption="../report/learning_curve.rst",
+            category="Training",
+            labels={"model": "{system}", "axis": ""},
+        ),
+    log:
+        out("logs/train_system/{system}.log"),
+    benchmark:
+        out("benchmarks/train_system/{system}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: config["training_threads"]
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=gpu(),
+        device=config["device"],
+    params:
+        folder=lambda wildcards, output: os.path.dirname(output.weights),
+        patches=lambda wildcards: out(f"crop_patches/{config['systems'][wildcards.system]['detector']}"),
+        checkpoints=out("checkpoints"),
+        system=lambda wildcards: json.dumps(config["systems"][wildcards.system], sort_keys=True),
+        seed=lookup(within=config, dpath="seed"),
+        rows=rows_digest(scans_to_train_on("system"), "scan", "split", "label"),
+        code=fingerprint("train_system"),
+    message:
+        "Training system {wildcards.system}"
+    shell:
+        "lungline train-system {params.folder:q} --system {params.system:q} --scans {input.sheet:q}"
+        " --patches {params.patches:q} --checkpoints {params.checkpoints:q} --seed {params.seed}"
+        " --device {resources.device} > {log} 2>&1"
+
+
+rule predict_cancer:
+    input:
+        sheet=ancient(SHEET),
+        weights=lambda wildcards: f"{model_folder('system', wildcards.system)}/weights.safetensors",
+        card=lambda wildcards: f"{model_folder('system', wildcards.system)}/card.json",
+        patches=lambda wildcards: patches_of(wildcards.system, scans_to_score()),
+    output:
+        scores=out("predict_cancer/{system}.csv"),
+    log:
+        out("logs/predict_cancer/{system}.log"),
+    benchmark:
+        out("benchmarks/predict_cancer/{system}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: config["training_threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=gpu(),
+        device=config["device"],
+    params:
+        model=lambda wildcards: model_folder("system", wildcards.system),
+        patches=lambda wildcards: out(f"crop_patches/{config['systems'][wildcards.system]['detector']}"),
+        code=fingerprint("predict_cancer"),
+    message:
+        "Scoring every patient with system {wildcards.system}"
+    shell:
+        "lungline predict-cancer {output.scores:q} --model {params.model:q} --scans {input.sheet:q}"
+        " --patches {params.patches:q} --device {resources.device} > {log} 2>&1"
+
+
+rule collect_predictions:
+    input:
+        sheet=ancient(SHEET),
+        scores=out("predict_cancer/{system}.csv"),
+    output:
+        predictions=report(
+            out("collect_predictions/{system}.csv"),
+            caption="../report/predictions.rst",
+            category="Predictions",
+            labels={"system": "{system}"},
+        ),
+    log:
+        out("logs/collect_predictions/{system}.log"),
+    benchmark:
+        out("benchmarks/collect_predictions/{system}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        rows=rows_digest(SCANS, "scan", "dataset", "split", "label"),
+        code=fingerprint("collect_predictions"),
+    message:
+        "Answering or naming every scan of the sheet, system {wildcards.system}"
+    shell:
+        "lungline collect-predictions {output.predictions:q} --scans {input.sheet:q} --predictions {input.scores:q}"
+        " --system {wildcards.system} > {log} 2>&1"
+
+
+rule first_predictions:
+    input:
+        predictions=out(f"collect_predictions/{config['run'][0]}.csv"),
+    output:
+        predictions=out("predictions.csv"),
+    log:
+        out("logs/first_predictions.log"),
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=100,
+        runtime=5,
+    message:
+        "Writing predictions.csv"
+    shell:
+        "cp {input.predictions:q} {output.predictions:q} > {log} 2>&1"

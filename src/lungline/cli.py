@@ -1,0 +1,128 @@
+"""The console command: one sub-command a stage.
+
+A sub-command is the `run` function of a module in `lungline.stages`: its positional parameters are the
+paths, its keyword-only parameters are the options. Only the module that is asked for is imported, so a
+stage that does not need torch never waits for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import inspect
+import json
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lungline import NOTICE, __version__
+from lungline.errors import LunglineError
+
+STAGES = Path(__file__).parent / "stages"
+
+
+def commands() -> dict[str, str]:
+    """Every sub-command and its one-line summary, without importing a stage."""
+    found = {}
+    for path in sorted(STAGES.glob("[a-z]*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        found[path.stem.replace("_", "-")] = text.partition("\n")[0]
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command; a user's mistake is one line on stderr and exit code 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        print(f"lungline {__version__}. {NOTICE}")
+        return 0
+    name = words[0]
+    if not (STAGES / f"{name.replace('-', '_')}.py").is_file() or not name[:1].isalpha():
+        print(f"lungline: no command '{name}'. Run 'lungline --help' for the list.", file=sys.stderr)
+        return 2
+    run = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}").run
+    options = parser_of(run, name).parse_args(words[1:])
+    try:
+        return int(run(**vars(options)) or 0)
+    except (LunglineError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        print(f"lungline {name}: {error}", file=sys.stderr)
+        return 2
+
+
+def _overview() -> str:
+    width = max(map(len, commands()))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in commands().items()]
+    return "\n".join(["lungline COMMAND ...", "", *lines, "", f"lungline {__version__}. {NOTICE}"])
+
+
+def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
+    """The argument parser that the signature of a stage's `run` describes."""
+    parser = argparse.ArgumentParser(
+        prog=f"lungline {name}",
+        description=inspect.getdoc(run),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    hints = typing.get_type_hints(run)
+    for key, parameter in inspect.signature(run).parameters.items():
+        kind = hints[key]
+        many = typing.get_origin(kind) in (list, tuple)
+        required = parameter.default is inspect.Parameter.empty
+        options: dict[str, Any] = {"type": _reader(typing.get_args(kind)[0] if many else kind)}
+        if many:
+            options["nargs"] = "+"
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            if not required:
+                options.update(nargs="?", default=parameter.default)
+            parser.add_argument(key, metavar=key.upper(), **options)
+            continue
+        if not required:
+            options["default"] = parameter.default
+        if kind is bool:
+            options.update(nargs="?", const=True)  # `--keep` alone means `--keep true`
+        parser.add_argument(f"--{key.replace('_', '-')}", required=required, **options)
+    return parser
+
+
+def _reader(kind: Any) -> Callable[[str], Any]:
+    """How one word of the command line becomes a value of this type; a dict is read as JSON."""
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+
+        def choose(word: str) -> str:
+            if word not in choices:
+                raise argparse.ArgumentTypeError(f"expected one of {', '.join(choices)}. Got '{word}'.")
+            return word
+
+        return choose
+    alternatives = [a for a in typing.get_args(kind) if a is not type(None)]
+    if typing.get_origin(kind) not in (dict,) and alternatives and type(None) in typing.get_args(kind):
+        inner = _reader(alternatives[0])
+        return lambda word: None if word in ("", "none", "null") else inner(word)
+    if kind is dict or typing.get_origin(kind) is dict:
+        return _json_object
+    if kind is bool:
+        return _boolean
+    return kind
+
+
+def _json_object(word: str) -> dict:
+    value = json.loads(word)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"expected a JSON object. Got '{word}'.")
+    return value
+
+
+def _boolean(word: str) -> bool:
+    if word.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false. Got '{word}'.")
+    return word.lower() == "true"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

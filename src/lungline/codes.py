@@ -1,0 +1,131 @@
+"""Every code that a scan can carry: its meaning and its remedy, in one place.
+
+`W_` the scan is used, with a warning. `Q_` the scan is quarantined: it is not used, and its row in the end
+result says why. `N_` the scan is not scored, by design. Codes are stable: they are never renamed or reused.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Meaning(NamedTuple):
+    meaning: str
+    remedy: str
+
+
+CODES: dict[str, Meaning] = {
+    # ---- ingest: the folder and its files
+    "Q_UNREADABLE": Meaning(
+        "a raw file cannot be read at all (permission, disk, memory)",
+        "Check that the raw files can be read, and run again.",
+    ),
+    "Q_LIMIT": Meaning(
+        "a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^30 voxels, 20,000 files a folder",
+        "Not a chest CT, or a damaged or hostile file. Split or re-export the scan.",
+    ),
+    "Q_NO_CT_SERIES": Meaning("the folder holds no CT slices", "Check that it is the right folder and modality."),
+    "Q_ENHANCED_CT": Meaning(
+        "the only CT is an enhanced multi-frame object", "Export the series as classic DICOM, one file a slice."
+    ),
+    "W_FILES_SKIPPED": Meaning("the folder holds files that are not DICOM", "Nothing to do; remove them for silence."),
+    "W_SERIES_CHOSEN": Meaning(
+        "the folder holds further series or images; the best axial CT was used",
+        "To use another series, give its files a folder of their own.",
+    ),
+    # ---- ingest: geometry
+    "Q_NO_GEOMETRY": Meaning(
+        "position, orientation, spacing or size is missing, or changes within the series",
+        "Export the series again, with its geometry; nothing is guessed.",
+    ),
+    "Q_BAD_SPACING": Meaning(
+        "a spacing is not positive, not finite, or outside 0.05 to 20 mm", "Check the header; export the scan again."
+    ),
+    "Q_BAD_DIRECTION": Meaning("the axes of the image are not at right angles", "Resample the image to a plain grid."),
+    "Q_TOO_FEW_SLICES": Meaning("fewer than 3 slices at different places", "Complete the series."),
+    "Q_MISSING_SLICES": Meaning(
+        "more than 2 adjacent slices, or more than 2 % of all, are missing", "Complete the series."
+    ),
+    "W_GAP_FILLED": Meaning("a few missing slices were interpolated", "Complete the series if a nodule lies there."),
+    "Q_NONUNIFORM_SPACING": Meaning(
+        "slice distances differ by more than a factor of 2", "Give one series of even spacing a folder of its own."
+    ),
+    "W_NONUNIFORM": Meaning(
+        "slice distances differ; the slices were resampled from their real positions", "Nothing to do."
+    ),
+    "W_TILT": Meaning("the gantry was tilted (or slices are shifted); the shear was corrected", "Nothing to do."),
+    "Q_BAD_TILT": Meaning("the slices are sheared by more than 35 degrees", "Check the positions in the header."),
+    "Q_DUPLICATE_SLICES": Meaning(
+        "different slices lie at the same position, and acquisition numbers do not part them",
+        "Give each acquisition a folder of its own.",
+    ),
+    "W_DUPLICATE_SLICES": Meaning("copies of slices were dropped", "Nothing to do."),
+    "W_MULTI_ACQUISITION": Meaning(
+        "several acquisitions overlap; the most complete one was used",
+        "To use another acquisition, give it a folder of its own.",
+    ),
+    "W_SLICES_DROPPED": Meaning(
+        "a small minority of slices without geometry, or with another one, was dropped", "Check the series."
+    ),
+    # ---- ingest: pixels
+    "Q_DAMAGED_SLICES": Meaning(
+        "more than a tenth of the files are damaged or truncated", "Copy or export the series again."
+    ),
+    "W_DAMAGED_SLICES": Meaning(
+        "a few files are damaged or truncated and count as missing", "Copy or export the series again."
+    ),
+    "Q_UNSUPPORTED_SYNTAX": Meaning(
+        "the pixels are in a transfer syntax that cannot be decoded", "Export the series uncompressed."
+    ),
+    "W_LOSSY": Meaning("the pixels were compressed with loss", "Prefer the original images."),
+    "Q_NO_RESCALE": Meaning(
+        "RescaleSlope or RescaleIntercept is missing, and the values are not plainly HU", "Export the series again."
+    ),
+    "W_ASSUMED_HU": Meaning("no rescale is given, but the values are plainly HU", "Check the scan's calibration."),
+    "Q_BAD_RESCALE": Meaning("the rescale is not finite, or its slope not positive", "Export the series again."),
+    "Q_BAD_VOXELS": Meaning("voxels are not finite, or all equal", "Check the file; export the scan again."),
+    "Q_NOT_CHEST_CT": Meaning(
+        "too small, or without the share of lung and soft tissue that a chest has",
+        "Check body part and calibration (HU: air -1000, water 0).",
+    ),
+    "Q_BAD_MHD": Meaning(
+        "the MetaImage header or its pixel file is not as it must be",
+        "Write the image again; header and pixels lie in one folder.",
+    ),
+    "Q_BAD_NIFTI": Meaning("the NIfTI file cannot be read, or is not one volume", "Write the image again."),
+    # ---- lungs
+    "Q_LUNGS_EMPTY": Meaning(
+        "no lung was found", "Check that the scan is a chest CT in HU and shows lungs; look at it with `lungline show`."
+    ),
+    "Q_LUNG_VOLUME": Meaning(
+        "the lung mask is smaller than 20 ml or larger than 12 litres", "Look at the scan and its lung mask."
+    ),
+    "W_LUNG_VOLUME": Meaning(
+        "the lungs are smaller or larger than plausible",
+        "Look at the lung mask; set the plausible range for small chests.",
+    ),
+    "W_LUNG_SLAB": Meaning(
+        "the first or last slice cuts through the lungs",
+        "Nodules outside the slab cannot be found; use the whole scan.",
+    ),
+    "W_ONE_LUNG": Meaning(
+        "one lung is missing or under a tenth of both", "Look at the lung mask: a collapsed or removed lung, or a miss."
+    ),
+    "W_LUNG_CUT": Meaning(
+        "the edge of the picture cuts the lungs",
+        "Nodules outside the picture cannot be found; use a wider reconstruction.",
+    ),
+    "W_LUNG_DENSE": Meaning("much of the lung is not air", "Consolidation may stay outside the lung mask: look at it."),
+    # ---- not scored
+    "N_DETECTION_ONLY": Meaning("the scan serves detection only: its data set has no patient labels", "Nothing to do."),
+}
+
+
+def codes_page() -> str:
+    """The page `docs/codes.md`: every code, what it means and what to do."""
+    kinds = {"Q_": "Quarantined: the scan is not used", "W_": "Used, with a warning", "N_": "Not scored, by design"}
+    lines = ["# Codes", "", "Made by `lungline codes`. Codes are stable: never renamed, never reused."]
+    for prefix, title in kinds.items():
+        lines += ["", f"## `{prefix}` {title}", "", "| code | meaning | what to do |", "|---|---|---|"]
+        lines += [f"| `{c}` | {m.meaning} | {m.remedy} |" for c, m in CODES.items() if c.startswith(prefix)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,37 @@
+"""The one family of errors.
+
+`LunglineError` is a mistake that a person can mend: the command line prints it as one line and ends with
+exit code 2. `Quarantine` says that one scan cannot be used: the stage succeeds, and the code travels with
+the scan to the end result.
+"""
+
+from __future__ import annotations
+
+
+class LunglineError(Exception):
+    """A user's mistake or a broken file: one line that names what, where, expected, found, remedy."""
+
+
+class GeometryError(LunglineError):
+    """An affine, a spacing or a shape that no scanner could have written."""
+
+
+class CorruptFileError(LunglineError):
+    """A file of ours that is damaged, truncated or not what its name says."""
+
+
+class Quarantine(Exception):
+    """One scan cannot be used.
+
+    Parameters
+    ----------
+    code : str
+        A stable code of `lungline.codes`, starting with `Q_`.
+    detail : str
+        What was found, without any identifier of a patient.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail

@@ -1,0 +1,94 @@
+"""Area under the ROC curve and its variance (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988, 837)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungline.evaluation.intervals import Z_95, Estimate
+
+
+def auc(labels: NDArray, scores: NDArray) -> Estimate:
+    """Probability that a positive scores above a negative (ties count half), with DeLong's interval.
+
+    Parameters
+    ----------
+    labels : (n,) int
+        0 or 1.
+    scores : (n,) float
+        Higher means more likely positive.
+    """
+    reason = _refusal(labels)
+    if reason:
+        return Estimate(None, reason=reason)
+    positive, negative = placements(labels, scores)
+    value = float(positive.mean())
+    variance = _variance_of_mean(positive) + _variance_of_mean(negative)
+    if min(len(positive), len(negative)) < 2:
+        return Estimate(value, reason="DeLong's interval needs two cases of each class")
+    if variance <= 0:
+        return Estimate(value, reason="DeLong's variance is 0: every positive and every negative is ranked alike")
+    return _normal_interval(value, variance, (0.0, 1.0))
+
+
+def auc_difference(labels: NDArray, scores: NDArray, other_scores: NDArray) -> Estimate:
+    """AUC of `scores` minus AUC of `other_scores` on the same cases (n,), with DeLong's paired interval."""
+    reason = _refusal(labels)
+    if reason:
+        return Estimate(None, reason=reason)
+    positive, negative = (
+        one - other for one, other in zip(placements(labels, scores), placements(labels, other_scores), strict=True)
+    )
+    value = float(positive.mean())
+    variance = _variance_of_mean(positive) + _variance_of_mean(negative)
+    if min(len(positive), len(negative)) < 2 or variance <= 0:
+        return Estimate(value, reason="too few cases, or no difference in rank, for DeLong's interval")
+    return _normal_interval(value, variance, (-1.0, 1.0))
+
+
+def placements(labels: NDArray, scores: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """DeLong's structural components.
+
+    Returns
+    -------
+    positive : (n_positive,) float64
+        For each positive, the share of negatives below it.
+    negative : (n_negative,) float64
+        For each negative, the share of positives above it. Ties count half; the mean of each is the AUC.
+    """
+    up, down = scores[labels == 1], scores[labels == 0]
+    return _share_below(up, down), 1 - _share_below(down, up)
+
+
+def _share_below(points: NDArray, others: NDArray) -> NDArray[np.float64]:
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, points, "left") + np.searchsorted(ordered, points, "right")
+    return np.asarray(below / (2 * len(others)))
+
+
+def roc_points(labels: NDArray, scores: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """False positive rate and true positive rate at every distinct score, from (0, 0) to (1, 1)."""
+    thresholds = np.unique(scores)[::-1]
+    rates = []
+    for value in (0, 1):
+        ordered = np.sort(scores[labels == value])
+        above = len(ordered) - np.searchsorted(ordered, thresholds, "left")
+        rates.append(np.concatenate([[0.0], above / len(ordered)]))
+    return rates[0], rates[1]
+
+
+def _variance_of_mean(values: NDArray[np.float64]) -> float:
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
+
+
+def _normal_interval(value: float, variance: float, limits: tuple[float, float]) -> Estimate:
+    half = Z_95 * math.sqrt(variance)
+    return Estimate(value, max(limits[0], value - half), min(limits[1], value + half), "DeLong")
+
+
+def _refusal(labels: NDArray) -> str:
+    if len(labels) == 0:
+        return "no case"
+    return "all cases have one class" if len(np.unique(labels)) < 2 else ""

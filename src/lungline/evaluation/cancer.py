@@ -1,0 +1,132 @@
+"""How good the patients' probabilities are: log loss, accuracy, ROC AUC, Brier score, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lungline.errors import LunglineError
+from lungline.evaluation.auc import auc
+from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
+
+CLIP = 1e-15  # as the Data Science Bowl clipped probabilities
+ROUNDS = 1000
+BINS = 10
+METRICS = ("log_loss", "accuracy", "auc", "brier", "calibration_error")
+
+
+def log_loss(labels: NDArray, probability: NDArray) -> float:
+    """Mean natural-logarithm cross entropy of labels (n,) and probabilities (n,), clipped to [1e-15, 1 - 1e-15]."""
+    p = np.clip(probability, CLIP, 1 - CLIP)
+    return float(-np.mean(np.where(labels == 1, np.log(p), np.log1p(-p))))
+
+
+def brier(labels: NDArray, probability: NDArray) -> float:
+    """Mean squared difference of probability (n,) and label (n,)."""
+    return float(np.mean((probability - labels) ** 2))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One row of the reliability table: patients whose probability lies in [low, high)."""
+
+    low: float
+    high: float
+    n: int
+    mean_probability: float | None
+    share_positive: float | None
+
+
+def reliability(labels: NDArray, probability: NDArray, bins: int = BINS) -> list[Bin]:
+    """What was said and what came true, in `bins` equal intervals of probability; 1.0 falls in the last."""
+    slot = np.minimum((probability * bins).astype(int), bins - 1)
+    table = []
+    for b in range(bins):
+        inside = slot == b
+        n = int(inside.sum())
+        said, true = (float(probability[inside].mean()), float(labels[inside].mean())) if n else (None, None)
+        table.append(Bin(b / bins, (b + 1) / bins, n, said, true))
+    return table
+
+
+def calibration_error(labels: NDArray, probability: NDArray, bins: int = BINS) -> float:
+    """Expected calibration error: |mean probability - share of positives|, averaged over patients, bin by bin."""
+    slot = np.minimum((probability * bins).astype(int), bins - 1)
+    gaps = np.bincount(slot, weights=probability - labels, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds: int = ROUNDS) -> dict[str, Estimate]:
+    """All metrics with their 95 % intervals.
+
+    Parameters
+    ----------
+    labels : (n,) int
+        0 or 1. Zero cases and a single class give metrics without a value, and the reason.
+    probability : (n,) float
+        Of cancer, 0..1.
+    seed, rounds : int
+        Of the bootstrap over patients.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By the names of `METRICS`; accuracy is at 0.5.
+
+    Raises
+    ------
+    LunglineError
+        If labels are not 0 or 1, probabilities not in 0..1, or their numbers differ.
+    """
+    y, p = checked(labels, probability)
+    if len(y) == 0:
+        return dict.fromkeys(METRICS, Estimate(None, reason="no case"))
+    draws = resamples(len(y), rounds=rounds, seed=seed)
+    drawn = {
+        name: bootstrap(metric(y, p), draws, lambda i, metric=metric: metric(y[i], p[i]))  # type: ignore[misc]
+        for name, metric in (("log_loss", log_loss), ("brier", brier), ("calibration_error", calibration_error))
+    }
+    return {
+        "log_loss": drawn["log_loss"],
+        "accuracy": wilson(int(np.sum((p >= 0.5) == (y == 1))), len(y)),
+        "auc": auc(y, p),
+        "brier": drawn["brier"],
+        "calibration_error": drawn["calibration_error"],
+    }
+
+
+def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """What needs no picture: "no cancer" for everyone, and the prior of the training patients for everyone.
+
+    Parameters
+    ----------
+    labels : (n,) int
+    prior : float or None
+        Share of cancer among the labelled training patients; None when there is none.
+    """
+    y = np.asarray(labels, dtype=int)
+    said: dict[str, float | None] = {"all_negative": 0.0, "constant_prior": prior}
+    table: dict[str, dict[str, Any]] = {}
+    for name, value in said.items():
+        if value is None:
+            table[name] = {"probability": None, "reason": "no labelled training patient in the table"}
+            continue
+        metrics = measure(y, np.full(len(y), value), seed=seed)
+        metrics.pop("calibration_error")
+        table[name] = {"probability": value, **{key: estimate.as_json() for key, estimate in metrics.items()}}
+    return table
+
+
+def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and probabilities as arrays (n,); refused when they cannot be what they should."""
+    y, p = np.asarray(labels), np.asarray(probability, dtype=np.float64)
+    if y.shape != p.shape or y.ndim != 1:
+        raise LunglineError(f"expected as many labels as probabilities. Got shapes {y.shape} and {p.shape}.")
+    if not np.all(np.isin(y, (0, 1))):
+        raise LunglineError(f"labels should be 0 or 1. Got {sorted(set(y.tolist()) - {0, 1})[:5]}.")
+    if not np.all((p >= 0) & (p <= 1)):
+        raise LunglineError(f"probabilities should lie in 0..1. Got {p[~((p >= 0) & (p <= 1))][:5].tolist()}.")
+    return y.astype(np.int64), p

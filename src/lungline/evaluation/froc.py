@@ -1,0 +1,217 @@
+"""Free-response ROC of nodule detection, as LUNA-16 scores it.
+
+The rules are those of LUNA-16's official script (Setio et al., Medical Image Analysis 42, 2017, 1), odd ones
+included: they are what published figures mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lungline.errors import LunglineError
+from lungline.evaluation.intervals import Estimate, percentile_interval, resamples
+
+#: False positives a scan at which the sensitivity is averaged (CPM).
+CPM_POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+MOST_MARKS = 100
+DIAMETER_OF_UNSIZED_MM = 10.0  # an annotation with a negative diameter
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An annotated place: centre as world (x, y, z) mm and diameter in mm (negative: not measured)."""
+
+    centre_xyz_mm: tuple[float, float, float]
+    diameter_mm: float
+
+
+@dataclass(frozen=True)
+class ScanMarks:
+    """The marks of a system in one scan, and the findings of the readers.
+
+    Attributes
+    ----------
+    points_xyz_mm : (n, 3) float
+    scores : (n,) float
+        Higher means more likely a nodule. Keep them unsaturated: ties at the cut all vanish.
+    nodules, excluded : sequence of Finding
+        To be found; and those on which a mark counts neither as a hit nor as a false positive.
+    """
+
+    points_xyz_mm: ArrayLike
+    scores: ArrayLike
+    nodules: Sequence[Finding]
+    excluded: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True)
+class ScanScore:
+    """One scan after matching: score of each found nodule, of each false positive, and the counts."""
+
+    hits: NDArray[np.float64]
+    false_positives: NDArray[np.float64]
+    nodules: int
+    marks_after_cut: int
+    ignored_on_excluded: int
+    ignored_double: int
+
+
+@dataclass(frozen=True)
+class Froc:
+    """The curve of all scans, and the figures taken from it.
+
+    Attributes
+    ----------
+    false_positives_a_scan, sensitivity : (k,) float64
+        Corners of the curve; flat beyond the last.
+    scans, nodules, true_positives, false_positives, marks_after_cut, ignored_on_excluded, ignored_double : int
+    """
+
+    false_positives_a_scan: NDArray[np.float64]
+    sensitivity: NDArray[np.float64]
+    scans: int
+    nodules: int
+    true_positives: int
+    false_positives: int
+    marks_after_cut: int
+    ignored_on_excluded: int
+    ignored_double: int
+    per_scan: Sequence[ScanScore] = field(repr=False, default=())
+
+    def sensitivity_at(self, false_positives_a_scan: ArrayLike) -> NDArray[np.float64]:
+        """Sensitivity by linear interpolation."""
+        return np.asarray(
+            np.interp(
+                np.asarray(false_positives_a_scan, dtype=np.float64), self.false_positives_a_scan, self.sensitivity
+            )
+        )
+
+    @property
+    def cpm(self) -> float:
+        """Competition performance metric: mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives a scan."""
+        return float(self.sensitivity_at(CPM_POINTS).mean())
+
+
+def froc(scans: Mapping[str, ScanMarks], *, most_marks: int = MOST_MARKS) -> Froc:
+    """Match the marks of every scan and draw the curve.
+
+    Parameters
+    ----------
+    scans : mapping of id to ScanMarks
+        All scans that were searched, also those without a nodule or without a mark.
+    most_marks : int
+        At most so many marks a scan.
+
+    Raises
+    ------
+    LunglineError
+        If there is no scan or no nodule: a sensitivity cannot be said.
+    """
+    scores = [match(marks, most_marks) for marks in scans.values()]
+    nodules = sum(score.nodules for score in scores)
+    if nodules == 0:
+        raise LunglineError(f"no annotated nodule in {len(scores)} scans: there is no sensitivity to measure.")
+    curve = _Marks(scores)
+    fps, sensitivity = curve.of(np.ones(len(scores)))
+    return Froc(
+        fps,
+        sensitivity,
+        scans=len(scores),
+        nodules=nodules,
+        true_positives=sum(len(score.hits) for score in scores),
+        false_positives=sum(len(score.false_positives) for score in scores),
+        marks_after_cut=sum(score.marks_after_cut for score in scores),
+        ignored_on_excluded=sum(score.ignored_on_excluded for score in scores),
+        ignored_double=sum(score.ignored_double for score in scores),
+        per_scan=scores,
+    )
+
+
+def match(marks: ScanMarks, most_marks: int = MOST_MARKS) -> ScanScore:
+    """Which marks of one scan hit which nodule.
+
+    A mark hits when its squared distance to the centre is strictly below the squared radius. Of several marks in
+    one nodule the highest counts and the others are ignored; one mark inside two nodules counts for both. A mark
+    on an excluded finding that hits no nodule is ignored.
+    """
+    points = np.asarray(marks.points_xyz_mm, dtype=np.float64).reshape(-1, 3)
+    scores = np.asarray(marks.scores, dtype=np.float64).reshape(-1)
+    if len(points) != len(scores) or not np.all(np.isfinite(points)) or not np.all(np.isfinite(scores)):
+        raise LunglineError(f"marks need finite positions and scores. Got {len(points)} and {len(scores)}.")
+    if len(scores) > most_marks:
+        kept = scores > np.sort(scores)[::-1][most_marks]
+        points, scores = points[kept], scores[kept]
+    unused = np.ones(len(scores), dtype=bool)
+    hits, double, excluded = [], 0, 0
+    for nodule in marks.nodules:
+        inside = _inside(points, nodule)
+        unused &= ~inside
+        if inside.any():
+            hits.append(scores[inside].max())
+            double += int(inside.sum()) - 1
+    for finding in marks.excluded:
+        ignored = _inside(points, finding) & unused
+        excluded += int(ignored.sum())
+        unused &= ~ignored
+    return ScanScore(np.array(hits), scores[unused], len(marks.nodules), len(scores), excluded, double)
+
+
+def _inside(points_xyz_mm: NDArray[np.float64], finding: Finding) -> NDArray[np.bool_]:
+    diameter = finding.diameter_mm if finding.diameter_mm >= 0 else DIAMETER_OF_UNSIZED_MM
+    squared = ((points_xyz_mm - np.asarray(finding.centre_xyz_mm)) ** 2).sum(axis=1)
+    return np.asarray(squared < (diameter / 2) ** 2)
+
+
+class _Marks:
+    """The marks of all scans, sorted once, so that the curve of a bootstrap draw costs two cumulative sums."""
+
+    def __init__(self, scores: Sequence[ScanScore]) -> None:
+        self.nodules = np.array([score.nodules for score in scores], dtype=np.float64)
+        values = np.concatenate([np.concatenate([score.hits, score.false_positives]) for score in scores])
+        scan = np.repeat(np.arange(len(scores)), [len(s.hits) + len(s.false_positives) for s in scores])
+        hit = np.concatenate([np.arange(len(s.hits) + len(s.false_positives)) < len(s.hits) for s in scores])
+        order = np.argsort(-values, kind="stable")
+        self.scan, self.hit = scan[order], hit[order]
+        ordered = values[order]
+        last_of_ties = np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]
+        self.corners = np.flatnonzero(last_of_ties)
+
+    def of(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Corners of the curve when scan i counts `weights[i]` times."""
+        weight = weights[self.scan]
+        found = np.cumsum(weight * self.hit)[self.corners] / (weights @ self.nodules)
+        false = np.cumsum(weight * ~self.hit)[self.corners] / weights.sum()
+        return np.concatenate([[0.0], false]), np.concatenate([[0.0], found])
+
+
+@dataclass(frozen=True)
+class FrocIntervals:
+    """95 % intervals by bootstrap over scans: of the CPM, and of the sensitivity at chosen points."""
+
+    cpm: Estimate
+    at: Sequence[Estimate]
+
+
+def froc_intervals(
+    result: Froc, points: Sequence[float] = CPM_POINTS, *, rounds: int = 1000, seed: int = 0
+) -> FrocIntervals:
+    """Bootstrap over the scans of a curve; a draw that holds no nodule says nothing and is left out."""
+    values = result.sensitivity_at(points)
+    if result.scans < 2:
+        why = "an interval needs at least two scans"
+        return FrocIntervals(Estimate(result.cpm, reason=why), [Estimate(float(v), reason=why) for v in values])
+    marks = _Marks(result.per_scan)
+    asked = np.concatenate([CPM_POINTS, points])
+    replicates = []
+    for draw in resamples(result.scans, rounds=rounds, seed=seed):
+        weights = np.bincount(draw, minlength=result.scans).astype(np.float64)
+        if weights @ marks.nodules > 0:
+            replicates.append(np.interp(asked, *marks.of(weights)))
+    drawn = np.array(replicates)
+    cpm = percentile_interval(result.cpm, drawn[:, : len(CPM_POINTS)].mean(axis=1))
+    rest = drawn[:, len(CPM_POINTS) :].T
+    return FrocIntervals(cpm, [percentile_interval(float(v), column) for v, column in zip(values, rest, strict=True)])

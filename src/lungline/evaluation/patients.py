@@ -1,0 +1,79 @@
+"""From the rows of `predictions.csv` to the results of a system, split by split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from lungline.errors import LunglineError
+from lungline.evaluation import cancer
+from lungline.evaluation.auc import auc, auc_difference
+from lungline.io.predictions import Prediction
+
+SPLITS = ("test", "valid", "train")
+
+
+def training_prior(rows: Sequence[Prediction]) -> float | None:
+    """Share of cancer among the labelled patients of the splits train and valid; None when there is none."""
+    labels = [row.label for row in rows if row.split != "test" and row.label is not None]
+    return float(np.mean(labels)) if labels else None
+
+
+def measure_split(
+    rows: Sequence[Prediction],
+    *,
+    prior: float | None,
+    largest_mm: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Results on the labelled patients of one split.
+
+    Parameters
+    ----------
+    rows : sequence of Prediction
+        Of one split. Patients that are quarantined have no probability: they are counted, not scored.
+    prior : float or None
+        Of `training_prior`.
+    largest_mm : mapping of scan to mm, or None
+        Diameter of each patient's largest nodule; who is not in it has none and counts as 0 mm.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: numbers of patients, metrics, baselines, reliability table.
+    """
+    labelled = [row for row in rows if row.label is not None]
+    scored = [row for row in labelled if row.probability is not None]
+    y = np.array([row.label for row in scored], dtype=np.int64)
+    p = np.array([row.probability for row in scored], dtype=np.float64)
+    answer: dict[str, Any] = {
+        "labelled": len(labelled),
+        "scored": len(scored),
+        "cancer": int(y.sum()),
+        "not_scored": {row.scan: list(row.codes) for row in labelled if row.probability is None},
+        "metrics": {name: estimate.as_json() for name, estimate in cancer.measure(y, p, seed=seed).items()},
+        "baselines": cancer.baselines(y, prior, seed=seed),
+        "reliability": [asdict(row) for row in cancer.reliability(y, p)],
+    }
+    if largest_mm is not None:
+        diameter = np.array([largest_mm.get(row.scan, 0.0) for row in scored])
+        answer["diameter_alone"] = {
+            "auc": auc(y, diameter).as_json(),
+            "auc_of_system_minus_diameter": auc_difference(y, p, diameter).as_json(),
+        }
+    return answer
+
+
+def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str) -> None:
+    """`LunglineError` if any of these scans stands among the training or validation cases of a model card."""
+    cases = card.get("cases", {})
+    used = {scan for split in ("train", "valid") for scan in cases.get(split, ())}
+    seen = sorted(used & set(scans))
+    if seen:
+        raise LunglineError(
+            f"{where}: {len(seen)} of the scans to be scored were used to train the model ({', '.join(seen[:3])}). "
+            "Score scans that it has never seen."
+        )

@@ -1,0 +1,263 @@
+"""What the headers of a folder of DICOM files say: which are slices of a CT, and which series is the chest.
+
+pydicom's warnings quote values of the header, which may identify a patient: they are silenced, and what
+matters in them becomes a code.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from lungline.errors import Quarantine
+from lungline.io.raw import is_dicom
+
+_TAGS = [
+    "SOPClassUID",
+    "Modality",
+    "ImageType",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "AcquisitionNumber",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "LossyImageCompression",
+]
+CT = "1.2.840.10008.5.1.4.1.1.2"
+_ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_NOT_A_SLICE = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCREEN SAVE", "DOSE_INFO"}
+DEFLATED = "1.2.840.10008.1.2.1.99"
+_ROOM_MM = 1e5
+_MAX_FILES = 20_000
+_MAX_INFLATED_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The header of one CT slice, as far as it matters here.
+
+    Attributes
+    ----------
+    position_xyz_mm, orientation, spacing_ji_mm : tuple or None
+        ImagePositionPatient, ImageOrientationPatient, PixelSpacing; None where missing or not valid.
+    slope, intercept : float or None
+        None where missing; not finite where it is no number.
+    """
+
+    path: Path
+    series: str
+    series_number: int
+    acquisition: int
+    instance: int
+    original: bool
+    rows: int
+    columns: int
+    position_xyz_mm: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing_ji_mm: tuple[float, ...] | None
+    slope: float | None
+    intercept: float | None
+    syntax: str
+    lossy: bool
+
+    @property
+    def has_geometry(self) -> bool:
+        return None not in (self.position_xyz_mm, self.orientation, self.spacing_ji_mm)
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit world vector (3,) from this slice to the next."""
+        o = self.orientation
+        assert o is not None
+        return np.cross(o[:3], o[3:])
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What was found among the files: slices of a CT, and how many files are something else."""
+
+    slices: list[Slice]
+    enhanced: int = 0
+    other_images: int = 0
+    damaged: int = 0
+    not_dicom: int = 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """pydicom without words: its warnings and its log quote values that may identify a patient."""
+    logger, settings = logging.getLogger("pydicom"), pydicom.config.settings
+    level, mode = logger.level, settings.reading_validation_mode
+    logger.setLevel(logging.CRITICAL + 1)
+    settings.reading_validation_mode = pydicom.config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+        settings.reading_validation_mode = mode
+
+
+def regular_files(path: Path) -> list[Path]:
+    """The files directly in a folder (or the one file that `path` is), sorted by name; hidden ones are no scan's."""
+    if path.is_file():
+        return [path]
+    with os.scandir(path) as entries:
+        found = sorted(Path(entry.path) for entry in entries if entry.is_file() and not entry.name.startswith("."))
+    if len(found) > _MAX_FILES:
+        raise Quarantine("Q_LIMIT", f"{len(found)} files in one folder; at most {_MAX_FILES}")
+    return found
+
+
+def read_folder(files: list[Path]) -> Folder:
+    """Read the headers of all files, without their pixels; call inside `quiet`."""
+    slices: list[Slice] = []
+    counts = dict.fromkeys(("enhanced", "other_images", "damaged", "not_dicom"), 0)
+    for path in files:
+        found = _read_one(path)
+        if isinstance(found, Slice):
+            slices.append(found)
+        else:
+            counts[found] += 1
+    return Folder(slices, **counts)
+
+
+def _read_one(path: Path) -> Slice | str:
+    """A slice, or the word under which the file is counted."""
+    if not is_dicom(path):
+        return "not_dicom"
+    try:
+        check_inflated_size(path)
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        kind = str(header.file_meta.get("MediaStorageSOPClassUID", "") or header.get("SOPClassUID", ""))
+        if kind == _DICOMDIR:
+            return "not_dicom"
+        if kind in _ENHANCED_CT or (header.get("NumberOfFrames") or 1) > 1:
+            return "enhanced" if header.get("Modality") == "CT" else "other_images"
+        return _slice_of(path, header, kind)
+    except Quarantine:
+        raise
+    except Exception:  # pydicom raises about nine kinds of exception on damaged files
+        return "damaged"
+
+
+def _slice_of(path: Path, header: Dataset, kind: str) -> Slice | str:
+    image_type = {str(word).strip().upper() for word in header.get("ImageType") or []}
+    if header.get("Modality", "CT" if kind == CT else "") != "CT" or kind == _SECONDARY_CAPTURE:
+        return "other_images"
+    if image_type & _NOT_A_SLICE or header.get("SamplesPerPixel", 1) != 1:
+        return "other_images"
+    if not all(header.get(key) for key in ("Rows", "Columns", "SeriesInstanceUID")):
+        return "damaged"
+    syntax = str(header.file_meta.TransferSyntaxUID)
+    return Slice(
+        path=path,
+        series=str(header.SeriesInstanceUID),
+        series_number=_whole(header, "SeriesNumber"),
+        acquisition=_whole(header, "AcquisitionNumber"),
+        instance=_whole(header, "InstanceNumber"),
+        original="ORIGINAL" in image_type,
+        rows=int(header.Rows),
+        columns=int(header.Columns),
+        position_xyz_mm=_position(header),
+        orientation=_orientation(header),
+        spacing_ji_mm=_spacing(header),
+        slope=_number(header, "RescaleSlope"),
+        intercept=_number(header, "RescaleIntercept"),
+        syntax=syntax,
+        lossy=str(header.get("LossyImageCompression", "")).strip() == "01",
+    )
+
+
+def _floats(header: Dataset, key: str, count: int) -> tuple[float, ...] | None:
+    """That many finite numbers, or None."""
+    try:
+        values = tuple(float(v) for v in header.get(key))
+    except Exception:  # missing, empty, or words instead of numbers
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def _position(header: Dataset) -> tuple[float, ...] | None:
+    """A point that lies in a scanner's room, or None."""
+    values = _floats(header, "ImagePositionPatient", 3)
+    return values if values and max(map(abs, values)) < _ROOM_MM else None
+
+
+def _orientation(header: Dataset) -> tuple[float, ...] | None:
+    """Two unit vectors at right angles, or None."""
+    values = _floats(header, "ImageOrientationPatient", 6)
+    if values is None:
+        return None
+    along_i, along_j = np.array(values[:3]), np.array(values[3:])
+    lengths = np.linalg.norm(along_i), np.linalg.norm(along_j)
+    if not np.allclose(lengths, 1, atol=1e-2) or abs(along_i @ along_j) > 1e-2:
+        return None
+    along_i = along_i / lengths[0]
+    along_j = along_j - (along_j @ along_i) * along_i
+    return (*along_i.tolist(), *(along_j / np.linalg.norm(along_j)).tolist())
+
+
+def _spacing(header: Dataset) -> tuple[float, ...] | None:
+    values = _floats(header, "PixelSpacing", 2)
+    return values if values and min(values) > 0 else None
+
+
+def _number(header: Dataset, key: str) -> float | None:
+    """None where there is nothing, nan where there is something that is no number."""
+    try:
+        value: Any = header.get(key)
+        return None if value is None or value == "" else float(value)
+    except Exception:
+        return math.nan
+
+
+def _whole(header: Dataset, key: str) -> int:
+    try:
+        return int(header.get(key) or 0)
+    except Exception:
+        return 0
+
+
+def check_inflated_size(path: Path) -> None:
+    """Quarantine a deflated DICOM file that would not stay small: pydicom inflates it whole, whatever its size."""
+    with open(path, "rb") as handle:
+        if DEFLATED.encode() not in handle.read(2048):
+            return
+        meta = pydicom.filereader.read_file_meta_info(path)
+        handle.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        size = 0
+        while not stream.eof and (piece := stream.unconsumed_tail or handle.read(1 << 16)):
+            size += len(stream.decompress(piece, 1 << 20))
+            if size > _MAX_INFLATED_BYTES:
+                raise Quarantine("Q_LIMIT", f"a deflated file grows beyond {_MAX_INFLATED_BYTES} bytes")

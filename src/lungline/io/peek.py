@@ -1,0 +1,24 @@
+"""Looking into files without the libraries that made them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lungline.errors import CorruptFileError
+
+_LARGEST_HEADER = 100_000_000  # bytes; the format's own limit
+
+
+def safetensors_header(path: Path) -> tuple[dict[str, tuple[str, list[int]]], dict[str, Any]]:
+    """Type and shape of each tensor of a safetensors file, and our JSON header; no tensor is read."""
+    with open(path, "rb") as handle:
+        size = int.from_bytes(handle.read(8), "little")
+        text = handle.read(size) if size <= _LARGEST_HEADER else b""
+    try:
+        content = json.loads(text)
+        about = json.loads(content.pop("__metadata__", {}).get("lungline", "{}"))
+        return {name: (entry["dtype"], entry["shape"]) for name, entry in content.items()}, about
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptFileError(f"{path}: not a safetensors file ({type(error).__name__}). Train again.") from None

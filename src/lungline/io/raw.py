@@ -1,0 +1,89 @@
+"""What the readers of raw scans share: the image as the file orders it, the limits, the way to HU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungline.errors import Quarantine
+
+MAX_IN_PLANE = 2048  # rows or columns
+MAX_SLICES = 5000
+MAX_VOXELS = 2**30
+AIR_HU = -1024  # the lowest value a scanner means; below it lies only padding
+_SPACING_MM = (0.05, 20.0)  # what a CT can have
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """An image as its file orders it; `lungline.io.images` turns it into a `Volume`.
+
+    Attributes
+    ----------
+    array : (K, J, I) array
+        C order; the file's fastest index i is the last axis.
+    affine_ijk : (4, 4) float64
+        Index (i, j, k, 1) to world (x, y, z, 1) in mm, LPS.
+    """
+
+    array: NDArray
+    affine_ijk: NDArray[np.float64]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file carries the mark of DICOM; a DICOMDIR, which is only a list, does not count."""
+    if path.name.upper() == "DICOMDIR":
+        return False
+    with open(path, "rb") as handle:
+        return handle.read(132)[128:] == b"DICM"
+
+
+def check_size(columns: int, rows: int, slices: int) -> None:
+    """Quarantine a size that is impossible or too large, before anything of that size is made."""
+    found = f"{columns} x {rows} x {slices} (columns, rows, slices)"
+    if min(columns, rows, slices) < 1:
+        raise Quarantine("Q_NO_GEOMETRY", f"the image size is {found}")
+    if max(columns, rows) > MAX_IN_PLANE or slices > MAX_SLICES or columns * rows * slices > MAX_VOXELS:
+        limit = f"{MAX_IN_PLANE} x {MAX_IN_PLANE} x {MAX_SLICES} and 2^30 voxels"
+        raise Quarantine("Q_LIMIT", f"the image claims {found}; at most {limit}")
+
+
+def check_affine(affine_ijk: NDArray[np.float64]) -> None:
+    """Quarantine an affine that no scanner could have written: spacing, or axes that are not at right angles."""
+    axes = affine_ijk[:3, :3]
+    if not np.all(np.isfinite(affine_ijk)):
+        raise Quarantine("Q_BAD_SPACING", "position, spacing or direction holds a number that is not finite")
+    spacing = np.linalg.norm(axes, axis=0)
+    if not np.all((spacing >= _SPACING_MM[0]) & (spacing <= _SPACING_MM[1])):
+        raise Quarantine(
+            "Q_BAD_SPACING",
+            f"spacing {np.round(spacing, 4).tolist()} mm (i, j, k); expected {_SPACING_MM[0]} to {_SPACING_MM[1]}",
+        )
+    cosines = axes / spacing
+    if not np.allclose(cosines.T @ cosines, np.eye(3), atol=2e-3):
+        raise Quarantine("Q_BAD_DIRECTION", "the axes of the image are not at right angles")
+
+
+def hu_int16(values: NDArray) -> NDArray[np.int16]:
+    """HU as int16: rounded, padding (below -1024 HU) set to -1024, clipped to what int16 holds.
+
+    Parameters
+    ----------
+    values : array of any integer or floating type, any byte order
+        HU.
+
+    Raises
+    ------
+    Quarantine
+        `Q_BAD_VOXELS` if a value is not finite.
+    """
+    if values.dtype.kind == "f":
+        if not np.all(np.isfinite(values)):
+            raise Quarantine("Q_BAD_VOXELS", "the image holds values that are not finite")
+        values = np.rint(values)
+    if values.dtype == np.int16:
+        return np.maximum(values, np.int16(AIR_HU)).astype(np.int16, copy=False)
+    return np.clip(values, AIR_HU, np.iinfo(np.int16).max).astype(np.int16)

@@ -1,0 +1,72 @@
+"""The 3-D CNN of Table 2, and the patient's score as the maximum over candidates.
+
+conv1 48, conv2 48, pool, conv3 64, conv4 64, pool, conv5 96, conv6 96, pool, dense7 256, dense8 1; 3x3x3
+convolutions with stride 1, "same" padding and ReLU; 2x2x2 maximum pooling. 2,246,849 parameters on 2 x 32^3.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lungline.models.specs import CancerNetSpec
+
+
+class CancerNet(nn.Module):
+    """One logit a cube."""
+
+    def __init__(self, spec: CancerNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        c1, c2, c3, c4, c5, c6 = spec.channels
+        voxels = (spec.shape_zyx[0] // 8) * (spec.shape_zyx[1] // 8) * (spec.shape_zyx[2] // 8)
+        self.conv1 = nn.Conv3d(spec.in_channels, c1, 3, padding=1)
+        self.conv2 = nn.Conv3d(c1, c2, 3, padding=1)
+        self.conv3 = nn.Conv3d(c2, c3, 3, padding=1)
+        self.conv4 = nn.Conv3d(c3, c4, 3, padding=1)
+        self.conv5 = nn.Conv3d(c4, c5, 3, padding=1)
+        self.conv6 = nn.Conv3d(c5, c6, 3, padding=1)
+        self.dense7 = nn.Linear(c6 * voxels, spec.dense)
+        self.dense8 = nn.Linear(spec.dense, 1)
+        self.dropout = nn.Dropout(spec.dropout)
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.normal_(self.dense8.weight, std=0.01)  # the first scores are near zero, not saturated
+
+    def forward(self, cubes: Tensor) -> Tensor:
+        """Logits (N,) of cubes (N, C, D, H, W)."""
+        x = self.conv1(cubes).relu_()
+        x = _pool(self.conv2(x).relu_())  # (N, 48, D/2, H/2, W/2)
+        x = self.conv3(x).relu_()
+        x = _pool(self.conv4(x).relu_())  # (N, 64, D/4, H/4, W/4)
+        x = self.conv5(x).relu_()
+        x = _pool(self.conv6(x).relu_())  # (N, 96, D/8, H/8, W/8)
+        x = self.dense7(self.dropout(x.flatten(1))).relu_()
+        return self.dense8(self.dropout(x)).squeeze(1)
+
+
+def _pool(x: Tensor) -> Tensor:
+    """2x2x2 maximum pooling, written so that its gradient is deterministic on a GPU too."""
+    n, c, d, h, w = x.shape
+    return x.view(n, c, d // 2, 2, h // 2, 2, w // 2, 2).amax(dim=(3, 5, 7))
+
+
+def strongest(logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """The maximum over the candidates that exist, and which one gave it.
+
+    Parameters
+    ----------
+    logits, valid : (N, K) tensors, float and bool
+        Every patient must have at least one valid candidate.
+
+    Returns
+    -------
+    (N,) float tensor and (N,) int64 tensor.
+    """
+    if not bool(valid.any(dim=1).all()):
+        raise ValueError("each patient should have at least one valid candidate.")
+    best = torch.where(valid, logits, -torch.inf).max(dim=1)
+    return best.values, best.indices

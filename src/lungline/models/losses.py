@@ -1,0 +1,19 @@
+"""The paper's two losses, on logits, exact for any logit."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def cancer_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Eq. 1, mean over patients: L = -y log(sigmoid(s)) - (1 - y) log(1 - sigmoid(s)).
+
+    Since -log(sigmoid(s)) = softplus(-s) and -log(1 - sigmoid(s)) = softplus(s), nothing overflows.
+    """
+    return (labels * softplus(-logits) + (1 - labels) * softplus(logits)).mean()
+
+
+def nodule_loss(logits: Tensor, labels: Tensor, *, positive: float = 200.0, negative: float = 0.5) -> Tensor:
+    """Eq. 2, mean over pixels: L = -w_p y log(sigmoid(s)) - w_n (1 - y) log(1 - sigmoid(s))."""
+    return (positive * labels * softplus(-logits) + negative * (1 - labels) * softplus(logits)).mean()

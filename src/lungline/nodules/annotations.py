@@ -1,0 +1,77 @@
+"""Annotated nodules in the scanner's world, and the sphere masks drawn from them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungline import geometry
+from lungline.errors import LunglineError
+
+COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
+
+
+@dataclass(frozen=True)
+class Nodule:
+    """One annotation: centre as world (x, y, z) mm, LPS, and diameter in mm."""
+
+    scan: str
+    centre_xyz_mm: tuple[float, float, float]
+    diameter_mm: float
+
+
+def read_annotations(path: Path) -> list[Nodule]:
+    """Nodules of a LUNA-16 `annotations.csv`.
+
+    Raises
+    ------
+    LunglineError
+        For a wrong header, a number that is none, or a diameter that is not positive: with the line number.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as handle:
+        rows = csv.DictReader(handle)
+        if not set(COLUMNS) <= set(rows.fieldnames or ()):
+            raise LunglineError(f"{path}: expected the columns {', '.join(COLUMNS)}. Found {rows.fieldnames}.")
+        nodules = []
+        for row in rows:
+            try:
+                x, y, z, diameter = (float(row[name]) for name in COLUMNS[1:])
+            except (TypeError, ValueError) as error:
+                raise LunglineError(
+                    f"{path}, line {rows.line_num}: expected numbers in {COLUMNS[1:]}. {error}"
+                ) from error
+            if not (math.isfinite(x + y + z) and 0 < diameter < 500):
+                raise LunglineError(
+                    f"{path}, line {rows.line_num}: expected finite coordinates and a diameter in mm between 0 and "
+                    f"500. Found ({x}, {y}, {z}), {diameter}. Mend or remove the line."
+                )
+            nodules.append(Nodule(row["seriesuid"].strip(), (x, y, z), diameter))
+    return nodules
+
+
+def draw_spheres(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]) -> NDArray[np.bool_]:
+    """Mask (Z, Y, X) that is true within half a diameter of a nodule's centre (paper, section 4.2).
+
+    The voxel that holds a centre is always true, so that no nodule vanishes between voxel centres.
+    """
+    mask = np.zeros(tuple(shape_zyx), dtype=bool)
+    for nodule in nodules:
+        centre_zyx = geometry.world_to_voxel(affine, nodule.centre_xyz_mm)
+        reach = nodule.diameter_mm / 2 / geometry.spacing_zyx_mm(affine).min() * np.ones(3)
+        low = np.maximum(np.floor(centre_zyx - reach), 0).astype(int)
+        high = np.minimum(np.ceil(centre_zyx + reach) + 1, mask.shape).astype(int)
+        if np.any(low >= high):
+            continue  # outside the grid
+        grid = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), axis=-1)
+        distance_mm = np.linalg.norm(geometry.voxel_to_world(affine, grid) - nodule.centre_xyz_mm, axis=-1)
+        mask[tuple(map(slice, low, high))] |= distance_mm <= nodule.diameter_mm / 2
+        nearest = np.rint(centre_zyx).astype(int)
+        if np.all((nearest >= 0) & (nearest < mask.shape)):
+            mask[tuple(nearest)] = True
+    return mask

@@ -1,0 +1,40 @@
+"""Three U-Nets over every slice, averaged (paper, section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lungline.device import half_precision
+from lungline.models.unet import UNet
+from lungline.nodules.slices import Axis, neighbouring_slices, stack_along, unstack_along
+
+_SLICES_AT_ONCE = 8
+
+
+def predict_axis(scaled: NDArray[np.float32], network: UNet, axis: Axis, device: torch.device) -> NDArray[np.float32]:
+    """Nodule probability (Z, Y, X) of scaled HU (Z, Y, X), from every slice along one axis."""
+    autocast, _ = half_precision(device)
+    probability = np.empty(scaled.shape, dtype=np.float32)
+    stack = stack_along(probability, axis)
+    for first in range(0, stack.shape[0], _SLICES_AT_ONCE):
+        last = min(first + _SLICES_AT_ONCE, stack.shape[0])
+        slices = neighbouring_slices(scaled, axis, first, last, network.spec.slices)
+        with torch.inference_mode(), autocast:
+            logits = network(torch.from_numpy(slices).to(device, memory_format=torch.channels_last))
+            stack[first:last] = torch.sigmoid(logits.float()).squeeze(1).cpu().numpy()
+    return unstack_along(stack, axis)
+
+
+def predict_nodules(
+    scaled: NDArray[np.float32], networks: Mapping[Axis, UNet], device: torch.device
+) -> dict[str, NDArray[np.float32]]:
+    """Probability of each axis and their mean, under "z", "y", "x" and "mean"."""
+    volumes: dict[str, NDArray[np.float32]] = {
+        axis: predict_axis(scaled, network, axis, device) for axis, network in networks.items()
+    }
+    mean = sum(volumes.values(), start=np.zeros_like(scaled)) / np.float32(len(volumes))
+    return {**volumes, "mean": mean}

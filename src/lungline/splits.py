@@ -1,0 +1,25 @@
+"""Which scan is for training, validation or testing: one rule a data set, so that additions never reshuffle."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+Split = Literal["train", "valid", "test"]
+
+VALID_PERCENT = 20
+LUNA_VALID_FOLD = 8
+LUNA_TEST_FOLD = 9
+
+
+def split_of_patient(scan_id: str) -> Literal["train", "valid"]:
+    """Split of a DSB-17 patient that stands in `stage1_labels.csv`: the hash of the id sends one in five to valid."""
+    first = int.from_bytes(hashlib.sha256(scan_id.encode("utf-8")).digest()[:8], "big")
+    return "valid" if first % 100 < VALID_PERCENT else "train"
+
+
+def split_of_luna_fold(fold: int) -> Split:
+    """Split of a LUNA-16 scan: subset 8 is valid, subset 9 is test, all others are train."""
+    if fold == LUNA_VALID_FOLD:
+        return "valid"
+    return "test" if fold == LUNA_TEST_FOLD else "train"

@@ -1,0 +1,83 @@
+"""What every stage that works on one scan shares: status, provenance, atomic writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lungline.errors import Quarantine
+from lungline.io import hdf5
+from lungline.io.hdf5 import Code, Field, Header
+from lungline.provenance import code_fingerprint
+
+#: What ingest writes about the scan that was read; it travels on to the prediction.
+ORIGIN = ("raw_sha256", "raw_files")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage made of a scan: fields to store, new codes, and anything to add to the provenance."""
+
+    fields: Mapping[str, Field]
+    codes: Sequence[Code] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_scan_stage(
+    stage: str,
+    quantity: str,
+    output: Path,
+    make: Callable[[], Made],
+    *,
+    scan_files: Mapping[str, Path] = {},
+    other_files: Mapping[str, Path] = {},
+    parameters: Mapping[str, Any] = {},
+    compression: hdf5.Compression = "blosc",
+) -> Header:
+    """Run one stage on one scan and write its file.
+
+    Parameters
+    ----------
+    stage, quantity : str
+        The command's name; what the output holds.
+    make : callable
+        Does the work; may raise `Quarantine`. Not called when an input is quarantined already.
+    scan_files : mapping of name to path
+        Inputs made by earlier stages from the same scan: their codes travel on.
+    other_files : mapping of name to path
+        Inputs that are not of this scan (weights, annotations): hashed only.
+
+    Returns
+    -------
+    Header
+        As written. A scan that cannot be used is written too, without fields, and says why.
+    """
+    codes: dict[Code, None] = {}
+    origin: dict[str, Any] = {}
+    for path in scan_files.values():
+        header = hdf5.read_header(path)
+        codes.update(dict.fromkeys(header.codes))
+        origin |= {name: header.provenance[name] for name in ORIGIN if name in header.provenance}
+    made = Made({})
+    if not any(code.code.startswith("Q_") for code in codes):
+        try:
+            made = make()
+        except Quarantine as reason:
+            made = Made({}, [Code(reason.code, reason.detail)])
+    codes.update(dict.fromkeys(made.codes))
+    header = Header(
+        quantity=quantity,
+        stage=stage,
+        codes=tuple(codes),
+        parameters=parameters,
+        provenance={
+            "code": code_fingerprint(f"lungline.stages.{stage}"),
+            "inputs": {name: hdf5.sha256(path) for name, path in {**scan_files, **other_files}.items()},
+            **origin,
+            **made.provenance,
+        },
+    )
+    hdf5.write_file(output, header, made.fields, compression=compression)
+    return header

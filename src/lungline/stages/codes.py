@@ -1,0 +1,16 @@
+"""Print every code that a scan can carry, its meaning and its remedy (the page docs/codes.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.codes import codes_page
+from lungline.io.atomic import write_text
+
+
+def run(output: Path | None = None) -> None:
+    """Print the page, or write it to OUTPUT."""
+    if output is None:
+        print(codes_page(), end="")
+    else:
+        write_text(output, codes_page())

@@ -1,0 +1,16 @@
+"""Collect `predictions.csv`: every scan of the sheet answered or named, none lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from lungline.io.predictions import collect, read_answers, write_predictions
+from lungline.io.sheet import read_sheet
+
+
+def run(output: Path, *, scans: Path, predictions: Path, system: str) -> None:
+    """Read the sheet SCANS and the answers PREDICTIONS of SYSTEM, write one row a scan of the sheet."""
+    rows = collect(read_sheet(scans), read_answers(predictions), system)
+    write_predictions(output, rows)
+    print(f"{len(rows)} scans: " + ", ".join(f"{n} {status}" for status, n in Counter(r.status for r in rows).items()))

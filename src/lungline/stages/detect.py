@@ -1,0 +1,46 @@
+"""Run the three U-Nets on a scan and average them (paper, section 4.2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lungline.io import hdf5
+from lungline.io.hdf5 import Field
+from lungline.nodules.slices import AXES
+from lungline.preprocess.intensity import scale_hu
+from lungline.stages._scan import Made, run_scan_stage
+
+
+def run(cache: Path, output: Path, *, detector: Path, keep_axes: bool = False, device: str = "auto") -> None:
+    """Read `ct` of CACHE and DETECTOR/{z,y,x}/weights.safetensors, write `probability` (mean of three, float16)."""
+
+    def make() -> Made:
+        from lungline.device import make_repeatable, pick_device
+        from lungline.nodules.detector import predict_nodules
+        from lungline.training.models import load_unet
+
+        make_repeatable(seed=0)
+        where = pick_device(device)
+        ct = hdf5.read_volume(cache, "ct")
+        networks = {axis: load_unet(detector / axis, where) for axis in AXES}
+        volumes = predict_nodules(scale_hu(ct.array), networks, where)
+        kept = ("mean", *AXES) if keep_axes else ("mean",)
+        fields = {
+            "probability" if name == "mean" else f"probability_{name}": Field(
+                volumes[name].astype(np.float16), "zyx", "1", f"nodule probability, {name}", ct.affine
+            )
+            for name in kept
+        }
+        return Made(fields)
+
+    run_scan_stage(
+        "detect",
+        "nodule_probability",
+        output,
+        make,
+        scan_files={"cache": cache},
+        other_files={f"weights_{axis}": detector / axis / "weights.safetensors" for axis in AXES},
+        parameters={"keep_axes": keep_axes},
+    )

@@ -1,0 +1,54 @@
+"""Draw Figures 1 to 5 of the paper for one scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.io import hdf5
+from lungline.io.hdf5 import read_volume
+from lungline.nodules.candidates import read_candidates
+from lungline.reporting.canvas import save_png
+from lungline.reporting.figures import Subject
+from lungline.reporting.scan_page import draw_scan, draw_unusable, page
+
+
+def run(
+    output: Path,
+    *,
+    scan: str,
+    volume: Path,
+    lungs: Path,
+    cache: Path,
+    nodules: Path | None = None,
+    detected: Path,
+    candidates: Path,
+    detector: dict,
+) -> None:
+    """Write the folder OUTPUT: PNG files and a README. A quarantined scan gets its reason instead of pictures.
+
+    NODULES (the mask of `draw-nodule-mask`) is `none` for a scan without annotations; DETECTOR is the entry of
+    `detectors:` in the configuration.
+    """
+    header = hdf5.read_header(detected)
+    if header.status == "quarantined":
+        figures = draw_unusable(scan, header.codes)
+    else:
+        from lungline.models.specs import DetectorSpec
+        from lungline.models.unet import describe
+
+        network = DetectorSpec.from_config(detector).network
+        subject = Subject(
+            scan,
+            ct=read_volume(volume, "ct"),
+            lungs=read_volume(lungs, "lungs"),
+            mask=read_volume(lungs, "mask"),
+            cached=read_volume(cache, "ct"),
+            probability=read_volume(detected, "probability"),
+            candidates=read_candidates(candidates),
+            nodules=None if nodules is None else read_volume(nodules, "nodules"),
+        )
+        figures = draw_scan(subject, describe(network), network.slices)
+    for name, figure in figures.items():
+        if not isinstance(figure, str):
+            save_png(figure, output / f"{name}.png")
+    (output / "README.md").write_text(page(scan, figures, header.codes), encoding="utf-8")

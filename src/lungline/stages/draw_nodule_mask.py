@@ -1,0 +1,25 @@
+"""Draw the annotated nodules of a scan as spheres on the grid of its cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.errors import LunglineError
+from lungline.io import hdf5
+from lungline.nodules.annotations import draw_spheres, read_annotations
+from lungline.stages._scan import Made, run_scan_stage
+
+
+def run(cache: Path, annotations: Path, output: Path, *, scan: str) -> None:
+    """Read the grid of CACHE and the rows of ANNOTATIONS for SCAN, write `nodules` (bool)."""
+    nodules = [nodule for nodule in read_annotations(annotations) if nodule.scan == scan]
+
+    def make() -> Made:
+        ct = hdf5.read_field(cache, "ct")
+        if ct.affine is None:
+            raise LunglineError(f"{cache}: field 'ct' has no affine.")
+        mask = draw_spheres(ct.array.shape, ct.affine, nodules)
+        field = hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule, drawn as a sphere", ct.affine)
+        return Made({"nodules": field}, provenance={"nodules": len(nodules)})
+
+    run_scan_stage("draw_nodule_mask", "nodule_mask", output, make, scan_files={"cache": cache})

@@ -1,0 +1,37 @@
+"""Draw one scan of the embedded cohort in the format of the real set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from lungline.errors import LunglineError
+from lungline.phantom.cohort import plan_scan
+from lungline.phantom.draw import draw_scan
+from lungline.phantom.writers import write_dicom_series, write_mhd
+
+
+def run(output: Path, *, dataset: Literal["luna16", "dsb17"], index: int, seed: int, cohort: dict) -> None:
+    """Write OUTPUT: for luna16 a `.mhd` file (its `.zraw` beside it), for dsb17 a folder of DICOM files.
+
+    OUTPUT must carry the name that the plan gives to the scan: the scan's identity follows from SEED and INDEX.
+    """
+    plan = plan_scan(dataset, index, seed, cohort)
+    expected = Path(plan.path).name
+    if output.name != expected:
+        raise LunglineError(
+            f"{output}: expected the name '{expected}' for {dataset} scan {index} of seed {seed}. "
+            f"Found '{output.name}'. Take names from scans.csv."
+        )
+    ct = draw_scan(plan)
+    if dataset == "luna16":
+        write_mhd(output, ct, flipped=plan.flipped)
+    else:
+        write_dicom_series(
+            output,
+            ct,
+            patient=plan.scan,
+            intercept_hu=plan.intercept_hu,
+            compressed=plan.compressed,
+            damaged=plan.damaged,
+        )

@@ -1,0 +1,57 @@
+"""Measure the candidates: recall of annotated nodules, candidates a scan, FROC and CPM, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from lungline.evaluation.detection import recall
+from lungline.evaluation.marks import SCORE, describe_froc, read_excluded, refuse_strangers, scan_marks
+from lungline.evaluation.patients import refuse_trained_on
+from lungline.io.atomic import write_text
+from lungline.io.sheet import read_sheet
+from lungline.nodules.annotations import read_annotations
+from lungline.reporting.metric_tables import detection_markdown
+from lungline.reporting.results import about_data, read_result, write_result
+
+
+def run(
+    output: Path,
+    annotations: Path,
+    *,
+    scans: Path,
+    candidates: Path,
+    split: Literal["train", "valid", "test"] = "test",
+    excluded: Path | None = None,
+    detector: Path | None = None,
+    embedded: bool | None = None,
+    seed: int = 0,
+) -> None:
+    """Read CANDIDATES/{scan}.csv of the LUNA-16 scans of SPLIT in SCANS, and ANNOTATIONS; write OUTPUT (JSON and .md).
+
+    EXCLUDED (annotations_excluded.csv) names findings that count neither way. DETECTOR (folder of the trained
+    axes) makes sure that no scan was trained on. EMBEDDED says whether the scans are synthetic.
+    """
+    luna = [row for row in read_sheet(scans) if row.dataset == "luna16"]
+    rows = [row for row in luna if row.split == split]
+    names = [row.scan for row in rows]
+    if detector is not None:
+        for axis in ("z", "y", "x"):
+            refuse_trained_on(names, read_result(detector / axis / "card.json"), str(detector / axis))
+    findings = read_annotations(annotations)
+    refuse_strangers(findings, [row.scan for row in luna])
+    irrelevant = [] if excluded is None else read_excluded(excluded)
+    marks = scan_marks(names, candidates, findings, irrelevant)
+    result = {
+        "what": "nodule detection: annotated nodules among the candidates",
+        "data": about_data((row.dataset for row in rows), embedded),
+        "split": split,
+        "intervals": "95 %: Wilson (recall), bootstrap over scans (candidates a scan, FROC)",
+        "hit": "a candidate's centroid strictly within the nodule's radius",
+        "candidates": recall(marks, seed=seed).as_json(),
+        "froc": {"score": SCORE, **describe_froc(marks, seed=seed)},
+        "seed": seed,
+    }
+    write_result(output, result)
+    write_text(output.with_suffix(".md"), detection_markdown(result))
+    print(detection_markdown(result))

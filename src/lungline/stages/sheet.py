@@ -1,0 +1,60 @@
+"""List the scans of a folder (LUNA16, DSB17, or any) in scans.csv, and where they lie in private/.
+
+A second call with another folder adds its scans; a second call with the same folder brings its scans up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from lungline.errors import LunglineError
+from lungline.io.listing import list_dsb17, list_folder, list_luna16, read_labels
+from lungline.io.private import pseudonym_key, read_map, remember
+from lungline.io.sheet import read_sheet, write_sheet
+
+
+def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, labels: Path | None = None) -> None:
+    """Write OUT/scans.csv, OUT/private/map.csv and one link a scan in OUT/private/raw.
+
+    Parameters
+    ----------
+    kind : "luna16", "dsb17" or "folder"
+        How FOLDER is laid out. In a plain folder, each folder with DICOM files and each .mhd, .mha, .nii, .nii.gz
+        is a scan, and gets a pseudonym.
+    folder : Path
+        Where the scans lie; nothing is written there.
+    out : Path
+        Where scans.csv and private/ are written.
+    labels : Path or None
+        Of a plain folder: a table `id,cancer`.
+    """
+    if labels is not None and kind != "folder":
+        raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
+    if not folder.is_dir():
+        raise LunglineError(f"{folder}: expected a folder of scans. There is none.")
+    folder, private, sheet = folder.absolute(), out / "private", out / "scans.csv"
+    if kind == "luna16":
+        found = list_luna16(folder)
+    elif kind == "dsb17":
+        found = list_dsb17(folder)
+    else:
+        found = list_folder(folder, pseudonym_key(private), read_labels(labels) if labels else {})
+    before = read_sheet(sheet) if sheet.is_file() else []
+    strangers = {row.scan for row in before if row.dataset != kind} & {item.row.scan for item in found}
+    if strangers:
+        raise LunglineError(f"{folder}: {len(strangers)} scans stand in {sheet} as scans of another data set.")
+    now = {item.row.scan: item.row for item in found}
+    places = {scan: path for scan, (_, path) in read_map(private).items()}
+    gone = {
+        row.scan
+        for row in before
+        if row.dataset == kind and row.scan not in now and places.get(row.scan, out).is_relative_to(folder)
+    }
+    others = [row for row in before if row.scan not in now and row.scan not in gone]
+    remember(private, found, forget=gone)
+    write_sheet(sheet, [*others, *now.values()])
+    labelled = sum(row.label is not None for row in now.values())
+    summary = f"{len(now)} scans of {kind} ({labelled} with a label), {len(gone)} gone, {len(others)} others kept"
+    print(f"{sheet}: {summary}", file=sys.stderr)  # stdout may belong to a workflow that lists scans on its way

@@ -1,0 +1,60 @@
+"""Train the U-Net of one axis (paper, section 4.2, Eq. 2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.device import make_repeatable, pick_device
+from lungline.io.sheet import read_sheet
+from lungline.models.losses import nodule_loss
+from lungline.models.specs import DetectorSpec
+from lungline.models.unet import UNet
+from lungline.nodules.slices import Axis
+from lungline.training.fitting import fit_and_write
+from lungline.training.slices import SliceCrops, find_training_scans
+from lungline.training.validation import look_at_crops
+
+
+def run(
+    output: Path,
+    *,
+    axis: Axis,
+    detector: dict,
+    scans: Path,
+    caches: Path,
+    masks: Path,
+    checkpoints: Path,
+    seed: int,
+    device: str = "auto",
+) -> None:
+    """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve)."""
+    spec = DetectorSpec.from_config(detector)
+    make_repeatable(seed)
+    where = pick_device(device)
+    rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]
+    used = {
+        split: find_training_scans([row.scan for row in rows if row.split == split], caches, masks)
+        for split in ("train", "valid")
+    }
+    train, valid = (SliceCrops(used[split], axis, spec.network.slices, spec.sampling, seed) for split in used)
+    loss = {"positive": spec.loss.positive, "negative": spec.loss.negative}
+    fit_and_write(
+        output,
+        UNet(spec.network),
+        spec.training,
+        make_batch=lambda step: train.batch(step, spec.training.batch),
+        loss_of=lambda model, batch: nodule_loss(model(batch[0].to(where)), batch[1].to(where), **loss),
+        validate=lambda model: look_at_crops(model, valid, spec.training.batch, where, **loss),
+        checkpoints=checkpoints,
+        seed=seed,
+        device=where,
+        stage="train_unet",
+        card={
+            "purpose": f"nodule logit a pixel of the slices along {axis}",
+            "input": "scaled HU 0..1 of the 1 mm lung box, -1000 HU outside the mask; (N, slices, H, W)",
+            "axis": axis,
+            "detector": detector,
+            "network": detector.get("network", {}),
+        },
+        cases={split: {scan.scan: [scan.cache, scan.mask] for scan in used[split]} for split in used},
+    )

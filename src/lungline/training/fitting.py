@@ -1,0 +1,99 @@
+"""From a model and its batches to a model folder: fit, then write weights, card and learning curve."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lungline.io import hdf5
+from lungline.models.specs import Schedule
+from lungline.models.unet import count_parameters
+from lungline.provenance import code_fingerprint
+from lungline.training.loop import Batch, Look, fit
+from lungline.training.weights import write_card, write_curve, write_tensors
+
+
+def fit_and_write(
+    output: Path,
+    model: nn.Module,
+    schedule: Schedule,
+    *,
+    make_batch: Callable[[int], Batch],
+    loss_of: Callable[[nn.Module, Batch], Tensor],
+    validate: Callable[[nn.Module], Look],
+    checkpoints: Path,
+    seed: int,
+    device: torch.device,
+    stage: str,
+    card: Mapping[str, Any],
+    cases: Mapping[str, Mapping[str, Sequence[Path]]],
+) -> None:
+    """Train and write OUTPUT/{weights.safetensors, card.json, learning_curve.csv}.
+
+    Parameters
+    ----------
+    checkpoints : Path
+        Folder outside the declared outputs. A checkpoint is named by the hash of settings, code and inputs,
+        so one of another configuration is never resumed; it is removed once the weights are written.
+    card : mapping
+        What the caller knows: purpose, inputs, settings.
+    cases : mapping of split to scans to files
+        Every scan that took part, with the files it was read from. All of them are hashed into the card.
+    """
+    inputs = {
+        split: {scan: [hdf5.sha256(path) for path in files] for scan, files in scans.items()}
+        for split, scans in cases.items()
+    }
+    identity = {
+        "code": code_fingerprint(f"lungline.stages.{stage}"),
+        "schedule": asdict(schedule),
+        "seed": seed,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "inputs": inputs,
+        "card": dict(card),
+    }
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    checkpoint = checkpoints / f"{stage}-{key[:16]}.safetensors"
+    print(f"{count_parameters(model):,} parameters, {schedule.steps} steps on {device.type}", flush=True)
+    started = time.perf_counter()
+    curve = fit(
+        model.to(device),
+        schedule,
+        make_batch=make_batch,
+        loss_of=loss_of,
+        validate=validate,
+        checkpoint=checkpoint,
+        key=key,
+        seed=seed,
+        device=device,
+        say=lambda line: print(line, flush=True),
+    )
+    print(f"trained in {time.perf_counter() - started:.0f} s", flush=True)
+    weights = output / "weights.safetensors"
+    write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]})
+    write_curve(output / "learning_curve.csv", curve)
+    best = min(curve, key=lambda look: look["valid_loss"])
+    write_card(
+        output / "card.json",
+        {
+            **card,
+            "parameters": count_parameters(model),
+            "schedule": asdict(schedule),
+            "seed": seed,
+            "cases": {split: sorted(scans) for split, scans in cases.items()},
+            "input_sha256": inputs,
+            "code": identity["code"],
+            "chosen": {"by": "smallest valid_loss", **best},
+            "weights_sha256": hdf5.sha256(weights),
+        },
+    )
+    checkpoint.unlink(missing_ok=True)

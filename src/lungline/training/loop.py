@@ -1,0 +1,151 @@
+"""The training loop: plain functions, resumable, the same weights however often it is interrupted.
+
+Every batch is a function of (seed, step), so a resumed run sees exactly what an uninterrupted one would.
+The weights that are kept are those of the best look at the validation split.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lungline.device import half_precision
+from lungline.errors import CorruptFileError, LunglineError
+from lungline.models.specs import Schedule
+from lungline.training.weights import read_tensors, write_tensors
+
+Batch = TypeVar("Batch")
+Look = dict[str, float]
+
+
+@dataclass
+class Progress:
+    """Where a training stands: next step, curve of looks, best weights so far."""
+
+    step: int = 0
+    curve: list[Look] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+def fit(
+    model: nn.Module,
+    schedule: Schedule,
+    *,
+    make_batch: Callable[[int], Batch],
+    loss_of: Callable[[nn.Module, Batch], Tensor],
+    validate: Callable[[nn.Module], Look],
+    checkpoint: Path,
+    key: str,
+    seed: int,
+    device: torch.device,
+    say: Callable[[str], None] = print,
+) -> list[Look]:
+    """Train `model` in place and leave the weights of the best look in it.
+
+    Parameters
+    ----------
+    make_batch : callable
+        The batch of a step number; runs one step ahead in a thread.
+    validate : callable
+        Numbers of the validation split; "valid_loss" is what the best look is chosen by.
+    checkpoint, key : Path, str
+        Where to go on from, and the hash of everything that makes this training what it is: a checkpoint
+        with another key is never resumed.
+
+    Returns
+    -------
+    list of dict
+        The learning curve: step, train_loss, and what `validate` gave, a look at a time.
+
+    Raises
+    ------
+    LunglineError
+        If the loss is no longer a finite number.
+    """
+    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    autocast, scaled = half_precision(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+    done = _resume(checkpoint, key, model, optimiser, device) or Progress()
+    if done.step:
+        say(f"resumed at step {done.step} of {schedule.steps}")
+    losses: list[float] = []
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = ahead.submit(make_batch, done.step)
+        for step in range(done.step, schedule.steps):
+            batch = coming.result()
+            if step + 1 < schedule.steps:
+                coming = ahead.submit(make_batch, step + 1)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate_at(schedule, step)
+            torch.manual_seed(seed * 1_000_003 + step)  # dropout too depends on the step alone
+            model.train()
+            optimiser.zero_grad(set_to_none=True)
+            with autocast:
+                loss = loss_of(model, batch)
+            scaler.scale(loss).backward()
+            scaler.step(optimiser)
+            scaler.update()
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                raise LunglineError(f"the loss is {losses[-1]} at step {step}. Lower training.learning_rate.")
+            if (step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps:
+                model.eval()
+                with torch.inference_mode(), autocast:
+                    look = {"step": step + 1, "train_loss": sum(losses) / len(losses), **validate(model)}
+                say("  ".join(f"{name} {value:.5g}" for name, value in look.items()))
+                losses.clear()
+                if not done.curve or look["valid_loss"] < min(old["valid_loss"] for old in done.curve):
+                    done.best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                done.curve.append(look)
+                done.step = step + 1
+                _save(checkpoint, key, model, optimiser, done)
+    model.load_state_dict(done.best)
+    return done.curve
+
+
+def learning_rate_at(schedule: Schedule, step: int) -> float:
+    """Constant, or a half cosine from `learning_rate` to zero after a short rise."""
+    if schedule.decay == "constant":
+        return schedule.learning_rate
+    rise = min(1.0, (step + 1) / max(1, schedule.steps // 20))
+    return schedule.learning_rate * rise * (1 + math.cos(math.pi * step / schedule.steps)) / 2
+
+
+def _save(path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, done: Progress) -> None:
+    """One safetensors file: weights, best weights, Adam's moments; the rest as JSON in its header."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in done.best.items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    write_tensors(path, tensors, {"key": key, "step": done.step, "curve": done.curve})
+
+
+def _resume(
+    path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
+) -> Progress | None:
+    if not path.is_file():
+        return None
+    try:
+        tensors, about = read_tensors(path)
+    except CorruptFileError:
+        return None  # a damaged checkpoint costs time, never a result
+    if about.get("key") != key:
+        return None
+    parts: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "adam": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = value.to(device)
+    model.load_state_dict(parts["model"])
+    state = optimiser.state_dict()
+    for name, value in parts["adam"].items():
+        number, _, moment = name.partition(".")
+        state["state"].setdefault(int(number), {})[moment] = value.cpu() if moment == "step" else value
+    optimiser.load_state_dict(state)
+    return Progress(step=int(about["step"]), curve=about["curve"], best=parts["best"])

@@ -1,0 +1,49 @@
+"""Networks from a model folder: `weights.safetensors` and `card.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from lungline.errors import CorruptFileError
+from lungline.io import hdf5
+from lungline.models.cancer_net import CancerNet
+from lungline.models.specs import CancerNetSpec, UNetSpec, from_settings
+from lungline.models.unet import UNet
+from lungline.training.weights import read_card, read_tensors
+
+Model = TypeVar("Model", UNet, CancerNet)
+
+
+def load_unet(folder: Path, device: torch.device) -> UNet:
+    """The U-Net of one axis, ready to predict."""
+    spec = from_settings(UNetSpec, _checked_card(folder)["network"], f"{folder}/card.json")
+    return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
+    """The cancer network of a system, ready to predict."""
+    spec = from_settings(CancerNetSpec, _checked_card(folder)["network"], f"{folder}/card.json")
+    return _filled(CancerNet(spec), folder, device)
+
+
+def _checked_card(folder: Path) -> dict:
+    card = read_card(folder / "card.json")
+    found = hdf5.sha256(folder / "weights.safetensors")
+    if card.get("weights_sha256") != found:
+        raise CorruptFileError(
+            f"{folder / 'weights.safetensors'}: SHA-256 {found[:12]}... is not the card's "
+            f"{str(card.get('weights_sha256'))[:12]}.... The weights or the card have changed; train again."
+        )
+    return card
+
+
+def _filled(model: Model, folder: Path, device: torch.device) -> Model:
+    tensors, _ = read_tensors(folder / "weights.safetensors")
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CorruptFileError(f"{folder}: the weights do not fit the network of the card.") from error
+    return model.to(device).eval()

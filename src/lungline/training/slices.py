@@ -1,0 +1,140 @@
+"""Crops of slices for the three U-Nets, read from the cached volumes as they are needed.
+
+Nothing is held in memory but the positions of the annotated voxels' slices: a crop reads the few chunks
+that hold it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lungline.errors import CorruptFileError, LunglineError
+from lungline.io import hdf5
+from lungline.models.specs import SliceSampling
+from lungline.nodules.slices import Axis, number_of, stack_along
+from lungline.preprocess.intensity import scale_hu
+
+_OPEN_FILES = 64
+
+
+@dataclass(frozen=True)
+class TrainingScan:
+    """One annotated scan: its files, its shape, and the boxes (z, y, x slices) of its nodules."""
+
+    scan: str
+    cache: Path
+    mask: Path
+    shape_zyx: tuple[int, ...]
+    boxes: tuple[tuple[slice, slice, slice], ...]
+
+
+def find_training_scans(scans: Sequence[str], caches: Path, masks: Path) -> list[TrainingScan]:
+    """The scans that can be used: not quarantined. Reads one scan at a time."""
+    import cc3d
+
+    found = []
+    for scan in scans:
+        cache, mask = caches / f"{scan}.h5", masks / f"{scan}.h5"
+        if hdf5.read_header(mask).status == "quarantined":
+            continue
+        nodules = hdf5.read_array(mask, "nodules")
+        labels = cc3d.connected_components(nodules, connectivity=26)
+        boxes = cc3d.statistics(labels)["bounding_boxes"][1:]
+        found.append(TrainingScan(scan, cache, mask, nodules.shape, tuple((b[0], b[1], b[2]) for b in boxes)))
+    return found
+
+
+class OpenFiles:
+    """The most recently read files, kept open for this process."""
+
+    def __init__(self, most: int = _OPEN_FILES) -> None:
+        self._files: OrderedDict[Path, h5py.File] = OrderedDict()
+        self._most = most
+
+    def field(self, path: Path, name: str) -> h5py.Dataset:
+        """A field of one of our files."""
+        if path not in self._files:
+            while len(self._files) >= self._most:
+                self._files.popitem(last=False)[1].close()
+            self._files[path] = h5py.File(path, "r")
+        self._files.move_to_end(path)
+        return self._files[path][name]
+
+
+class SliceCrops:
+    """Batches of crops along one axis.
+
+    Parameters
+    ----------
+    scans : sequence of TrainingScan
+    axis : "z", "y" or "x"
+    slices : int
+        Neighbouring slices as channels (odd).
+    sampling : SliceSampling
+    seed : int
+    """
+
+    def __init__(
+        self, scans: Sequence[TrainingScan], axis: Axis, slices: int, sampling: SliceSampling, seed: int
+    ) -> None:
+        self.nodules = [(scan, box) for scan in scans for box in scan.boxes]
+        if not self.nodules:
+            raise LunglineError(
+                f"no annotated nodule in the {len(scans)} scans of this split: a detector needs one in each of train "
+                "and valid. Check annotations.csv and the splits in scans.csv."
+            )
+        self.scans, self.axis, self.slices, self.sampling, self.seed = list(scans), axis, slices, sampling, seed
+        self._files = OpenFiles()
+
+    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
+        """Scaled crops (N, slices, crop, crop) and labels (N, 1, crop, crop), float32, of one step."""
+        rng = np.random.default_rng([self.seed, step, number_of(self.axis)])
+        positives = round(size * self.sampling.positive_share)
+        pairs = [self._crop(rng, around_nodule=i < positives) for i in range(size)]
+        images, labels = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        return images, labels
+
+    def _crop(self, rng: np.random.Generator, *, around_nodule: bool) -> tuple[NDArray, NDArray]:
+        """One crop, flipped at random; around a nodule, one of its voxels lies inside the crop."""
+        scan = self.scans[rng.integers(len(self.scans))]
+        low, high = np.zeros(3, int), np.array(scan.shape_zyx)
+        if around_nodule:
+            scan, box = self.nodules[rng.integers(len(self.nodules))]
+            low, high = np.array([s.start for s in box]), np.array([s.stop for s in box])
+        centre = rng.integers(low, high)
+        edge = self.sampling.crop
+        number = number_of(self.axis)
+        first = centre - rng.integers(edge // 4, edge - edge // 4, 3)
+        first[number] = centre[number] - self.slices // 2
+        extent = np.full(3, edge)
+        extent[number] = self.slices
+        ct = _read_box(self._files.field(scan.cache, "ct"), first, extent, outside=-1000)
+        middle, one = first.copy(), extent.copy()
+        middle[number], one[number] = centre[number], 1
+        label = _read_box(self._files.field(scan.mask, "nodules"), middle, one, outside=0)
+        image, truth = (stack_along(part, self.axis) for part in (scale_hu(ct), label.astype(np.float32)))
+        flips = tuple(axis for axis in (1, 2) if rng.integers(2))
+        return np.flip(image, flips).copy(), np.flip(truth, flips).copy()
+
+
+def _read_box(field: h5py.Dataset, first: NDArray, extent: NDArray, outside: int) -> NDArray:
+    """The box of a field that starts at `first`, filled with `outside` where it leaves the volume."""
+    box = np.full(tuple(extent), outside, dtype=field.dtype)
+    low = np.maximum(first, 0)
+    high = np.minimum(first + extent, field.shape)
+    if np.all(low < high):
+        target = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
+        try:
+            box[target] = field[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        except OSError as error:
+            raise CorruptFileError(f"{field.file.filename}: a damaged chunk. Delete the file and run again.") from error
+    return box

@@ -1,0 +1,18 @@
+"""What many tests need: where the real sample data are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    """The folder of real sample data; the test is skipped where there is none."""
+    default = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("LUNGLINE_SAMPLE_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("needs the real sample data: set LUNGLINE_SAMPLE_DATA to their folder")
+    return folder

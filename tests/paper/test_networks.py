@@ -1,0 +1,88 @@
+"""Table 2 and Fig. 4: the numbers of parameters, and that a larger picture changes nothing but the shape."""
+
+import pytest
+import torch
+
+from lungline.errors import LunglineError
+from lungline.models.cancer_net import CancerNet, strongest
+from lungline.models.specs import CancerNetSpec, DetectorSpec, SystemSpec, UNetSpec
+from lungline.models.unet import UNet, count_parameters, describe
+
+
+def test_table_2_on_two_channels_of_32_cubed_has_2246849_parameters():
+    assert count_parameters(CancerNet(CancerNetSpec())) == 2_246_849
+
+
+def test_table_2_on_one_channel_of_64_cubed_has_13255601_parameters():
+    assert count_parameters(CancerNet(CancerNetSpec(in_channels=1, shape_zyx=(64, 64, 64)))) == 13_255_601
+
+
+def test_the_classic_unet_has_31030593_parameters():
+    assert count_parameters(UNet(UNetSpec())) == 31_030_593
+
+
+def test_fig_4_lists_every_parameter_once():
+    rows = describe(UNetSpec(base_channels=8, levels=4), 64, 96)
+    assert sum(row.parameters for row in rows) == count_parameters(UNet(UNetSpec(base_channels=8, levels=4)))
+    assert rows[0][1:4] == (8, 64, 96)
+    assert rows[3][1:4] == (64, 8, 12)
+    assert rows[-1][1:4] == (1, 64, 96)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (37, 51), (8, 9), (1, 5)])
+def test_the_unet_answers_for_a_slice_of_any_size(shape):
+    network = UNet(UNetSpec(base_channels=4, levels=4)).eval()
+    assert network(torch.zeros(2, 1, *shape)).shape == (2, 1, *shape)
+
+
+def test_continuing_a_slice_with_air_is_what_padding_does():
+    torch.manual_seed(0)
+    network = UNet(UNetSpec(base_channels=4, levels=3)).eval()
+    x = torch.rand(1, 1, 30, 41)
+    whole = torch.zeros(1, 1, 32, 44)
+    whole[..., :30, :41] = x
+    torch.testing.assert_close(network(x), network(whole)[..., :30, :41])
+
+
+def test_dropout_is_drawn_while_training_only():
+    torch.manual_seed(0)
+    network = UNet(UNetSpec(base_channels=4, levels=3, dropout=0.5))
+    x = torch.rand(1, 1, 16, 16)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    torch.testing.assert_close(network(x), network(x))
+
+
+def test_the_maximum_never_takes_an_absent_candidate():
+    logits = torch.tensor([[-3.0, -1.0, 5.0], [2.0, 9.0, 1.0]])
+    valid = torch.tensor([[True, True, False], [True, False, True]])
+    values, indices = strongest(logits, valid)
+    assert values.tolist() == [-1.0, 2.0]
+    assert indices.tolist() == [1, 0]
+    with pytest.raises(ValueError, match="at least one"):
+        strongest(logits, torch.zeros(2, 3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"training": {"steps": 1, "batch": 1}, "network": {"base_chanels": 8}}, "Did you mean 'base_channels'"),
+        ({"training": {"steps": 1, "batch": 1}, "losses": {}}, "no part 'losses'"),
+        ({"training": {"steps": 0, "batch": 1}}, "steps"),
+        ({"training": {"steps": 1, "batch": 1}, "network": {"slices": 2}}, "odd"),
+    ],
+)
+def test_a_detector_that_makes_no_sense_is_refused_by_name(entry, message):
+    with pytest.raises(LunglineError, match=message):
+        DetectorSpec.from_config(entry)
+
+
+def test_a_system_that_makes_no_sense_is_refused_by_name():
+    entry = {"kind": "patches", "detector": "paper", "training": {"steps": 1, "batch": 1}}
+    assert SystemSpec.from_config(entry).network.channels == (48, 48, 64, 64, 96, 96)
+    with pytest.raises(LunglineError, match="kind"):
+        SystemSpec.from_config({**entry, "kind": "volumes"})
+    with pytest.raises(LunglineError, match="conv1 to conv6"):
+        SystemSpec.from_config({**entry, "network": {"channels": [1, 2]}})
+    with pytest.raises(LunglineError, match="multiples of 8"):
+        SystemSpec.from_config({**entry, "network": {"shape_zyx": [30, 32, 32]}})

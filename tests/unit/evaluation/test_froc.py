@@ -1,0 +1,175 @@
+"""The rules of LUNA-16's script, one by one, and its own answers for five submissions."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from lungline.errors import LunglineError
+from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, froc, froc_intervals, match
+from lungline.evaluation.marks import read_excluded
+
+NODULE = Finding((0.0, 0.0, 0.0), 10.0)
+
+
+def at(*x):
+    """Points on the x axis."""
+    return [(float(value), 0.0, 0.0) for value in x]
+
+
+def test_a_mark_on_the_radius_is_no_hit():
+    assert len(match(ScanMarks(at(5.0), [0.5], [NODULE])).hits) == 0
+    assert len(match(ScanMarks(at(4.999), [0.5], [NODULE])).hits) == 1
+
+
+def test_an_unmeasured_finding_counts_as_10_mm():
+    score = match(ScanMarks(at(4.9, 5.1), [0.5, 0.6], [], [Finding((0, 0, 0), -1)]))
+    assert score.ignored_on_excluded == 1
+    assert score.false_positives.tolist() == [0.6]
+
+
+def test_the_strongest_of_several_marks_counts_and_the_others_are_ignored():
+    score = match(ScanMarks(at(0, 1, 2, 50), [0.2, 0.9, 0.4, 0.7], [NODULE]))
+    assert score.hits.tolist() == [0.9]
+    assert score.false_positives.tolist() == [0.7]
+    assert score.ignored_double == 2
+
+
+def test_one_mark_in_two_nodules_finds_both():
+    score = match(ScanMarks(at(3), [0.8], [NODULE, Finding((6.0, 0.0, 0.0), 10.0)]))
+    assert score.hits.tolist() == [0.8, 0.8]
+    assert len(score.false_positives) == 0
+
+
+def test_a_mark_that_hit_a_nodule_is_not_ignored_by_an_excluded_finding():
+    score = match(ScanMarks(at(1), [0.8], [NODULE], [Finding((0.0, 0.0, 0.0), 30.0)]))
+    assert score.hits.tolist() == [0.8]
+    assert score.ignored_on_excluded == 0
+
+
+def test_of_more_than_100_marks_only_those_strictly_above_the_101st_stay():
+    points = at(*range(1000, 1101))
+    assert match(ScanMarks(points, [0.5] * 100 + [0.4], [NODULE])).marks_after_cut == 100
+    assert match(ScanMarks(points, [0.9] * 99 + [0.5] * 2, [NODULE])).marks_after_cut == 99
+    assert match(ScanMarks(points, [0.5] * 101, [NODULE])).marks_after_cut == 0
+
+
+def two_scans():
+    far = Finding((0.0, 100.0, 0.0), 6.0)
+    return {
+        "a": ScanMarks(at(0, 50, 60), [0.9, 0.8, 0.3], [NODULE]),
+        "b": ScanMarks(at(0, 70), [0.5, 0.2], [NODULE, far]),
+    }
+
+
+def test_the_curve_by_hand():
+    """Sorted: hit .9, false .8, hit .5, false .3, false .2; 3 nodules, one never found; 2 scans."""
+    result = froc(two_scans())
+    assert result.false_positives_a_scan.tolist() == [0, 0, 0.5, 0.5, 1, 1.5]
+    assert result.sensitivity == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 2 / 3])
+    assert (result.true_positives, result.false_positives, result.nodules, result.scans) == (2, 3, 3, 2)
+    assert result.cpm == pytest.approx((1 / 3 + 1 / 3 + 5 * 2 / 3) / 7)
+
+
+def test_marks_of_equal_score_are_one_corner():
+    result = froc({"a": ScanMarks(at(0, 50, 60), [0.5, 0.5, 0.5], [NODULE])})
+    assert result.false_positives_a_scan.tolist() == [0, 2]
+    assert result.sensitivity_at(1.0) == pytest.approx(0.5)
+
+
+def test_scans_without_marks_or_nodules_count_as_scans():
+    result = froc({**two_scans(), "empty": ScanMarks([], [], []), "false": ScanMarks(at(1), [0.7], [])})
+    assert result.scans == 4
+    assert result.false_positives_a_scan[-1] == 1.0
+
+
+def test_no_mark_at_all_is_no_sensitivity():
+    result = froc({"a": ScanMarks([], [], [NODULE])})
+    assert result.cpm == 0
+
+
+def test_no_false_positive_is_a_flat_curve():
+    assert froc({"a": ScanMarks(at(0), [0.3], [NODULE])}).cpm == 1
+
+
+def test_no_nodule_anywhere_is_refused():
+    with pytest.raises(LunglineError, match="no annotated nodule"):
+        froc({"a": ScanMarks(at(0), [0.3], [])})
+
+
+@pytest.mark.parametrize(("points", "scores"), [(at(1, 2), [0.1]), ([(np.nan, 0, 0)], [0.5]), (at(1), [np.inf])])
+def test_marks_that_are_none_are_refused(points, scores):
+    with pytest.raises(LunglineError, match="finite"):
+        match(ScanMarks(points, scores, [NODULE]))
+
+
+def many_scans(n=40):
+    rng = np.random.default_rng(0)
+    scans = {}
+    for i in range(n):
+        x = np.where(rng.random(5) < 0.3, 0.0, 100.0)
+        scans[str(i)] = ScanMarks(at(*x), np.round(rng.random(5), 2), [NODULE])
+    return scans
+
+
+def test_a_draw_of_the_bootstrap_is_the_curve_of_the_drawn_scans():
+    from lungline.evaluation.intervals import resamples
+
+    scans = many_scans(12)
+    keys = list(scans)
+    replicates = [
+        froc({str(k): scans[keys[i]] for k, i in enumerate(draw)}).cpm for draw in resamples(12, rounds=40, seed=3)
+    ]
+    interval = froc_intervals(froc(scans), rounds=40, seed=3).cpm
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(replicates, [0.025, 0.975])))
+
+
+def test_intervals_are_seeded_and_hold_the_value():
+    result = froc(many_scans())
+    intervals = froc_intervals(result, seed=1, rounds=200)
+    assert intervals == froc_intervals(result, seed=1, rounds=200)
+    assert intervals.cpm.low < result.cpm < intervals.cpm.high
+    assert len(intervals.at) == len(CPM_POINTS)
+
+
+def test_one_scan_has_no_interval_but_a_reason():
+    interval = froc_intervals(froc({"a": ScanMarks(at(0), [0.3], [NODULE])})).cpm
+    assert interval.low is None
+    assert interval.reason
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name",
+    ["typical", "over_100_marks_with_ties", "excluded_and_double_marks", "no_false_positives", "few_detections"],
+)
+def test_answers_are_those_of_lunas_official_script(sample_data, name):
+    folder = sample_data / "froc"
+    wanted = json.loads((folder / "expected.json").read_text())[name]
+    found, excluded = (read_excluded(folder / f) for f in ("annotations.csv", "annotations_excluded.csv"))
+    with open(folder / f"submission_{name}.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    scans = {}
+    for scan in (folder / "seriesuids.csv").read_text().split():
+        mine = [row for row in rows if row["seriesuid"] == scan]
+        scans[scan] = ScanMarks(
+            [[float(row[c]) for c in ("coordX", "coordY", "coordZ")] for row in mine],
+            [float(row["probability"]) for row in mine],
+            [Finding(n.centre_xyz_mm, n.diameter_mm) for n in found if n.scan == scan],
+            [Finding(n.centre_xyz_mm, n.diameter_mm) for n in excluded if n.scan == scan],
+        )
+    result = froc(scans)
+    assert result.scans == wanted["scans"]
+    assert result.nodules == wanted["nodules"]
+    assert result.true_positives == wanted["true_positives"]
+    assert result.false_positives == wanted["false_positives"]
+    assert result.nodules - result.true_positives == wanted["false_negatives"]
+    assert result.marks_after_cut == wanted["candidates_after_cut"]
+    assert result.ignored_on_excluded == wanted["ignored_on_excluded"]
+    assert result.ignored_double == wanted["ignored_double"]
+    assert result.cpm == pytest.approx(wanted["cpm"], abs=1e-9)
+    for point, sensitivity in wanted["sensitivity_at"].items():
+        assert result.sensitivity_at(float(point)) == pytest.approx(sensitivity, abs=1e-9)
+    grid = np.linspace(0.125, 8, 10001)
+    assert result.sensitivity_at(grid).mean() == pytest.approx(wanted["mean_sensitivity_10001_grid"], abs=1e-9)

@@ -1,0 +1,56 @@
+"""The scan sheet: what may stand in a row."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lungline.errors import LunglineError
+from lungline.io.sheet import COLUMNS, ScanRow, read_sheet, write_sheet
+
+ROWS = [
+    ScanRow("1.2.3", "mhd", "luna16", "train", 0, None),
+    ScanRow("0a1b", "dicom", "dsb17", "test", None, 1),
+    ScanRow("NA", "dicom", "dsb17", "valid", None, 0),
+    ScanRow("scan-00ff", "nifti", "folder", "test"),
+]
+
+
+def test_a_sheet_reads_back_as_it_was_written(tmp_path):
+    write_sheet(tmp_path / "scans.csv", reversed(ROWS))
+    assert read_sheet(tmp_path / "scans.csv") == ROWS
+
+
+def test_a_sheet_that_says_the_same_is_not_touched(tmp_path):
+    path = tmp_path / "scans.csv"
+    write_sheet(path, ROWS)
+    os.utime(path, (1, 1))
+    write_sheet(path, ROWS)
+    assert path.stat().st_mtime == 1
+    write_sheet(path, ROWS[:2])
+    assert path.stat().st_mtime > 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("../x,dicom,dsb17,train,,1", "scan id"),
+        ("..,dicom,dsb17,train,,1", "scan id"),
+        ("a b,dicom,dsb17,train,,1", "scan id"),
+        (",dicom,dsb17,train,,1", "scan id"),
+        ("a,png,dsb17,train,,1", "source must be one of dicom, mhd, nifti"),
+        ("a,dicom,other,train,,1", "dataset"),
+        ("a,dicom,dsb17,training,,1", "split"),
+        ("a,dicom,dsb17,train,10,1", "fold"),
+        ("a,dicom,dsb17,train,,2", "label"),
+        ("a,dicom,dsb17,train,,NA", "label"),
+        ("x,dicom,dsb17,train,,1", "twice"),
+        ("a,dicom,dsb17,train,1", "expected 6 columns"),
+    ],
+)
+def test_a_row_that_is_wrong_is_refused_with_its_line(tmp_path, line, says):
+    path = tmp_path / "scans.csv"
+    path.write_text(f"{','.join(COLUMNS)}\nx,dicom,dsb17,train,,1\n{line}\n")
+    with pytest.raises(LunglineError, match=f"scans.csv, line 3: .*{says}"):
+        read_sheet(path)

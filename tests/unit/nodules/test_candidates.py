@@ -1,0 +1,74 @@
+"""Candidates against the slow and obvious way, and against the defects of the authors' code."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.measure import regionprops
+
+from lungline import geometry
+from lungline.errors import LunglineError
+from lungline.nodules.candidates import crop_cube, extract_candidates, read_candidates, write_candidates
+from lungline.volume import Volume
+
+
+def blobs(seed=0, shape=(40, 50, 45)) -> Volume:
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 1.5)
+    smooth = (smooth - smooth.min()) / np.ptp(smooth)
+    return Volume(smooth.astype(np.float32), geometry.make_affine((1, 1, 1), (-30, 12, 400)))
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.75, 0.8])
+def test_sums_and_centroids_equal_regionprops(threshold):
+    probability = blobs()
+    labels, n = ndimage.label(probability.array >= threshold, structure=np.ones((3, 3, 3)))
+    double = probability.array.astype(np.float64)
+    regions = regionprops(labels, intensity_image=double)
+    expected = sorted(((r.image_intensity.sum(), r.centroid_weighted, r.area) for r in regions), key=lambda r: -r[0])[
+        :20
+    ]
+    found = extract_candidates(probability, threshold=threshold, count=20)
+    assert len(found) == min(20, n)
+    for candidate, (total, centroid, area) in zip(found, expected, strict=True):
+        assert candidate.sum_probability == pytest.approx(total, abs=1e-6)
+        np.testing.assert_allclose(candidate.centroid_zyx, centroid, atol=1e-6)
+        assert candidate.n_voxels == area
+        np.testing.assert_allclose(
+            candidate.centroid_xyz_mm, geometry.voxel_to_world(probability.affine, centroid), atol=1e-6
+        )
+
+
+def test_nothing_is_invented_when_there_are_fewer_than_twenty():
+    array = np.zeros((20, 20, 20), np.float32)
+    array[4:7, 4:7, 4:7] = 0.9
+    found = extract_candidates(Volume(array, geometry.make_affine((1, 1, 1))))
+    assert [c.rank for c in found] == [1]
+    assert found[0].centroid_zyx == pytest.approx((5, 5, 5))
+    assert extract_candidates(Volume(np.zeros((5, 5, 5), np.float32), np.eye(4))) == []
+
+
+def test_a_voxel_at_the_threshold_belongs_to_a_cluster():
+    array = np.zeros((5, 5, 5), np.float32)
+    array[2, 2, 2] = 0.8
+    assert len(extract_candidates(Volume(array, np.eye(4)), threshold=0.8)) == 1
+
+
+def test_candidates_survive_the_csv(tmp_path):
+    found = extract_candidates(blobs(), threshold=0.7)
+    write_candidates(tmp_path / "c.csv", "scan-1", found)
+    back = read_candidates(tmp_path / "c.csv")
+    assert len(back) == len(found)
+    np.testing.assert_allclose([c.centroid_xyz_mm for c in back], [c.centroid_xyz_mm for c in found], rtol=1e-8)
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(LunglineError, match="expected the columns"):
+        read_candidates(tmp_path / "bad.csv")
+
+
+def test_a_cube_at_the_border_is_filled_with_air_and_not_shifted():
+    array = np.arange(6 * 7 * 8, dtype=np.float32).reshape(6, 7, 8)
+    cube = crop_cube(array, (0.2, 6.4, 3.0), size=4, outside=-1.0)
+    assert cube[2, 2, 2] == array[0, 6, 3]
+    assert (cube[:2] == -1).all()
+    assert (cube[:, 3] == -1).all()
+    far = crop_cube(array, (100, 100, 100), size=4, outside=-1.0)
+    assert (far == -1).all()

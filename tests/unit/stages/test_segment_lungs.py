@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from lungline.io import hdf5
+from lungline.io.hdf5 import Code, Header
+from lungline.stages import segment_lungs
+from phantoms import make_chest
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Write a CT as the stage before would, and return its path."""
+
+    def write(ct, codes=()):
+        path = tmp_path / "resampled.h5"
+        hdf5.write_file(path, Header("ct_hu", "resample", codes), {"ct": hdf5.volume_field(ct, "HU", "CT")})
+        return path
+
+    return write
+
+
+def test_the_stage_writes_both_masks_on_the_grid_of_the_scan(store, tmp_path):
+    chest = make_chest(spacing_mm=2.0)
+    segment_lungs.run(store(chest.ct), tmp_path / "lungs.h5", plausible_ml_low=50)
+    lungs, mask = (hdf5.read_volume(tmp_path / "lungs.h5", name) for name in ("lungs", "mask"))
+    assert lungs.array.dtype == mask.array.dtype == bool
+    assert mask.array[lungs.array].all()
+    assert mask.array.sum() > lungs.array.sum() > 0
+    for volume in (lungs, mask):
+        assert volume.shape_zyx == chest.ct.shape_zyx
+        np.testing.assert_array_equal(volume.affine, chest.ct.affine)
+
+
+def test_the_header_says_how_good_the_mask_is(store, tmp_path):
+    segment_lungs.run(store(make_chest(spacing_mm=2.0).ct), tmp_path / "lungs.h5")
+    header = hdf5.read_header(tmp_path / "lungs.h5")
+    assert header.quantity == "lung_mask"
+    assert header.status == "warned"
+    assert [code.code for code in header.codes] == ["W_LUNG_VOLUME"]
+    quality = header.provenance["quality"]
+    assert quality["volume_ml"] == pytest.approx(quality["left_ml"] + quality["right_ml"], abs=0.01)
+    assert header.parameters["margin_mm"] == 5.0
+
+
+def test_a_scan_without_lungs_is_quarantined_and_written_without_masks(store, tmp_path):
+    ct = make_chest(sides=(), windpipe=False, spacing_mm=2.0).ct
+    segment_lungs.run(store(ct, (Code("W_TILT"),)), tmp_path / "lungs.h5")
+    header = hdf5.read_header(tmp_path / "lungs.h5")
+    assert header.status == "quarantined"
+    assert [code.code for code in header.codes] == ["W_TILT", "Q_LUNGS_EMPTY"]
+    assert hdf5.field_names(tmp_path / "lungs.h5") == []

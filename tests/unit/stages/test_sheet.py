@@ -1,0 +1,187 @@
+"""Listing scans: LUNA16, DSB17 and plain folders, and what stays private."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from lungline.cli import main
+from lungline.errors import LunglineError
+from lungline.io.sheet import read_sheet
+from lungline.splits import split_of_patient
+from lungline.stages import sheet
+from scans import chest, write_dicom, write_mhd
+
+HU = chest((3, 6, 7))
+
+
+@pytest.fixture
+def luna(tmp_path):
+    folder = tmp_path / "luna"
+    for fold in (0, 8, 9):
+        write_mhd(folder / f"subset{fold}" / f"1.2.{fold}.mhd", HU)
+    return folder
+
+
+@pytest.fixture
+def dsb(tmp_path):
+    folder = tmp_path / "dsb"
+    for name in ("p1", "p2", "007", "t1", "u1"):
+        write_dicom(folder / "stage1" / name, HU)
+    (folder / "stage1" / "p3").mkdir()  # a patient whose files are lost is still a patient
+    (folder / "stage1_labels.csv").write_text("id,cancer\np1,1\np2,0\n007,1\np3,0\ngone,1\n")
+    (folder / "stage1_solution.csv").write_text("id,cancer,Usage\nt1,1,Private\n")
+    return folder
+
+
+def listed(out):
+    return {row.scan: row for row in read_sheet(out / "scans.csv")}
+
+
+def test_luna_subsets_become_folds_and_splits(luna, tmp_path):
+    sheet.run("luna16", luna, tmp_path / "out")
+    rows = listed(tmp_path / "out")
+    assert {s: (r.fold, r.split, r.label, r.source) for s, r in rows.items()} == {
+        "1.2.0": (0, "train", None, "mhd"),
+        "1.2.8": (8, "valid", None, "mhd"),
+        "1.2.9": (9, "test", None, "mhd"),
+    }
+    assert os.readlink(tmp_path / "out/private/raw/1.2.8") == str(luna / "subset8" / "1.2.8.mhd")
+
+
+def test_dsb_patients_are_split_by_hash_and_those_of_the_solution_are_the_test(dsb, tmp_path):
+    sheet.run("dsb17", dsb, tmp_path / "out")
+    rows = listed(tmp_path / "out")
+    assert {s: (r.split, r.label) for s, r in rows.items()} == {
+        "p1": (split_of_patient("p1"), 1),
+        "p2": (split_of_patient("p2"), 0),
+        "p3": (split_of_patient("p3"), 0),
+        "007": (split_of_patient("007"), 1),
+        "t1": ("test", 1),
+        "u1": ("test", None),
+    }
+
+
+def test_dsb_patients_may_lie_directly_in_the_folder(dsb, tmp_path):
+    (dsb / "stage1" / "p1").rename(dsb / "p1")
+    for left in (dsb / "stage1").iterdir():
+        left.rename(dsb / left.name)
+    (dsb / "stage1").rmdir()
+    (dsb / "notes").mkdir()
+    sheet.run("dsb17", dsb, tmp_path / "out")
+    assert set(listed(tmp_path / "out")) == {"p1", "p2", "p3", "007", "t1", "u1"}
+
+
+@pytest.fixture
+def plain(tmp_path):
+    folder = tmp_path / "plain"
+    write_dicom(folder / "Doe, Jane" / "series 1", HU)
+    write_mhd(folder / "Doe_John.mhd", HU)
+    (folder / "x.nii.gz").write_bytes(b"")
+    (folder / ".hidden.nii").write_bytes(b"")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "read.me").write_text("nothing")
+    return folder
+
+
+def test_scans_of_a_plain_folder_get_pseudonyms_that_stay(plain, tmp_path):
+    out = tmp_path / "out"
+    sheet.run("folder", plain, out)
+    first = listed(out)
+    assert sorted(row.source for row in first.values()) == ["dicom", "mhd", "nifti"]
+    assert {(row.split, row.label) for row in first.values()} == {("test", None)}
+    assert "Doe" not in (out / "scans.csv").read_text()
+    assert not any("Doe" in name for name in os.listdir(out / "private" / "raw"))
+    sheet.run("folder", plain, out)
+    assert listed(out) == first
+    sheet.run("folder", plain, tmp_path / "other")
+    assert not set(listed(tmp_path / "other")) & set(first)
+
+
+def test_what_identifies_is_readable_by_its_owner_alone(plain, luna, tmp_path):
+    sheet.run("folder", plain, tmp_path / "out")
+    sheet.run("luna16", luna, tmp_path / "out2")
+    private = tmp_path / "out" / "private"
+    for path in (private / "map.csv", private / "key", tmp_path / "out2" / "private" / "map.csv"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert "Doe, Jane/series 1" in (private / "map.csv").read_text()
+
+
+def test_a_folder_that_holds_dicom_files_itself_is_one_scan(tmp_path):
+    write_dicom(tmp_path / "one", HU)
+    sheet.run("folder", tmp_path / "one", tmp_path / "out")
+    assert len(listed(tmp_path / "out")) == 1
+
+
+def test_labels_of_a_plain_folder_are_found_by_name(plain, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id;cancer\nDoe_John;1\nDoe, Jane/series 1;0\n")
+    sheet.run("folder", plain, tmp_path / "out", labels=labels)
+    assert sorted(str(row.label) for row in listed(tmp_path / "out").values()) == ["0", "1", "None"]
+
+
+def test_another_folder_adds_and_the_same_folder_brings_up_to_date(luna, dsb, tmp_path):
+    out = tmp_path / "out"
+    sheet.run("luna16", luna, out)
+    sheet.run("dsb17", dsb, out)
+    assert len(listed(out)) == 9
+    (luna / "subset0" / "1.2.0.mhd").rename(luna / "subset0" / "1.2.77.mhd")
+    sheet.run("luna16", luna, out)
+    assert set(listed(out)) == {"1.2.77", "1.2.8", "1.2.9", "p1", "p2", "p3", "007", "t1", "u1"}
+    assert not (out / "private" / "raw" / "1.2.0").is_symlink()
+    before = (out / "scans.csv").stat().st_mtime_ns
+    sheet.run("luna16", luna, out)
+    assert (out / "scans.csv").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("id,cancer\np1,1\np1,1\n", "line 3: .* the same label"),
+        ("id,cancer\np1,1\np1,0\n", "line 3: .* another label"),
+        ("id,cancer\np1,yes\n", "line 2: cancer must be one digit"),
+        ("id,cancer\np1,\n", "line 2: expected an id and cancer"),
+        ("id,cancer\np1,3\n", "line 2: expected an id and cancer"),
+        ("name,cancer\np1,1\n", "line 1: expected the columns id, cancer"),
+        ("id,cancer\nt1,1\n", "1 patients stand in both label files"),
+    ],
+)
+def test_labels_that_are_wrong_stop_with_their_line(dsb, tmp_path, table, says):
+    (dsb / "stage1_labels.csv").write_text(table)
+    with pytest.raises(LunglineError, match=says):
+        sheet.run("dsb17", dsb, tmp_path / "out")
+
+
+def test_an_id_that_cannot_be_a_file_name_is_refused(luna, tmp_path):
+    write_mhd(luna / "subset0" / "a b.mhd", HU)
+    with pytest.raises(LunglineError, match="plain folder: they get pseudonyms"):
+        sheet.run("luna16", luna, tmp_path / "out")
+
+
+def test_a_scan_that_stands_there_twice_is_refused(luna, dsb, tmp_path):
+    write_mhd(luna / "subset3" / "1.2.8.mhd", HU)
+    with pytest.raises(LunglineError, match="1 scans stand there under an id of another"):
+        sheet.run("luna16", luna, tmp_path / "out")
+    (luna / "subset3" / "1.2.8.mhd").unlink()
+    sheet.run("dsb17", dsb, tmp_path / "out")
+    write_mhd(luna / "subset3" / "p1.mhd", HU)
+    with pytest.raises(LunglineError, match="as scans of another data set"):
+        sheet.run("luna16", luna, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["luna16", "dsb17", "folder"])
+def test_a_folder_without_scans_is_one_line_and_exit_code_2(tmp_path, capsys, kind):
+    (tmp_path / "empty").mkdir()
+    assert main(["sheet", kind, str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
+    assert main(["sheet", kind, str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "expected" in lines[0]
+
+
+def test_labels_go_with_a_plain_folder_only(luna, tmp_path):
+    with pytest.raises(LunglineError, match="--labels"):
+        sheet.run("luna16", luna, tmp_path / "out", labels=tmp_path / "x.csv")

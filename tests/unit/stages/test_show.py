@@ -1,0 +1,143 @@
+"""`lungline show` prints what a file says about itself, and draws it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lungline import NOTICE, geometry
+from lungline.cli import main
+from lungline.errors import CorruptFileError, LunglineError
+from lungline.io import hdf5
+from lungline.io.hdf5 import Code, Field, Header
+from lungline.reporting.show import mosaic, statistics, thumbnail
+from lungline.stages import show
+
+
+@pytest.fixture
+def volume(tmp_path):
+    array = np.full((12, 16, 20), -1000, np.int16)
+    array[:, 8:, :] = 400  # the back half is bright
+    field = Field(array, "zyx", "HU", "a test chest", geometry.make_affine((2.5, 0.8, 0.7), (-12.5, 7, 31)))
+    header = Header(
+        "ct_hu", "ingest", (Code("W_GAP_FILLED", "2 slices"),), {"spacing_mm": 1.0}, {"inputs": {"raw": "feed"}}
+    )
+    hdf5.write_file(tmp_path / "ct.h5", header, {"ct": field})
+    return tmp_path / "ct.h5"
+
+
+@pytest.fixture
+def patches(tmp_path):
+    cubes = np.zeros((7, 2, 8, 8, 8), np.float16)
+    cubes[3, 1] = 1
+    centroids = np.full((7, 3), np.nan)
+    centroids[:4] = 5
+    fields = {
+        "patches": Field(cubes, "candidate,channel,z,y,x", "1", "cubes"),
+        "valid": Field(np.arange(7) < 4, "candidate", "1", "filled"),
+        "centroid_xyz_mm": Field(centroids, "candidate,xyz", "mm", "where"),
+    }
+    hdf5.write_file(tmp_path / "patches.h5", Header("patches", "crop_patches"), fields)
+    return tmp_path / "patches.h5"
+
+
+def test_header_and_fields_are_printed(volume, capsys):
+    show.run(volume)
+    printed = capsys.readouterr().out
+    for words in (
+        "quantity    ct_hu",
+        "stage       ingest",
+        "status      warned",
+        "W_GAP_FILLED [2 slices]: a few missing slices were interpolated",
+        "spacing_mm = 1.0",
+        'inputs = {"raw": "feed"}',
+        NOTICE,
+        "ct: a test chest",
+        "shape (12, 16, 20) (zyx), int16, unit HU",
+        "spacing (z, y, x) (2.5, 0.8, 0.7) mm, origin (x, y, z) (-12.5, 7, 31) mm",
+        "min -1000, mean -300, max 400",
+    ):
+        assert words in printed
+
+
+def test_the_axial_picture_has_the_back_of_the_patient_below(volume):
+    picture = thumbnail(hdf5.read_field(volume, "ct"), 80, plain=True)
+    axial = [line[:26].ljust(26) for line in picture[:12]]
+    assert axial == [" " * 26] * 6 + ["@" * 26] * 6
+
+
+def test_pictures_are_colourless_when_not_in_a_terminal(volume, capsys):
+    show.run(volume)
+    assert "\x1b[" not in capsys.readouterr().out
+
+
+def test_half_blocks_are_drawn_in_a_terminal(volume, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    show.run(volume)
+    assert "▀" in capsys.readouterr().out
+
+
+def test_plain_may_stand_alone_on_the_command_line(volume, capsys):
+    assert main(["show", str(volume), "--plain"]) == 0
+    assert "@" in capsys.readouterr().out
+
+
+def test_a_quarantined_file_says_why(tmp_path, capsys):
+    hdf5.write_file(tmp_path / "q.h5", Header("ct_hu", "ingest", (Code("Q_NO_GEOMETRY"), Code("Q_NEW"))), {})
+    show.run(tmp_path / "q.h5", png=tmp_path / "q.png")
+    printed = capsys.readouterr().out
+    assert "status      quarantined" in printed
+    assert "Q_NEW: unknown" in printed
+    assert (tmp_path / "q.png").stat().st_size > 1000
+
+
+def test_patches_are_a_mosaic(patches, tmp_path, capsys):
+    show.run(patches, png=tmp_path / "p.png")
+    printed = capsys.readouterr().out
+    assert "4 of 7 true" in printed
+    assert "9 not finite" in printed
+    assert (tmp_path / "p.png").stat().st_size > 1000
+    image = mosaic(hdf5.read_array(patches, "patches"))
+    assert image.shape == (16, 80)
+    assert image[:8, 3 * 16 + 8 : 4 * 16].all()  # cube 3, channel 1
+    assert image.sum() == 64
+
+
+def test_a_picture_file_is_written(volume, tmp_path):
+    show.run(volume, png=tmp_path / "ct.png")
+    assert (tmp_path / "ct.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_cards_and_weights_are_shown_too(tmp_path, capsys):
+    import torch
+
+    from lungline.training.weights import write_tensors
+
+    (tmp_path / "c.csv").write_text("scan,rank\na,1\n")
+    (tmp_path / "card.json").write_text(json.dumps({"purpose": "test"}))
+    write_tensors(tmp_path / "w.safetensors", {"w": torch.zeros(2, 3)}, {"purpose": "weights of a test"})
+    for name in ("c.csv", "card.json", "w.safetensors"):
+        show.run(tmp_path / name)
+    printed = capsys.readouterr().out
+    assert "scan,rank\na,1" in printed
+    assert '"purpose": "test"' in printed
+    assert "tensor      w: F32 (2, 3)" in printed
+    assert "purpose     weights of a test" in printed
+
+
+def test_a_file_that_is_not_there_or_not_ours_is_refused(tmp_path):
+    with pytest.raises(LunglineError, match="no such file"):
+        show.run(tmp_path / "none.h5")
+    (tmp_path / "x.h5").write_bytes(b"not HDF5")
+    with pytest.raises(CorruptFileError):
+        show.run(tmp_path / "x.h5")
+
+
+def test_statistics_of_empty_and_missing_values():
+    assert statistics(np.array([])) == "no finite value"
+    assert statistics(np.array([np.nan])) == "no finite value, 1 not finite"
+    assert statistics(np.array([True, False])) == "1 of 2 true"
+
+
+def test_a_field_without_place_has_no_picture():
+    assert thumbnail(Field(np.zeros((3, 3, 3)), "abc", "1", ""), 40, plain=True) == []

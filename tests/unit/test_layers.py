@@ -1,0 +1,112 @@
+"""Imports go one way: cli -> stages -> science -> models, volume, geometry -> errors and other ground."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lungline.provenance import ROOT
+
+LAYERS = (
+    ("cli",),
+    ("stages",),
+    ("io", "phantom", "preprocess", "nodules", "training", "evaluation", "reporting"),
+    ("models", "volume", "geometry"),
+    ("errors", "codes", "config", "device", "provenance", "splits"),
+)
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+FORBIDDEN = {"snakemake"}  # the package must not know what runs it
+
+#: Run thousands of times a cohort: what they import at the top is paid for each time.
+PER_SCAN = (
+    "cache_volume",
+    "crop_patches",
+    "draw_nodule_mask",
+    "draw_phantom",
+    "extract_candidates",
+    "ingest",
+    "resample",
+    "segment_lungs",
+)
+SLOW = ("torch", "pandas", "matplotlib", "skimage", "SimpleITK", "sklearn")
+
+
+def imports(text: str) -> Iterator[str]:
+    """Full names that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def complaints(part: str, text: str) -> list[str]:
+    """What is wrong with the imports of a module that lies in `part` of the package."""
+    found = []
+    for name in imports(text):
+        top, _, rest = name.partition(".")
+        target = rest.partition(".")[0]
+        if top in FORBIDDEN:
+            found.append(f"{part} imports {name}")
+        if top == "lungline" and target in LEVEL and LEVEL[target] < LEVEL[part]:
+            found.append(f"{part} imports {name}, which lies above it")
+    return found
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+def test_every_part_of_the_package_has_a_layer() -> None:
+    assert {part_of(path) for path in MODULES} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    assert complaints(part_of(path), path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ("geometry", "from lungline.preprocess import lungs"),
+        ("models", "def f():\n    import lungline.stages.detect"),
+        ("errors", "from lungline import volume"),
+        ("training", "from snakemake.utils import validate"),
+    ],
+)
+def test_an_import_that_goes_up_is_found(part: str, text: str) -> None:
+    assert complaints(part, text)
+
+
+def test_packages_of_one_layer_do_not_import_each_other_in_a_circle() -> None:
+    arrows: dict[str, set[str]] = {}
+    for path in MODULES:
+        for name in imports(path.read_text(encoding="utf-8")):
+            target = name.split(".")[1] if name.startswith("lungline.") else ""
+            if target in LEVEL and target != part_of(path):
+                arrows.setdefault(part_of(path), set()).add(target)
+
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            fresh = arrows.get(waiting.pop(), set()) - seen
+            seen |= fresh
+            waiting += fresh
+        return seen
+
+    assert [part for part in arrows if part in reachable(part)] == []
+
+
+def test_stages_that_run_once_a_scan_do_not_wait_for_slow_libraries() -> None:
+    names = ", ".join(f"lungline.stages.{stage}" for stage in PER_SCAN)
+    code = f"import sys, {names}; print(*[name for name in {SLOW!r} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []

@@ -1,0 +1,74 @@
+"""Files of the project that must agree with each other."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+HERE = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def name_of(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert found
+    return re.sub(r"[-_.]+", "-", found[0]).lower()
+
+
+def constraints() -> dict[str, str]:
+    lines = (HERE / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return {name_of(line): line.split("==")[1] for line in lines if not line.startswith("#")}
+
+
+def test_every_requirement_has_an_exact_tested_version() -> None:
+    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    assert [requirement for requirement in wanted if name_of(requirement) not in constraints()] == []
+
+
+def test_the_conda_environment_has_the_tested_versions() -> None:
+    environment = yaml.safe_load((HERE / "envs" / "lungline.yaml").read_text(encoding="utf-8"))
+    pins = {name_of(pin): pin.split("==")[1] for pin in environment["dependencies"][-1]["pip"]}
+    direct = {name_of(requirement) for requirement in PROJECT["dependencies"]} - {"snakemake"}
+    assert pins == {name: constraints()[name] for name in direct}
+
+
+MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|root|home|Users|mnt|scratch)/\w")
+PRIVATE_HOST = re.compile(r"https?://(?:\d+\.\d+\.\d+\.\d+|localhost|[\w.-]+\.(?:internal|local|corp|lan))\b")
+
+
+def tracked_files() -> list[Path]:
+    if shutil.which("git") is None or not (HERE / ".git").exists():
+        pytest.skip("needs a git checkout")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [HERE / name for name in listed if (HERE / name).is_file() and HERE / name != Path(__file__)]
+
+
+def test_no_file_names_a_place_on_one_machine_or_a_private_host() -> None:
+    found = []
+    for path in tracked_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.name}: {match[0]}" for rule in (MACHINE_PATH, PRIVATE_HOST) for match in rule.finditer(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text", ["see /home/jo/data", "x='/work/main'", "http://10.0.0.1/simple", "https://pypi.corp/x"]
+)
+def test_a_place_on_one_machine_is_found(text: str) -> None:
+    assert MACHINE_PATH.search(text) or PRIVATE_HOST.search(text)
+
+
+@pytest.mark.parametrize("script", ["run", ".ci/run", "envs/lungline.post-deploy.sh"])
+def test_scripts_can_be_started(script: str) -> None:
+    text = (HERE / script).read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env ")
+    if "bash" in text.splitlines()[0]:
+        assert "set -euo pipefail" in text

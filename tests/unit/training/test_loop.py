@@ -1,0 +1,94 @@
+"""The loop learns, resumes to the same weights, and stops when the loss is no number."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lungline.errors import LunglineError
+from lungline.models.specs import Schedule
+from lungline.training.loop import fit, learning_rate_at
+
+SCHEDULE = Schedule(steps=30, batch=8, learning_rate=0.05, validate_every=10, decay="cosine")
+
+
+def problem(seed=0):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.2), nn.Linear(4, 1))
+
+    def make_batch(step):
+        x = torch.from_numpy(np.random.default_rng([7, step]).normal(size=(8, 3)).astype(np.float32))
+        return x, x.sum(1, keepdim=True)
+
+    def loss_of(network, batch):
+        return (network(batch[0]) - batch[1]).square().mean()
+
+    def validate(network):
+        return {"valid_loss": float(loss_of(network, make_batch(10**6)))}
+
+    return model, {"make_batch": make_batch, "loss_of": loss_of, "validate": validate}
+
+
+def train(path, *, stop_after=None, key="k", loss_of=None):
+    model, parts = problem()
+    if stop_after is not None:
+        whole = parts["make_batch"]
+
+        def make_batch(step):
+            if step == stop_after:
+                raise KeyboardInterrupt
+            return whole(step)
+
+        parts["make_batch"] = make_batch
+    parts["loss_of"] = loss_of or parts["loss_of"]
+    said = []
+    curve = fit(model, SCHEDULE, **parts, checkpoint=path, key=key, seed=1, device=torch.device("cpu"), say=said.append)
+    return model.state_dict(), curve, said
+
+
+def test_a_resumed_training_ends_with_the_same_weights(tmp_path):
+    weights, curve, _ = train(tmp_path / "whole.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut.safetensors", stop_after=17)
+    again, same_curve, said = train(tmp_path / "cut.safetensors")
+    assert said[0] == "resumed at step 10 of 30"
+    assert same_curve == curve
+    for name, value in weights.items():
+        assert torch.equal(value, again[name])
+
+
+def test_a_checkpoint_of_something_else_or_a_damaged_one_is_never_resumed(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "c.safetensors", stop_after=17)
+    _, _, said = train(tmp_path / "c.safetensors", key="another")
+    assert not said[0].startswith("resumed")
+    (tmp_path / "c.safetensors").write_bytes(b"damaged")
+    _, _, said = train(tmp_path / "c.safetensors")
+    assert not said[0].startswith("resumed")
+
+
+def test_the_weights_of_the_best_look_are_kept(tmp_path):
+    model, parts = problem()
+    looks = iter([3.0, 1.0, 2.0])
+    kept = []
+
+    def validate(network):
+        kept.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"valid_loss": next(looks)}
+
+    parts["validate"] = validate
+    fit(model, SCHEDULE, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"), say=len)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, kept[1][name])
+
+
+def test_a_loss_that_is_no_number_stops_the_training_by_name(tmp_path):
+    with pytest.raises(LunglineError, match="loss is nan at step 0"):
+        train(tmp_path / "c", loss_of=lambda network, batch: network(batch[0]).sum() * float("nan"))
+
+
+def test_the_learning_rate_falls_along_a_cosine():
+    rates = [learning_rate_at(SCHEDULE, step) for step in range(30)]
+    assert max(rates) == pytest.approx(0.05, rel=0.01)
+    assert rates[-1] < 0.001
+    assert learning_rate_at(Schedule(steps=5, batch=1, learning_rate=0.1), 4) == 0.1

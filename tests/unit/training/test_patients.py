@@ -1,0 +1,75 @@
+"""The maximum over candidates, its gradient, and the patient in whom nothing was found."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lungline.models.cancer_net import CancerNet
+from lungline.models.losses import cancer_loss
+from lungline.models.specs import CancerNetSpec
+from lungline.training.patients import PatientBatches, PatientCubes, logit_without_candidates, turn, winner_loss
+
+SPEC = CancerNetSpec(shape_zyx=(8, 8, 8), channels=(4, 4, 6, 6, 8, 8), dense=16)
+
+
+def patients(n=5, seed=0):
+    rng = np.random.default_rng(seed)
+    return [PatientCubes(f"p{i}", i % 2, rng.random((i + 1, 2, 8, 8, 8)).astype(np.float16)) for i in range(n)]
+
+
+def test_the_winners_gradient_is_the_gradient_of_the_maximum():
+    torch.manual_seed(0)
+    model = CancerNet(SPEC)
+    batch = [(p.cubes, p.label) for p in patients()]
+    winner_loss(model, batch, torch.device("cpu")).backward()
+    fast = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    maxima = torch.stack([model(torch.from_numpy(cubes).float()).max() for cubes, _ in batch])
+    cancer_loss(maxima, torch.tensor([float(label) for _, label in batch])).backward()
+    for found, parameter in zip(fast, model.parameters(), strict=True):
+        torch.testing.assert_close(found, parameter.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_an_epoch_shows_every_patient_once_and_each_epoch_in_a_new_order():
+    batches = PatientBatches(patients(6), 2, augment=False, seed=3)
+    epochs = [[len(cubes) for step in range(3) for cubes, _ in batches.batch(3 * epoch + step)] for epoch in range(4)]
+    assert all(sorted(sizes) == [1, 2, 3, 4, 5, 6] for sizes in epochs)
+    assert len({tuple(sizes) for sizes in epochs}) > 1
+    again = PatientBatches(patients(6), 2, augment=False, seed=3)
+    np.testing.assert_array_equal(batches.batch(4)[0][0], again.batch(4)[0][0])
+
+
+def test_turning_keeps_the_values_and_the_channels():
+    cubes = patients(2)[1].cubes
+    turned = turn(cubes, np.random.default_rng(1))
+    assert turned.shape == cubes.shape
+    for one, other in zip(cubes.reshape(4, -1), turned.reshape(4, -1), strict=True):
+        np.testing.assert_array_equal(np.sort(one), np.sort(other))
+    assert not np.array_equal(turned, cubes)
+
+
+def test_nothing_found_is_answered_by_the_training_patients_own_odds():
+    labels = [1] * 40 + [0] * 60
+    alone = logit_without_candidates([], labels)
+    assert 1 / (1 + math.exp(-alone)) == pytest.approx(41 / 102)
+    assert logit_without_candidates([0] * 10, labels) < alone < logit_without_candidates([1] * 10, labels)
+
+
+def test_a_small_network_overfits_four_patients():
+    torch.manual_seed(1)
+    rng = np.random.default_rng(0)
+    batch = []
+    for label in (0, 1, 0, 1):
+        cubes = rng.random((3, 2, 8, 8, 8)).astype(np.float16) * 0.3
+        cubes[label * 2, 0, 2:6, 2:6, 2:6] += 0.7 * label
+        batch.append((cubes, label))
+    model = CancerNet(SPEC)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = winner_loss(model, batch, torch.device("cpu"))
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.1

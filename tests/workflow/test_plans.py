@@ -1,0 +1,164 @@
+"""What would run, and what is refused, without running it."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lungline.splits import split_of_patient
+
+pytestmark = pytest.mark.workflow
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_snakemake_finds_nothing_to_complain_about(workflow) -> None:
+    answer = workflow.snakemake("--lint")
+    assert answer.returncode == 0
+    assert "Congratulations" in answer.stdout
+
+
+def test_lint_complains_about_a_step_without_a_log(workflow) -> None:
+    with workflow.edited("rules/preprocess.smk", '    log:\n        out("logs/ingest/{scan}.log"),\n', ""):
+        assert "No log directive" in workflow.snakemake("--lint").stdout
+
+
+def test_the_workflow_is_laid_out_by_snakefmt() -> None:
+    command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "rules"]
+    assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode == 0
+
+
+def test_the_snakefile_stays_a_table_of_contents() -> None:
+    assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(workflow) -> None:
+    with pytest.raises(AssertionError, match=r"has no key 'treshold'\. Did you mean 'threshold'"):
+        workflow.plan("micro", change={"extract_candidates": {"treshold": 0.5}})
+
+
+def test_the_default_run_draws_prepares_trains_and_scores_the_embedded_cohort(workflow) -> None:
+    jobs = workflow.plan()
+    assert jobs["draw_luna16_scan"] == 30
+    assert jobs["draw_dsb17_patient"] == 110
+    assert jobs["cache_volume"] == 140
+    assert jobs["train_unet"] == 3
+    assert jobs["train_system"] == 1
+    assert jobs["draw_figures"] == 2
+    assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
+
+
+def test_two_systems_share_their_preparation(workflow) -> None:
+    jobs = workflow.plan(change={"run": ["m2", "m2-demo"]})
+    assert jobs["cache_volume"] == 140
+    assert jobs["train_unet"] == 6
+    assert jobs["predict_cancer"] == 2
+
+
+@pytest.fixture
+def real_folders(tmp_path: Path) -> dict[str, str]:
+    """Folders laid out as LUNA-16 and DSB-17, with nothing in the scans."""
+    luna16, dsb17 = tmp_path / "luna16", tmp_path / "dsb17"
+    uids = [f"1.2.3.{fold}" for fold in range(10)]
+    for fold, uid in enumerate(uids):
+        (luna16 / f"subset{fold}").mkdir(parents=True)
+        (luna16 / f"subset{fold}" / f"{uid}.mhd").touch()
+    rows = ["seriesuid,coordX,coordY,coordZ,diameter_mm", *(f"{uid},1,2,3,4" for uid in uids)]
+    (luna16 / "annotations.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    patients = [f"patient{k}" for k in range(20)]
+    assert {split_of_patient(patient) for patient in patients[:16]} == {"train", "valid"}
+    for patient in patients:
+        (dsb17 / "stage1" / patient).mkdir(parents=True)
+        (dsb17 / "stage1" / patient / "1.dcm").touch()
+    for name, some in (("stage1_labels.csv", patients[:16]), ("stage1_solution.csv", patients[16:])):
+        rows = ["id,cancer", *(f"{patient},{k % 2}" for k, patient in enumerate(some))]
+        (dsb17 / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return {"luna16": str(luna16), "dsb17": str(dsb17)}
+
+
+def test_the_same_steps_run_luna16_and_dsb17(workflow, real_folders) -> None:
+    jobs = workflow.plan("paper", change={"data": real_folders})
+    assert "draw_luna16_scan" not in jobs
+    assert jobs["ingest"] == 30
+    assert jobs["draw_nodule_mask"] == 10  # one of them for Figure 2 of a test scan
+    assert jobs["detect"] == 21
+    assert jobs["train_unet"] == 3
+    assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
+
+
+def test_the_list_of_scans_is_not_written_anew_when_it_says_the_same(workflow, real_folders) -> None:
+    sheet = workflow.folder / "results" / "paper" / "scans.csv"
+    workflow.plan("paper", change={"data": real_folders})
+    before = sheet.stat().st_mtime_ns
+    workflow.plan("paper", change={"data": real_folders})
+    assert sheet.stat().st_mtime_ns == before
+
+
+def test_scans_of_a_folder_that_is_no_longer_named_leave_the_list(workflow, real_folders) -> None:
+    workflow.plan("paper", change={"data": real_folders})
+    models = {"detectors": {"paper": "models/d"}, "systems": {"m2": "models/s"}}
+    given(workflow, "models")
+    jobs = workflow.plan("paper", change={"data": {**real_folders, "luna16": None}, "models": models})
+    assert jobs["ingest"] == jobs["crop_patches"] == 20
+
+
+def given(workflow, folder: str) -> None:
+    """Empty files where trained weights would be."""
+    for part in ("d/z", "d/y", "d/x", "s"):
+        place = workflow.folder / folder / part
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "weights.safetensors").touch()
+        (place / "card.json").touch()
+
+
+def test_with_given_models_a_folder_without_labels_is_scored_and_nothing_is_trained(workflow, tmp_path) -> None:
+    for scan in ("a", "b"):
+        (tmp_path / f"{scan}.nii").touch()
+    given(workflow, "models")
+    change = {
+        "outdir": "results/scored",
+        "data": {"folder": str(tmp_path)},
+        "models": {"detectors": {"demo": "models/d"}, "systems": {"m2-demo": "models/s"}},
+    }
+    jobs = workflow.plan("real", change=change)
+    assert jobs["ingest"] == jobs["detect"] == 2
+    assert jobs["predict_cancer"] == 1
+    assert not {"train_unet", "train_system", "evaluate_cancer", "evaluate_detection"} & set(jobs)
+    with open(workflow.folder / "results" / "scored" / "scans.csv", encoding="utf-8") as handle:
+        assert all(row["scan"].startswith("scan-") for row in csv.DictReader(handle))
+
+
+def test_a_sheet_can_be_given_instead_of_folders(workflow, tmp_path) -> None:
+    (tmp_path / "private" / "raw").mkdir(parents=True)
+    (tmp_path / "private" / "raw" / "one").mkdir()
+    rows = "scan,source,dataset,split,fold,label\none,dicom,folder,test,,\n"
+    (tmp_path / "scans.csv").write_text(rows, encoding="utf-8")
+    given(workflow, "models")
+    models = {"detectors": {"demo": "models/d"}, "systems": {"m2-demo": "models/s"}}
+    jobs = workflow.plan(change={"outdir": "results/sheet", "sheet": str(tmp_path / "scans.csv"), "models": models})
+    assert jobs["ingest"] == 1
+
+
+def test_training_without_annotated_or_labelled_scans_is_refused_in_words(workflow, tmp_path) -> None:
+    (tmp_path / "a.nii").touch()
+    with pytest.raises(AssertionError, match=r"cannot be trained: no .* Name its folder under models"):
+        workflow.plan(change={"outdir": "results/untrained", "data": {"folder": str(tmp_path)}})
+
+
+def test_a_folder_that_does_not_exist_is_refused_by_its_key(workflow) -> None:
+    with pytest.raises(AssertionError, match=r"data\.luna16: 'nowhere' does not exist"):
+        workflow.plan(change={"outdir": "results/none", "data": {"luna16": "nowhere"}})
+
+
+def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
+    message = '    message:\n        "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"\n'
+    wanted = {}
+    with workflow.edited("rules/nodules.smk", message, ""):  # a job without a message tells its resources
+        for device in ("cuda", "cpu"):
+            file = workflow.folder / f"{device}.yaml"
+            file.write_text(yaml.safe_dump({"device": device}), encoding="utf-8")
+            answer = workflow.snakemake("--dry-run", "--configfile", "config/micro.yaml", file.name)
+            wanted[device] = answer.stdout.count("gpu=1")
+    assert wanted == {"cuda": 11, "cpu": 0}

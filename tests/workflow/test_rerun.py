@@ -1,0 +1,126 @@
+"""One whole run of the micro preset, and what each change would run again."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.workflow
+
+TO_THE_END = {
+    "predict_cancer": 1,
+    "collect_predictions": 1,
+    "first_predictions": 1,
+    "evaluate_cancer": 1,
+    "draw_curves": 1,
+}
+AFTER_CANDIDATES = {"crop_patches": 10, "train_system": 1, **TO_THE_END, "evaluate_detection": 1, "draw_figures": 2}
+AFTER_CACHES = {"draw_nodule_mask": 10, "train_unet": 3, "detect": 11, "extract_candidates": 11, **AFTER_CANDIDATES}
+
+
+def test_the_micro_run_answers_or_names_every_scan(finished) -> None:
+    results = finished.folder / "results" / "micro"
+    with open(results / "scans.csv", encoding="utf-8") as handle:
+        listed = {row["scan"] for row in csv.DictReader(handle)}
+    with open(results / "predictions.csv", encoding="utf-8") as handle:
+        answered = {row["scan"]: row for row in csv.DictReader(handle)}
+    assert set(answered) == listed
+    assert len(listed) == 20
+    assert [row["status"] for row in answered.values()].count("quarantined") == 1
+    assert all(row["probability"] or row["codes"] for row in answered.values())
+    for name in ("detection-micro", "cancer-m2-micro"):
+        assert json.loads((results / "evaluate" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_every_job_left_a_log_and_what_it_cost(finished) -> None:
+    results = finished.folder / "results" / "micro"
+    assert len(list((results / "logs" / "resample").glob("*.log"))) == 20
+    assert len(list((results / "benchmarks" / "resample").glob("*.tsv"))) == 20
+
+
+def test_nothing_runs_when_nothing_has_changed(finished) -> None:
+    assert finished.plan("micro") == {}
+
+
+def test_the_candidate_threshold_touches_nothing_before_the_candidates(finished) -> None:
+    jobs = finished.plan("micro", change={"extract_candidates": {"threshold": 0.7}})
+    assert jobs == {"extract_candidates": 11, **AFTER_CANDIDATES}
+
+
+def test_the_lung_threshold_touches_nothing_before_the_lungs(finished) -> None:
+    jobs = finished.plan("micro", change={"segment_lungs": {"threshold_hu": -400}})
+    assert jobs == {"segment_lungs": 20, "cache_volume": 20, **AFTER_CACHES}
+
+
+def test_a_setting_of_a_system_touches_that_system_alone(finished) -> None:
+    jobs = finished.plan("micro", change={"systems": {"m2-micro": {"training": {"steps": 5}}}})
+    assert jobs == {"train_system": 1, **TO_THE_END}
+
+
+def test_a_setting_of_another_system_touches_nothing(finished) -> None:
+    assert finished.plan("micro", change={"systems": {"m2": {"training": {"steps": 5}}}}) == {}
+
+
+def test_threads_device_and_memory_touch_nothing(finished) -> None:
+    with finished.edited("rules/preprocess.smk", "mem_mb=3000", "mem_mb=4000"):
+        assert finished.plan("micro", change={"training_threads": 2, "device": "cpu"}) == {}
+
+
+def test_one_more_patient_touches_its_own_chain_and_the_tables(finished) -> None:
+    jobs = finished.plan("micro", change={"cohort": {"dsb17_test": 5}})
+    own = ["draw_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume"]
+    own += ["detect", "extract_candidates", "crop_patches"]
+    assert jobs == {**dict.fromkeys(own, 1), "write_cohort_tables": 1, "sheet": 1, **TO_THE_END}
+
+
+def test_a_change_in_a_module_touches_the_steps_that_reach_it(finished) -> None:
+    edit = ("src/lungline/nodules/candidates.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef ")
+    with finished.edited(*edit):
+        jobs = finished.plan("micro")
+    assert jobs == {"extract_candidates": 11, **AFTER_CANDIDATES}
+
+
+def test_a_change_in_resampling_touches_all_that_follows_and_nothing_before(finished) -> None:
+    with finished.edited("src/lungline/preprocess/resample.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef "):
+        jobs = finished.plan("micro")
+    assert jobs == {"resample": 20, "segment_lungs": 20, "cache_volume": 20, **AFTER_CACHES}
+
+
+def test_a_comment_and_a_docstring_touch_nothing(finished) -> None:
+    with (
+        finished.edited("src/lungline/preprocess/resample.py", '"""', '"""Better said: '),
+        finished.edited("src/lungline/io/hdf5.py", "\nimport ", "\n# a comment\nimport "),
+    ):
+        assert finished.plan("micro") == {}
+
+
+def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_same_answer(finished, tmp_path) -> None:
+    results = finished.folder / "results" / "micro"
+    with open(results / "predictions.csv", encoding="utf-8") as handle:
+        known = next(row for row in csv.DictReader(handle) if row["status"] == "ok")
+    shutil.copytree(results / "cohort" / "dsb17" / "stage1" / known["scan"], tmp_path / "somebody")
+    change = {
+        "outdir": "results/scored",
+        "data": {"folder": str(tmp_path)},
+        "models": {
+            "detectors": {"micro": "results/micro/train_unet/micro"},
+            "systems": {"m2-micro": "results/micro/train_system/m2-micro"},
+        },
+    }
+    (finished.folder / "scored.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    answer = finished.snakemake("--configfile", "config/micro.yaml", "scored.yaml", "--quiet", "host", "rules")
+    assert answer.returncode == 0, answer.stdout[-5000:]
+    with open(finished.folder / "results" / "scored" / "predictions.csv", encoding="utf-8") as handle:
+        (scored,) = csv.DictReader(handle)
+    assert scored["scan"] != known["scan"]
+    assert scored["label"] == ""
+    assert (scored["probability"], scored["input_sha256"]) == (known["probability"], known["input_sha256"])
+    assert "train" not in answer.stdout
+
+
+def test_a_report_can_be_made(finished) -> None:
+    answer = finished.snakemake("--configfile", "config/micro.yaml", "--report", "report.html")
+    assert answer.returncode == 0, answer.stdout
+    assert (finished.folder / "report.html").stat().st_size > 100_000
