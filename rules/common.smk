@@ -212,11 +212,7 @@ def patches_of(system, scans):
 
 def excluded_findings():
     """Findings that count neither way: `annotations_excluded.csv` beside the annotations of LUNA-16."""
-    path = (
-        Path(annotations() or "").with_name("annotations_excluded.csv")
-        if not EMBEDDED and annotations()
-        else None
-    )
+    path = Path(annotations() or "").with_name("annotations_excluded.csv") if not EMBEDDED and annotations() else None
     return str(path) if path and path.is_file() else []
 
 
@@ -232,11 +228,7 @@ def evaluations():
 
 def detection_of(system):
     """The result of the detector of a system, where there is one."""
-    return (
-        out(f"evaluate/detection-{config['systems'][system]['detector']}.json")
-        if scans_to_test_detection()
-        else []
-    )
+    return out(f"evaluate/detection-{config['systems'][system]['detector']}.json") if scans_to_test_detection() else []
 
 
 def learning_curves_of(system):

@@ -11,9 +11,7 @@ rule evaluate_detection:
         sheet=ancient(SHEET),
         annotations=ancient(annotations() or []),
         excluded=excluded_findings(),
-        cards=lambda wildcards: [
-            f"{model_folder('detector', wildcards.detector)}/{axis}/card.json" for axis in AXES
-        ],
+        cards=lambda wildcards: [f"{model_folder('detector', wildcards.detector)}/{axis}/card.json" for axis in AXES],
         candidates=lambda wildcards: candidates_of(wildcards.detector, scans_to_test_detection()),
     output:
         metrics=out("evaluate/detection-{detector}.json"),
@@ -87,9 +85,7 @@ rule evaluate_cancer:
 
 rule draw_curves:
     input:
-        predictions=lambda wildcards: (
-            out(f"collect_predictions/{wildcards.system}.csv") if labelled_tests() else []
-        ),
+        predictions=lambda wildcards: (out(f"collect_predictions/{wildcards.system}.csv") if labelled_tests() else []),
         detection=lambda wildcards: detection_of(wildcards.system),
         learning_curves=lambda wildcards: learning_curves_of(wildcards.system),
     output:

