@@ -18,7 +18,7 @@ CODES: dict[str, Meaning] = {
     # ---- ingest: the folder and its files
     "Q_UNREADABLE": Meaning(
         "a raw file cannot be read at all (permission, disk, memory)",
-        "Check that the raw files can be read, and run again.",
+        "Check that the raw files can be read, then run the workflow with --forcerun on the scan's ingest file.",
     ),
     "Q_LIMIT": Meaning(
         "a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^30 voxels, 20,000 files a folder",
@@ -99,6 +99,10 @@ CODES: dict[str, Meaning] = {
     ),
     "Q_LUNG_VOLUME": Meaning(
         "the lung mask is smaller than 20 ml or larger than 12 litres", "Look at the scan and its lung mask."
+    ),
+    "W_NODULE_OUTSIDE": Meaning(
+        "an annotated nodule lies outside the region that the networks see, so no mask shows its centre",
+        "Check the row of annotations.csv, and whether the lung mask misses a part of the lung.",
     ),
     "W_LUNG_VOLUME": Meaning(
         "the lungs are smaller or larger than plausible",

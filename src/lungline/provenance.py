@@ -16,8 +16,8 @@ from pathlib import Path
 PACKAGE = "lungline"
 ROOT = Path(__file__).parent
 
-#: Modules that only word what is said to people: they change no result.
-WITHOUT_EFFECT = frozenset({f"{PACKAGE}.errors"})
+#: Modules that only word what is said to people, or name the version: they change no result.
+WITHOUT_EFFECT = frozenset({PACKAGE, f"{PACKAGE}.errors"})
 
 
 @cache

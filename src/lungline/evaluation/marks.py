@@ -11,8 +11,7 @@ import numpy as np
 from lungline.errors import LunglineError
 from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, froc, froc_intervals
 from lungline.evaluation.intervals import Estimate
-from lungline.io.tables import read_rows
-from lungline.nodules.annotations import COLUMNS, Nodule
+from lungline.nodules.annotations import Nodule
 from lungline.nodules.candidates import read_candidates
 
 #: What candidates are ranked by, in the paper and here: a sum does not saturate at 1 as a mean does.
@@ -20,18 +19,6 @@ SCORE = "sum_probability"
 
 #: Where the curve is written down: 1/16 to 16 false positives a scan, evenly on a logarithmic axis.
 CURVE_POINTS = tuple(np.geomspace(1 / 16, 16, 65).tolist())
-
-
-def read_excluded(path: Path) -> list[Nodule]:
-    """Findings of an `annotations_excluded.csv`; most have the diameter -1: not measured."""
-    findings = []
-    for line, words in read_rows(path, COLUMNS):
-        try:
-            x, y, z, diameter = (float(words[name]) for name in COLUMNS[1:])
-        except ValueError as error:
-            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(COLUMNS[1:])}. {error}") from None
-        findings.append(Nodule(words["seriesuid"], (x, y, z), diameter))
-    return findings
 
 
 def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:

@@ -170,6 +170,13 @@ def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     return dataset
 
 
+def open_field(path: Path, name: str) -> h5py.Dataset:
+    """A field of one of our files to read parts of, for long; the caller closes its `file`."""
+    with open_file(path):
+        pass  # whether it is ours and sound
+    return _dataset(h5py.File(path, "r"), name)
+
+
 def read_header(path: Path) -> Header:
     """The header alone; cheap."""
     with open_file(path) as file:

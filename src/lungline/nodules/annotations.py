@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from lungline import geometry
 from lungline.errors import LunglineError
+from lungline.io.tables import read_rows
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 
@@ -26,32 +26,32 @@ class Nodule:
     diameter_mm: float
 
 
-def read_annotations(path: Path) -> list[Nodule]:
-    """Nodules of a LUNA-16 `annotations.csv`.
+def read_annotations(path: Path, *, measured: bool = True) -> list[Nodule]:
+    """Nodules of a LUNA-16 `annotations.csv`, or findings of its `annotations_excluded.csv`.
+
+    Parameters
+    ----------
+    path : Path
+    measured : bool
+        False for excluded findings: most have the diameter -1, which says that nobody measured it.
 
     Raises
     ------
     LunglineError
         For a wrong header, a number that is none, or a diameter that is not positive: with the line number.
     """
-    with open(path, newline="", encoding="utf-8-sig") as handle:
-        rows = csv.DictReader(handle)
-        if not set(COLUMNS) <= set(rows.fieldnames or ()):
-            raise LunglineError(f"{path}: expected the columns {', '.join(COLUMNS)}. Found {rows.fieldnames}.")
-        nodules = []
-        for row in rows:
-            try:
-                x, y, z, diameter = (float(row[name]) for name in COLUMNS[1:])
-            except (TypeError, ValueError) as error:
-                raise LunglineError(
-                    f"{path}, line {rows.line_num}: expected numbers in {COLUMNS[1:]}. {error}"
-                ) from error
-            if not (math.isfinite(x + y + z) and 0 < diameter < 500):
-                raise LunglineError(
-                    f"{path}, line {rows.line_num}: expected finite coordinates and a diameter in mm between 0 and "
-                    f"500. Found ({x}, {y}, {z}), {diameter}. Mend or remove the line."
-                )
-            nodules.append(Nodule(row["seriesuid"].strip(), (x, y, z), diameter))
+    nodules = []
+    for line, words in read_rows(path, COLUMNS):
+        try:
+            x, y, z, diameter = (float(words[name]) for name in COLUMNS[1:])
+        except ValueError as error:
+            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(COLUMNS[1:])}. {error}") from None
+        if not (math.isfinite(x + y + z) and (0 < diameter < 500 or not measured)):
+            raise LunglineError(
+                f"{path}, line {line}: expected finite coordinates and a diameter in mm between 0 and 500. "
+                f"Found ({x}, {y}, {z}), {diameter}. Mend or remove the line."
+            )
+        nodules.append(Nodule(words["seriesuid"], (x, y, z), diameter))
     return nodules
 
 
@@ -75,3 +75,12 @@ def draw_spheres(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Seq
         if np.all((nearest >= 0) & (nearest < mask.shape)):
             mask[tuple(nearest)] = True
     return mask
+
+
+def count_outside(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]) -> int:
+    """How many nodules have their centre outside the grid (half a voxel beyond the outermost centres)."""
+    if not nodules:
+        return 0
+    centres_zyx = geometry.world_to_voxel(affine, [nodule.centre_xyz_mm for nodule in nodules])
+    inside = np.all((centres_zyx >= -0.5) & (centres_zyx <= np.array(shape_zyx) - 0.5), axis=1)
+    return int((~inside).sum())

@@ -34,6 +34,6 @@ def run(
         output,
         make,
         scan_files={"volume": volume, "lungs": lungs},
-        parameters={"region": region, "outside_hu": outside_hu},
+        parameters={"region": region, "outside_hu": outside_hu},  # a detector refuses caches made another way
         compression=compression,
     )

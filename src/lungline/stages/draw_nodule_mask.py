@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.io import hdf5
-from lungline.nodules.annotations import draw_spheres, read_annotations
+from lungline.io.hdf5 import Code
+from lungline.nodules.annotations import count_outside, draw_spheres, read_annotations
 from lungline.stages._scan import Made, run_scan_stage
 
 
@@ -19,7 +20,16 @@ def run(cache: Path, annotations: Path, output: Path, *, scan: str) -> None:
         if ct.affine is None:
             raise LunglineError(f"{cache}: field 'ct' has no affine.")
         mask = draw_spheres(ct.array.shape, ct.affine, nodules)
+        outside = count_outside(ct.array.shape, ct.affine, nodules)
+        codes = [Code("W_NODULE_OUTSIDE", f"{outside} of {len(nodules)}")] if outside else []
         field = hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule, drawn as a sphere", ct.affine)
-        return Made({"nodules": field}, provenance={"nodules": len(nodules)})
+        return Made({"nodules": field}, codes)
 
-    run_scan_stage("draw_nodule_mask", "nodule_mask", output, make, scan_files={"cache": cache})
+    run_scan_stage(
+        "draw_nodule_mask",
+        "nodule_mask",
+        output,
+        make,
+        scan_files={"cache": cache},
+        parameters={"nodules_xyz_mm_diameter_mm": [[*nodule.centre_xyz_mm, nodule.diameter_mm] for nodule in nodules]},
+    )

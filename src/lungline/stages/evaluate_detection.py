@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from lungline.evaluation.detection import recall
-from lungline.evaluation.marks import SCORE, describe_froc, read_excluded, refuse_strangers, scan_marks
+from lungline.evaluation.marks import SCORE, describe_froc, refuse_strangers, scan_marks
 from lungline.evaluation.patients import refuse_trained_on
 from lungline.io.atomic import write_text
 from lungline.io.sheet import read_sheet
@@ -40,7 +40,7 @@ def run(
             refuse_trained_on(names, read_result(detector / axis / "card.json"), str(detector / axis))
     findings = read_annotations(annotations)
     refuse_strangers(findings, [row.scan for row in luna])
-    irrelevant = [] if excluded is None else read_excluded(excluded)
+    irrelevant = [] if excluded is None else read_annotations(excluded, measured=False)
     marks = scan_marks(names, candidates, findings, irrelevant)
     result = {
         "what": "nodule detection: annotated nodules among the candidates",

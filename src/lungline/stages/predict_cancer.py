@@ -33,7 +33,7 @@ def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = 
             if not path.is_file():
                 continue
             header = hdf5.read_header(path)
-            cubes = read_cubes(path)
+            cubes = read_cubes(path, network.spec)
             answer: dict[str, object] = {"n_candidates": 0 if cubes is None else len(cubes)}
             if cubes is not None:
                 logit, rank = nothing_found, 0

@@ -26,7 +26,7 @@ def run(
     for row in read_sheet(scans):
         if row.split not in used or row.label is None or not (patches / f"{row.scan}.h5").is_file():
             continue
-        cubes = read_cubes(patches / f"{row.scan}.h5")
+        cubes = read_cubes(patches / f"{row.scan}.h5", spec.network)
         if cubes is not None and len(cubes):
             used[row.split].append(PatientCubes(row.scan, row.label, cubes))
         elif cubes is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.device import make_repeatable, pick_device
+from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
 from lungline.models.losses import nodule_loss
 from lungline.models.specs import DetectorSpec
@@ -53,6 +54,7 @@ def run(
             "purpose": f"nodule logit a pixel of the slices along {axis}",
             "input": "scaled HU 0..1 of the 1 mm lung box, -1000 HU outside the mask; (N, slices, H, W)",
             "axis": axis,
+            "cache": hdf5.read_header(used["train"][0].cache).parameters,
             "detector": detector,
             "network": detector.get("network", {}),
         },

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
-from lungline.errors import CorruptFileError
+from lungline.errors import CorruptFileError, LunglineError
 from lungline.io import hdf5
 from lungline.models.cancer_net import CancerNet
 from lungline.models.specs import CancerNetSpec, UNetSpec, from_settings
@@ -17,9 +18,21 @@ from lungline.training.weights import read_card, read_tensors
 Model = TypeVar("Model", UNet, CancerNet)
 
 
-def load_unet(folder: Path, device: torch.device) -> UNet:
-    """The U-Net of one axis, ready to predict."""
-    spec = from_settings(UNetSpec, _checked_card(folder)["network"], f"{folder}/card.json")
+def load_unet(folder: Path, device: torch.device, made_by: Mapping[str, Any]) -> UNet:
+    """The U-Net of one axis, ready to predict on a cache that was made with the settings `made_by`.
+
+    Raises
+    ------
+    LunglineError
+        If it was trained on caches made with other settings (a lung box, whole slices).
+    """
+    card = _checked_card(folder)
+    if card.get("cache") != dict(made_by):
+        raise LunglineError(
+            f"{folder}: trained on caches with {card.get('cache')}, but this cache was made with {dict(made_by)}. "
+            "Set cache_volume in the configuration as in the training."
+        )
+    spec = from_settings(UNetSpec, card["network"], f"{folder}/card.json")
     return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

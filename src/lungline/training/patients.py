@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lungline.errors import LunglineError
 from lungline.io import hdf5
 from lungline.models.cancer_net import strongest
 from lungline.models.losses import cancer_loss
+from lungline.models.specs import CancerNetSpec
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,23 @@ class PatientCubes:
         return torch.from_numpy(self.cubes).to(device).float()
 
 
-def read_cubes(path: Path) -> NDArray[np.float16] | None:
-    """The valid cubes of a patch file; None when the scan is quarantined, an empty array when it has no candidate."""
+def read_cubes(path: Path, spec: CancerNetSpec) -> NDArray[np.float16] | None:
+    """The valid cubes of a patch file; None when the scan is quarantined, an empty array when it has no candidate.
+
+    Raises
+    ------
+    LunglineError
+        If the cubes are not of the shape that the network takes.
+    """
     if hdf5.read_header(path).status == "quarantined":
         return None
-    return hdf5.read_array(path, "patches")[hdf5.read_array(path, "valid")]
+    cubes: NDArray[np.float16] = hdf5.read_array(path, "patches")[hdf5.read_array(path, "valid")]
+    if cubes.shape[1:] != (spec.in_channels, *spec.shape_zyx):
+        raise LunglineError(
+            f"{path}: cubes of {cubes.shape[1:]} (channels, z, y, x), but the network takes "
+            f"{(spec.in_channels, *spec.shape_zyx)}. Make network.shape_zyx and crop_patches.size equal."
+        )
+    return cubes
 
 
 def patient_logits(model: nn.Module, cubes: Tensor) -> Tensor:

@@ -53,21 +53,20 @@ def find_training_scans(scans: Sequence[str], caches: Path, masks: Path) -> list
     return found
 
 
-class OpenFiles:
-    """The most recently read files, kept open for this process."""
+class OpenFields:
+    """One field of each of the most recently read files, kept open for this process."""
 
-    def __init__(self, most: int = _OPEN_FILES) -> None:
-        self._files: OrderedDict[Path, h5py.File] = OrderedDict()
-        self._most = most
+    def __init__(self, name: str, most: int = _OPEN_FILES) -> None:
+        self._fields: OrderedDict[Path, h5py.Dataset] = OrderedDict()
+        self._name, self._most = name, most
 
-    def field(self, path: Path, name: str) -> h5py.Dataset:
-        """A field of one of our files."""
-        if path not in self._files:
-            while len(self._files) >= self._most:
-                self._files.popitem(last=False)[1].close()
-            self._files[path] = h5py.File(path, "r")
-        self._files.move_to_end(path)
-        return self._files[path][name]
+    def __getitem__(self, path: Path) -> h5py.Dataset:
+        if path not in self._fields:
+            while len(self._fields) >= self._most:
+                self._fields.popitem(last=False)[1].file.close()
+            self._fields[path] = hdf5.open_field(path, self._name)
+        self._fields.move_to_end(path)
+        return self._fields[path]
 
 
 class SliceCrops:
@@ -93,7 +92,7 @@ class SliceCrops:
                 "and valid. Check annotations.csv and the splits in scans.csv."
             )
         self.scans, self.axis, self.slices, self.sampling, self.seed = list(scans), axis, slices, sampling, seed
-        self._files = OpenFiles()
+        self._ct, self._nodules = OpenFields("ct"), OpenFields("nodules")
 
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
         """Scaled crops (N, slices, crop, crop) and labels (N, 1, crop, crop), float32, of one step."""
@@ -117,10 +116,10 @@ class SliceCrops:
         first[number] = centre[number] - self.slices // 2
         extent = np.full(3, edge)
         extent[number] = self.slices
-        ct = _read_box(self._files.field(scan.cache, "ct"), first, extent, outside=-1000)
+        ct = _read_box(self._ct[scan.cache], first, extent, outside=-1000)
         middle, one = first.copy(), extent.copy()
         middle[number], one[number] = centre[number], 1
-        label = _read_box(self._files.field(scan.mask, "nodules"), middle, one, outside=0)
+        label = _read_box(self._nodules[scan.mask], middle, one, outside=0)
         image, truth = (stack_along(part, self.axis) for part in (scale_hu(ct), label.astype(np.float32)))
         flips = tuple(axis for axis in (1, 2) if rng.integers(2))
         return np.flip(image, flips).copy(), np.flip(truth, flips).copy()

@@ -8,7 +8,7 @@ import pytest
 
 from lungline.errors import LunglineError
 from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, froc, froc_intervals, match
-from lungline.evaluation.marks import read_excluded
+from lungline.nodules.annotations import read_annotations
 
 NODULE = Finding((0.0, 0.0, 0.0), 10.0)
 
@@ -147,7 +147,9 @@ def test_one_scan_has_no_interval_but_a_reason():
 def test_answers_are_those_of_lunas_official_script(sample_data, name):
     folder = sample_data / "froc"
     wanted = json.loads((folder / "expected.json").read_text())[name]
-    found, excluded = (read_excluded(folder / f) for f in ("annotations.csv", "annotations_excluded.csv"))
+    found, excluded = (
+        read_annotations(folder / f, measured=False) for f in ("annotations.csv", "annotations_excluded.csv")
+    )
     with open(folder / f"submission_{name}.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
     scans = {}

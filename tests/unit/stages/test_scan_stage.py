@@ -109,3 +109,13 @@ def test_the_chain_keeps_a_voxel_in_its_place(tmp_path):
     nodules = hdf5.read_volume(tmp_path / "m.h5", "nodules")
     centre = geometry.voxel_to_world(nodules.affine, np.argwhere(nodules.array).mean(axis=0))
     np.testing.assert_allclose(centre, (-5.2, 48.3, 121.7), atol=0.15)
+
+
+def test_a_nodule_outside_the_region_is_said_and_not_drawn(tmp_path):
+    cache = scan_file(tmp_path / "c.h5")
+    (tmp_path / "a.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\ns,5,6,7,4\ns,500,6,7,4\n")
+    draw_nodule_mask.run(cache, tmp_path / "a.csv", tmp_path / "m.h5", scan="s")
+    header = hdf5.read_header(tmp_path / "m.h5")
+    assert header.codes == (Code("W_NODULE_OUTSIDE", "1 of 2"),)
+    assert len(header.parameters["nodules_xyz_mm_diameter_mm"]) == 2
+    assert hdf5.read_array(tmp_path / "m.h5", "nodules").any()

@@ -6,10 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from lungline.errors import LunglineError
+from lungline.io import hdf5
+from lungline.io.hdf5 import Field, Header
 from lungline.models.cancer_net import CancerNet
 from lungline.models.losses import cancer_loss
 from lungline.models.specs import CancerNetSpec
-from lungline.training.patients import PatientBatches, PatientCubes, logit_without_candidates, turn, winner_loss
+from lungline.training.patients import (
+    PatientBatches,
+    PatientCubes,
+    logit_without_candidates,
+    read_cubes,
+    turn,
+    winner_loss,
+)
 
 SPEC = CancerNetSpec(shape_zyx=(8, 8, 8), channels=(4, 4, 6, 6, 8, 8), dense=16)
 
@@ -73,3 +83,16 @@ def test_a_small_network_overfits_four_patients():
         loss.backward()
         optimiser.step()
     assert float(loss.detach()) < 0.1
+
+
+def test_cubes_that_the_network_does_not_take_are_named(tmp_path):
+    fields = {
+        "patches": Field(np.zeros((3, 2, 8, 8, 8), np.float16), "candidate,channel,z,y,x", "1", ""),
+        "valid": Field(np.array([True, True, False]), "candidate", "1", ""),
+    }
+    hdf5.write_file(tmp_path / "p.h5", Header("patches", "crop_patches"), fields)
+    cubes = read_cubes(tmp_path / "p.h5", SPEC)
+    assert cubes is not None
+    assert cubes.shape == (2, 2, 8, 8, 8)
+    with pytest.raises(LunglineError, match=r"crop_patches\.size"):
+        read_cubes(tmp_path / "p.h5", CancerNetSpec())
