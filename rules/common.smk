@@ -164,6 +164,14 @@ def scans_to_detect():
     return scans_to_test_detection() + scans_to_score()
 
 
+def shards_of(scans, jobs):
+    """The scans in at most `jobs` groups, by hash: a new scan joins one group and leaves the others alone."""
+    shards = {}
+    for scan in scans:
+        shards.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % jobs, []).append(scan)
+    return dict(sorted(shards.items()))
+
+
 NODULES = {}
 if EMBEDDED:
     for plan in PLANS.values():

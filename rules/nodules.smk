@@ -71,29 +71,68 @@ rule train_unet:
         " --checkpoints {params.checkpoints:q} --seed {params.seed} --device {resources.device} > {log} 2>&1"
 
 
-rule detect:
-    input:
-        cache=out("cache_volume/{scan}.h5"),
-        networks=lambda wildcards: [network(wildcards.detector, axis) for axis in AXES],
-    output:
-        detected=out("detect/{detector}/{scan}.h5"),
-    log:
-        out("logs/detect/{detector}/{scan}.log"),
-    benchmark:
-        out("benchmarks/detect/{detector}/{scan}.tsv")
-    conda:
-        "../envs/lungline.yaml"
-    threads: 1
-    resources:
-        mem_mb=6000,
-        runtime=30,
-        gpu=gpu(),
-        device=config["device"],
-    params:
-        folder=lambda wildcards: model_folder("detector", wildcards.detector),
-        code=fingerprint("detect"),
-    message:
-        "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"
-    shell:
-        "lungline detect {input.cache:q} {output.detected:q} --detector {params.folder:q} --device {resources.device}"
-        " > {log} 2>&1"
+if config["detect"]["jobs"] is None:
+
+    rule detect:
+        input:
+            cache=out("cache_volume/{scan}.h5"),
+            networks=lambda wildcards: [network(wildcards.detector, axis) for axis in AXES],
+        output:
+            detected=out("detect/{detector}/{scan}.h5"),
+        log:
+            out("logs/detect/{detector}/{scan}.log"),
+        benchmark:
+            out("benchmarks/detect/{detector}/{scan}.tsv")
+        conda:
+            "../envs/lungline.yaml"
+        threads: 1
+        resources:
+            mem_mb=6000,
+            runtime=30,
+            gpu=gpu(),
+            device=config["device"],
+        params:
+            folder=lambda wildcards: model_folder("detector", wildcards.detector),
+            code=fingerprint("detect"),
+        message:
+            "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"
+        shell:
+            "lungline detect {input.cache:q} {output.detected:q} --detector {params.folder:q} --device {resources.device}"
+            " > {log} 2>&1"
+
+else:
+
+    # Starting PyTorch costs more than searching a small chest, so a job takes many scans: those of one hash.
+    for number, shard in shards_of(scans_to_detect(), config["detect"]["jobs"]).items():
+
+        rule:
+            name:
+                f"detect_{number}"
+            input:
+                caches=out_of("cache_volume/{scan}.h5", shard),
+                networks=lambda wildcards: [network(wildcards.detector, axis) for axis in AXES],
+            output:
+                detected=[out(f"detect/{{detector}}/{scan}.h5") for scan in shard],
+            log:
+                out(f"logs/detect/{{detector}}/{number}.log"),
+            benchmark:
+                out(f"benchmarks/detect/{{detector}}/{number}.tsv")
+            conda:
+                "../envs/lungline.yaml"
+            threads: 1
+            resources:
+                mem_mb=6000,
+                runtime=240,
+                gpu=gpu(),
+                device=config["device"],
+            params:
+                caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+                detected=lambda wildcards, output: os.path.dirname(output.detected[0]),
+                scans=shard,
+                folder=lambda wildcards: model_folder("detector", wildcards.detector),
+                code=fingerprint("detect_many"),
+            message:
+                f"Looking for nodules in {len(shard)} scans"
+            shell:
+                "lungline detect-many {params.caches:q} {params.detected:q} --scans {params.scans:q}"
+                " --detector {params.folder:q} --device {resources.device} > {log} 2>&1"

@@ -26,6 +26,9 @@ class CancerNet(nn.Module):
         self.conv4 = nn.Conv3d(c3, c4, 3, padding=1)
         self.conv5 = nn.Conv3d(c4, c5, 3, padding=1)
         self.conv6 = nn.Conv3d(c5, c6, 3, padding=1)
+        self.norms = nn.ModuleList(
+            nn.GroupNorm(max(1, c // 8), c) if spec.norm == "group" else nn.Identity() for c in spec.channels
+        )
         self.dense7 = nn.Linear(c6 * voxels, spec.dense)
         self.dense8 = nn.Linear(spec.dense, 1)
         self.dropout = nn.Dropout(spec.dropout)
@@ -39,12 +42,13 @@ class CancerNet(nn.Module):
 
     def forward(self, cubes: Tensor) -> Tensor:
         """Logits (N,) of cubes (N, C, D, H, W)."""
-        x = self.conv1(cubes.contiguous(memory_format=torch.channels_last_3d)).relu_()
-        x = _pool(self.conv2(x).relu_())  # (N, 48, D/2, H/2, W/2)
-        x = self.conv3(x).relu_()
-        x = _pool(self.conv4(x).relu_())  # (N, 64, D/4, H/4, W/4)
-        x = self.conv5(x).relu_()
-        x = _pool(self.conv6(x).relu_())  # (N, 96, D/8, H/8, W/8)
+        norm1, norm2, norm3, norm4, norm5, norm6 = self.norms
+        x = norm1(self.conv1(cubes.contiguous(memory_format=torch.channels_last_3d))).relu()
+        x = _pool(norm2(self.conv2(x)).relu())  # (N, 48, D/2, H/2, W/2)
+        x = norm3(self.conv3(x)).relu()
+        x = _pool(norm4(self.conv4(x)).relu())  # (N, 64, D/4, H/4, W/4)
+        x = norm5(self.conv5(x)).relu()
+        x = _pool(norm6(self.conv6(x)).relu())  # (N, 96, D/8, H/8, W/8)
         x = self.dense7(self.dropout(x.flatten(1))).relu_()
         return self.dense8(self.dropout(x)).squeeze(1)
 

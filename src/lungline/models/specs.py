@@ -23,6 +23,13 @@ def from_settings(kind: type[Spec], settings: Mapping[str, Any], where: str) -> 
     return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()})
 
 
+def _check_dropout_and_norm(dropout: float, norm: str) -> None:
+    if not 0 <= dropout < 1:
+        raise LunglineError(f"network.dropout should be in [0, 1). Got {dropout}.")
+    if norm not in ("none", "group"):
+        raise LunglineError(f"network.norm should be 'none' or 'group'. Got '{norm}'.")
+
+
 @dataclass(frozen=True)
 class UNetSpec:
     """The 2-D U-Net of Fig. 4.
@@ -35,12 +42,15 @@ class UNetSpec:
         Channels of the first level, doubled at each; 64 and 5 in the paper.
     dropout : float
         Between the two convolutions of a level; 0.2 in the authors' code.
+    norm : "none" or "group"
+        Normalisation after each convolution, in groups of at most 8 channels; none in the paper.
     """
 
     slices: int = 1
     base_channels: int = 64
     levels: int = 5
     dropout: float = 0.2
+    norm: str = "none"
 
     def __post_init__(self) -> None:
         if self.slices < 1 or self.slices % 2 == 0:
@@ -49,8 +59,7 @@ class UNetSpec:
             raise LunglineError(
                 f"network.base_channels should be >= 1 and levels >= 2. Got {self.base_channels}, {self.levels}."
             )
-        if not 0 <= self.dropout < 1:
-            raise LunglineError(f"network.dropout should be in [0, 1). Got {self.dropout}.")
+        _check_dropout_and_norm(self.dropout, self.norm)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class CancerNetSpec:
         Units of dense7; 256 in the paper.
     dropout : float
         Before each dense layer; 0 in the paper's method 2.
+    norm : "none" or "group"
+        Normalisation after each convolution, in groups of at most 8 channels of one cube; none in the paper.
     """
 
     in_channels: int = 2
@@ -76,14 +87,14 @@ class CancerNetSpec:
     channels: tuple[int, ...] = (48, 48, 64, 64, 96, 96)
     dense: int = 256
     dropout: float = 0.0
+    norm: str = "none"
 
     def __post_init__(self) -> None:
         if len(self.shape_zyx) != 3 or any(n < 8 or n % 8 for n in self.shape_zyx):
             raise LunglineError(f"network.shape_zyx should be three multiples of 8. Got {self.shape_zyx}.")
         if len(self.channels) != 6:
             raise LunglineError(f"network.channels should name conv1 to conv6. Got {self.channels}.")
-        if not 0 <= self.dropout < 1:
-            raise LunglineError(f"network.dropout should be in [0, 1). Got {self.dropout}.")
+        _check_dropout_and_norm(self.dropout, self.norm)
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,11 @@ class UNet(nn.Module):
         self.spec = spec
         widths = [spec.base_channels * 2**level for level in range(spec.levels)]
         self.down = nn.ModuleList(
-            _double_convolution(c_in, c_out, spec.dropout)
+            _double_convolution(c_in, c_out, spec)
             for c_in, c_out in zip([spec.slices, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
-        self.merge = nn.ModuleList(_double_convolution(2 * w, w, spec.dropout) for w in reversed(widths[:-1]))
+        self.merge = nn.ModuleList(_double_convolution(2 * w, w, spec) for w in reversed(widths[:-1]))
         self.logit = nn.Conv2d(widths[0], 1, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -68,12 +68,17 @@ class UNet(nn.Module):
         return self.logit(x)[..., :height, :width]
 
 
-def _double_convolution(c_in: int, c_out: int, dropout: float) -> nn.Sequential:
+def _double_convolution(c_in: int, c_out: int, spec: UNetSpec) -> nn.Sequential:
+    def norm() -> list[nn.Module]:
+        return [nn.GroupNorm(max(1, c_out // 8), c_out)] if spec.norm == "group" else []
+
     return nn.Sequential(
         nn.Conv2d(c_in, c_out, 3, padding=1),
+        *norm(),
         nn.ReLU(inplace=True),
-        nn.Dropout(dropout),
+        nn.Dropout(spec.dropout),
         nn.Conv2d(c_out, c_out, 3, padding=1),
+        *norm(),
         nn.ReLU(inplace=True),
     )
 

@@ -21,8 +21,8 @@ SOLID_HU = (15.0, 55.0)
 CALCIFIED_HU = (300.0, 800.0)
 GROUND_GLASS_HU = (-500.0, -350.0)
 #: Width of the hazy border of a solid malignant nodule, and how much fainter than ground glass it is.
-RIM_MM = (1.5, 2.5)
-RIM_OVER_GLASS_HU = -100.0
+RIM_MM = (2.0, 3.5)
+RIM_OVER_GLASS_HU = -50.0
 
 
 def paint_nodule(volume_hu: Array, grid: Grid, nodule: Nodule) -> None:
