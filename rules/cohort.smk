@@ -55,6 +55,7 @@ rule draw_dsb17_patient:
 rule write_cohort_tables:
     output:
         annotations=out("cohort/luna16/annotations.csv"),
+        nodules=out("cohort/nodules.csv"),
         labels=out("cohort/dsb17/stage1_labels.csv"),
         solution=out("cohort/dsb17/stage1_solution.csv"),
         truth=out("cohort/truth.csv"),

@@ -160,6 +160,16 @@ def scans_to_test_detection():
     return scans_where(dataset=("luna16",), split=("test",)) if annotations() else []
 
 
+def scans_with_every_nodule():
+    """Test scans on which recall means something; of the embedded cohort the patients' nodules are known, too."""
+    patients = scans_where(dataset=("dsb17",), split=("test",)) if EMBEDDED else []
+    return scans_to_test_detection() + patients
+
+
+def every_nodule():
+    return out("cohort/nodules.csv") if EMBEDDED else annotations() or []
+
+
 def scans_to_detect():
     return scans_to_test_detection() + scans_to_score()
 

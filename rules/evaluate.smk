@@ -9,10 +9,10 @@ onsuccess:
 rule evaluate_detection:
     input:
         sheet=ancient(SHEET),
-        annotations=ancient(annotations() or []),
+        annotations=ancient(every_nodule()),
         excluded=excluded_findings(),
         cards=lambda wildcards: [f"{model_folder('detector', wildcards.detector)}/{axis}/card.json" for axis in AXES],
-        candidates=lambda wildcards: candidates_of(wildcards.detector, scans_to_test_detection()),
+        candidates=lambda wildcards: candidates_of(wildcards.detector, scans_with_every_nodule()),
     output:
         metrics=out("evaluate/detection-{detector}.json"),
         page=report(
@@ -37,9 +37,10 @@ rule evaluate_detection:
             excluded=input.excluded,
             detector=model_folder("detector", wildcards.detector),
             embedded=EMBEDDED,
+            datasets=["luna16", "dsb17"] if EMBEDDED else ["luna16"],
         ),
-        nodules=nodules_digest(scans_to_test_detection()),
-        rows=rows_digest(scans_where(dataset=("luna16",)), "scan", "split"),
+        nodules=nodules_digest(scans_with_every_nodule()),
+        rows=rows_digest(scans_with_every_nodule(), "scan", "split"),
         code=fingerprint("evaluate_detection"),
     message:
         "Counting the nodules among the candidates of detector {wildcards.detector}"

@@ -25,7 +25,7 @@ def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:
     """`LunglineError` if no annotation belongs to any of the scans: another list of ids would score 0 of 0."""
     if not {nodule.scan for nodule in nodules} & set(scans):
         raise LunglineError(
-            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} LUNA-16 scans of the sheet. "
+            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} annotated scans of the sheet. "
             "Give the annotations of these scans."
         )
 
@@ -41,7 +41,7 @@ def scan_marks(
         If there is no scan, or one was not searched.
     """
     if not scans:
-        raise LunglineError("no LUNA-16 scan in this split: there is nothing to measure.")
+        raise LunglineError("no annotated scan in this split: there is nothing to measure.")
     missing = [scan for scan in scans if not (candidates / f"{scan}.csv").is_file()]
     if missing:
         raise LunglineError(

@@ -11,12 +11,11 @@ Rows = list[tuple[str, ...]]
 TRUTH_COLUMNS = ("dataset", "scan", "nodule", "x_mm", "y_mm", "z_mm", "diameter_mm", "kind", "malignant")
 
 
-def luna_annotations(plans: Sequence[ScanPlan]) -> Rows:
-    """LUNA-16 `annotations.csv`: every nodule of every LUNA-16 scan, world mm."""
+def nodule_annotations(plans: Sequence[ScanPlan]) -> Rows:
+    """Every nodule of these scans in the form of LUNA-16's `annotations.csv`, world mm."""
     rows: Rows = [("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")]
     for plan in plans:
-        if plan.dataset == "luna16":
-            rows += [(plan.scan, *_millimetres(plan, k)) for k in range(len(plan.nodules))]
+        rows += [(plan.scan, *_millimetres(plan, k)) for k in range(len(plan.nodules))]
     return rows
 
 

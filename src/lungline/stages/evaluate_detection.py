@@ -22,24 +22,26 @@ def run(
     scans: Path,
     candidates: Path,
     split: Literal["train", "valid", "test"] = "test",
+    datasets: tuple[str, ...] = ("luna16",),
     excluded: Path | None = None,
     detector: Path | None = None,
     embedded: bool | None = None,
     seed: int = 0,
 ) -> None:
-    """Read CANDIDATES/{scan}.csv of the LUNA-16 scans of SPLIT in SCANS, and ANNOTATIONS; write OUTPUT (JSON and .md).
+    """Read CANDIDATES/{scan}.csv of the scans of SPLIT in SCANS, and ANNOTATIONS; write OUTPUT (JSON and .md).
 
+    DATASETS are those whose every nodule is annotated: LUNA-16, and both in the embedded cohort.
     EXCLUDED (annotations_excluded.csv) names findings that count neither way. DETECTOR (folder of the trained
     axes) makes sure that no scan was trained on. EMBEDDED says whether the scans are synthetic.
     """
-    luna = [row for row in read_sheet(scans) if row.dataset == "luna16"]
-    rows = [row for row in luna if row.split == split]
+    annotated = [row for row in read_sheet(scans) if row.dataset in datasets]
+    rows = [row for row in annotated if row.split == split]
     names = [row.scan for row in rows]
     if detector is not None:
         for axis in ("z", "y", "x"):
             refuse_trained_on(names, read_result(detector / axis / "card.json"), str(detector / axis))
     findings = read_annotations(annotations)
-    refuse_strangers(findings, [row.scan for row in luna])
+    refuse_strangers(findings, [row.scan for row in annotated])
     irrelevant = [] if excluded is None else read_annotations(excluded, measured=False)
     marks = scan_marks(names, candidates, findings, irrelevant)
     result = {

@@ -11,12 +11,13 @@ from lungline.phantom.cohort import plan_cohort
 
 
 def run(folder: Path, *, seed: int, cohort: dict) -> None:
-    """Write `luna16/annotations.csv`, `dsb17/stage1_labels.csv`, `dsb17/stage1_solution.csv` and `truth.csv`."""
+    """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not."""
     plans = plan_cohort(seed, cohort)
     made = {
-        "luna16/annotations.csv": tables.luna_annotations(plans),
+        "luna16/annotations.csv": tables.nodule_annotations([plan for plan in plans if plan.dataset == "luna16"]),
         "dsb17/stage1_labels.csv": tables.stage1_labels(plans),
         "dsb17/stage1_solution.csv": tables.stage1_solution(plans),
+        "nodules.csv": tables.nodule_annotations(plans),
         "truth.csv": tables.truth(plans),
     }
     for name, rows in made.items():

@@ -1,0 +1,63 @@
+"""Many scans in one process give the bytes that one process a scan gives."""
+
+import numpy as np
+import pytest
+import torch
+
+from lungline import geometry
+from lungline.errors import LunglineError
+from lungline.io import hdf5
+from lungline.io.hdf5 import Code, Field, Header
+from lungline.models.specs import UNetSpec
+from lungline.models.unet import UNet
+from lungline.stages import detect, detect_many
+from lungline.training.weights import write_card, write_tensors
+
+MADE_BY = {"region": "lung_box", "outside_hu": -1000.0}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A detector with untrained weights, two scans and a quarantined one."""
+    network = {"base_channels": 2, "levels": 2, "norm": "group"}
+    for number, axis in enumerate("zyx"):
+        torch.manual_seed(number)
+        weights = tmp_path / "detector" / axis / "weights.safetensors"
+        write_tensors(weights, UNet(UNetSpec(**network)).state_dict(), {"purpose": "test"})
+        card = {"network": network, "weights_sha256": hdf5.sha256(weights), "cache": MADE_BY}
+        write_card(weights.with_name("card.json"), card)
+    rng = np.random.default_rng(0)
+    for scan in ("a", "b"):
+        ct = Field(
+            rng.integers(-1000, 400, (9, 14, 11)).astype(np.int16), "zyx", "HU", "", geometry.make_affine((1, 1, 1))
+        )
+        hdf5.write_file(tmp_path / "c" / f"{scan}.h5", Header("ct", "cache_volume", parameters=MADE_BY), {"ct": ct})
+    hdf5.write_file(tmp_path / "c" / "q.h5", Header("ct", "cache_volume", (Code("Q_LIMIT"),), MADE_BY), {})
+    return tmp_path
+
+
+def test_many_scans_in_one_process_give_the_same_bytes(folder):
+    scans = ["a", "q", "b"]
+    detect_many.run(folder / "c", folder / "many", scans=scans, detector=folder / "detector", device="cpu")
+    for scan in scans:
+        name = f"{scan}.h5"
+        detect.run(folder / "c" / name, folder / "one" / name, detector=folder / "detector", device="cpu")
+        assert (folder / "many" / name).read_bytes() == (folder / "one" / name).read_bytes()
+    assert hdf5.read_header(folder / "many" / "q.h5").status == "quarantined"
+
+
+def test_the_mean_is_the_mean_of_the_three_axes(folder):
+    detect.run(folder / "c" / "a.h5", folder / "a.h5", detector=folder / "detector", keep_axes=True, device="cpu")
+    axes = [hdf5.read_array(folder / "a.h5", f"probability_{axis}").astype(np.float64) for axis in "zyx"]
+    mean = hdf5.read_array(folder / "a.h5", "probability")
+    assert mean.dtype == np.float16
+    np.testing.assert_allclose(mean, np.mean(axes, axis=0), atol=1e-3)
+    assert not np.allclose(axes[0], axes[1], atol=1e-3)
+
+
+def test_a_cache_made_another_way_is_refused(folder):
+    ct = Field(np.zeros((4, 4, 4), np.int16), "zyx", "HU", "", geometry.make_affine((1, 1, 1)))
+    whole = Header("ct", "cache_volume", parameters={**MADE_BY, "region": "whole"})
+    hdf5.write_file(folder / "c" / "w.h5", whole, {"ct": ct})
+    with pytest.raises(LunglineError, match="cache_volume"):
+        detect.run(folder / "c" / "w.h5", folder / "w.h5", detector=folder / "detector", device="cpu")
