@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from lungline.models.specs import UNetSpec
 
-
 #: What an untrained network answers, near log(0.05 / 0.95).
 FIRST_LOGIT = -3.0
 
