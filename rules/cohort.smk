@@ -11,6 +11,7 @@ rule draw_luna16_scan:
         out("benchmarks/draw_luna16_scan/{fold}/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
+    priority: 1
     threads: 1
     resources:
         mem_mb=1000,

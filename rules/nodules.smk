@@ -14,6 +14,7 @@ rule draw_nodule_mask:
         out("benchmarks/draw_nodule_mask/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
+    priority: 6
     threads: 1
     resources:
         mem_mb=1500,
@@ -48,6 +49,7 @@ rule train_unet:
         out("benchmarks/train_unet/{detector}/{axis}.tsv")
     conda:
         "../envs/lungline.yaml"
+    priority: 7
     threads: config["training_threads"]["train_unet"]
     resources:
         mem_mb=6000,

@@ -1,4 +1,5 @@
 # One scan, from the scanner's files to what the networks read (paper, section 3).
+# Priorities rise along the chain, so that scans are finished one by one and the U-Nets can start early.
 
 
 rule ingest:
@@ -12,6 +13,7 @@ rule ingest:
         out("benchmarks/ingest/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
+    priority: 2
     threads: 1
     resources:
         mem_mb=1500,
@@ -36,6 +38,7 @@ rule resample:
         out("benchmarks/resample/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
+    priority: 3
     threads: 1
     resources:
         mem_mb=3000,
@@ -60,6 +63,7 @@ rule segment_lungs:
         out("benchmarks/segment_lungs/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
+    priority: 4
     threads: 1
     resources:
         mem_mb=3000,
@@ -89,6 +93,7 @@ rule cache_volume:
         out("benchmarks/cache_volume/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
+    priority: 5
     threads: 1
     resources:
         mem_mb=3000,
