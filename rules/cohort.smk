@@ -9,9 +9,9 @@ rule draw_luna16_scan:
         out("logs/draw_luna16_scan/{fold}/{scan}.log"),
     benchmark:
         out("benchmarks/draw_luna16_scan/{fold}/{scan}.tsv")
+    priority: 1
     conda:
         "../envs/lungline.yaml"
-    priority: 1
     threads: 1
     resources:
         mem_mb=1000,

@@ -12,9 +12,9 @@ rule draw_nodule_mask:
         out("logs/draw_nodule_mask/{scan}.log"),
     benchmark:
         out("benchmarks/draw_nodule_mask/{scan}.tsv")
+    priority: 6
     conda:
         "../envs/lungline.yaml"
-    priority: 6
     threads: 1
     resources:
         mem_mb=1500,
@@ -47,9 +47,9 @@ rule train_unet:
         out("logs/train_unet/{detector}/{axis}.log"),
     benchmark:
         out("benchmarks/train_unet/{detector}/{axis}.tsv")
+    priority: 7
     conda:
         "../envs/lungline.yaml"
-    priority: 7
     threads: config["training_threads"]["train_unet"]
     resources:
         mem_mb=6000,

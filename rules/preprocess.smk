@@ -11,9 +11,9 @@ rule ingest:
         out("logs/ingest/{scan}.log"),
     benchmark:
         out("benchmarks/ingest/{scan}.tsv")
+    priority: 2
     conda:
         "../envs/lungline.yaml"
-    priority: 2
     threads: 1
     resources:
         mem_mb=1500,
@@ -36,9 +36,9 @@ rule resample:
         out("logs/resample/{scan}.log"),
     benchmark:
         out("benchmarks/resample/{scan}.tsv")
+    priority: 3
     conda:
         "../envs/lungline.yaml"
-    priority: 3
     threads: 1
     resources:
         mem_mb=3000,
@@ -61,9 +61,9 @@ rule segment_lungs:
         out("logs/segment_lungs/{scan}.log"),
     benchmark:
         out("benchmarks/segment_lungs/{scan}.tsv")
+    priority: 4
     conda:
         "../envs/lungline.yaml"
-    priority: 4
     threads: 1
     resources:
         mem_mb=3000,
@@ -91,9 +91,9 @@ rule cache_volume:
         out("logs/cache_volume/{scan}.log"),
     benchmark:
         out("benchmarks/cache_volume/{scan}.tsv")
+    priority: 5
     conda:
         "../envs/lungline.yaml"
-    priority: 5
     threads: 1
     resources:
         mem_mb=3000,

@@ -60,7 +60,7 @@ def test_no_file_names_a_place_on_one_machine_or_a_private_host() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["see /home/jo/data", "x='/work/main'", "http://10.0.0.1/simple", "https://pypi.corp/x"]
+    "text", ["see /home/jo/data", "x='/mnt/data'", "http://10.0.0.1/simple", "https://pypi.corp/x"]
 )
 def test_a_place_on_one_machine_is_found(text: str) -> None:
     assert MACHINE_PATH.search(text) or PRIVATE_HOST.search(text)

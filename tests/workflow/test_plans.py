@@ -41,18 +41,20 @@ def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(workflow) -
 
 def test_the_default_run_draws_prepares_trains_and_scores_the_embedded_cohort(workflow) -> None:
     jobs = workflow.plan()
-    assert jobs["draw_luna16_scan"] == 30
-    assert jobs["draw_dsb17_patient"] == 110
-    assert jobs["cache_volume"] == 140
+    cohort = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))["cohort"]
+    assert jobs["draw_luna16_scan"] == cohort["luna16_scans"]
+    assert jobs["draw_dsb17_patient"] == cohort["dsb17_train"] + cohort["dsb17_test"]
+    assert jobs["cache_volume"] == jobs["draw_luna16_scan"] + jobs["draw_dsb17_patient"]
     assert jobs["train_unet"] == 3
     assert jobs["train_system"] == 1
+    assert len([name for name in jobs if name.startswith("detect_")]) == 12
     assert jobs["draw_figures"] == 2
     assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
 
 
 def test_two_systems_share_their_preparation(workflow) -> None:
     jobs = workflow.plan(change={"run": ["m2", "m2-demo"]})
-    assert jobs["cache_volume"] == 140
+    assert jobs["cache_volume"] == jobs["ingest"]
     assert jobs["train_unet"] == 6
     assert jobs["predict_cancer"] == 2
 
@@ -153,7 +155,9 @@ def test_a_folder_that_does_not_exist_is_refused_by_its_key(workflow) -> None:
 
 
 def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
-    message = '    message:\n        "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"\n'
+    message = (
+        '        message:\n            "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"\n'
+    )
     wanted = {}
     with workflow.edited("rules/nodules.smk", message, ""):  # a job without a message tells its resources
         for device in ("cuda", "cpu"):

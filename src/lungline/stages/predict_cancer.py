@@ -11,12 +11,11 @@ import torch
 from lungline.device import make_repeatable, pick_device
 from lungline.io import hdf5
 from lungline.io.atomic import atomic_path
+from lungline.io.predictions import ANSWER_COLUMNS
 from lungline.io.sheet import read_sheet
 from lungline.training.models import load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
 from lungline.training.weights import read_card
-
-COLUMNS = ("scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", "input_sha256")
 
 
 def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = "auto") -> None:
@@ -26,7 +25,7 @@ def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = 
     network = load_cancer_net(model, where)
     nothing_found = float(read_card(model / "card.json")["logit_without_candidates"])
     with atomic_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-        table = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
+        table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
         for row in read_sheet(scans):
             path = patches / f"{row.scan}.h5"

@@ -43,12 +43,6 @@ def test_every_scan_of_the_sheet_has_one_row_in_its_order(tmp_path):
     assert {row.system for row in rows} == {"m2"}
 
 
-def test_the_columns_of_the_answers_are_those_that_are_written():
-    from lungline.stages.predict_cancer import COLUMNS as WRITTEN
-
-    assert WRITTEN == ANSWER_COLUMNS
-
-
 def test_a_missing_answer_is_named(tmp_path):
     with pytest.raises(LunglineError, match=r"1 scans without an answer: f1"):
         collect(SHEET, answers(tmp_path, "".join(ANSWERS.splitlines(keepends=True)[:2])), "m2")
