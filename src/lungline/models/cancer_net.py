@@ -41,9 +41,13 @@ class CancerNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a third faster on a CPU
 
     def forward(self, cubes: Tensor) -> Tensor:
-        """Logits (N,) of cubes (N, C, D, H, W)."""
+        """Logits (N,) of cubes (N, C, D, H, W) with values 0..1.
+
+        They are centred to -1..1 first: around a mean of 0 the first layer learns several times faster.
+        """
         norm1, norm2, norm3, norm4, norm5, norm6 = self.norms
-        x = norm1(self.conv1(cubes.contiguous(memory_format=torch.channels_last_3d))).relu()
+        x = 2 * cubes.contiguous(memory_format=torch.channels_last_3d) - 1
+        x = norm1(self.conv1(x)).relu()
         x = _pool(norm2(self.conv2(x)).relu())  # (N, 48, D/2, H/2, W/2)
         x = norm3(self.conv3(x)).relu()
         x = _pool(norm4(self.conv4(x)).relu())  # (N, 64, D/4, H/4, W/4)
