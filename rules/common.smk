@@ -174,12 +174,17 @@ def scans_to_detect():
     return scans_to_test_detection() + scans_to_score()
 
 
-def shards_of(scans, jobs):
-    """The scans in at most `jobs` groups, by hash: a new scan joins one group and leaves the others alone."""
-    shards = {}
-    for scan in scans:
-        shards.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % jobs, []).append(scan)
-    return dict(sorted(shards.items()))
+def detection_jobs(jobs):
+    """Name of a step -> the scans that one job of it takes: any one, or those of one hash in `jobs` groups.
+
+    A new scan joins one group and leaves the others alone.
+    """
+    if jobs is None:
+        return {"detect": ["{scan}"]}
+    groups = {}
+    for scan in scans_to_detect():
+        groups.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % jobs, []).append(scan)
+    return {f"detect_{number}": scans for number, scans in sorted(groups.items())}
 
 
 NODULES = {}

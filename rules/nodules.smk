@@ -73,68 +73,37 @@ rule train_unet:
         " --checkpoints {params.checkpoints:q} --seed {params.seed} --device {resources.device} > {log} 2>&1"
 
 
-if config["detect"]["jobs"] is None:
+# Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.
+for job, scans in detection_jobs(config["detect"]["jobs"]).items():
 
-    rule detect:
+    rule:
+        name:
+            job
         input:
-            cache=out("cache_volume/{scan}.h5"),
+            caches=out_of("cache_volume/{scan}.h5", scans),
             networks=lambda wildcards: [network(wildcards.detector, axis) for axis in AXES],
         output:
-            detected=out("detect/{detector}/{scan}.h5"),
+            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
         log:
-            out("logs/detect/{detector}/{scan}.log"),
+            out(f"logs/detect/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
         benchmark:
-            out("benchmarks/detect/{detector}/{scan}.tsv")
+            out(f"benchmarks/detect/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
         conda:
             "../envs/lungline.yaml"
         threads: 1
         resources:
             mem_mb=6000,
-            runtime=30,
+            runtime=30 * len(scans),
             gpu=gpu(),
             device=config["device"],
         params:
+            caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+            detected=lambda wildcards, output: os.path.dirname(output.detected[0]),
+            scans=lambda wildcards, output: [Path(path).stem for path in output.detected],
             folder=lambda wildcards: model_folder("detector", wildcards.detector),
             code=fingerprint("detect"),
         message:
-            "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"
+            "Looking for nodules with detector {wildcards.detector}: {params.scans}"
         shell:
-            "lungline detect {input.cache:q} {output.detected:q} --detector {params.folder:q} --device {resources.device}"
-            " > {log} 2>&1"
-
-else:
-
-    # Starting PyTorch costs more than searching a small chest, so a job takes many scans: those of one hash.
-    for number, shard in shards_of(scans_to_detect(), config["detect"]["jobs"]).items():
-
-        rule:
-            name:
-                f"detect_{number}"
-            input:
-                caches=out_of("cache_volume/{scan}.h5", shard),
-                networks=lambda wildcards: [network(wildcards.detector, axis) for axis in AXES],
-            output:
-                detected=[out(f"detect/{{detector}}/{scan}.h5") for scan in shard],
-            log:
-                out(f"logs/detect/{{detector}}/{number}.log"),
-            benchmark:
-                out(f"benchmarks/detect/{{detector}}/{number}.tsv")
-            conda:
-                "../envs/lungline.yaml"
-            threads: 1
-            resources:
-                mem_mb=6000,
-                runtime=240,
-                gpu=gpu(),
-                device=config["device"],
-            params:
-                caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
-                detected=lambda wildcards, output: os.path.dirname(output.detected[0]),
-                scans=shard,
-                folder=lambda wildcards: model_folder("detector", wildcards.detector),
-                code=fingerprint("detect_many"),
-            message:
-                f"Looking for nodules in {len(shard)} scans"
-            shell:
-                "lungline detect-many {params.caches:q} {params.detected:q} --scans {params.scans:q}"
-                " --detector {params.folder:q} --device {resources.device} > {log} 2>&1"
+            "lungline detect {params.caches:q} {params.detected:q} --scans {params.scans:q}"
+            " --detector {params.folder:q} --device {resources.device} > {log} 2>&1"

@@ -155,9 +155,7 @@ def test_a_folder_that_does_not_exist_is_refused_by_its_key(workflow) -> None:
 
 
 def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
-    message = (
-        '        message:\n            "Looking for nodules in {wildcards.scan} with detector {wildcards.detector}"\n'
-    )
+    message = '        message:\n            "Looking for nodules with detector {wildcards.detector}: {params.scans}"\n'
     wanted = {}
     with workflow.edited("rules/nodules.smk", message, ""):  # a job without a message tells its resources
         for device in ("cuda", "cpu"):

@@ -13,8 +13,26 @@ from lungline.preprocess.intensity import scale_hu
 from lungline.stages._scan import Made, run_scan_stage
 
 
-def run(cache: Path, output: Path, *, detector: Path, keep_axes: bool = False, device: str = "auto") -> None:
-    """Read `ct` of CACHE and DETECTOR/{z,y,x}/weights.safetensors, write `probability` (mean of three, float16)."""
+def run(
+    caches: Path,
+    output: Path,
+    *,
+    scans: list[str],
+    detector: Path,
+    keep_axes: bool = False,
+    device: str = "auto",
+) -> None:
+    """Search CACHES/{scan}.h5 of each of SCANS with DETECTOR/{z,y,x}/weights.safetensors, write OUTPUT/{scan}.h5.
+
+    One process for many scans, because starting PyTorch costs more than searching a small chest.
+    """
+    for scan in scans:
+        name = f"{scan}.h5"
+        detect_scan(caches / name, output / name, detector=detector, keep_axes=keep_axes, device=device)
+
+
+def detect_scan(cache: Path, output: Path, *, detector: Path, keep_axes: bool = False, device: str = "auto") -> None:
+    """Read `ct` of one scan, write `probability`: the mean of three axes, float16 0..1."""
 
     def make() -> Made:
         from lungline.device import make_repeatable, pick_device

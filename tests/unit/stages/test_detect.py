@@ -10,7 +10,7 @@ from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
-from lungline.stages import detect, detect_many
+from lungline.stages.detect import detect_scan, run
 from lungline.training.weights import write_card, write_tensors
 
 MADE_BY = {"region": "lung_box", "outside_hu": -1000.0}
@@ -38,16 +38,16 @@ def folder(tmp_path):
 
 def test_many_scans_in_one_process_give_the_same_bytes(folder):
     scans = ["a", "q", "b"]
-    detect_many.run(folder / "c", folder / "many", scans=scans, detector=folder / "detector", device="cpu")
+    run(folder / "c", folder / "many", scans=scans, detector=folder / "detector", device="cpu")
     for scan in scans:
         name = f"{scan}.h5"
-        detect.run(folder / "c" / name, folder / "one" / name, detector=folder / "detector", device="cpu")
+        detect_scan(folder / "c" / name, folder / "one" / name, detector=folder / "detector", device="cpu")
         assert (folder / "many" / name).read_bytes() == (folder / "one" / name).read_bytes()
     assert hdf5.read_header(folder / "many" / "q.h5").status == "quarantined"
 
 
 def test_the_mean_is_the_mean_of_the_three_axes(folder):
-    detect.run(folder / "c" / "a.h5", folder / "a.h5", detector=folder / "detector", keep_axes=True, device="cpu")
+    detect_scan(folder / "c" / "a.h5", folder / "a.h5", detector=folder / "detector", keep_axes=True, device="cpu")
     axes = [hdf5.read_array(folder / "a.h5", f"probability_{axis}").astype(np.float64) for axis in "zyx"]
     mean = hdf5.read_array(folder / "a.h5", "probability")
     assert mean.dtype == np.float16
@@ -60,4 +60,4 @@ def test_a_cache_made_another_way_is_refused(folder):
     whole = Header("ct", "cache_volume", parameters={**MADE_BY, "region": "whole"})
     hdf5.write_file(folder / "c" / "w.h5", whole, {"ct": ct})
     with pytest.raises(LunglineError, match="cache_volume"):
-        detect.run(folder / "c" / "w.h5", folder / "w.h5", detector=folder / "detector", device="cpu")
+        detect_scan(folder / "c" / "w.h5", folder / "w.h5", detector=folder / "detector", device="cpu")
