@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from lungline.volume import Volume
 from scans import write_dicom, write_mhd
 
 MARKER = "Zq7Planted"
-ODD_NAME = f"{MARKER}^Jané, <script>alert(1)</script>\n=1+1"
+#: A name as no file should have: markup, a line end, a formula, a control sequence, a byte that is no UTF-8.
+ODD_NAME = f"=1+1 {MARKER}^Jané, <script>alert(1)<script>\n\x1b[31m" + os.fsdecode(b"\xe9")
 
 TEXT_VRS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 #: Without these there is no scan; everything else may hold anything.
@@ -51,9 +53,9 @@ EVERYTHING_EACH = 8  # slices: writing two thousand elements takes a tenth of a 
 def plant_in_dicom(k: int, dataset: Dataset) -> None:
     """Put the marker into the file meta and into all text that is read, of some slices into all that DICOM knows."""
     for number, (vr, _, _, _, keyword) in DicomDictionary.items():
-        if vr in TEXT_VRS and keyword not in NEEDED and 0x0008 <= number >> 16 < 0x7FE0:
-            if k % EVERYTHING_EACH == 0 or keyword in READ:
-                dataset[Tag(number)] = _raw(number, vr)
+        text = vr in TEXT_VRS and keyword not in NEEDED and 0x0008 <= number >> 16 < 0x7FE0
+        if text and (k % EVERYTHING_EACH == 0 or keyword in READ):
+            dataset[Tag(number)] = _raw(number, vr)
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", MARKER]
     dataset[Tag(0x00110010)] = _raw(0x00110010, "LO")  # a private creator, and what it owns
     dataset[Tag(0x00111001)] = _raw(0x00111001, "UT")
@@ -85,9 +87,8 @@ def plant_scans(folder: Path, ct: Volume) -> int:
         if k % 2:
             dataset.PixelData = dataset.PixelData[:100]
 
-    write_dicom(
-        folder / ODD_NAME / f"{MARKER} series", hu, spacing_kji=spacing_kji, change=plant_in_dicom, prefix=MARKER
-    )
+    whole = folder / ODD_NAME / f"{MARKER} series"
+    write_dicom(whole, hu, spacing_kji=spacing_kji, change=plant_in_dicom, prefix=MARKER)
     for name, change in (("syntax", plant_in_dicom), ("geometry", no_geometry), ("truncated", truncated)):
         write_dicom(folder / f"{MARKER}-{name}", small, spacing_kji=spacing_kji, change=change, prefix=MARKER)
 
