@@ -38,9 +38,8 @@ def predictions_table(rows: Sequence[Prediction], names: Mapping[str, str]) -> s
 
 
 def cancer_submission(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
-    """The table `id,cancer` of DSB-17: a probability for each test scan that has one."""
-    answered = [row for row in rows if row.split == "test" and row.probability is not None]
-    return table_text(("id", "cancer"), [(names[row.scan], f"{row.probability:.9g}") for row in answered])
+    """The table `id,cancer` of DSB-17, of rows that have a probability."""
+    return table_text(("id", "cancer"), [(names[row.scan], f"{row.probability:.9g}") for row in rows])
 
 
 def nodule_submission(candidates: Mapping[str, Sequence[Candidate]], names: Mapping[str, str]) -> str:

@@ -38,8 +38,9 @@ def run(results: Path, *, out: Path, private: Path | None = None) -> None:
     tables = {"predictions.csv": predictions_table(rows, names)}
     for dataset in sorted({row.dataset for row in rows}):
         of_set = [row for row in rows if row.dataset == dataset]
-        if any(row.probability is not None for row in of_set):
-            tables[f"{dataset}-cancer.csv"] = cancer_submission(of_set, names)
+        answered = [row for row in of_set if row.split == "test" and row.probability is not None]
+        if answered:
+            tables[f"{dataset}-cancer.csv"] = cancer_submission(answered, names)
         for folder, scans in _searched(results / "extract_candidates", of_set):
             candidates = {scan: read_candidates(folder / f"{scan}.csv") for scan in scans}
             tables[f"{dataset}-nodules-{folder.name}.csv"] = nodule_submission(candidates, names)
