@@ -211,6 +211,29 @@ def test_a_list_that_cannot_be_made_says_why_without_names(tmp_path, plant, says
     assert leaks(copy.folder, but=(copy.folder / "results" / "bad" / "private",)) == []
 
 
+@pytest.mark.parametrize("crash", [False, True], ids=["gone", "crash"])
+def test_a_job_that_fails_names_the_link_alone(tmp_path, crash) -> None:
+    raw = write_mhd(tmp_path / "data" / f"{MARKER}.mhd", np.zeros((1, 2, 3), np.int16), Comment=MARKER)
+    copy = copy_workflow(tmp_path / "workflow")
+    assert main(["sheet", "folder", str(raw.parent), str(copy.folder / "listed")]) == 0
+    [scan] = read_map(copy.folder / "listed" / "private")
+    if crash:  # a mistake in the reader whose words quote the header
+        reader = copy.folder / "src" / "lungline" / "io" / "metaimage.py"
+        text = reader.read_text(encoding="utf-8")
+        reader.write_text(text.replace("        check_size(*size)", "        int(header['Comment'])"), encoding="utf-8")
+    else:
+        raw.unlink()
+    change = {"outdir": "results/bad", "sheet": "listed/scans.csv", "models": untrained_models(tmp_path / "models")}
+    (copy.folder / "bad.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    target = f"results/bad/ingest/{scan}.h5"
+    answer = copy.snakemake("--configfile", "config/micro.yaml", "bad.yaml", "--verbose", "--", target)
+    assert answer.returncode != 0
+    assert f"listed/private/raw/{scan}" in answer.stdout
+    assert ("ValueError in metaimage.py, line" in answer.stdout) == crash
+    assert not holds_marker(answer.stdout.encode(errors="surrogateescape"))
+    assert leaks(copy.folder, but=(copy.folder / "listed" / "private",)) == []
+
+
 def test_the_search_looks_into_files_names_and_links(tmp_path) -> None:
     spots = (
         "packed.h5",
