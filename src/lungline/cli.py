@@ -20,6 +20,7 @@ from typing import Any
 
 from lungline import NOTICE, __version__
 from lungline.errors import LunglineError
+from lungline.escape import visible
 
 STAGES = Path(__file__).parent / "stages"
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(run(**vars(options)) or 0)
     except (LunglineError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        print(f"lungline {name}: {error}", file=sys.stderr)
+        print(f"lungline {name}: {visible(str(error))}", file=sys.stderr)
         return 2
 
 

@@ -79,3 +79,10 @@ def test_help_and_version_say_research_use_only(capsys):
     out = capsys.readouterr().out
     assert out.count(NOTICE) == 2
     assert "segment-lungs" in out
+
+
+def test_an_error_is_one_line_that_no_terminal_obeys(capsys, tmp_path):
+    assert main(["show", str(tmp_path / "two\nlines\x1b[2J.h5")]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "\x1b" not in said

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.uid import UID_dictionary
 
 from lungline.errors import Quarantine
 from lungline.io.dicom_headers import Folder, Slice, quiet, read_folder, regular_files
@@ -226,7 +227,9 @@ def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], lis
     unsupported = Counter(item.syntax for item in stack if item.syntax not in SUPPORTED)
     if unsupported:
         syntax, count = unsupported.most_common(1)[0]
-        raise Quarantine("Q_UNSUPPORTED_SYNTAX", f"{count} of {len(stack)} slices in transfer syntax {syntax}")
+        known = syntax in UID_dictionary  # else it may be any text
+        named = f"transfer syntax {syntax}" if known else "a transfer syntax that DICOM does not define"
+        raise Quarantine("Q_UNSUPPORTED_SYNTAX", f"{count} of {len(stack)} slices in {named}")
     array = np.empty((len(stack), stack[0].rows, stack[0].columns), dtype=np.int16)
     decoded: list[Slice] = []
     for item in stack:

@@ -1,13 +1,18 @@
-"""Which scans lie in a folder: LUNA16, DSB17, or whatever somebody has."""
+"""Which scans lie in a folder: LUNA16, DSB17, or whatever somebody has.
+
+What is said here stands in logs of the workflow: no message names what lies below the folder, or quotes a table.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 from lungline.errors import LunglineError
 from lungline.io.raw import is_dicom
@@ -15,6 +20,7 @@ from lungline.io.sheet import ScanRow, small_number
 from lungline.io.tables import read_rows
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 
+Rest = ParamSpec("Rest")
 _FILES = {".mhd": "mhd", ".mha": "mhd", ".nii": "nifti", ".nii.gz": "nifti"}
 _LOOK_INTO = 8  # files of a folder that are opened before it counts as one without DICOM
 
@@ -37,16 +43,34 @@ class Listed:
     path: Path
 
 
+def _without_names(
+    list_scans: Callable[Concatenate[Path, Rest], list[Listed]],
+) -> Callable[Concatenate[Path, Rest], list[Listed]]:
+    """Errors of the system name files, whose names may identify a patient: say what is wrong, not where."""
+
+    @functools.wraps(list_scans)
+    def listing(folder: Path, *more: Rest.args, **options: Rest.kwargs) -> list[Listed]:
+        try:
+            return list_scans(folder, *more, **options)
+        except OSError as error:
+            found = f"{folder}: something in it cannot be read ({error.strerror})."
+            raise LunglineError(f"{found} Give yourself the right to read all of it.") from None
+
+    return listing
+
+
+@_without_names
 def list_luna16(folder: Path) -> list[Listed]:
     """`subset0` .. `subset9` with one `<seriesuid>.mhd` a scan; subset 8 is for validation, 9 for the test."""
     found = [
-        _listed(path, path.stem, "mhd", "luna16", split_of_luna_fold(fold), fold=fold)
+        _listed(f"{folder}, subset{fold}, .mhd file {n}", path, "mhd", "luna16", split_of_luna_fold(fold), fold=fold)
         for fold in range(10)
-        for path in sorted((folder / f"subset{fold}").glob("*.mhd"))
+        for n, path in enumerate(sorted((folder / f"subset{fold}").glob("*.mhd")), start=1)
     ]
     return _checked(found, folder, "subset0 .. subset9 with .mhd files")
 
 
+@_without_names
 def list_dsb17(folder: Path) -> list[Listed]:
     """`stage1/<patient>/` (or `<patient>/`) of DICOM files, `stage1_labels.csv`, `stage1_solution.csv`.
 
@@ -60,7 +84,7 @@ def list_dsb17(folder: Path) -> list[Listed]:
         raise LunglineError(f"{folder}: {len(both)} patients stand in both label files, so train and test would mix.")
     labels = known | solution
     in_stage1 = (folder / "stage1").is_dir()
-    found = []
+    found: list[Listed] = []
     for path in sorted((folder / "stage1" if in_stage1 else folder).iterdir()):
         if path.name.startswith(".") or not path.is_dir():
             continue
@@ -68,10 +92,11 @@ def list_dsb17(folder: Path) -> list[Listed]:
             continue
         split: Split = split_of_patient(path.name) if path.name in known else "test"
         label = labels.get(path.name)
-        found.append(_listed(path, path.name, "dicom", "dsb17", split, label=label))
+        found.append(_listed(f"{folder}, patient {len(found) + 1}", path, "dicom", "dsb17", split, label=label))
     return _checked(found, folder, "folders of DICOM files, in stage1/ or directly")
 
 
+@_without_names
 def list_folder(folder: Path, key: bytes, labels: dict[str, int]) -> list[Listed]:
     """Every folder with DICOM files and every .mhd, .mha, .nii, .nii.gz, at any depth; all are test scans.
 
@@ -107,8 +132,8 @@ def read_labels(path: Path) -> dict[str, int]:
 
 
 def _listed(
+    place: str,
     path: Path,
-    scan: str,
     source: str,
     dataset: str,
     split: Split,
@@ -116,16 +141,23 @@ def _listed(
     fold: int | None = None,
     label: int | None = None,
 ) -> Listed:
+    """A scan under its own name; `place` says without that name where it stands among its sorted neighbours."""
+    scan = path.stem if source == "mhd" else path.name
     try:
         return Listed(ScanRow(scan, source, dataset, split, fold, label), scan, path)
     except LunglineError as error:
-        raise LunglineError(f"{path}: {error} List such scans as a plain folder: they get pseudonyms.") from None
+        found = f"{place} in order of names: {error}"
+        raise LunglineError(f"{found} List such scans as a plain folder: they get pseudonyms.") from None
+
+
+def _stop(error: OSError) -> None:
+    raise error
 
 
 def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
     """(path, source) of every scan, sorted; links to folders are followed, each place once."""
     seen: set[str] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    for here, folders, files in os.walk(folder, onerror=_stop, followlinks=True):
         real = os.path.realpath(here)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if real in seen:

@@ -161,7 +161,12 @@ def _finite(word: str) -> float | None:
 
 def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write `predictions.csv`, whole or not at all."""
-    write_text(Path(path), table_text(COLUMNS, ([_word(value) for value in astuple(row)] for row in rows)))
+    write_text(Path(path), table_text(COLUMNS, map(prediction_words, rows)))
+
+
+def prediction_words(row: Prediction) -> list[object]:
+    """A row as it is written, in the order of `COLUMNS`."""
+    return [_word(value) for value in astuple(row)]
 
 
 def _word(value: object) -> object:

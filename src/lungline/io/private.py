@@ -1,53 +1,71 @@
 """The folder `private/`: the only place that knows where scans lie and what they were called.
 
-`map.csv` (mode 0600) has a line a scan; `raw/{scan}` is a link to its folder or file; `key` is the secret of the
-pseudonyms.
+`map.csv` has a line a scan; `raw/{scan}` is a link to its folder or file; `key` is the secret of the pseudonyms.
+Folders have mode 0700, files 0600.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from lungline.errors import LunglineError
-from lungline.io.atomic import atomic_path
+from lungline.escape import cell, uncell
 from lungline.io.listing import Listed
+from lungline.io.secret import secret_folder, tighten, write_secret
 from lungline.io.tables import read_rows, table_text
 
 _MAP_COLUMNS = ("scan", "original", "path")
+
+
+class Original(NamedTuple):
+    """What a scan was called before it came here, and where it lies."""
+
+    name: str
+    path: Path
 
 
 def pseudonym_key(private: Path) -> bytes:
     """The secret of this private folder, made at the first call."""
     path = private / "key"
     if not path.exists():
-        _write_secret(path, secrets.token_hex(32))
-    return path.read_bytes()
+        write_secret(path, secrets.token_hex(32))
+    key = path.read_bytes()
+    if not re.fullmatch(rb"[0-9a-f]{64}", key):
+        raise LunglineError(f"{path}: expected 64 hexadecimal digits. Restore the file; without it pseudonyms change.")
+    return key
 
 
-def read_map(private: Path) -> dict[str, tuple[str, Path]]:
-    """scan -> (its own name, where it lies)."""
+def read_map(private: Path) -> dict[str, Original]:
+    """What each scan was; only the sheet, which writes it, and the way out (`export`, `who`) may ask."""
     path = private / "map.csv"
     if not path.exists():
         return {}
-    return {words["scan"]: (words["original"], Path(words["path"])) for _, words in read_rows(path, _MAP_COLUMNS)}
+    return {
+        words["scan"]: Original(uncell(words["original"]), Path(uncell(words["path"])))
+        for _, words in read_rows(path, _MAP_COLUMNS)
+    }
 
 
 def remember(private: Path, listed: Iterable[Listed], forget: Iterable[str]) -> None:
     """Add scans to the map and link them; drop the scans of `forget`."""
-    private.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (private / "raw").mkdir(exist_ok=True)
+    for folder in (private, private / "raw"):
+        secret_folder(folder)
+    if (private / "key").exists():
+        tighten(private / "key")
     known = read_map(private)
     for scan in forget:
         known.pop(scan, None)
         (private / "raw" / scan).unlink(missing_ok=True)
     for item in listed:
-        known[item.row.scan] = (item.original, item.path)
+        known[item.row.scan] = Original(item.original, item.path)
         _link(private / "raw" / item.row.scan, item.path)
-    rows = [(scan, original, str(path)) for scan, (original, path) in sorted(known.items())]
-    _write_secret(private / "map.csv", table_text(_MAP_COLUMNS, rows))
+    rows = [(scan, cell(original.name), cell(str(original.path))) for scan, original in sorted(known.items())]
+    write_secret(private / "map.csv", table_text(_MAP_COLUMNS, rows))
 
 
 def _link(link: Path, target: Path) -> None:
@@ -57,14 +75,7 @@ def _link(link: Path, target: Path) -> None:
         link.unlink()
     if link.exists():
         raise LunglineError(f"{link}: expected a link made by `lungline sheet`. Move what lies there away.")
-    link.symlink_to(target)
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; the folder it is made in, too."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    with atomic_path(path) as temporary:
-        temporary.touch(mode=0o600)
-        temporary.write_text(text, encoding="utf-8")
+    try:
+        link.symlink_to(target)
+    except OSError as error:  # its own words name the target
+        raise LunglineError(f"{link}: the link to the scan cannot be made ({error.strerror}).") from None

@@ -36,7 +36,7 @@ class ScanRow:
     Raises
     ------
     LunglineError
-        If a value is none of those.
+        If a value is none of those; it is not quoted, as it may identify a patient.
     """
 
     scan: str
@@ -49,16 +49,15 @@ class ScanRow:
     def __post_init__(self) -> None:
         if not _SCAN_ID.match(self.scan):
             raise LunglineError(
-                f"a scan id holds letters, digits, '.', '_' and '-', at most 128, a letter or digit first. "
-                f"Got {self.scan[:40]!r}."
+                "a scan id holds letters, digits, '.', '_' and '-', at most 128, a letter or digit first."
             )
         for name, allowed in (("source", SOURCES), ("dataset", DATASETS), ("split", SPLITS)):
             if getattr(self, name) not in allowed:
-                raise LunglineError(f"{name} must be one of {', '.join(allowed)}. Got {getattr(self, name)!r}.")
+                raise LunglineError(f"{name} must be one of {', '.join(allowed)}.")
         if self.fold not in (None, *range(10)):
-            raise LunglineError(f"fold must be 0 to 9 or empty. Got {self.fold!r}.")
+            raise LunglineError("fold must be 0 to 9 or empty.")
         if self.label not in (None, 0, 1):
-            raise LunglineError(f"label must be 0, 1 or empty. Got {self.label!r}.")
+            raise LunglineError("label must be 0, 1 or empty.")
 
 
 COLUMNS = tuple(field.name for field in fields(ScanRow))
@@ -92,7 +91,7 @@ def read_sheet(path: Path) -> list[ScanRow]:
 def small_number(word: str, name: str) -> int | None:
     """A number of one digit, or None for an empty word."""
     if word and not re.fullmatch("[0-9]", word):
-        raise LunglineError(f"{name} must be one digit or empty. Got {word[:40]!r}.")
+        raise LunglineError(f"{name} must be one digit or empty.")
     return int(word) if word else None
 
 

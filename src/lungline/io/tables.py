@@ -26,14 +26,16 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
     Raises
     ------
     LunglineError
-        If the file is no such table; names file, line and what was expected.
+        If the file is no such table; names file, line and what was expected, and quotes nothing of it: its words
+        may identify a patient.
     """
     lines = csv.reader(StringIO(_text(path), newline=""), delimiter=_delimiter(path), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
         missing = [name for name in columns if name not in header]
         if missing or len(set(header)) != len(header):
-            raise LunglineError(f"{path}, line 1: expected the columns {', '.join(columns)}. Got {', '.join(header)}.")
+            wrong = f"Missing: {', '.join(missing)}." if missing else "A name stands there twice."
+            raise LunglineError(f"{path}, line 1: expected the columns {', '.join(columns)}. {wrong}")
         for words in lines:
             if not any(word.strip() for word in words):
                 continue

@@ -44,8 +44,8 @@ def read_annotations(path: Path, *, measured: bool = True) -> list[Nodule]:
     for line, words in read_rows(path, COLUMNS):
         try:
             x, y, z, diameter = (float(words[name]) for name in COLUMNS[1:])
-        except ValueError as error:
-            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(COLUMNS[1:])}. {error}") from None
+        except ValueError:
+            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(COLUMNS[1:])}.") from None
         if not (math.isfinite(x + y + z) and (0 < diameter < 500 or not measured)):
             raise LunglineError(
                 f"{path}, line {line}: expected finite coordinates and a diameter in mm between 0 and 500. "

@@ -41,9 +41,10 @@ def _cancer(path: Path) -> str:
     if test is None:
         return f"Cancer by {name}: no labelled test patients. More: {path.with_suffix('.md')}"
     ours, prior = test["metrics"], test["baselines"]["constant_prior"]
+    ruler = _figure(prior["log_loss"]) if "log_loss" in prior else f"not known ({prior['reason']})"
     line = (
         f"Cancer by {name}, {test['scored']} test patients: ROC AUC {_figure(ours['auc'])}, log loss "
-        f"{_figure(ours['log_loss'])}, constant prior {_figure(prior['log_loss'])}"
+        f"{_figure(ours['log_loss'])}, constant prior {ruler}"
     )
     if "diameter_alone" in test:
         line += f"; AUC of the largest diameter alone {_figure(test['diameter_alone']['auc'])}"

@@ -6,9 +6,10 @@ file without fields that says why, and the command still ends well.
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
-from lungline.errors import Quarantine
+from lungline.errors import LunglineError, Quarantine
 from lungline.io.hdf5 import Code, volume_field
 from lungline.io.images import Source, hash_of_files, raw_files, read_scan
 from lungline.preprocess.chest import check_chest
@@ -36,8 +37,14 @@ def run(raw: Path, output: Path, *, source: Source) -> None:
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
             return Made({}, [Code(reason.code, reason.detail)], provenance)
+        except LunglineError:
+            raise
         except (OSError, MemoryError) as error:  # its own words name the raw file
             return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance)
+        except Exception as error:  # a mistake of ours; its words may quote the scan
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+            raise LunglineError(f"{raw}: reading failed ({where}). This is a mistake of lungline: report it.") from None
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
         return Made({"ct": field}, codes, provenance)
 

@@ -46,7 +46,7 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
     if strangers:
         raise LunglineError(f"{folder}: {len(strangers)} scans stand in {sheet} as scans of another data set.")
     now = {item.row.scan: item.row for item in found}
-    places = {scan: path for scan, (_, path) in read_map(private).items()}
+    places = {scan: original.path for scan, original in read_map(private).items()}
     gone = {
         row.scan
         for row in before

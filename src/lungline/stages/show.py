@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from lungline.codes import CODES
 from lungline.errors import LunglineError
+from lungline.escape import visible
 from lungline.io import hdf5
 from lungline.io.peek import safetensors_header
 from lungline.reporting.show import describe_field, describe_header, thumbnail
@@ -21,21 +23,26 @@ def run(file: Path, *, png: Path | None = None, plain: bool = False) -> None:
     if not file.is_file():
         raise LunglineError(f"{file}: no such file.")
     if file.suffix in (".csv", ".json", ".md"):
-        print(file.read_text(encoding="utf-8"), end="")
+        print(visible(file.read_text(encoding="utf-8", errors="surrogateescape"), keep="\n\t"), end="")
     elif file.suffix == ".safetensors":
         tensors, about = safetensors_header(file)
-        print("\n".join(f"{key:<11} {value}" for key, value in about.items()))
-        print("\n".join(f"tensor      {name}: {dtype} {tuple(shape)}" for name, (dtype, shape) in tensors.items()))
+        _print(f"{key:<11} {value}" for key, value in about.items())
+        _print(f"tensor      {name}: {dtype} {tuple(shape)}" for name, (dtype, shape) in tensors.items())
     else:
         _show_hdf5(file, png, plain or not sys.stdout.isatty())
 
 
+def _print(lines: Iterable[str]) -> None:
+    """Lines whose words may come from others: a terminal must not obey them."""
+    print("\n".join(map(visible, lines)))
+
+
 def _show_hdf5(file: Path, png: Path | None, plain: bool) -> None:
     fields = {name: hdf5.read_field(file, name) for name in hdf5.field_names(file)}
-    print("\n".join(describe_header(hdf5.read_header(file), CODES)))
+    _print(describe_header(hdf5.read_header(file), CODES))
     columns = min(shutil.get_terminal_size().columns, 120)
     for name, field in fields.items():
-        print("\n".join(describe_field(name, field)))
+        _print(describe_field(name, field))
         picture = thumbnail(field, columns, plain=plain)
         if picture:
             print("\n".join(picture))

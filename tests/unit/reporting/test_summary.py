@@ -39,3 +39,14 @@ def test_a_result_without_test_patients_is_named(tmp_path: Path) -> None:
     write_predictions(tmp_path)
     write_result(tmp_path / "evaluate" / "cancer-m2.json", {"splits": {"train": {}}})
     assert "no labelled test patients" in summarise(tmp_path)
+
+
+def test_labelled_scans_without_any_training_patient_have_no_prior(tmp_path: Path) -> None:
+    write_predictions(tmp_path)
+    test = {
+        "scored": 2,
+        "metrics": {"auc": figure(0.5), "log_loss": figure(0.7)},
+        "baselines": {"constant_prior": {"probability": None, "reason": "no labelled training patient"}},
+    }
+    write_result(tmp_path / "evaluate" / "cancer-m2.json", {"splits": {"test": test}})
+    assert "constant prior not known (no labelled training patient)" in summarise(tmp_path)

@@ -98,3 +98,29 @@ def test_real_slabs_around_a_nodule_are_taken(sample_data, tmp_path):
     for path in sorted((sample_data / "luna16-format").glob("*.mhd")):
         ingest.run(path, tmp_path / "a.h5", source="mhd")
         assert hdf5.read_header(tmp_path / "a.h5").status == "ok"
+
+
+def test_a_mistake_of_ours_is_reported_without_its_words(tmp_path, monkeypatch, capsys):
+    raw = write_dicom(tmp_path / "raw", HU)
+
+    def wrong(path, source):
+        raise ValueError("cannot convert 'Doe^Jane'")
+
+    monkeypatch.setattr(ingest, "read_scan", wrong)
+    assert main(["ingest", str(raw), str(tmp_path / "a.h5"), "--source", "dicom"]) == 2
+    said = capsys.readouterr().err
+    assert "ValueError in test_ingest.py, line" in said
+    assert "Doe" not in said
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_transfer_syntax_is_named_only_if_dicom_knows_it(tmp_path):
+    known, strange = "1.2.840.10008.1.20", "1.2.Doe"
+    for syntax, told in ((known, f"transfer syntax {known}"), (strange, "that DICOM does not define")):
+        raw = write_dicom(tmp_path / syntax, HU)
+        for path in raw.iterdir():
+            path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", syntax.ljust(20, "\0").encode(), 1))
+        ingest.run(raw, tmp_path / "a.h5", source="dicom")
+        [code] = hdf5.read_header(tmp_path / "a.h5").codes
+        assert code.code == "Q_UNSUPPORTED_SYNTAX"
+        assert told in code.detail

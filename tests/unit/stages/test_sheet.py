@@ -185,3 +185,36 @@ def test_a_folder_without_scans_is_one_line_and_exit_code_2(tmp_path, capsys, ki
 def test_labels_go_with_a_plain_folder_only(luna, tmp_path):
     with pytest.raises(LunglineError, match="--labels"):
         sheet.run("luna16", luna, tmp_path / "out", labels=tmp_path / "x.csv")
+
+
+def test_a_name_that_is_no_id_is_placed_and_not_quoted(luna, dsb, tmp_path):
+    write_mhd(luna / "subset0" / "Doe Jane.mhd", HU)
+    write_dicom(dsb / "stage1" / "Doe Jane", HU)
+    for kind, folder, place in (("luna16", luna, "subset0, .mhd file 2"), ("dsb17", dsb, "patient 2")):
+        with pytest.raises(LunglineError, match=f"{place} in order of names: a scan id holds") as error:
+            sheet.run(kind, folder, tmp_path / "out")
+        assert "Doe" not in str(error.value)
+
+
+def test_a_folder_that_cannot_be_read_stops_the_list_without_its_name(plain, tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def denied(path):
+        if "Doe" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(LunglineError, match="something in it cannot be read \\(Permission denied\\)") as error:
+        sheet.run("folder", plain, tmp_path / "out")
+    assert "Doe" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "table", ["Doe,1\n", "id,cancer\nDoe,Doe\n", "id,cancer\nDoe,1\nDoe,0\n", "id,cancer\nDoe\n", 'id,cancer\n"Doe']
+)
+def test_a_table_of_labels_is_not_quoted(plain, tmp_path, table):
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises(LunglineError, match=r"labels.csv, line \d") as error:
+        sheet.run("folder", plain, tmp_path / "out", labels=tmp_path / "labels.csv")
+    assert "Doe" not in str(error.value)

@@ -141,3 +141,21 @@ def test_statistics_of_empty_and_missing_values():
 
 def test_a_field_without_place_has_no_picture():
     assert thumbnail(Field(np.zeros((3, 3, 3)), "abc", "1", ""), 40, plain=True) == []
+
+
+def test_a_terminal_does_not_obey_what_a_file_holds(tmp_path, capsys):
+    import torch
+
+    from lungline.training.weights import write_tensors
+
+    evil = "a\x1b]0;owned\x07"
+    hdf5.write_file(tmp_path / "q.h5", Header(evil, "ingest", (Code("Q_NEW", evil),), {evil: evil}), {})
+    (tmp_path / "c.csv").write_bytes(b"scan\n" + evil.encode() + b"\xe9\n")
+    write_tensors(tmp_path / "w.safetensors", {evil: torch.zeros(1)}, {"purpose": evil})
+    for name in ("q.h5", "c.csv", "w.safetensors"):
+        show.run(tmp_path / name)
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
+    assert printed.count("\\x1b]0;owned\\x07") == 7
+    assert "scan\n" in printed

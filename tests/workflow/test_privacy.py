@@ -1,0 +1,254 @@
+"""Identifiers planted in every tag, header, file name and label: none leaves private/, until they are exported."""
+
+import base64
+import csv
+import gzip
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lungline.cli import main
+from lungline.escape import uncell
+from lungline.io import hdf5
+from lungline.io.private import read_map
+from lungline.models.cancer_net import CancerNet
+from lungline.models.specs import CancerNetSpec, UNetSpec
+from lungline.models.unet import UNet
+from lungline.reporting.canvas import new_figure
+from lungline.training.weights import write_card, write_tensors
+from phantoms import make_chest
+from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_scans
+from scans import write_mhd
+
+from .conftest import copy_workflow
+
+pytestmark = pytest.mark.workflow
+
+CACHE = {"region": "lung_box", "outside_hu": -1000}
+U_NET = {"slices": 1, "base_channels": 4, "levels": 2, "dropout": 0.0}
+CANCER_NET = {"in_channels": 2, "channels": [2, 2, 2, 2, 4, 4], "dense": 8, "dropout": 0.0}
+
+
+def untrained_models(folder: Path) -> dict:
+    """Model folders of random weights that call nearly everything a nodule, and the configuration of them."""
+    torch.manual_seed(0)
+    for axis in "zyx":
+        network = UNet(UNetSpec(**U_NET))
+        torch.nn.init.constant_(list(network.parameters())[-1], 3)  # the bias of the last layer
+        _write(folder / "detector" / axis, network, {"network": U_NET, "cache": CACHE})
+    spec = CancerNetSpec(**{**CANCER_NET, "channels": tuple(CANCER_NET["channels"])})
+    card = {"network": CANCER_NET, "logit_without_candidates": 0.0, "training_patients": {"cancer": 1, "all": 2}}
+    _write(folder / "system", CancerNet(spec), card)
+    return {
+        "detectors": {"micro": str(folder / "detector")},
+        "systems": {"m2-micro": str(folder / "system")},
+    }
+
+
+def _write(folder: Path, model: torch.nn.Module, card: dict) -> None:
+    write_tensors(folder / "weights.safetensors", model.state_dict(), {"purpose": "test"})
+    digest = hdf5.sha256(folder / "weights.safetensors")
+    write_card(folder / "card.json", {"cases": {"train": [], "valid": []}, "weights_sha256": digest, **card})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The workflow after a run on planted scans; what it said; where its results lie."""
+    raw, models = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("models")
+    n_scans = plant_scans(raw, make_chest(spacing_mm=2.0).ct)
+    labels = tmp_path_factory.mktemp("labels") / "labels.csv"
+    labels.write_text(f"id,cancer\n{MARKER}.mhd,1\n{MARKER}.nii,0\n{MARKER} series,1\nnobody {MARKER},0\n")
+    copy = copy_workflow(tmp_path_factory.mktemp("planted"))
+    change = {
+        "outdir": "results/planted",
+        "data": {"folder": str(raw), "labels": str(labels)},
+        "models": untrained_models(models),
+        "extract_candidates": {"threshold": 0.5},
+    }
+    (copy.folder / "planted.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    words = ("--configfile", "config/micro.yaml", "planted.yaml")
+    said = [copy.snakemake(*words, "--printshellcmds", "--show-failed-logs")]
+    said += [copy.snakemake(*words, "--report", "report.html"), copy.snakemake(*words, "--forceall", "-n", "-p")]
+    for answer in said:
+        assert answer.returncode == 0, answer.stdout[-5000:]
+    return copy, "".join(answer.stdout for answer in said), n_scans
+
+
+def answers(copy) -> dict[str, dict[str, str]]:
+    with open(copy.folder / "results" / "planted" / "predictions.csv", encoding="utf-8") as handle:
+        return {row["scan"]: row for row in csv.DictReader(handle)}
+
+
+def test_every_planted_scan_is_answered_or_named(run) -> None:
+    copy, _, n_scans = run
+    rows = answers(copy)
+    assert len(rows) == n_scans
+    assert sorted(row["codes"] for row in rows.values() if row["status"] == "quarantined") == [
+        "Q_BAD_MHD",
+        "Q_BAD_MHD",
+        "Q_BAD_NIFTI",
+        "Q_DAMAGED_SLICES",
+        "Q_NO_GEOMETRY",
+        "Q_UNSUPPORTED_SYNTAX",
+    ]
+    used = [row for row in rows.values() if row["probability"]]
+    assert sorted(row["label"] for row in used) == ["0", "1", "1"]
+    assert any(int(row["n_candidates"]) for row in used), "the planted scans must reach the last network"
+
+
+def test_no_planted_identifier_leaves_private(run) -> None:
+    copy, said, _ = run
+    private = copy.folder / "results" / "planted" / "private"
+    assert not holds_marker(said.encode(errors="surrogateescape"))
+    assert leaks(copy.folder, but=(private,)) == []
+    assert any(path.name == "map.csv" for path in private.iterdir())
+    assert leaks(private), "the search must find what is there"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        MARKER.encode(),
+        MARKER.upper().encode(),
+        MARKER.encode("utf-16-le"),
+        base64.b64encode(b"x" + MARKER.encode() + b" and more"),
+        base64.b64encode(zlib.compress(b"<p>" + MARKER.encode() * 3)),
+        b"data:" + base64.b64encode(base64.b64encode(b"folder/" + MARKER.encode() + b"/file")),
+        b"head" + gzip.compress(MARKER.encode() * 2),
+        "".join(f"%{byte:02X}" for byte in MARKER.encode()).encode(),
+    ],
+)
+def test_the_search_finds_hidden_markers(hidden: bytes) -> None:
+    assert holds_marker(b"before " + hidden + b" after")
+    assert not holds_marker(b"before " + hidden[len(hidden) // 2 :] + b" after")
+
+
+def test_only_the_export_brings_the_names_back(run, tmp_path, capsys) -> None:
+    copy, _, _ = run
+    results = copy.folder / "results" / "planted"
+    assert main(["export", str(results), "--out", str(tmp_path / "export")]) == 0
+    assert not holds_marker(capsys.readouterr().err.encode())
+    files = {path.name: path for path in (tmp_path / "export").iterdir()}
+    assert sorted(files) == ["folder-cancer.csv", "folder-nodules-micro.csv", "predictions.csv"]
+    with open(files["predictions.csv"], encoding="utf-8", newline="") as handle:
+        named = {row["original"]: row for row in csv.DictReader(handle)}
+    assert {row["scan"] for row in named.values()} == set(answers(copy))
+    assert {uncell(name) for name in named} == {original.name for original in read_map(results / "private").values()}
+    with open(files["folder-cancer.csv"], encoding="utf-8", newline="") as handle:
+        assert {row["id"]: row["cancer"] for row in csv.DictReader(handle)} == {
+            name: row["probability"] for name, row in named.items() if row["probability"]
+        }
+    with open(files["folder-nodules-micro.csv"], encoding="utf-8", newline="") as handle:
+        nodules = Counter(row["seriesuid"] for row in csv.DictReader(handle))
+    assert nodules == {name: int(row["n_candidates"]) for name, row in named.items() if row["n_candidates"] != "0"}
+    assert leaks(copy.folder, but=(results / "private",)) == []
+
+
+def test_an_owner_finds_a_scan_again(run, capsys) -> None:
+    copy, _, _ = run
+    private = copy.folder / "results" / "planted" / "private"
+    scan = next(scan for scan, original in read_map(private).items() if ODD_NAME in original.name)
+    assert main(["who", scan, "--private", str(private)]) == 0
+    told = capsys.readouterr().out
+    assert MARKER in told
+    assert len(told.splitlines()) == 1
+    assert "\x1b" not in told
+    assert main(["who", str(private / "raw" / scan), "--private", str(private)]) == 0
+    assert capsys.readouterr().out == told
+
+
+# ---- lists that cannot be made -----------------------------------------------------------------------------
+
+
+def _bad_patient(folder: Path) -> dict:
+    write_mhd(folder / f"{MARKER} Jane" / "x.mhd", np.zeros((1, 2, 3), np.int16))
+    (folder / "stage1_labels.csv").write_text(f"id,cancer\n{MARKER} Jane,1\n", encoding="utf-8")
+    return {"dsb17": str(folder)}
+
+
+def _bad_label(folder: Path) -> dict:
+    (folder / "stage1_labels.csv").write_text(f"id,cancer\np1,{MARKER}\n", encoding="utf-8")
+    return {"dsb17": str(folder)}
+
+
+def _no_header(folder: Path) -> dict:
+    (folder / "labels.csv").write_text(f"{MARKER},1\n", encoding="utf-8")
+    return {"folder": str(folder), "labels": str(folder / "labels.csv")}
+
+
+def _bad_annotation(folder: Path) -> dict:
+    write_mhd(folder / "subset0" / "1.2.3.mhd", np.zeros((1, 2, 3), np.int16))
+    (folder / "annotations.csv").write_text(
+        f"seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2.3,{MARKER},1,1,5\n", encoding="utf-8"
+    )
+    return {"luna16": str(folder)}
+
+
+@pytest.mark.parametrize(
+    ("plant", "says"),
+    [
+        (_bad_patient, "patient 1 in order of names: a scan id holds letters"),
+        (_bad_label, "stage1_labels.csv, line 2: cancer must be one digit"),
+        (_no_header, "labels.csv, line 1: expected the columns id, cancer. Missing: id, cancer."),
+        (_bad_annotation, "annotations.csv, line 2: expected numbers in coordX"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_list_that_cannot_be_made_says_why_without_names(tmp_path, plant, says) -> None:
+    (tmp_path / "data").mkdir()
+    copy = copy_workflow(tmp_path / "workflow")
+    change = {"outdir": "results/bad", "data": plant(tmp_path / "data")}
+    (copy.folder / "bad.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    answer = copy.snakemake("--configfile", "config/micro.yaml", "bad.yaml")
+    assert answer.returncode != 0
+    assert says in answer.stdout
+    assert not holds_marker(answer.stdout.encode(errors="surrogateescape"))
+    assert leaks(copy.folder, but=(copy.folder / "results" / "bad" / "private",)) == []
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["gone", "crash"])
+def test_a_job_that_fails_names_the_link_alone(tmp_path, crash) -> None:
+    raw = write_mhd(tmp_path / "data" / f"{MARKER}.mhd", np.zeros((1, 2, 3), np.int16), Comment=MARKER)
+    copy = copy_workflow(tmp_path / "workflow")
+    assert main(["sheet", "folder", str(raw.parent), str(copy.folder / "listed")]) == 0
+    [scan] = read_map(copy.folder / "listed" / "private")
+    if crash:  # a mistake in the reader whose words quote the header
+        reader = copy.folder / "src" / "lungline" / "io" / "metaimage.py"
+        text = reader.read_text(encoding="utf-8")
+        reader.write_text(text.replace("        check_size(*size)", "        int(header['Comment'])"), encoding="utf-8")
+    else:
+        raw.unlink()
+    change = {"outdir": "results/bad", "sheet": "listed/scans.csv", "models": untrained_models(tmp_path / "models")}
+    (copy.folder / "bad.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    target = f"results/bad/ingest/{scan}.h5"
+    answer = copy.snakemake("--configfile", "config/micro.yaml", "bad.yaml", "--verbose", "--", target)
+    assert answer.returncode != 0
+    assert f"listed/private/raw/{scan}" in answer.stdout
+    assert ("ValueError in metaimage.py, line" in answer.stdout) == crash
+    assert not holds_marker(answer.stdout.encode(errors="surrogateescape"))
+    assert leaks(copy.folder, but=(copy.folder / "listed" / "private",)) == []
+
+
+def test_the_search_looks_into_files_names_and_links(tmp_path) -> None:
+    spots = (
+        "packed.h5",
+        "attribute.h5",
+        "picture.png",
+        base64.b64encode(f"results/{MARKER}".encode()).decode(),
+        "link",
+    )
+    hidden = np.frombuffer((MARKER * 50).encode(), np.uint8)
+    empty = hdf5.Header("test", "test")
+    hdf5.write_file(tmp_path / spots[0], empty, {"a": hdf5.Field(hidden, "z", "1", "")}, compression="gzip")
+    hdf5.write_file(tmp_path / spots[1], hdf5.Header("test", "test", parameters={"a": MARKER}), {})
+    figure = new_figure(1, 1, "")
+    figure.savefig(tmp_path / spots[2], metadata={"Comment": MARKER})
+    (tmp_path / spots[3]).touch()
+    (tmp_path / spots[4]).symlink_to(f"/data/{MARKER}")
+    (tmp_path / "nothing.txt").write_text("nothing")
+    assert sorted(leaks(tmp_path)) == sorted(spots)
