@@ -17,21 +17,109 @@ rule extract_candidates:
         mem_mb=1500,
         runtime=10,
     params:
-        threshold=lookup(within=config, dpath="extract_candidates/threshold"),
-        at_most=lookup(within=config, dpath="extract_candidates/count"),
+        options=lambda wildcards: options(**candidate_settings(wildcards.detector)),
         code=fingerprint("extract_candidates"),
     message:
         "Picking the strongest candidates of {wildcards.scan}"
     shell:
         "lungline extract-candidates {input.detected:q} {output.candidates:q} --scan {wildcards.scan}"
-        " --threshold {params.threshold} --count {params.at_most} > {log} 2>&1"
+        " {params.options} > {log} 2>&1"
+
+
+rule train_reduction:
+    input:
+        sheet=ancient(SHEET),
+        annotations=ancient(annotations() or []),
+        caches=out_of("cache_volume/{scan}.h5", scans_to_train_on("detector")),
+        detected=out_of("detect/{{detector}}/{scan}.h5", scans_to_train_on("detector")),
+        candidates=out_of("extract_candidates/{{detector}}/{scan}.csv", scans_to_train_on("detector")),
+    output:
+        weights=out("train_unet/{detector}/reduction/weights.safetensors"),
+        card=out("train_unet/{detector}/reduction/card.json"),
+        curve=report(
+            out("train_unet/{detector}/reduction/learning_curve.csv"),
+            caption="../report/learning_curve.rst",
+            category="Training",
+            labels={"model": "{detector}", "axis": "reduction"},
+        ),
+    log:
+        out("logs/train_reduction/{detector}.log"),
+    benchmark:
+        out("benchmarks/train_reduction/{detector}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: config["training_threads"]["train_system"]
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=gpu(),
+        device=config["device"],
+    params:
+        folder=lambda wildcards, output: os.path.dirname(output.weights),
+        caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+        detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
+        candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
+        checkpoints=out("checkpoints"),
+        detector=lambda wildcards: json.dumps(config["detectors"][wildcards.detector], sort_keys=True),
+        seed=lookup(within=config, dpath="seed"),
+        nodules=nodules_digest(scans_to_train_on("detector")),
+        rows=rows_digest(scans_to_train_on("detector"), "scan", "split"),
+        code=fingerprint("train_reduction"),
+    message:
+        "Training the reduction network of detector {wildcards.detector}"
+    shell:
+        "lungline train-reduction {params.folder:q} {input.annotations:q} --detector {params.detector:q}"
+        " --scans {input.sheet:q} --caches {params.caches:q} --detected {params.detected:q}"
+        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --seed {params.seed}"
+        " --device {resources.device} > {log} 2>&1"
+
+
+for job, scans in jobs_of("rank_candidates", scans_to_answer(), config["detect"]["jobs"]).items():
+
+    rule:
+        name:
+            job
+        input:
+            caches=out_of("cache_volume/{scan}.h5", scans),
+            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
+            candidates=out_of("extract_candidates/{{detector}}/{scan}.csv", scans),
+            network=lambda wildcards: network(wildcards.detector, "reduction"),
+        output:
+            candidates=out_of("rank_candidates/{{detector}}/{scan}.csv", scans),
+        log:
+            out(f"logs/rank_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
+        benchmark:
+            out(f"benchmarks/rank_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+        conda:
+            "../envs/lungline.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=10 * len(scans),
+            gpu=gpu(),
+            device=config["device"],
+        params:
+            folder=lambda wildcards, input: os.path.dirname(input.candidates[0]),
+            output=lambda wildcards, output: os.path.dirname(output.candidates[0]),
+            caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+            detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
+            scans=lambda wildcards, output: [Path(path).stem for path in output.candidates],
+            reduction=lambda wildcards, input: os.path.dirname(input.network),
+            at_most=lookup(within=config, dpath="extract_candidates/count"),
+            code=fingerprint("rank_candidates"),
+        message:
+            "Ranking the candidates of detector {wildcards.detector}: {params.scans}"
+        shell:
+            "lungline rank-candidates {params.folder:q} {params.output:q} --scans {params.scans:q}"
+            " --caches {params.caches:q} --detected {params.detected:q} --reduction {params.reduction:q}"
+            " --count {params.at_most} --device {resources.device} > {log} 2>&1"
 
 
 rule crop_patches:
     input:
         cache=out("cache_volume/{scan}.h5"),
         detected=out("detect/{detector}/{scan}.h5"),
-        candidates=out("extract_candidates/{detector}/{scan}.csv"),
+        candidates=lambda wildcards: candidates_of(wildcards.detector, [wildcards.scan]),
     output:
         patches=out("crop_patches/{detector}/{scan}.h5"),
     log:

@@ -170,21 +170,31 @@ def every_nodule():
     return out("cohort/nodules.csv") if EMBEDDED else annotations() or []
 
 
-def scans_to_detect():
+def scans_to_answer():
     return scans_to_test_detection() + scans_to_score()
 
 
-def detection_jobs(jobs):
-    """Name of a step -> the scans that one job of it takes: any one, or those of one hash in `jobs` groups.
+def reduces(detector):
+    """Whether a detector ranks its candidates by a network of their own."""
+    return config["detectors"][detector].get("reduction") is not None
+
+
+def scans_to_detect():
+    """Those to be answered; a reduction network learns from the candidates of the training scans, too."""
+    return scans_to_answer() + (scans_to_train_on("detector") if any(map(reduces, DETECTORS)) else [])
+
+
+def jobs_of(step, scans, jobs):
+    """Name of a rule -> the scans that one job of it takes: any one, or those of one hash in `jobs` groups.
 
     A new scan joins one group and leaves the others alone.
     """
     if jobs is None:
-        return {"detect": ["{scan}"]}
+        return {step: ["{scan}"]}
     groups = {}
-    for scan in scans_to_detect():
+    for scan in scans:
         groups.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % jobs, []).append(scan)
-    return {f"detect_{number}": scans for number, scans in sorted(groups.items())}
+    return {f"{step}_{number}": scans for number, scans in sorted(groups.items())}
 
 
 NODULES = {}
@@ -220,8 +230,15 @@ def network(detector, axis):
     return f"{model_folder('detector', detector)}/{axis}/weights.safetensors"
 
 
+def candidate_settings(detector):
+    """How a detector's candidates are picked: `extract_candidates:`, and what its own entry says otherwise."""
+    return config["extract_candidates"] | config["detectors"][detector].get("candidates", {})
+
+
 def candidates_of(detector, scans):
-    return [out(f"extract_candidates/{detector}/{scan}.csv") for scan in scans]
+    """The candidates that count: those of the last stage of a detector."""
+    last = "rank_candidates" if reduces(detector) else "extract_candidates"
+    return [out(f"{last}/{detector}/{scan}.csv") for scan in scans]
 
 
 def patches_of(system, scans):

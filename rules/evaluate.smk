@@ -32,7 +32,7 @@ rule evaluate_detection:
         mem_mb=1000,
         runtime=30,
     params:
-        candidates=lambda wildcards: out(f"extract_candidates/{wildcards.detector}"),
+        candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
         options=lambda wildcards, input: options(
             excluded=input.excluded,
             detector=model_folder("detector", wildcards.detector),
@@ -125,7 +125,7 @@ rule draw_figures:
         cache=out("cache_volume/{scan}.h5"),
         nodules=lambda wildcards: nodule_mask_of(wildcards.scan),
         detected=out(f"detect/{DETECTORS[0]}/{{scan}}.h5"),
-        candidates=out(f"extract_candidates/{DETECTORS[0]}/{{scan}}.csv"),
+        candidates=candidates_of(DETECTORS[0], ["{scan}"]),
     output:
         folder=report(
             directory(out("figures/{scan}")),

@@ -74,7 +74,7 @@ rule train_unet:
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.
-for job, scans in detection_jobs(config["detect"]["jobs"]).items():
+for job, scans in jobs_of("detect", scans_to_detect(), config["detect"]["jobs"]).items():
 
     rule:
         name:

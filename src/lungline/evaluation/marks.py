@@ -15,7 +15,7 @@ from lungline.nodules.annotations import Nodule
 from lungline.nodules.candidates import read_candidates
 
 #: What candidates are ranked by, in the paper and here: a sum does not saturate at 1 as a mean does.
-SCORE = "sum_probability"
+SCORE = "score"
 
 #: Where the curve is written down: 1/16 to 16 false positives a scan, evenly on a logarithmic axis.
 CURVE_POINTS = tuple(np.geomspace(1 / 16, 16, 65).tolist())
@@ -53,7 +53,7 @@ def scan_marks(
         found = read_candidates(candidates / f"{scan}.csv")
         marks[scan] = ScanMarks(
             [candidate.centroid_xyz_mm for candidate in found],
-            [candidate.sum_probability for candidate in found],
+            [candidate.score for candidate in found],
             [Finding(n.centre_xyz_mm, n.diameter_mm) for n in nodules if n.scan == scan],
             [Finding(n.centre_xyz_mm, n.diameter_mm) for n in excluded if n.scan == scan],
         )

@@ -155,19 +155,61 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
+class ReductionSpec:
+    """The network that ranks a detector's candidates.
+
+    Attributes
+    ----------
+    network : CancerNetSpec
+        Table 2 on a cube around each candidate; three equal sides.
+    training : Schedule
+        `batch` counts candidates.
+    positive_share : float
+        Share of a batch that are nodules.
+    """
+
+    network: CancerNetSpec
+    training: Schedule
+    positive_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        if len(set(self.network.shape_zyx)) != 1:
+            raise LunglineError(f"reduction.network.shape_zyx should be a cube. Got {self.network.shape_zyx}.")
+
+
+@dataclass(frozen=True)
 class DetectorSpec:
-    """One entry of `detectors:` in the configuration."""
+    """One entry of `detectors:` in the configuration.
+
+    Attributes
+    ----------
+    candidates : mapping
+        Where this detector picks candidates otherwise than `extract_candidates:` says; used by the workflow alone.
+    reduction : ReductionSpec or None
+        The second stage; None leaves the candidates as they are, as in the paper.
+    """
 
     network: UNetSpec
     loss: LossWeights
     sampling: SliceSampling
     training: Schedule
+    candidates: Mapping[str, Any]
+    reduction: ReductionSpec | None
 
     @classmethod
     def from_config(cls, entry: Mapping[str, Any]) -> DetectorSpec:
-        """Read one configuration entry with the parts network, loss, sampling, training."""
+        """Read one configuration entry with the parts network, loss, sampling, training, candidates, reduction."""
         _refuse_unknown(entry, cls, "detector")
+        second = entry.get("reduction")
         return cls(
+            candidates=entry.get("candidates", {}),
+            reduction=None
+            if second is None
+            else ReductionSpec(
+                network=from_settings(CancerNetSpec, second.get("network", {}), "detector.reduction.network"),
+                training=from_settings(Schedule, second["training"], "detector.reduction.training"),
+                positive_share=float(second.get("positive_share", ReductionSpec.positive_share)),
+            ),
             network=from_settings(UNetSpec, entry.get("network", {}), "detector.network"),
             loss=from_settings(LossWeights, entry.get("loss", {}), "detector.loss"),
             sampling=from_settings(SliceSampling, entry.get("sampling", {}), "detector.sampling"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import cc3d
 import numpy as np
@@ -16,6 +18,12 @@ from lungline.errors import LunglineError
 from lungline.io.atomic import atomic_path
 from lungline.volume import Volume
 
+RankedBy = Literal["sum", "mean", "max"]
+
+#: Where a cluster is looked at again when clusters are split, as parts of the way from the threshold to 1.
+_SPLIT_AT = (0.25, 0.5, 0.75)
+_SMALLEST_PART = 8  # voxels; a smaller peak is no cluster of its own
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -24,7 +32,10 @@ class Candidate:
     Attributes
     ----------
     rank : int
-        1 for the largest sum of probability.
+        1 for the largest score.
+    score : float
+        What the candidates are ranked by: the sum of probability (paper), its mean or maximum, or the answer of a
+        reduction network.
     sum_probability, mean_probability, max_probability : float
         Over the cluster's voxels.
     n_voxels : int
@@ -37,6 +48,7 @@ class Candidate:
     """
 
     rank: int
+    score: float
     sum_probability: float
     mean_probability: float
     max_probability: float
@@ -58,8 +70,15 @@ class Candidate:
         return self.x_mm, self.y_mm, self.z_mm
 
 
-def extract_candidates(probability: Volume, *, threshold: float = 0.8, count: int = 20) -> list[Candidate]:
-    """The `count` clusters with the largest summed probability, strongest first.
+def extract_candidates(
+    probability: Volume,
+    *,
+    threshold: float = 0.8,
+    count: int = 20,
+    rank_by: RankedBy = "sum",
+    split: bool = False,
+) -> list[Candidate]:
+    """The `count` clusters with the largest score, strongest first.
 
     Parameters
     ----------
@@ -69,12 +88,16 @@ def extract_candidates(probability: Volume, *, threshold: float = 0.8, count: in
         A voxel belongs to a cluster when its probability is at least this; clusters are 26-connected.
     count : int
         How many to keep; fewer are returned when there are fewer. None is invented.
+    rank_by : "sum", "mean" or "max"
+        Of the probability over a cluster's voxels; the paper's is the sum, which favours large vessels.
+    split : bool
+        Take a cluster apart where it has several peaks; see `cluster`.
 
     Notes
     -----
-    Source: paper section 4.2. Equal sums are ordered by position, so the answer never depends on the labels.
+    Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the labels.
     """
-    labels = cc3d.connected_components(probability.array >= np.float32(threshold), connectivity=26)
+    labels = cluster(probability.array, threshold, split=split)
     inside = np.flatnonzero(labels)
     if inside.size == 0:
         return []
@@ -86,13 +109,15 @@ def extract_candidates(probability: Volume, *, threshold: float = 0.8, count: in
     centroid = np.stack([np.bincount(label, weight * index) for index in index_zyx], axis=-1) / total[:, None]
     strongest = np.zeros(len(n))
     np.maximum.at(strongest, label, weight)
-    order = np.lexsort((centroid[:, 2], centroid[:, 1], centroid[:, 0], -total))[:count]
+    score = {"sum": total, "mean": total / n, "max": strongest}[rank_by]
+    order = np.lexsort((centroid[:, 2], centroid[:, 1], centroid[:, 0], -score))[:count]
     world = geometry.voxel_to_world(probability.affine, centroid)
     voxel_mm3 = abs(np.linalg.det(probability.affine[:3, :3]))
     diameter_mm = 2 * (3 * n * voxel_mm3 / (4 * math.pi)) ** (1 / 3)
     return [
         Candidate(
             rank=rank,
+            score=float(score[i]),
             sum_probability=float(total[i]),
             mean_probability=float(total[i] / n[i]),
             max_probability=float(strongest[i]),
@@ -107,6 +132,39 @@ def extract_candidates(probability: Volume, *, threshold: float = 0.8, count: in
         )
         for rank, i in enumerate(order, start=1)
     ]
+
+
+def cluster(probability: NDArray, threshold: float, *, split: bool = False) -> NDArray[np.int64]:
+    """Number of the cluster of each voxel, 1.., and 0 outside; probability (Z, Y, X) 0..1.
+
+    With `split`, the threshold rises in a few steps, and a cluster that falls into parts on the way is replaced by
+    them: nodules that a vessel joins are found one by one.
+    """
+    labels = _components(probability, threshold)
+    if not split:
+        return labels
+    inside = np.flatnonzero(labels)
+    label = labels.ravel()[inside]
+    for part in _SPLIT_AT:
+        peak = _components(probability, threshold + part * (1 - threshold)).ravel()[inside]
+        peak[np.bincount(peak)[peak] < _SMALLEST_PART] = 0
+        home = np.zeros(peak.max(initial=0) + 1, dtype=np.int64)
+        home[peak] = np.where(peak > 0, label, 0)  # the cluster that each peak lies in
+        falls_apart = np.bincount(home, minlength=label.max(initial=0) + 1) > 1
+        falls_apart[0] = False
+        label = np.where(falls_apart[label], np.where(peak > 0, peak + label.max(initial=0), 0), label)
+    labels.ravel()[inside] = np.unique(np.append(0, label), return_inverse=True)[1][1:]
+    return labels
+
+
+def _components(probability: NDArray, threshold: float) -> NDArray[np.int64]:
+    return cc3d.connected_components(probability >= np.float32(threshold), connectivity=26).astype(np.int64)
+
+
+def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: int) -> list[Candidate]:
+    """The `count` candidates with the largest new score, strongest first; equal scores keep their order."""
+    order = sorted(range(len(candidates)), key=lambda i: (-scores[i], candidates[i].rank))[:count]
+    return [replace(candidates[i], rank=rank, score=float(scores[i])) for rank, i in enumerate(order, start=1)]
 
 
 def write_candidates(path: Path, scan: str, candidates: list[Candidate]) -> None:

@@ -45,10 +45,10 @@ def cancer_submission(rows: Sequence[Prediction], names: Mapping[str, str]) -> s
 def nodule_submission(candidates: Mapping[str, Sequence[Candidate]], names: Mapping[str, str]) -> str:
     """The table `seriesuid,coordX,coordY,coordZ,probability` of LUNA-16, world mm.
 
-    `probability` is `sum_probability`, which our FROC ranks by; LUNA-16's script asks for its order alone.
+    `probability` is `score`, which our FROC ranks by; LUNA-16's script asks for its order alone.
     """
     rows = [
-        (names[scan], *(f"{value:.9g}" for value in (*found.centroid_xyz_mm, found.sum_probability)))
+        (names[scan], *(f"{value:.9g}" for value in (*found.centroid_xyz_mm, found.score)))
         for scan, those in candidates.items()
         for found in those
     ]

@@ -7,7 +7,14 @@ from skimage.measure import regionprops
 
 from lungline import geometry
 from lungline.errors import LunglineError
-from lungline.nodules.candidates import crop_cube, extract_candidates, read_candidates, write_candidates
+from lungline.nodules.candidates import (
+    cluster,
+    crop_cube,
+    extract_candidates,
+    rank_again,
+    read_candidates,
+    write_candidates,
+)
 from lungline.volume import Volume
 
 
@@ -51,6 +58,48 @@ def test_a_voxel_at_the_threshold_belongs_to_a_cluster():
     array = np.zeros((5, 5, 5), np.float32)
     array[2, 2, 2] = 0.8
     assert len(extract_candidates(Volume(array, np.eye(4)), threshold=0.8)) == 1
+
+
+def joined_nodules() -> Volume:
+    """Two peaks of 0.95 on a bridge of 0.5, beside a long thing of 0.6 that has one peak at most."""
+    array = np.zeros((24, 24, 40), np.float32)
+    array[11:14, 11:14, 3:30] = 0.5
+    array[10:15, 10:15, 4:9] = array[10:15, 10:15, 24:29] = 0.95
+    array[2:5, 2:5, 2:38] = 0.6
+    return Volume(array, np.eye(4))
+
+
+def test_a_cluster_of_two_peaks_is_taken_apart_and_one_without_is_not():
+    whole = extract_candidates(joined_nodules(), threshold=0.3)
+    apart = extract_candidates(joined_nodules(), threshold=0.3, split=True)
+    assert [round(c.x) for c in whole] == [16, 20]  # the bridge with its two nodules first: the largest sum
+    assert sorted(round(c.x) for c in apart) == [6, 20, 26]
+    assert {c.n_voxels for c in apart} == {125, 324}
+
+
+def test_splitting_never_joins_and_never_leaves_the_threshold():
+    array = blobs(seed=3).array
+    whole, apart = cluster(array, 0.5), cluster(array, 0.5, split=True)
+    assert apart.max() > whole.max()
+    assert not apart[array < 0.5].any()
+    assert np.array_equal(np.unique(apart), np.arange(apart.max() + 1))
+    for number in range(1, apart.max() + 1):
+        assert len(np.unique(whole[apart == number])) == 1
+
+
+def test_the_mean_puts_a_small_sure_cluster_before_a_large_faint_one():
+    by_sum, by_mean = (
+        extract_candidates(joined_nodules(), threshold=0.3, split=True, rank_by=r) for r in ("sum", "mean")
+    )
+    assert (round(by_sum[0].x), by_sum[0].score) == (20, by_sum[0].sum_probability)
+    assert (round(by_mean[0].x), by_mean[0].score) == (6, by_mean[0].mean_probability)
+
+
+def test_ranking_again_orders_by_the_new_scores_and_cuts():
+    found = extract_candidates(joined_nodules(), threshold=0.3, split=True)
+    again = rank_again(found, [0.1, 0.9, 0.9], 2)
+    assert [(c.rank, c.score) for c in again] == [(1, 0.9), (2, 0.9)]
+    assert [c.x for c in again] == [found[1].x, found[2].x]
 
 
 def test_candidates_survive_the_csv(tmp_path):

@@ -1,0 +1,40 @@
+"""Rank the candidates of scans by the answer of a reduction network, and keep the strongest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from lungline.device import make_repeatable, pick_device
+from lungline.nodules.candidates import rank_again, read_candidates, write_candidates
+from lungline.training.models import load_cancer_net
+from lungline.training.reduction import candidate_logits, read_candidate_cubes
+
+
+def run(
+    candidates: Path,
+    output: Path,
+    *,
+    scans: list[str],
+    caches: Path,
+    detected: Path,
+    reduction: Path,
+    count: int = 20,
+    device: str = "auto",
+) -> None:
+    """Read CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.csv: the COUNT most likely nodules, best first.
+
+    The score is the probability that REDUCTION (a model folder) gives: sigmoid of its logit, in double precision.
+    """
+    make_repeatable(seed=0)
+    where = pick_device(device)
+    network = load_cancer_net(reduction, where)
+    size = network.spec.shape_zyx[0]
+    for scan in scans:
+        found = read_candidates(candidates / f"{scan}.csv")
+        if found:
+            cubes = read_candidate_cubes(caches / f"{scan}.h5", detected / f"{scan}.h5", found, size)
+            scores = torch.sigmoid(candidate_logits(network, cubes, where).double()).tolist()
+            found = rank_again(found, scores, count)
+        write_candidates(output / f"{scan}.csv", scan, found)
