@@ -18,8 +18,10 @@ from lungline.provenance import code_fingerprint
 
 AXES = ("z", "y", "x")
 
-check_config(config, yaml.safe_load(Path(workflow.basedir, "config/schema.yaml").read_text()))
-DETECTORS = list(dict.fromkeys(config["systems"][system]["detector"] for system in config["run"]))
+config.update(check_config(config, yaml.safe_load(Path(workflow.basedir, "config/schema.yaml").read_text())))
+ENTRIES = [config["systems"][system] for system in config["run"]]
+DETECTORS = list(dict.fromkeys(entry["detector"] for entry in ENTRIES if entry["kind"] == "patches"))
+DRAWN = next(iter(DETECTORS or config["detectors"]))  # the detector of Figures 4 and 5
 
 
 wildcard_constraints:
@@ -28,6 +30,7 @@ wildcard_constraints:
     detector=r"[A-Za-z0-9_-]+",
     system=r"[A-Za-z0-9_-]+",
     axis=r"[zyx]",
+    size=r"[0-9]+",
 
 
 def out(path):
@@ -49,7 +52,7 @@ def options(**given):
     """Words of a command line for those options that have a value."""
     words = []
     for name, value in given.items():
-        values = [value] if isinstance(value, (str, bool)) else list(value)
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
         if values:
             words += [
                 f"--{name.replace('_', '-')}",
@@ -171,7 +174,7 @@ def every_nodule():
 
 
 def scans_to_answer():
-    return scans_to_test_detection() + scans_to_score()
+    return scans_to_test_detection() + scans_to_score() if DETECTORS else []
 
 
 def reduces(detector):
@@ -241,10 +244,26 @@ def candidates_of(detector, scans):
     return [out(f"{last}/{detector}/{scan}.csv") for scan in scans]
 
 
-def patches_of(system, scans):
-    """The candidate cubes that a system reads."""
-    detector = config["systems"][system]["detector"]
-    return [out(f"crop_patches/{detector}/{scan}.h5") for scan in scans]
+def kind_of(system):
+    return config["systems"][system]["kind"]
+
+
+def read_by(system):
+    """Folder of the files that a system of its kind reads, one a scan; a baseline reads no more than their headers."""
+    entry = config["systems"][system]
+    if entry["kind"] == "patches":
+        return out(f"crop_patches/{entry['detector']}")
+    size = entry.get("input", {}).get("resize_to")
+    return out(f"resize_volume/{size}" if size else "cache_volume")
+
+
+def inputs_of(system, scans):
+    return [f"{read_by(system)}/{scan}.h5" for scan in scans]
+
+
+def system_mem_mb(system):
+    """Of a job that trains or scores; a filled-up lung region at full size needs most."""
+    return 32000 if "pad_to" in config["systems"][system].get("input", {}) else 8000
 
 
 # ---- what can be measured and shown ------------------------------------------------------------------------
@@ -268,14 +287,17 @@ def evaluations():
 
 def detection_of(system):
     """The result of the detector of a system, where there is one."""
-    return out(f"evaluate/detection-{config['systems'][system]['detector']}.json") if scans_to_test_detection() else []
+    if kind_of(system) != "patches" or not scans_to_test_detection():
+        return []
+    return out(f"evaluate/detection-{config['systems'][system]['detector']}.json")
 
 
 def learning_curves_of(system):
     """Curves of what is trained here for a system."""
-    detector = config["systems"][system]["detector"]
-    folders = [f"{model_folder('detector', detector)}/{axis}" for axis in AXES]
-    folders.append(model_folder("system", system))
+    folders = [model_folder("system", system)]
+    if kind_of(system) == "patches":
+        detector = config["systems"][system]["detector"]
+        folders = [*(f"{model_folder('detector', detector)}/{axis}" for axis in AXES), *folders]
     return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(out("train_"))]
 
 
@@ -299,4 +321,5 @@ def figure_scans():
 
 
 def figures():
-    return [out(f"figures/{scan}") for scan in figure_scans()]
+    """Figures 4 and 5 are a detector's: without one there are none."""
+    return [out(f"figures/{scan}") for scan in figure_scans()] if DETECTORS else []

@@ -124,8 +124,8 @@ rule draw_figures:
         lungs=out("segment_lungs/{scan}.h5"),
         cache=out("cache_volume/{scan}.h5"),
         nodules=lambda wildcards: nodule_mask_of(wildcards.scan),
-        detected=out(f"detect/{DETECTORS[0]}/{{scan}}.h5"),
-        candidates=candidates_of(DETECTORS[0], ["{scan}"]),
+        detected=out(f"detect/{DRAWN}/{{scan}}.h5"),
+        candidates=candidates_of(DRAWN, ["{scan}"]),
     output:
         folder=report(
             directory(out("figures/{scan}")),
@@ -145,7 +145,7 @@ rule draw_figures:
         mem_mb=3000,
         runtime=10,
     params:
-        detector=json.dumps(config["detectors"][DETECTORS[0]], sort_keys=True),
+        detector=json.dumps(config["detectors"][DRAWN], sort_keys=True),
         options=lambda wildcards, input: options(nodules=input.nodules),
         code=fingerprint("draw_figures"),
     message:

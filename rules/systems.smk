@@ -1,10 +1,35 @@
-# From candidates to one answer a patient: Table 2, the maximum over the candidates, Eq. 1.
+# One answer a patient. Method 2: Table 2 on candidates, their maximum, Eq. 1. Method 1: Table 2 on the whole volume.
+
+
+rule resize_volume:
+    input:
+        cache=out("cache_volume/{scan}.h5"),
+    output:
+        volume=out("resize_volume/{size}/{scan}.h5"),
+    log:
+        out("logs/resize_volume/{size}/{scan}.log"),
+    benchmark:
+        out("benchmarks/resize_volume/{size}/{scan}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=fingerprint("resize_volume"),
+    message:
+        "Resizing the lung region of {wildcards.scan}"
+    shell:
+        "lungline resize-volume {input.cache:q} {output.volume:q} --size {wildcards.size} > {log} 2>&1"
 
 
 rule train_system:
     input:
         sheet=ancient(SHEET),
-        patches=lambda wildcards: patches_of(wildcards.system, scans_to_train_on("system")),
+        inputs=lambda wildcards: (
+            [] if kind_of(wildcards.system) == "constant" else inputs_of(wildcards.system, scans_to_train_on("system"))
+        ),
     output:
         weights=out("train_system/{system}/weights.safetensors"),
         card=out("train_system/{system}/card.json"),
@@ -22,13 +47,13 @@ rule train_system:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_system"]
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: system_mem_mb(wildcards.system),
         runtime=2880,
         gpu=gpu(),
         device=config["device"],
     params:
         folder=lambda wildcards, output: os.path.dirname(output.weights),
-        patches=lambda wildcards: out(f"crop_patches/{config['systems'][wildcards.system]['detector']}"),
+        inputs=lambda wildcards: read_by(wildcards.system),
         checkpoints=out("checkpoints"),
         system=lambda wildcards: json.dumps(config["systems"][wildcards.system], sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
@@ -38,7 +63,7 @@ rule train_system:
         "Training system {wildcards.system}"
     shell:
         "lungline train-system {params.folder:q} --system {params.system:q} --scans {input.sheet:q}"
-        " --patches {params.patches:q} --checkpoints {params.checkpoints:q} --seed {params.seed}"
+        " --inputs {params.inputs:q} --checkpoints {params.checkpoints:q} --seed {params.seed}"
         " --device {resources.device} > {log} 2>&1"
 
 
@@ -47,7 +72,7 @@ rule predict_cancer:
         sheet=ancient(SHEET),
         weights=lambda wildcards: f"{model_folder('system', wildcards.system)}/weights.safetensors",
         card=lambda wildcards: f"{model_folder('system', wildcards.system)}/card.json",
-        patches=lambda wildcards: patches_of(wildcards.system, scans_to_score()),
+        inputs=lambda wildcards: inputs_of(wildcards.system, scans_to_score()),
     output:
         scores=out("predict_cancer/{system}.csv"),
     log:
@@ -58,19 +83,19 @@ rule predict_cancer:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_system"]
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards: system_mem_mb(wildcards.system),
         runtime=120,
         gpu=gpu(),
         device=config["device"],
     params:
         model=lambda wildcards: model_folder("system", wildcards.system),
-        patches=lambda wildcards: out(f"crop_patches/{config['systems'][wildcards.system]['detector']}"),
+        inputs=lambda wildcards: read_by(wildcards.system),
         code=fingerprint("predict_cancer"),
     message:
         "Scoring every patient with system {wildcards.system}"
     shell:
         "lungline predict-cancer {output.scores:q} --model {params.model:q} --scans {input.sheet:q}"
-        " --patches {params.patches:q} --device {resources.device} > {log} 2>&1"
+        " --inputs {params.inputs:q} --device {resources.device} > {log} 2>&1"
 
 
 rule collect_predictions:

@@ -1,7 +1,8 @@
-"""Every code that a scan can carry: its meaning and its remedy, in one place.
+"""Every code that a scan or a trained model can carry: its meaning and its remedy, in one place.
 
 `W_` the scan is used, with a warning. `Q_` the scan is quarantined: it is not used, and its row in the end
-result says why. `N_` the scan is not scored, by design. Codes are stable: they are never renamed or reused.
+result says why. `N_` the scan is not scored, by design. `M_` belongs to a trained model. Codes are
+stable: they are never renamed or reused.
 """
 
 from __future__ import annotations
@@ -120,6 +121,21 @@ CODES: dict[str, Meaning] = {
         "Nodules outside the picture cannot be found; use a wider reconstruction.",
     ),
     "W_LUNG_DENSE": Meaning("much of the lung is not air", "Consolidation may stay outside the lung mask: look at it."),
+    # ---- whole volumes
+    "W_VOLUME_CROPPED": Meaning(
+        "the lung region is larger than what the system takes; its rim was cut off",
+        "Nodules in the rim are not seen. Train with a larger input.pad_to.",
+    ),
+    # ---- trained models
+    "M_NOT_FINITE": Meaning("a loss was no finite number; the training stopped", "Lower training.learning_rate."),
+    "M_ALL_NEGATIVE": Meaning(
+        "the system says the same of everybody, or what the majority class alone would give",
+        "Do not use its answers. More steps, another learning rate, or another kind of system.",
+    ),
+    "M_OVERFIT": Meaning(
+        "at the end of the training its loss was far below that of the validation patients",
+        "The weights of the best look were kept. More patients, augmentation, weight decay, or a smaller network.",
+    ),
     # ---- not scored
     "N_DETECTION_ONLY": Meaning("the scan serves detection only: its data set has no patient labels", "Nothing to do."),
 }
@@ -127,7 +143,12 @@ CODES: dict[str, Meaning] = {
 
 def codes_page() -> str:
     """The page `docs/codes.md`: every code, what it means and what to do."""
-    kinds = {"Q_": "Quarantined: the scan is not used", "W_": "Used, with a warning", "N_": "Not scored, by design"}
+    kinds = {
+        "Q_": "Quarantined: the scan is not used",
+        "W_": "Used, with a warning",
+        "N_": "Not scored, by design",
+        "M_": "Said of a trained model: its learning log, `warnings` of its card, its page of metrics",
+    }
     lines = ["# Codes", "", "Made by `lungline codes`. Codes are stable: never renamed, never reused."]
     for prefix, title in kinds.items():
         lines += ["", f"## `{prefix}` {title}", "", "| code | meaning | what to do |", "|---|---|---|"]

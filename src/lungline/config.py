@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lungline.errors import LunglineError
+from lungline.models.specs import DetectorSpec, read_system
+
+#: Parts of the configuration whose entries may say `extends: NAME`.
+EXTENSIBLE = ("detectors", "systems")
 
 
-def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse a configuration that the schema does not allow or whose names do not meet.
 
     Parameters
@@ -19,23 +23,63 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     schema : mapping
         The JSON schema of `config/schema.yaml`, closed at every level.
 
+    Returns
+    -------
+    dict
+        The configuration with every `extends` carried out.
+
     Raises
     ------
     LunglineError
-        For an unknown key (with the nearest known one), a value out of range, or a name in `run`, `models`
-        or `systems` that has no entry.
+        For an unknown key (with the nearest known one), a value out of range, a name in `run`, `models`, `systems`
+        or `extends` that has no entry, and settings that contradict each other.
     """
     from jsonschema import Draft202012Validator
 
+    config = {
+        part: _extended(entries, part) if part in EXTENSIBLE and isinstance(entries, Mapping) else entries
+        for part, entries in config.items()
+    }
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.path), str(e.path)))
     for error in errors:
         raise LunglineError(_sentence(error))
     for system in config["run"]:
         entry = config["systems"][known(system, config["systems"], "run: no system")]
-        known(entry["detector"], config["detectors"], f"systems.{system}.detector: no detector")
+        if entry["kind"] == "patches":
+            known(entry["detector"], config["detectors"], f"systems.{system}.detector: no detector")
+    for kind, read in (("detectors", DetectorSpec.from_config), ("systems", read_system)):
+        for name, entry in config[kind].items():
+            try:
+                read(entry)
+            except LunglineError as error:
+                raise LunglineError(f"configuration: {kind}.{name}: {error}") from None
     for kind in ("detectors", "systems"):
         for name in config["models"].get(kind, {}):
             known(name, config[kind], f"models.{kind}: no entry")
+    return config
+
+
+def _extended(entries: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """The entries, each laid over the one that its `extends` names."""
+
+    def whole(name: str, through: tuple[str, ...]) -> Any:
+        entry = entries[name]
+        if not isinstance(entry, Mapping) or "extends" not in entry:
+            return entry
+        if name in through:
+            raise LunglineError(f"{part}: {' extends '.join((*through, name))}, a circle. Take one extends away.")
+        parent = known(str(entry["extends"]), entries, f"{part}.{name}.extends: no entry")
+        own = {key: value for key, value in entry.items() if key != "extends"}
+        return _laid_over(whole(parent, (*through, name)), own)
+
+    return {name: whole(name, ()) for name in entries}
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    """Mappings merged key by key; everything else is replaced."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
 
 
 def known(name: str, names: Iterable[str], complaint: str) -> str:

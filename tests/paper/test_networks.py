@@ -5,7 +5,7 @@ import torch
 
 from lungline.errors import LunglineError
 from lungline.models.cancer_net import CancerNet, strongest
-from lungline.models.specs import CancerNetSpec, DetectorSpec, SystemSpec, UNetSpec
+from lungline.models.specs import CancerNetSpec, DetectorSpec, UNetSpec, read_system
 from lungline.models.unet import UNet, count_parameters, describe
 
 
@@ -77,12 +77,36 @@ def test_a_detector_that_makes_no_sense_is_refused_by_name(entry, message):
         DetectorSpec.from_config(entry)
 
 
-def test_a_system_that_makes_no_sense_is_refused_by_name():
-    entry = {"kind": "patches", "detector": "paper", "training": {"steps": 1, "batch": 1}}
-    assert SystemSpec.from_config(entry).network.channels == (48, 48, 64, 64, 96, 96)
-    with pytest.raises(LunglineError, match="kind"):
-        SystemSpec.from_config({**entry, "kind": "volumes"})
-    with pytest.raises(LunglineError, match="conv1 to conv6"):
-        SystemSpec.from_config({**entry, "network": {"channels": [1, 2]}})
-    with pytest.raises(LunglineError, match="multiples of 8"):
-        SystemSpec.from_config({**entry, "network": {"shape_zyx": [30, 32, 32]}})
+PATCHES = {"kind": "patches", "detector": "paper", "training": {"steps": 1, "batch": 4}}
+VOLUME = {"kind": "volume", "input": {"resize_to": 64}, "training": {"steps": 1, "batch": 4}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({**PATCHES, "kind": "volumes"}, "kind should be one of patches, volume, constant"),
+        ({**PATCHES, "network": {"channels": [1, 2]}}, "conv1 to conv6"),
+        ({**PATCHES, "network": {"shape_zyx": [30, 7, 32]}}, "8 or more"),
+        ({**PATCHES, "training": {"steps": 1, "batch": 4, "micro_batch": 5}}, "micro_batch should be 1 to"),
+        ({**VOLUME, "detector": "paper"}, "no part 'detector'"),
+        ({**VOLUME, "input": {"resize_to": 64, "pad_to": "largest"}}, "either resize_to or pad_to"),
+        ({**VOLUME, "input": {}}, "either resize_to or pad_to"),
+        ({**VOLUME, "input": {"pad_to": "larger"}}, "or 'largest'"),
+        ({**VOLUME, "input": {"resize_to": 64, "crop": 64}}, "smaller than input.resize_to"),
+        ({**VOLUME, "input": {"pad_to": "largest", "crop": 54}}, "smaller than input.resize_to"),
+        ({**VOLUME, "network": {"shape_zyx": [64, 64, 64]}}, "'shape_zyx' follows from system.input"),
+        ({**VOLUME, "network": {"norm": "layer"}}, "norm should be one of none, group, batch"),
+        ({**VOLUME, "network": {"norm": "batch"}, "training": {"steps": 1, "batch": 1}}, "micro_batch of 2 or more"),
+        (
+            {**VOLUME, "network": {"norm": "batch"}, "training": {"steps": 1, "batch": 4, "recompute": True}},
+            "does not go with training.recompute",
+        ),
+        ({"kind": "constant", "probability": 2}, "0 to 1, or 'prior'"),
+        ({"kind": "constant", "probability": "posterior"}, "0 to 1, or 'prior'"),
+        ({"kind": "constant", "probability": 0, "training": {}}, "no part 'training'"),
+    ],
+)
+def test_a_system_that_makes_no_sense_is_refused_by_name(entry, message):
+    with pytest.raises(LunglineError, match=message) as refusal:
+        read_system(entry)
+    assert "\n" not in str(refusal.value)

@@ -14,8 +14,8 @@ LAYERS = (
     ("cli",),
     ("stages",),
     ("io", "phantom", "preprocess", "nodules", "training", "evaluation", "reporting"),
-    ("models", "volume", "geometry"),
-    ("errors", "escape", "codes", "config", "device", "provenance", "splits"),
+    ("models", "volume", "geometry", "config"),
+    ("errors", "escape", "codes", "device", "provenance", "splits"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FORBIDDEN = {"snakemake"}  # the package must not know what runs it
@@ -29,6 +29,7 @@ PER_SCAN = (
     "extract_candidates",
     "ingest",
     "resample",
+    "resize_volume",
     "segment_lungs",
 )
 

@@ -23,11 +23,11 @@ def from_settings(kind: type[Spec], settings: Mapping[str, Any], where: str) -> 
     return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()})
 
 
-def _check_dropout_and_norm(dropout: float, norm: str) -> None:
+def _check_dropout_and_norm(dropout: float, norm: str, norms: tuple[str, ...]) -> None:
     if not 0 <= dropout < 1:
         raise LunglineError(f"network.dropout should be in [0, 1). Got {dropout}.")
-    if norm not in ("none", "group"):
-        raise LunglineError(f"network.norm should be 'none' or 'group'. Got '{norm}'.")
+    if norm not in norms:
+        raise LunglineError(f"network.norm should be one of {', '.join(norms)}. Got '{norm}'.")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class UNetSpec:
             raise LunglineError(
                 f"network.base_channels should be >= 1 and levels >= 2. Got {self.base_channels}, {self.levels}."
             )
-        _check_dropout_and_norm(self.dropout, self.norm)
+        _check_dropout_and_norm(self.dropout, self.norm, ("none", "group"))
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,16 @@ class CancerNetSpec:
     in_channels : int
         2 for candidate cubes (HU, probability), 1 for a whole volume.
     shape_zyx : three ints
-        Input shape in voxels; each must be divisible by 8.
+        Input shape in voxels, 8 or more each. A pool halves and drops an odd last voxel: 54, 27, 13, 6.
     channels : six ints
         Of conv1..conv6; (48, 48, 64, 64, 96, 96) in the paper.
     dense : int
         Units of dense7; 256 in the paper.
     dropout : float
-        Before each dense layer; 0 in the paper's method 2.
-    norm : "none" or "group"
-        Normalisation after each convolution, in groups of at most 8 channels of one cube; none in the paper.
+        Between the two dense layers; 0 in the paper's method 2.
+    norm : "none", "group" or "batch"
+        Normalisation after each convolution: none in the paper's method 2; in groups of at most 8 channels of one
+        cube; or over the cubes that are computed together, as the paper tried for method 1.
     """
 
     in_channels: int = 2
@@ -90,11 +91,11 @@ class CancerNetSpec:
     norm: str = "none"
 
     def __post_init__(self) -> None:
-        if len(self.shape_zyx) != 3 or any(n < 8 or n % 8 for n in self.shape_zyx):
-            raise LunglineError(f"network.shape_zyx should be three multiples of 8. Got {self.shape_zyx}.")
+        if len(self.shape_zyx) != 3 or any(n < 8 for n in self.shape_zyx):
+            raise LunglineError(f"network.shape_zyx should be three numbers, 8 or more each. Got {self.shape_zyx}.")
         if len(self.channels) != 6:
             raise LunglineError(f"network.channels should name conv1 to conv6. Got {self.channels}.")
-        _check_dropout_and_norm(self.dropout, self.norm)
+        _check_dropout_and_norm(self.dropout, self.norm, ("none", "group", "batch"))
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,29 @@ class Schedule:
             raise LunglineError(f"training.decay should be 'constant' or 'cosine'. Got '{self.decay}'.")
         if min(self.steps, self.batch, self.validate_every) < 1 or self.learning_rate <= 0:
             raise LunglineError("training.steps, batch and validate_every should be >= 1 and learning_rate > 0.")
+
+
+@dataclass(frozen=True)
+class PatientSchedule(Schedule):
+    """How a cancer network is trained, and how it is made to fit the memory of a graphics card.
+
+    Attributes
+    ----------
+    micro_batch : int or None
+        Patients computed together; their gradients are added up to those of `batch` patients. None: all of them.
+    recompute : bool
+        Forget what a block of two convolutions computed, and compute it again for the gradient.
+    """
+
+    micro_batch: int | None = None
+    recompute: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.micro_batch is not None and not 1 <= self.micro_batch <= self.batch:
+            raise LunglineError(
+                f"training.micro_batch should be 1 to training.batch, {self.batch}. Got {self.micro_batch}."
+            )
 
 
 @dataclass(frozen=True)
@@ -218,38 +242,152 @@ class DetectorSpec:
 
 
 @dataclass(frozen=True)
-class SystemSpec:
-    """One entry of `systems:` in the configuration.
+class PatchSystem:
+    """Method 2, an entry of `systems:` with kind "patches": candidate cubes, the maximum over them.
 
     Attributes
     ----------
-    kind : "patches"
-        What the network sees: candidate cubes (method 2).
     detector : str
         The entry of `detectors:` whose candidates it scores.
     augment : bool
         Random flips and quarter turns of the cubes while training.
     """
 
-    kind: str
     detector: str
     network: CancerNetSpec
-    training: Schedule
+    training: PatientSchedule
     augment: bool = True
 
     @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> SystemSpec:
+    def from_config(cls, entry: Mapping[str, Any]) -> PatchSystem:
         """Read one configuration entry."""
-        _refuse_unknown(entry, cls, "system")
-        if entry.get("kind") != "patches":
-            raise LunglineError(f"system.kind should be 'patches'. Got '{entry.get('kind')}'.")
         return cls(
-            kind="patches",
             detector=str(entry["detector"]),
             network=from_settings(CancerNetSpec, entry.get("network", {}), "system.network"),
-            training=from_settings(Schedule, entry["training"], "system.training"),
+            training=from_settings(PatientSchedule, entry["training"], "system.training"),
             augment=bool(entry.get("augment", True)),
         )
+
+
+@dataclass(frozen=True)
+class VolumeInput:
+    """How a lung region of any size becomes the input of a network of one size.
+
+    Attributes
+    ----------
+    resize_to : int or None
+        Edge in voxels of the cube to which every lung region is resized.
+    pad_to : three ints, "largest" or None
+        Shape (z, y, x) to which a lung region is filled up with air, evenly on both sides; "largest" takes the
+        largest extents of the training patients. Exactly one of `resize_to` and `pad_to` is given.
+    crop : int or None
+        Edge of random cubes of the resized region, for training; the answer is the mean over those in the eight
+        corners and the middle.
+    """
+
+    resize_to: int | None = None
+    pad_to: tuple[int, int, int] | str | None = None
+    crop: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.resize_to is None) == (self.pad_to is None):
+            raise LunglineError("system.input should have either resize_to or pad_to.")
+        if isinstance(self.pad_to, str) and self.pad_to != "largest":
+            raise LunglineError(f"input.pad_to should be three numbers or 'largest'. Got '{self.pad_to}'.")
+        if self.crop is not None and not 8 <= self.crop < (self.resize_to or 0):
+            raise LunglineError(
+                f"input.crop should be 8 or more, and smaller than input.resize_to. Got {self.crop}, {self.resize_to}."
+            )
+
+    @property
+    def shape_zyx(self) -> tuple[int, int, int] | None:
+        """Shape of the network's input; None if the training patients decide."""
+        if self.resize_to is None:
+            return None if isinstance(self.pad_to, str) else self.pad_to
+        return (self.crop or self.resize_to,) * 3
+
+
+@dataclass(frozen=True)
+class VolumeSystem:
+    """Method 1, an entry of `systems:` with kind "volume": the whole lung region at once.
+
+    Attributes
+    ----------
+    network : mapping
+        Settings of a `CancerNetSpec`, without in_channels (1) and shape_zyx (of `input`): see `network_on`.
+    """
+
+    input: VolumeInput
+    network: Mapping[str, Any]
+    training: PatientSchedule
+
+    def __post_init__(self) -> None:
+        spec = self.network_on(self.input.shape_zyx or (8, 8, 8))  # refuses a setting that makes no sense
+        if spec.norm == "batch" and self.training.recompute:
+            raise LunglineError(
+                "network.norm 'batch' does not go with training.recompute: a layer would count what it sees twice. "
+                "Take a smaller training.micro_batch."
+            )
+        if spec.norm == "batch" and (self.training.micro_batch or self.training.batch) < 2:
+            raise LunglineError("network.norm 'batch' needs a training.micro_batch of 2 or more.")
+
+    @classmethod
+    def from_config(cls, entry: Mapping[str, Any]) -> VolumeSystem:
+        """Read one configuration entry."""
+        return cls(
+            input=from_settings(VolumeInput, entry["input"], "system.input"),
+            network=dict(entry.get("network", {})),
+            training=from_settings(PatientSchedule, entry["training"], "system.training"),
+        )
+
+    def network_on(self, shape_zyx: tuple[int, int, int]) -> CancerNetSpec:
+        """The network for an input of this shape."""
+        for key in ("in_channels", "shape_zyx"):
+            if key in self.network:
+                raise LunglineError(f"system.network: '{key}' follows from system.input. Leave it out.")
+        settings = {**self.network, "in_channels": 1, "shape_zyx": shape_zyx}
+        return from_settings(CancerNetSpec, settings, "system.network")
+
+
+@dataclass(frozen=True)
+class ConstantSystem:
+    """A baseline, an entry of `systems:` with kind "constant": the same answer to everybody.
+
+    Attributes
+    ----------
+    probability : float or "prior"
+        Of cancer, 0..1; "prior" takes the share of cancer among the labelled patients of train and valid.
+    """
+
+    probability: float | str
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.probability, int | float) and 0 <= self.probability <= 1
+        if not number and self.probability != "prior":
+            raise LunglineError(f"system.probability should be 0 to 1, or 'prior'. Got {self.probability!r}.")
+
+    @classmethod
+    def from_config(cls, entry: Mapping[str, Any]) -> ConstantSystem:
+        """Read one configuration entry."""
+        return cls(entry["probability"])
+
+
+SystemSpec = PatchSystem | VolumeSystem | ConstantSystem
+KINDS: dict[str, type[PatchSystem] | type[VolumeSystem] | type[ConstantSystem]] = {
+    "patches": PatchSystem,
+    "volume": VolumeSystem,
+    "constant": ConstantSystem,
+}
+
+
+def read_system(entry: Mapping[str, Any]) -> SystemSpec:
+    """Read one entry of `systems:` in the configuration; its `kind` says what the network sees."""
+    kind = entry.get("kind")
+    if kind not in KINDS:
+        raise LunglineError(f"system.kind should be one of {', '.join(KINDS)}. Got '{kind}'.")
+    parts = {name: value for name, value in entry.items() if name != "kind"}
+    _refuse_unknown(parts, KINDS[kind], f"system of kind '{kind}'")
+    return KINDS[kind].from_config(parts)
 
 
 def _refuse_unknown(entry: Mapping[str, Any], kind: type, where: str) -> None:

@@ -30,3 +30,8 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
         found = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
         box.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, mask.shape[axis]))
     return box[0], box[1], box[2]
+
+
+def lung_region(cached: Volume, *, outside_hu: float = -1000.0) -> Volume:
+    """The smallest box of a cached volume that holds every voxel which is not `outside_hu`."""
+    return cached.crop(bounding_box(cached.array != np.int16(outside_hu)))

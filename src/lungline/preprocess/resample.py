@@ -61,13 +61,14 @@ def resample(ct: Volume, *, spacing_mm: float = 1.0) -> Volume:
     affine[:3, :3] = geometry.direction(ct.affine) * spacing_mm
     affine[:3, 3] = geometry.voxel_to_world(ct.affine, starts)
     middle = np.float32((float(ct.array.min()) + float(ct.array.max())) / 2)  # smaller numbers, smaller rounding
-    return Volume(_apply(operators, ct.array, middle), affine)
+    return Volume(apply_operators(operators, ct.array, middle), affine)
 
 
-def _apply(operators: list[NDArray[np.float32]], array: NDArray, middle: np.float32) -> NDArray[np.float32]:
+def apply_operators(operators: list[NDArray[np.float32]], array: NDArray, middle: np.float32) -> NDArray[np.float32]:
     """The operators of the axes z, y, x, one after the other, a slab of new slices at a time.
 
-    Each row of an operator sums to 1, so `middle` can be taken off before and put back after.
+    Operators are (n_out, n_in) float32, `array` is (Z, Y, X). Each row of an operator sums to 1, so `middle` can be
+    taken off before and put back after.
     """
     along_z, along_y, along_x = operators
     out = np.empty((along_z.shape[0], along_y.shape[0], along_x.shape[0]), dtype=np.float32)

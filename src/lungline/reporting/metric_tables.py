@@ -45,6 +45,9 @@ def cancer_markdown(result: Mapping[str, Any]) -> str:
     lines = _head(f"Cancer prediction: {', '.join(result['systems']) or 'no system'}", result)
     prior = result["prior"]
     lines += [f"Prior: {'unknown' if prior is None else f'{prior:.3f}'} (share of cancer among the training patients)."]
+    if result["warnings"]:
+        lines += ["", "Warnings about the system (`lungline codes` explains them):", ""]
+        lines += [f"- `{code}`: {detail}" for code, detail in result["warnings"]]
     for split, answer in result["splits"].items():
         lines += [
             "",

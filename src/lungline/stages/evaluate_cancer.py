@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from lungline.evaluation.patients import SPLITS, measure_split, refuse_trained_on, training_prior
 from lungline.io.atomic import write_text
-from lungline.io.predictions import read_predictions
+from lungline.io.predictions import Prediction, read_predictions
 from lungline.io.truth import largest_diameters
 from lungline.reporting.metric_tables import cancer_markdown, cancer_table
 from lungline.reporting.results import about_data, read_result, write_result
+from lungline.training.failures import learned_all_negative
 
 
 def run(
@@ -24,12 +29,12 @@ def run(
     """Read PREDICTIONS, write OUTPUT (JSON) and the same beside it as a table (.csv) and to be read (.md).
 
     TRUTH (truth.csv of the embedded cohort) adds what the diameter of the largest nodule alone would reach.
-    MODEL (folder) makes sure that no test patient was trained on. EMBEDDED says whether the scans are synthetic.
+    MODEL (folder) makes sure that no test patient was trained on; its warnings are repeated. EMBEDDED says whether the
+    scans are synthetic.
     """
     rows = [row for row in read_predictions(predictions) if row.status != "not-scored"]
-    if model is not None:
-        test = [row.scan for row in rows if row.split == "test"]
-        refuse_trained_on(test, read_result(model / "card.json"), str(model))
+    card = {} if model is None else read_result(model / "card.json")
+    refuse_trained_on([row.scan for row in rows if row.split == "test"], card, str(model))
     prior = training_prior(rows)
     largest_mm = None if truth is None else largest_diameters(truth)
     result = {
@@ -39,6 +44,7 @@ def run(
         "intervals": "95 %: Wilson (accuracy), DeLong (AUC), bootstrap over patients (the others)",
         "prior": prior,
         "seed": seed,
+        "warnings": warnings(card, rows),
         "splits": {
             split: measure_split(
                 [row for row in rows if row.split == split], prior=prior, largest_mm=largest_mm, seed=seed
@@ -50,3 +56,15 @@ def run(
     write_text(output.with_suffix(".csv"), cancer_table(result))
     write_text(output.with_suffix(".md"), cancer_markdown(result))
     print(cancer_markdown(result))
+
+
+def warnings(card: Mapping[str, Any], rows: Sequence[Prediction]) -> list[list[str]]:
+    """[code, what was found] of the model's card, and of its answers split by split; a baseline has none."""
+    found = [list(warning) for warning in card.get("warnings", ())]
+    if card.get("system", {}).get("kind") == "constant":
+        return found
+    for split in SPLITS:
+        scored = [row for row in rows if row.split == split and row.label is not None and row.probability is not None]
+        labels, probability = np.array([row.label for row in scored]), np.array([row.probability for row in scored])
+        found += [[w.code, w.detail] for w in learned_all_negative(labels, probability, f"{split} patients")]
+    return found

@@ -1,49 +1,43 @@
-"""Score every patient of the sheet with a trained system: the maximum over his candidates."""
+"""Score every patient of the sheet with a trained system."""
 
 from __future__ import annotations
 
 import csv
-import math
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from lungline.device import make_repeatable, pick_device
 from lungline.io import hdf5
 from lungline.io.atomic import atomic_path
 from lungline.io.predictions import ANSWER_COLUMNS
 from lungline.io.sheet import read_sheet
-from lungline.training.models import load_cancer_net
-from lungline.training.patients import patient_logits, read_cubes
-from lungline.training.weights import read_card
+from lungline.training.scoring import load_scorer
 
 
-def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = "auto") -> None:
-    """Read the model folder MODEL and PATCHES of the scans of SCANS, write one CSV row a scan."""
+def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "auto") -> None:
+    """Read the model folder MODEL and INPUTS/{scan}.h5 of the scans of SCANS, write one CSV row a scan.
+
+    INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches.
+    """
     make_repeatable(seed=0)
-    where = pick_device(device)
-    network = load_cancer_net(model, where)
-    nothing_found = float(read_card(model / "card.json")["logit_without_candidates"])
+    score = load_scorer(model, pick_device(device))
     with atomic_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
         for row in read_sheet(scans):
-            path = patches / f"{row.scan}.h5"
+            path = inputs / f"{row.scan}.h5"
             if not path.is_file():
                 continue
             header = hdf5.read_header(path)
-            cubes = read_cubes(path, network.spec)
-            answer: dict[str, object] = {"n_candidates": 0 if cubes is None else len(cubes)}
-            if cubes is not None:
-                logit, rank = nothing_found, 0
-                if len(cubes):
-                    with torch.inference_mode():
-                        logits = patient_logits(network, torch.from_numpy(cubes).to(where).float())
-                    logit, rank = float(logits.max()), int(logits.argmax()) + 1
-                answer |= {
-                    "logit": f"{logit:.9g}",
-                    "probability": f"{1 / (1 + math.exp(-logit)):.9g}",
-                    "deciding_rank": rank or "",
+            answer: dict[str, object] = {}
+            if header.status != "quarantined":
+                said = score(path)
+                header = replace(header, codes=header.codes + said.codes)
+                answer = {
+                    "logit": "" if said.logit is None else f"{said.logit:.9g}",
+                    "probability": f"{said.probability:.9g}",
+                    "n_candidates": said.n_candidates,
+                    "deciding_rank": said.deciding_rank,
                 }
             codes = ";".join(code.code for code in header.codes)
             raw = header.provenance.get("raw_sha256", "")

@@ -78,7 +78,7 @@ def run(
         stage="train_reduction",
         card={
             "purpose": "nodule logit a candidate cube; ranks the candidates of a detector",
-            "input": f"scaled HU 0..1 and nodule probability 0..1 in cubes of {size} mm; (N, 2, {size}, {size}, {size})",
+            "input": f"scaled HU 0..1 and nodule probability 0..1 in cubes of {size} voxels of 1 mm; (N, 2, D, H, W)",
             "detector": detector,
             "network": detector["reduction"].get("network", {}),
         },

@@ -1,63 +1,73 @@
-"""Train the cancer network of a system on its candidates (paper, section 4.2, Table 2, Eq. 1)."""
+"""Train a system: Table 2 and Eq. 1 on candidate cubes or whole volumes, or count a baseline."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lungline.device import make_repeatable, pick_device
 from lungline.errors import LunglineError
 from lungline.io.sheet import read_sheet
 from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import SystemSpec
+from lungline.models.specs import ConstantSystem, read_system
+from lungline.training.cohort import SPLITS, gather
+from lungline.training.constant import write_constant
+from lungline.training.failures import learned_all_negative, overfitted
 from lungline.training.fitting import fit_and_write
-from lungline.training.patients import PatientBatches, PatientCubes, logit_without_candidates, read_cubes, winner_loss
-from lungline.training.validation import look_at_patients
+from lungline.training.patients import PatientBatches, micro_batches, winner_loss
+from lungline.training.validation import look_at_patients, probabilities
 
 
 def run(
-    output: Path, *, system: dict, scans: Path, patches: Path, checkpoints: Path, seed: int, device: str = "auto"
+    output: Path,
+    *,
+    system: dict,
+    scans: Path,
+    inputs: Path | None = None,
+    checkpoints: Path,
+    seed: int,
+    device: str = "auto",
 ) -> None:
-    """Read PATCHES of the labelled patients of SCANS, write the model folder OUTPUT (weights, card, learning curve)."""
-    spec = SystemSpec.from_config(system)
+    """Read INPUTS/{scan}.h5 of the labelled patients of SCANS, write the model folder OUTPUT (weights, card, curve).
+
+    INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches; a baseline none.
+    """
+    spec, rows = read_system(system), read_sheet(scans)
+    if isinstance(spec, ConstantSystem):
+        labelled = {split: [row for row in rows if row.split == split and row.label is not None] for split in SPLITS}
+        _refuse_none(labelled, scans)
+        write_constant(output, spec, labelled, system)
+        return
+    if inputs is None:
+        raise LunglineError(f"a system of kind '{system['kind']}' reads files. Name their folder with --inputs.")
     make_repeatable(seed)
     where = pick_device(device)
-    used: dict[str, list[PatientCubes]] = {"train": [], "valid": []}
-    without: dict[str, list[int]] = {"train": [], "valid": []}
-    for row in read_sheet(scans):
-        if row.split not in used or row.label is None or not (patches / f"{row.scan}.h5").is_file():
-            continue
-        cubes = read_cubes(patches / f"{row.scan}.h5", spec.network)
-        if cubes is not None and len(cubes):
-            used[row.split].append(PatientCubes(row.scan, row.label, cubes))
-        elif cubes is not None:
-            without[row.split].append(row.label)
-    for split, patients in used.items():
-        if not patients:
-            raise LunglineError(f"no labelled patient with a candidate in the split '{split}' of {scans}.")
-    labels = [patient.label for patient in used["train"]] + without["train"]
-    train = PatientBatches(used["train"], spec.training.batch, augment=spec.augment, seed=seed)
+    cohort = gather(spec, rows, inputs)
+    _refuse_none(cohort.patients, scans)
+    train, valid = cohort.patients["train"], cohort.patients["valid"]
+    batches = PatientBatches(train, spec.training.batch, seed=seed)
     fit_and_write(
         output,
-        CancerNet(spec.network),
+        CancerNet(cohort.network, recompute=spec.training.recompute),
         spec.training,
-        make_batch=train.batch,
+        make_batch=batches.batch,
+        split=lambda batch: micro_batches(batch, spec.training.micro_batch),
         loss_of=lambda model, batch: winner_loss(model, batch, where),
-        validate=lambda model: look_at_patients(model, used["valid"], where),
+        validate=lambda model: look_at_patients(model, valid, where, cohort.pool),
+        judge=lambda model, curve: [
+            *learned_all_negative(*probabilities(model, valid, where, cohort.pool), "validation patients"),
+            *overfitted(curve),
+        ],
         checkpoints=checkpoints,
         seed=seed,
         device=where,
         stage="train_system",
-        card={
-            "purpose": "cancer logit a candidate cube; a patient's logit is the maximum over the candidates",
-            "input": "scaled HU 0..1 and nodule probability 0..1 in cubes of 32 mm; (N, 2, 32, 32, 32)",
-            "system": system,
-            "network": system.get("network", {}),
-            "logit_without_candidates": logit_without_candidates(without["train"], labels),
-            "training_patients": {
-                "all": len(labels),
-                "cancer": sum(labels),
-                "without_candidates": len(without["train"]),
-            },
-        },
-        cases={split: {p.scan: [patches / f"{p.scan}.h5"] for p in patients} for split, patients in used.items()},
+        card={"system": system, **cohort.card},
+        cases={split: {p.scan: [inputs / f"{p.scan}.h5"] for p in cohort.patients[split]} for split in SPLITS},
     )
+
+
+def _refuse_none(patients: Mapping[str, Sequence[object]], scans: Path) -> None:
+    for split, some in patients.items():
+        if not some:
+            raise LunglineError(f"no labelled patient that can be used in the split '{split}' of {scans}.")

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from lungline.io import hdf5
+from lungline.io.hdf5 import Code
 from lungline.models.specs import Schedule
 from lungline.models.unet import count_parameters
 from lungline.provenance import code_fingerprint
-from lungline.training.loop import Batch, Look, fit
+from lungline.training.loop import Batch, Look, fit, in_one_part
 from lungline.training.weights import write_card, write_curve, write_tensors
 
 
@@ -35,6 +36,8 @@ def fit_and_write(
     stage: str,
     card: Mapping[str, Any],
     cases: Mapping[str, Mapping[str, Sequence[Path]]],
+    split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
+    judge: Callable[[nn.Module, Sequence[Look]], Sequence[Code]] = lambda model, curve: (),
 ) -> None:
     """Train and write OUTPUT/{weights.safetensors, card.json, learning_curve.csv}.
 
@@ -47,6 +50,10 @@ def fit_and_write(
         What the caller knows: purpose, inputs, settings.
     cases : mapping of split to scans to files
         Every scan that took part, with the files it was read from. All of them are hashed into the card.
+    split : callable
+        See `fit`.
+    judge : callable
+        Looks at the trained model and its learning curve; its codes are said and stand in the card as `warnings`.
     """
     inputs = {
         split: {scan: [hdf5.sha256(path) for path in files] for scan, files in scans.items()}
@@ -75,9 +82,13 @@ def fit_and_write(
         key=key,
         seed=seed,
         device=device,
+        split=split,
         say=lambda line: print(line, flush=True),
     )
     print(f"trained in {time.perf_counter() - started:.0f} s", flush=True)
+    warnings = judge(model.eval(), curve)
+    for warning in warnings:
+        print(f"{warning.code}: {warning.detail}", flush=True)
     weights = output / "weights.safetensors"
     write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]})
     write_curve(output / "learning_curve.csv", curve)
@@ -93,6 +104,7 @@ def fit_and_write(
             "input_sha256": inputs,
             "code": identity["code"],
             "chosen": {"by": "smallest valid_loss", **best},
+            "warnings": [[warning.code, warning.detail] for warning in warnings],
             "weights_sha256": hdf5.sha256(weights),
         },
     )

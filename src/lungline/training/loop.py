@@ -7,7 +7,7 @@ The weights that are kept are those of the best look at the validation split.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,11 @@ class Progress:
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
+def in_one_part(batch: Batch) -> list[tuple[float, Batch]]:
+    """A step's batch, not divided."""
+    return [(1.0, batch)]
+
+
 def fit(
     model: nn.Module,
     schedule: Schedule,
@@ -45,6 +50,7 @@ def fit(
     key: str,
     seed: int,
     device: torch.device,
+    split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
     say: Callable[[str], None] = print,
 ) -> list[Look]:
     """Train `model` in place and leave the weights of the best look in it.
@@ -58,6 +64,9 @@ def fit(
     checkpoint, key : Path, str
         Where to go on from, and the hash of everything that makes this training what it is: a checkpoint
         with another key is never resumed.
+    split : callable
+        Divides a step's batch into parts that are computed one after the other, each with its share of the step;
+        their gradients add up to the batch's.
 
     Returns
     -------
@@ -67,7 +76,7 @@ def fit(
     Raises
     ------
     LunglineError
-        If the loss is no longer a finite number.
+        M_NOT_FINITE: if a loss is no longer a finite number.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     autocast, scaled = half_precision(device)
@@ -87,27 +96,37 @@ def fit(
             torch.manual_seed(seed * 1_000_003 + step)  # dropout too depends on the step alone
             model.train()
             optimiser.zero_grad(set_to_none=True)
-            with autocast:
-                loss = loss_of(model, batch)
-            scaler.scale(loss).backward()
+            losses.append(0.0)
+            for share, part in split(batch):
+                with autocast:
+                    loss = loss_of(model, part) * share
+                scaler.scale(loss).backward()
+                losses[-1] += float(loss.detach())
             scaler.step(optimiser)
             scaler.update()
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                raise LunglineError(f"the loss is {losses[-1]} at step {step}. Lower training.learning_rate.")
+            _refuse_not_finite("loss", losses[-1], step)
             if (step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps:
                 model.eval()
                 with torch.inference_mode(), autocast:
                     look = {"step": step + 1, "train_loss": sum(losses) / len(losses), **validate(model)}
+                _refuse_not_finite("validation loss", look["valid_loss"], step)
                 say("  ".join(f"{name} {value:.5g}" for name, value in look.items()))
                 losses.clear()
                 if not done.curve or look["valid_loss"] < min(old["valid_loss"] for old in done.curve):
-                    done.best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                    done.best = {  # in main memory: a network of method 1 fills a graphics card
+                        name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()
+                    }
                 done.curve.append(look)
                 done.step = step + 1
                 _save(checkpoint, key, model, optimiser, done)
     model.load_state_dict(done.best)
     return done.curve
+
+
+def _refuse_not_finite(name: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        code = "M_NOT_FINITE"
+        raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
 
 
 def learning_rate_at(schedule: Schedule, step: int) -> float:
@@ -141,7 +160,7 @@ def _resume(
     parts: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "adam": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
-        parts[part][rest] = value.to(device)
+        parts[part][rest] = value if part == "best" else value.to(device)
     model.load_state_dict(parts["model"])
     state = optimiser.state_dict()
     for name, value in parts["adam"].items():

@@ -26,7 +26,7 @@ def load_unet(folder: Path, device: torch.device, made_by: Mapping[str, Any]) ->
     LunglineError
         If it was trained on caches made with other settings (a lung box, whole slices).
     """
-    card = _checked_card(folder)
+    card = checked_card(folder)
     if card.get("cache") != dict(made_by):
         raise LunglineError(
             f"{folder}: trained on caches with {card.get('cache')}, but this cache was made with {dict(made_by)}. "
@@ -38,11 +38,12 @@ def load_unet(folder: Path, device: torch.device, made_by: Mapping[str, Any]) ->
 
 def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
     """The cancer network of a system, ready to predict."""
-    spec = from_settings(CancerNetSpec, _checked_card(folder)["network"], f"{folder}/card.json")
+    spec = from_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json")
     return _filled(CancerNet(spec), folder, device)
 
 
-def _checked_card(folder: Path) -> dict:
+def checked_card(folder: Path) -> dict[str, Any]:
+    """The card of a model folder; `CorruptFileError` if its weights are not those that lie beside it."""
     card = read_card(folder / "card.json")
     found = hdf5.sha256(folder / "weights.safetensors")
     if card.get("weights_sha256") != found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,30 +18,54 @@ from lungline.models.cancer_net import strongest
 from lungline.models.losses import cancer_loss
 from lungline.models.specs import CancerNetSpec
 
+#: Cubes (n, C, D, H, W) and label of the patients of one step.
+Patients = list[tuple[NDArray[np.float16], int]]
+
+
+class Patient(Protocol):
+    """What a training needs to know of a patient."""
+
+    @property
+    def scan(self) -> str: ...
+
+    @property
+    def label(self) -> int: ...
+
+    @property
+    def cubes(self) -> NDArray[np.float16]:
+        """What is answered about, (n, C, D, H, W), n >= 1."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+        """What is shown in one step of a training, (n, C, D, H, W)."""
+        ...
+
 
 @dataclass(frozen=True)
 class PatientCubes:
-    """The cubes of one patient that hold a candidate: (n, 2, D, H, W) float16, n >= 1, and the label."""
+    """The cubes of one patient that hold a candidate: (n, 2, D, H, W) float16, n >= 1, and the label.
+
+    With `augment` they are turned and mirrored at random (one of the 48 symmetries of a cube) when they are drawn.
+    """
 
     scan: str
     label: int
     cubes: NDArray[np.float16]
+    augment: bool = False
 
-    def cubes_of(self, device: torch.device) -> Tensor:
-        """The cubes as float32 on a device."""
-        return torch.from_numpy(self.cubes).to(device).float()
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+        """The cubes, as one step of a training is shown them."""
+        return turn(self.cubes, rng) if self.augment else self.cubes
 
 
-def read_cubes(path: Path, spec: CancerNetSpec) -> NDArray[np.float16] | None:
-    """The valid cubes of a patch file; None when the scan is quarantined, an empty array when it has no candidate.
+def read_cubes(path: Path, spec: CancerNetSpec) -> NDArray[np.float16]:
+    """The valid cubes (n, C, D, H, W) of a patch file that is not quarantined; n is 0 without a candidate.
 
     Raises
     ------
     LunglineError
         If the cubes are not of the shape that the network takes.
     """
-    if hdf5.read_header(path).status == "quarantined":
-        return None
     cubes: NDArray[np.float16] = hdf5.read_array(path, "patches")[hdf5.read_array(path, "valid")]
     if cubes.shape[1:] != (spec.in_channels, *spec.shape_zyx):
         raise LunglineError(
@@ -50,10 +75,14 @@ def read_cubes(path: Path, spec: CancerNetSpec) -> NDArray[np.float16] | None:
     return cubes
 
 
-def patient_logits(model: nn.Module, cubes: Tensor) -> Tensor:
+def patient_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device) -> Tensor:
     """One logit a cube, (n,) float32."""
-    logits: Tensor = model(cubes)
+    logits: Tensor = model(_on(device, cubes))
     return logits.float()
+
+
+def _on(device: torch.device, cubes: NDArray[np.float16]) -> Tensor:
+    return torch.from_numpy(cubes).to(device).float()
 
 
 class PatientBatches:
@@ -61,25 +90,30 @@ class PatientBatches:
 
     Parameters
     ----------
-    patients : sequence of PatientCubes
+    patients : sequence of Patient
     batch : int
         Patients a step.
-    augment : bool
-        Turn and mirror the cubes at random (one of the 48 symmetries of a cube a patient and step).
     seed : int
     """
 
-    def __init__(self, patients: Sequence[PatientCubes], batch: int, *, augment: bool, seed: int) -> None:
-        self.patients, self.size, self.augment, self.seed = list(patients), min(batch, len(patients)), augment, seed
+    def __init__(self, patients: Sequence[Patient], batch: int, *, seed: int) -> None:
+        self.patients, self.size, self.seed = list(patients), min(batch, len(patients)), seed
 
-    def batch(self, step: int) -> list[tuple[NDArray[np.float16], int]]:
+    def batch(self, step: int) -> Patients:
         """(cubes, label) of the patients of one step."""
         an_epoch = len(self.patients) // self.size
         epoch, place = divmod(step, an_epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.patients))
         rng = np.random.default_rng([self.seed, epoch, place])
         chosen = [self.patients[i] for i in order[place * self.size : (place + 1) * self.size]]
-        return [(turn(patient.cubes, rng) if self.augment else patient.cubes, patient.label) for patient in chosen]
+        return [(patient.draw(rng), patient.label) for patient in chosen]
+
+
+def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Patients]]:
+    """The patients of a step in parts of at most `size`, each with its share of the step; None: in one part."""
+    size = size or len(patients)
+    parts = [patients[first : first + size] for first in range(0, len(patients), size)]
+    return [(len(part) / len(patients), part) for part in parts]
 
 
 def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
@@ -89,24 +123,28 @@ def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
     return np.ascontiguousarray(np.flip(cubes.transpose(0, 1, *axes), mirrored))
 
 
-def winner_loss(model: nn.Module, patients: Sequence[tuple[NDArray, int]], device: torch.device) -> Tensor:
+def winner_loss(model: nn.Module, patients: Patients, device: torch.device) -> Tensor:
     """Eq. 1 of the patients' maxima, with the gradient of the winning cubes alone.
 
     The maximum passes its gradient to one cube. So all cubes are scored without a graph, and only the winners
     again with one: the same gradient for about a third of the work. Dropout is off in the search.
     """
+    winners = torch.cat([_winner(model, _on(device, cubes)) for cubes, _ in patients])
+    labels = torch.tensor([float(label) for _, label in patients], device=device)
+    return cancer_loss(model(winners).float(), labels)
+
+
+def _winner(model: nn.Module, cubes: Tensor) -> Tensor:
+    """The cube (1, C, D, H, W) with the largest logit."""
+    if len(cubes) == 1:
+        return cubes
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        winners = []
-        for cubes, _ in patients:
-            there = torch.from_numpy(cubes).to(device).float()
-            logits = patient_logits(model, there)
-            _, index = strongest(logits[None], torch.ones_like(logits, dtype=torch.bool)[None])
-            winners.append(there[index])
+        logits = model(cubes).float()
     model.train(was_training)
-    labels = torch.tensor([float(label) for _, label in patients], device=device)
-    return cancer_loss(patient_logits(model, torch.cat(winners)), labels)
+    _, index = strongest(logits[None], torch.ones_like(logits, dtype=torch.bool)[None])
+    return cubes[index]
 
 
 def logit_without_candidates(labels_without: Sequence[int], labels: Sequence[int]) -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lungline.device import half_precision
 from lungline.models.losses import cancer_loss, nodule_loss
-from lungline.training.patients import PatientCubes, patient_logits
+from lungline.training.patients import Patient, patient_logits
 from lungline.training.slices import SliceCrops
 
 #: Validation batches have step numbers of their own, so that every look sees the same crops.
@@ -31,9 +34,28 @@ def look_at_crops(
     return {"valid_loss": loss, "valid_dice": 2 * overlap / max(total, 1.0)}
 
 
-def look_at_patients(model: nn.Module, patients: Sequence[PatientCubes], device: torch.device) -> dict[str, float]:
+def answers(
+    model: nn.Module, patients: Sequence[Patient], device: torch.device, pool: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Logits and labels (n,) float32 of the patients; `pool` makes one logit of those of a patient's cubes."""
+    logits = torch.stack([pool(patient_logits(model, patient.cubes, device)) for patient in patients])
+    return logits, torch.tensor([float(patient.label) for patient in patients], device=device)
+
+
+def look_at_patients(
+    model: nn.Module, patients: Sequence[Patient], device: torch.device, pool: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
     """Eq. 1 and accuracy at 0.5 over the validation patients."""
-    logits = torch.stack([patient_logits(model, patient.cubes_of(device)).max() for patient in patients])
-    labels = torch.tensor([float(patient.label) for patient in patients], device=device)
+    logits, labels = answers(model, patients, device, pool)
     correct: Tensor = (logits > 0) == (labels > 0.5)
     return {"valid_loss": float(cancer_loss(logits, labels)), "valid_accuracy": float(correct.float().mean())}
+
+
+def probabilities(
+    model: nn.Module, patients: Sequence[Patient], device: torch.device, pool: Callable[[Tensor], Tensor]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and probabilities (n,) of the patients, computed as precisely as in the training."""
+    autocast, _ = half_precision(device)
+    with torch.inference_mode(), autocast:
+        logits, labels = answers(model, patients, device, pool)
+    return labels.cpu().numpy().astype(np.int64), logits.double().sigmoid().cpu().numpy()

@@ -1,0 +1,28 @@
+"""Resize the lung region of a cached volume to a cube, for systems that see it whole (paper, method 1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lungline.io import hdf5
+from lungline.io.hdf5 import Field
+from lungline.preprocess.intensity import lung_region, scale_hu
+from lungline.preprocess.resize import resize
+from lungline.stages._scan import Made, run_scan_stage
+
+
+def run(cache: Path, output: Path, *, size: int = 64) -> None:
+    """Read `ct` of CACHE, write `volume`: scaled HU of the lung region on SIZE voxels an axis."""
+
+    def make() -> Made:
+        outside_hu = float(hdf5.read_header(cache).parameters["outside_hu"])
+        region = lung_region(hdf5.read_volume(cache, "ct"), outside_hu=outside_hu)
+        small = resize(region.with_array(scale_hu(region.array)), size)
+        about = "scaled HU 0..1 of the lung region, resized axis by axis with a triangle against aliasing"
+        return Made({"volume": Field(small.array.astype(np.float16), "zyx", "1", about, small.affine)})
+
+    run_scan_stage(
+        "resize_volume", "resized_volume", output, make, scan_files={"cache": cache}, parameters={"size": size}
+    )

@@ -1,0 +1,77 @@
+"""The patients that a system is trained on, as its kind wants to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lungline.io import hdf5
+from lungline.io.sheet import ScanRow
+from lungline.models.specs import CancerNetSpec, PatchSystem, VolumeSystem
+from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes
+from lungline.training.volumes import PatientVolume, largest_region
+
+SPLITS = ("train", "valid")
+
+#: How the logits of a patient's cubes become one, by kind of system.
+POOLS: dict[str, Callable[[Tensor], Tensor]] = {"patches": torch.max, "volume": torch.mean}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Patients by split, the network that takes them, and what its card says of them."""
+
+    patients: Mapping[str, Sequence[Patient]]
+    network: CancerNetSpec
+    pool: Callable[[Tensor], Tensor]
+    card: Mapping[str, Any]
+
+
+def gather(spec: PatchSystem | VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+    """The patients of `rows` with a label and a file in `inputs` that is not quarantined."""
+    known = [row for row in rows if row.split in SPLITS and row.label is not None]
+    there = [row for row in known if (inputs / f"{row.scan}.h5").is_file()]
+    usable = [row for row in there if hdf5.read_header(inputs / f"{row.scan}.h5").status != "quarantined"]
+    return _patches(spec, usable, inputs) if isinstance(spec, PatchSystem) else _volumes(spec, usable, inputs)
+
+
+def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+    patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
+    without: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for row in rows:
+        cubes, label = read_cubes(inputs / f"{row.scan}.h5", spec.network), int(row.label or 0)
+        if len(cubes):
+            patients[row.split].append(PatientCubes(row.scan, label, cubes, augment=spec.augment))
+        else:
+            without[row.split].append(label)
+    labels = [patient.label for patient in patients["train"]] + without["train"]
+    card = {
+        "purpose": "cancer logit a candidate cube; a patient's logit is the maximum over the candidates",
+        "input": "scaled HU 0..1 and nodule probability 0..1 in cubes of 32 mm; (N, 2, 32, 32, 32)",
+        "network": asdict(spec.network),
+        "logit_without_candidates": logit_without_candidates(without["train"], labels),
+        "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without["train"])},
+    }
+    return Cohort(patients, spec.network, POOLS["patches"], card)
+
+
+def _volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+    training = [row for row in rows if row.split == "train"]
+    shape_zyx = spec.input.shape_zyx or largest_region(inputs / f"{row.scan}.h5" for row in training)
+    patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
+    for row in rows:
+        path = inputs / f"{row.scan}.h5"
+        patients[row.split].append(PatientVolume(row.scan, int(row.label or 0), path, spec.input, shape_zyx))
+    network = spec.network_on(shape_zyx)
+    card = {
+        "purpose": "cancer logit of a whole lung region; a patient's logit is the mean over the crops",
+        "input": f"scaled HU 0..1 of the lung region, 0 (air) around it; (N, 1, {', '.join(map(str, shape_zyx))})",
+        "network": asdict(network),
+        "training_patients": {"all": len(training), "cancer": sum(int(row.label or 0) for row in training)},
+    }
+    return Cohort(patients, network, POOLS["volume"], card)

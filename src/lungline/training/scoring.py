@@ -1,0 +1,87 @@
+"""What a trained system says of one patient, from a model folder and the file that its kind reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lungline.io.hdf5 import Code
+from lungline.models.specs import PatchSystem, VolumeSystem, read_system
+from lungline.training.cohort import POOLS
+from lungline.training.models import checked_card, load_cancer_net
+from lungline.training.patients import patient_logits, read_cubes
+from lungline.training.volumes import fixed_crops, read_region
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A probability of cancer, and what the table of answers says beside it.
+
+    Attributes
+    ----------
+    logit : float or None
+        None when the probability is 0 or 1.
+    n_candidates, deciding_rank : int or None
+        Of a system that reads candidates; no rank when there was none.
+    codes : tuple of Code
+        Warnings that belong to this answer.
+    """
+
+    probability: float
+    logit: float | None = None
+    n_candidates: int | None = None
+    deciding_rank: int | None = None
+    codes: tuple[Code, ...] = ()
+
+
+Scorer = Callable[[Path], Answer]
+
+
+def load_scorer(folder: Path, device: torch.device) -> Scorer:
+    """A function from the file of a patient who is not quarantined to the answer of the system in `folder`."""
+    card = checked_card(folder)
+    spec = read_system(card["system"])
+    if isinstance(spec, PatchSystem):
+        return _patch_scorer(folder, float(card["logit_without_candidates"]), device)
+    if isinstance(spec, VolumeSystem):
+        return _volume_scorer(folder, spec, device)
+    probability = float(card["probability"])
+    logit = math.log(probability / (1 - probability)) if 0 < probability < 1 else None
+    return lambda path: Answer(probability, logit)
+
+
+def _patch_scorer(folder: Path, nothing_found: float, device: torch.device) -> Scorer:
+    network = load_cancer_net(folder, device)
+
+    def score(path: Path) -> Answer:
+        cubes = read_cubes(path, network.spec)
+        if not len(cubes):
+            return Answer(_sigmoid(nothing_found), nothing_found, n_candidates=0)
+        with torch.inference_mode():
+            logits = patient_logits(network, cubes, device)
+        logit = float(POOLS["patches"](logits))
+        return Answer(_sigmoid(logit), logit, len(cubes), int(logits.argmax()) + 1)
+
+    return score
+
+
+def _volume_scorer(folder: Path, spec: VolumeSystem, device: torch.device) -> Scorer:
+    network = load_cancer_net(folder, device)
+
+    def score(path: Path) -> Answer:
+        volume, codes = read_region(path, spec.input, network.spec.shape_zyx)
+        with torch.inference_mode():
+            logits = patient_logits(network, fixed_crops(volume, spec.input.crop), device)
+        logit = float(POOLS["volume"](logits))
+        return Answer(_sigmoid(logit), logit, codes=codes)
+
+    return score
+
+
+def _sigmoid(logit: float) -> float:
+    """The probability of a logit, without overflow."""
+    return 1 / (1 + math.exp(-logit)) if logit > 0 else math.exp(logit) / (1 + math.exp(logit))

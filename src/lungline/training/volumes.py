@@ -1,0 +1,125 @@
+"""Whole lung regions for the cancer network (method 1): padded to one shape, or cubes of the resized volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungline.errors import LunglineError
+from lungline.io import hdf5
+from lungline.io.hdf5 import Code
+from lungline.models.specs import VolumeInput
+from lungline.preprocess.intensity import lung_region, scale_hu
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PatientVolume:
+    """One patient, whose lung region is read from its file whenever it is needed.
+
+    Attributes
+    ----------
+    path : Path
+        A cached volume (`input.pad_to`), or a resized one (`input.resize_to`).
+    shape_zyx : three ints
+        Of the network's input.
+    """
+
+    scan: str
+    label: int
+    path: Path
+    input: VolumeInput
+    shape_zyx: Shape
+
+    @property
+    def cubes(self) -> NDArray[np.float16]:
+        """What is answered about: (n, 1, D, H, W) float16, n = 9 crops or 1 volume."""
+        return fixed_crops(self._read(), self.input.crop)
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+        """What is trained on: (1, 1, D, H, W) float16, a random crop or the volume."""
+        volume = self._read()
+        if self.input.crop is None:
+            return volume[None, None]
+        first = [int(rng.integers(n - self.input.crop + 1)) for n in volume.shape]
+        return _cut(volume, first, self.input.crop)[None, None]
+
+    def _read(self) -> NDArray[np.float16]:
+        return read_region(self.path, self.input, self.shape_zyx)[0]
+
+
+def read_region(path: Path, wanted: VolumeInput, shape_zyx: Shape) -> tuple[NDArray[np.float16], tuple[Code, ...]]:
+    """A patient's lung region as the network's settings want it, before any crop.
+
+    Returns
+    -------
+    (D, H, W) float16
+        Scaled HU 0..1: resized, or with air (0) on all sides to `shape_zyx`.
+    tuple of Code
+        W_VOLUME_CROPPED if the region is larger than `shape_zyx` and lost its rim.
+
+    Raises
+    ------
+    LunglineError
+        If a resized volume is not of the size that the settings name.
+    """
+    if wanted.resize_to is not None:
+        volume: NDArray[np.float16] = hdf5.read_array(path, "volume")
+        if volume.shape != (wanted.resize_to,) * 3:
+            raise LunglineError(
+                f"{path}: a volume of {volume.shape} (z, y, x), but input.resize_to is {wanted.resize_to}. "
+                "Run resize-volume again."
+            )
+        return volume, ()
+    outside_hu = float(hdf5.read_header(path).parameters["outside_hu"])
+    region = lung_region(hdf5.read_volume(path, "ct"), outside_hu=outside_hu).array
+    codes: tuple[Code, ...] = ()
+    if any(n > m for n, m in zip(region.shape, shape_zyx, strict=True)):
+        sizes = ["x".join(map(str, shape)) for shape in (region.shape, shape_zyx)]
+        codes = (Code("W_VOLUME_CROPPED", f"lung region of {sizes[0]} voxels, network of {sizes[1]}"),)
+    return centre(scale_hu(region).astype(np.float16), shape_zyx), codes
+
+
+def centre(volume: NDArray[np.float16], shape_zyx: Shape) -> NDArray[np.float16]:
+    """The volume (Z, Y, X) in the middle of an array of `shape_zyx`; 0 around it, or its rim cut off.
+
+    An odd voxel goes to the far side. 0 is air, since HU are scaled.
+    """
+    out = np.zeros(shape_zyx, dtype=np.float16)
+    to, source = [], []
+    for have, want in zip(volume.shape, shape_zyx, strict=True):
+        kept, before = min(have, want), abs(want - have) // 2
+        to.append(slice(before, before + kept) if want > have else slice(0, kept))
+        source.append(slice(before, before + kept) if have > want else slice(0, kept))
+    out[tuple(to)] = volume[tuple(source)]
+    return out
+
+
+def fixed_crops(volume: NDArray[np.float16], crop: int | None) -> NDArray[np.float16]:
+    """The cubes (9, 1, crop, crop, crop) in the eight corners and the middle; (1, 1, D, H, W) without a crop."""
+    if crop is None:
+        return volume[None, None]
+    corners = product(*((0, n - crop) for n in volume.shape))
+    middle = [(n - crop) // 2 for n in volume.shape]
+    return np.stack([_cut(volume, first, crop)[None] for first in (*corners, middle)])
+
+
+def _cut(volume: NDArray[np.float16], first: Sequence[int], crop: int) -> NDArray[np.float16]:
+    z, y, x = first
+    return volume[z : z + crop, y : y + crop, x : x + crop]
+
+
+def largest_region(paths: Iterable[Path]) -> Shape:
+    """The largest extent (z, y, x) of the lung regions of some cached volumes, at least 8 an axis."""
+    largest = np.full(3, 8)
+    for path in paths:
+        outside_hu = float(hdf5.read_header(path).parameters["outside_hu"])
+        region = lung_region(hdf5.read_volume(path, "ct"), outside_hu=outside_hu)
+        largest = np.maximum(largest, region.shape_zyx)
+    return int(largest[0]), int(largest[1]), int(largest[2])
