@@ -19,6 +19,7 @@ if EMBEDDED:
 
 
 include: "rules/preprocess.smk"
+include: "rules/leakage.smk"
 include: "rules/nodules.smk"
 include: "rules/candidates.smk"
 include: "rules/systems.smk"

@@ -170,6 +170,14 @@ def scans_to_test_detection():
     return scans_where(dataset=("luna16",), split=("test",)) if annotations() else []
 
 
+def cases():
+    """Scans that something is learned from here, or that answers are measured on."""
+    given = config["models"]
+    learned = [] if set(DETECTORS) <= set(given["detectors"] or {}) else scans_to_train_on("detector")
+    learned += [] if set(config["run"]) <= set(given["systems"] or {}) else scans_to_train_on("system")
+    return learned + scans_to_test_detection() + labelled_tests()
+
+
 def scans_with_every_nodule():
     """Test scans on which recall means something; of the embedded cohort the patients' nodules are known, too."""
     patients = scans_where(dataset=("dsb17",), split=("test",)) if EMBEDDED else []

@@ -34,6 +34,7 @@ rule train_unet:
         sheet=ancient(SHEET),
         caches=out_of("cache_volume/{scan}.h5", scans_to_train_on("detector")),
         masks=out_of("draw_nodule_mask/{scan}.h5", scans_to_train_on("detector")),
+        checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
         card=out("train_unet/{detector}/{axis}/card.json"),

@@ -31,3 +31,14 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` to `target` as UTF-8, whole or not at all."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_secret(target: Path, text: str) -> None:
+    """Write a file that only its owner can read, in a folder that only its owner can enter."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    target.parent.chmod(0o700)  # a workflow makes the folders of its outputs for everybody
+    if target.is_file() and target.read_text(encoding="utf-8") == text:
+        return
+    with atomic_path(target) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """The folder `private/`: the only place that knows where scans lie and what they were called.
 
 `map.csv` (mode 0600) has a line a scan; `raw/{scan}` is a link to its folder or file; `key` is the secret of the
-pseudonyms.
+pseudonyms; `identity/{scan}.json` is what `lungline ingest` knows the patient by.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.atomic import atomic_path
+from lungline.io.atomic import write_secret
 from lungline.io.listing import Listed
 from lungline.io.tables import read_rows, table_text
 
@@ -23,7 +23,7 @@ def pseudonym_key(private: Path) -> bytes:
     """The secret of this private folder, made at the first call."""
     path = private / "key"
     if not path.exists():
-        _write_secret(path, secrets.token_hex(32))
+        write_secret(path, secrets.token_hex(32))
     return path.read_bytes()
 
 
@@ -47,7 +47,7 @@ def remember(private: Path, listed: Iterable[Listed], forget: Iterable[str]) -> 
         known[item.row.scan] = (item.original, item.path)
         _link(private / "raw" / item.row.scan, item.path)
     rows = [(scan, original, str(path)) for scan, (original, path) in sorted(known.items())]
-    _write_secret(private / "map.csv", table_text(_MAP_COLUMNS, rows))
+    write_secret(private / "map.csv", table_text(_MAP_COLUMNS, rows))
 
 
 def _link(link: Path, target: Path) -> None:
@@ -58,13 +58,3 @@ def _link(link: Path, target: Path) -> None:
     if link.exists():
         raise LunglineError(f"{link}: expected a link made by `lungline sheet`. Move what lies there away.")
     link.symlink_to(target)
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; the folder it is made in, too."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    with atomic_path(path) as temporary:
-        temporary.touch(mode=0o600)
-        temporary.write_text(text, encoding="utf-8")

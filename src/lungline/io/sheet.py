@@ -60,6 +60,11 @@ class ScanRow:
         if self.label not in (None, 0, 1):
             raise LunglineError(f"label must be 0, 1 or empty. Got {self.label!r}.")
 
+    @property
+    def is_case(self) -> bool:
+        """Whether networks may learn from this scan, or answers be measured on it."""
+        return self.dataset == "luna16" or self.label is not None
+
 
 COLUMNS = tuple(field.name for field in fields(ScanRow))
 
