@@ -30,6 +30,7 @@ rule all:
     default_target: True
     input:
         out("predictions.csv"),
+        checked_annotations(),
         evaluations(),
         curves(),
         figures(),

@@ -170,12 +170,21 @@ def scans_to_test_detection():
     return scans_where(dataset=("luna16",), split=("test",)) if annotations() else []
 
 
+def scans_with_annotations():
+    """Scans whose annotations are used: to train a detector here, or to measure one."""
+    learned = [] if set(DETECTORS) <= set(config["models"]["detectors"] or {}) else scans_to_train_on("detector")
+    return learned + scans_to_test_detection()
+
+
+def checked_annotations():
+    return [out("check_annotations.csv")] if scans_with_annotations() else []
+
+
 def cases():
     """Scans that something is learned from here, or that answers are measured on."""
-    given = config["models"]
-    learned = [] if set(DETECTORS) <= set(given["detectors"] or {}) else scans_to_train_on("detector")
-    learned += [] if set(config["run"]) <= set(given["systems"] or {}) else scans_to_train_on("system")
-    return learned + scans_to_test_detection() + labelled_tests()
+    given = set(config["models"]["systems"] or {})
+    learned = [] if set(config["run"]) <= given else scans_to_train_on("system")
+    return scans_with_annotations() + learned + labelled_tests()
 
 
 def scans_with_every_nodule():

@@ -29,6 +29,32 @@ rule draw_nodule_mask:
         " > {log} 2>&1"
 
 
+rule check_annotations:
+    input:
+        annotations=ancient(annotations() or []),
+        caches=out_of("cache_volume/{scan}.h5", scans_with_annotations()),
+    output:
+        warnings=out("check_annotations.csv"),
+    log:
+        out("logs/check_annotations.log"),
+    benchmark:
+        out("benchmarks/check_annotations.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+        nodules=nodules_digest(scans_with_annotations()),
+        code=fingerprint("check_annotations"),
+    message:
+        "Looking for annotations outside their scans"
+    shell:
+        "lungline check-annotations {output.warnings:q} {input.annotations:q} --caches {params.caches:q} > {log} 2>&1"
+
+
 rule train_unet:
     input:
         sheet=ancient(SHEET),

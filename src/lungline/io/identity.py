@@ -26,8 +26,9 @@ KINDS = {
     "FrameOfReferenceUID": "frame of reference",
     "raw_sha256": "raw files",
     "hu_sha256": "pixels",
+    "histogram_sha256": "pixels in another order",
 }
-_TAGS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _NOBODY = {"anon", "anonymous", "anonymized", "anonymised", "deidentified", "n/a", "na", "none", "null", "unknown", "0"}
 _UID = re.compile(r"[0-9]+(\.[0-9]+){4,}")
 
@@ -66,15 +67,15 @@ def _in_headers(raw: Path) -> dict[str, set[str]]:
 
     from lungline.io.dicom_headers import check_inflated_size, quiet
 
-    found: dict[str, set[str]] = {tag: set() for tag in _TAGS}
+    found: dict[str, set[str]] = {tag: set() for tag in IDENTIFIERS}
     with quiet():
         for path in raw_files(raw, "dicom"):
             try:
                 if not is_dicom(path):
                     continue
                 check_inflated_size(path)
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS, "Modality"])
-                values = {tag: str(header.get(tag) or "").strip() for tag in _TAGS}
+                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*IDENTIFIERS, "Modality"])
+                values = {tag: str(header.get(tag) or "").strip() for tag in IDENTIFIERS}
             except Exception:  # pydicom raises about nine kinds of exception on damaged files
                 continue
             for tag, value in values.items():

@@ -94,3 +94,9 @@ def hash_of_hu(ct: Volume) -> str:
     digest = hashlib.sha256(repr(ct.array.shape).encode())
     digest.update(np.ascontiguousarray(ct.array, dtype="<i2").data)
     return digest.hexdigest()
+
+
+def hash_of_histogram(ct: Volume) -> str:
+    """SHA-256 over how often each HU occurs: the same for a copy that is mirrored, turned or in another order."""
+    values, counts = np.unique(ct.array, return_counts=True)
+    return hashlib.sha256(values.astype("<i2").tobytes() + counts.astype("<i8").tobytes()).hexdigest()

@@ -20,8 +20,10 @@ def run(output: Path, *, scans: Path, identities: Path) -> None:
 
     OUTPUT lists what is only a warning: scans of one patient within one split.
     """
-    rows = [row for row in read_sheet(scans) if row.is_case and (identities / f"{row.scan}.json").is_file()]
-    groups, placeholders = find_groups([(row, read_identity(identities / f"{row.scan}.json")) for row in rows])
+    files = {row: identities / f"{row.scan}.json" for row in read_sheet(scans) if row.is_case}
+    cases = {row: read_identity(path) for row, path in files.items() if path.is_file()}
+    usable = [(row, identity) for row, identity in cases.items() if identity.usable]
+    groups, placeholders = find_groups(usable)
     leaks = [str(group) for group in groups if group.is_leak]
     if leaks:
         more = f"; and {len(leaks) - _MOST_NAMED} more" if len(leaks) > _MOST_NAMED else ""
@@ -33,7 +35,7 @@ def run(output: Path, *, scans: Path, identities: Path) -> None:
     found = [("T_SAME_SPLIT", ";".join(r.scan for r in g.rows), g.splits[0], ";".join(g.shared)) for g in groups]
     found += [("T_PLACEHOLDER", "", "", what) for what in placeholders]
     write_text(output, table_text(("code", "scans", "split", "shared"), found))
-    print(f"{len(rows)} scans compared, no patient stands in two splits", file=sys.stderr)
+    print(f"{len(usable)} scans compared: no patient stands in two splits", file=sys.stderr)
     for code, names, split, shared in found:
         print(
             f"{code}: {names or 'more than half of the scans'} {split and f'({split})'} same {shared}", file=sys.stderr

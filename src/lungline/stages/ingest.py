@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.errors import Quarantine
-from lungline.io.hdf5 import Code, Header, volume_field
+from lungline.io.hdf5 import Code, volume_field
 from lungline.io.identity import Identity, identifiers, write_identity
-from lungline.io.images import Source, hash_of_files, hash_of_hu, raw_files, read_scan
+from lungline.io.images import Source, hash_of_files, hash_of_histogram, hash_of_hu, raw_files, read_scan
 from lungline.preprocess.chest import check_chest
 from lungline.stages._scan import Made, run_scan_stage
 
@@ -30,27 +30,27 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
         JSON file of hashes by which the patient is recognised in another scan; belongs into a private folder.
     """
 
+    hashes: dict[str, str] = {}
+
     def make() -> Made:
         provenance: dict[str, str | int] = {}
         try:
             files = raw_files(raw, source)
-            provenance = {"raw_sha256": hash_of_files(files), "raw_files": len(files)}
+            hashes["raw_sha256"] = hash_of_files(files)
+            provenance = {"raw_sha256": hashes["raw_sha256"], "raw_files": len(files)}
             ct, codes = read_scan(raw, source)
             check_chest(ct)
-            provenance["hu_sha256"] = hash_of_hu(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
             return Made({}, [Code(reason.code, reason.detail)], provenance)
         except (OSError, MemoryError) as error:  # its own words name the raw file
             return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance)
+        hashes.update(hu_sha256=hash_of_hu(ct), histogram_sha256=hash_of_histogram(ct))
+        provenance["hu_sha256"] = hashes["hu_sha256"]
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
         return Made({"ct": field}, codes, provenance)
 
     header = run_scan_stage("ingest", "ct_hu", output, make, parameters={"source": source})
     if identity is not None:
-        _identify(raw, source, header, identity)
-
-
-def _identify(raw: Path, source: Source, header: Header, output: Path) -> None:
-    usable = header.status != "quarantined"
-    hashes = {kind: (header.provenance[kind],) for kind in ("raw_sha256", "hu_sha256") if kind in header.provenance}
-    write_identity(output, Identity(usable, {**hashes, **(identifiers(raw, source) if usable else {})}))
+        usable = header.status != "quarantined"
+        marks = {kind: (value,) for kind, value in hashes.items()}
+        write_identity(identity, Identity(usable, {**marks, **(identifiers(raw, source) if usable else {})}))

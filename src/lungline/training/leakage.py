@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lungline.io.identity import KINDS, Identity
+from lungline.io.identity import IDENTIFIERS, KINDS, Identity
 from lungline.io.sheet import ScanRow
 
 _FEW = 10  # scans; in fewer, half of them may well be one patient's
@@ -50,6 +50,7 @@ def find_groups(cases: Sequence[tuple[ScanRow, Identity]]) -> tuple[list[Group],
     Parameters
     ----------
     cases : sequence of (ScanRow, Identity)
+        Of scans that can be used: a quarantined one takes part in nothing.
 
     Returns
     -------
@@ -62,13 +63,13 @@ def find_groups(cases: Sequence[tuple[ScanRow, Identity]]) -> tuple[list[Group],
     holders: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, (_, identity) in enumerate(cases):
         for kind in KINDS:
-            for mark in identity.marks.get(kind, ()) if identity.usable else ():
+            for mark in identity.marks.get(kind, ()):
                 holders[kind, mark].append(number)
     placeholders = set()
     leader = list(range(len(cases)))
     links: list[tuple[int, str]] = []
     for (kind, _), numbers in holders.items():
-        if kind not in ("raw_sha256", "hu_sha256") and len(numbers) >= _FEW and 2 * len(numbers) > len(cases):
+        if kind in IDENTIFIERS and len(numbers) >= _FEW and 2 * len(numbers) > len(cases):
             placeholders.add(KINDS[kind])
             continue
         for number in numbers[1:]:
@@ -80,6 +81,9 @@ def find_groups(cases: Sequence[tuple[ScanRow, Identity]]) -> tuple[list[Group],
         members[_first(leader, number)].append(number)
     for number, what in links:
         shared[_first(leader, number)].add(what)
+    for words in shared.values():
+        if KINDS["hu_sha256"] in words:  # goes without saying
+            words.discard(KINDS["histogram_sha256"])
     groups = [
         Group(tuple(cases[number][0] for number in numbers), tuple(w for w in KINDS.values() if w in shared[first]))
         for first, numbers in members.items()
