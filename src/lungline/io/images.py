@@ -98,5 +98,7 @@ def hash_of_hu(ct: Volume) -> str:
 
 def hash_of_histogram(ct: Volume) -> str:
     """SHA-256 over how often each HU occurs: the same for a copy that is mirrored, turned or in another order."""
-    values, counts = np.unique(ct.array, return_counts=True)
-    return hashlib.sha256(values.astype("<i2").tobytes() + counts.astype("<i8").tobytes()).hexdigest()
+    counts = np.zeros(1 << 16, dtype="<i8")
+    for plane in np.ascontiguousarray(ct.array, dtype=np.int16):
+        counts += np.bincount(plane.ravel().view(np.uint16), minlength=len(counts))
+    return hashlib.sha256(counts.data).hexdigest()
