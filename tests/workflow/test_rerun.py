@@ -130,7 +130,8 @@ def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_
     assert scored["scan"] != known["scan"]
     assert scored["label"] == ""
     assert (scored["probability"], scored["input_sha256"]) == (known["probability"], known["input_sha256"])
-    assert (scored["status"], scored["codes"]) == ("warned", "W_TRAINING_CASE")
+    assert scored["status"] == "warned"
+    assert "W_TRAINING_CASE" in scored["codes"].split(";")
     assert "train_" not in answer.stdout
 
 
@@ -140,7 +141,8 @@ def test_a_training_patient_under_another_name_in_the_test_stops_before_any_trai
     shutil.copytree(results / "cohort" / "dsb17", dsb17)
     with open(results / "predictions.csv", encoding="utf-8") as handle:
         known = next(row for row in csv.DictReader(handle) if (row["status"], row["split"]) == ("ok", "train"))
-    for file in shutil.copytree(dsb17 / "stage1" / known["scan"], dsb17 / "stage1" / "planted").iterdir():
+    planted = shutil.copytree(dsb17 / "stage1" / known["scan"], dsb17 / "stage1" / "planted")
+    for file in planted.glob("*.dcm"):
         dataset = pydicom.dcmread(file)
         dataset.PatientID = "somebody else"
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
