@@ -7,6 +7,7 @@ rule ingest:
         raw=raw,
     output:
         ct=scratch("ingest/{scan}.h5"),
+        identity=out("private/identity/{scan}.json"),
     log:
         out("logs/ingest/{scan}.log"),
     benchmark:
@@ -24,7 +25,8 @@ rule ingest:
     message:
         "Reading {wildcards.scan}"
     shell:
-        "lungline ingest {input.raw:q} {output.ct:q} --source {params.source} > {log} 2>&1"
+        "lungline ingest {input.raw:q} {output.ct:q} --source {params.source}"
+        " --identity {output.identity:q} > {log} 2>&1"
 
 
 rule resample:

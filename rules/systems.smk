@@ -5,6 +5,7 @@ rule train_system:
     input:
         sheet=ancient(SHEET),
         patches=lambda wildcards: patches_of(wildcards.system, scans_to_train_on("system")),
+        checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_system/{system}/weights.safetensors"),
         card=out("train_system/{system}/card.json"),

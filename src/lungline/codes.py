@@ -1,7 +1,9 @@
-"""Every code that a scan can carry: its meaning and its remedy, in one place.
+"""Every code that a scan or a table can carry: its meaning and its remedy, in one place.
 
 `W_` the scan is used, with a warning. `Q_` the scan is quarantined: it is not used, and its row in the end
-result says why. `N_` the scan is not scored, by design. Codes are stable: they are never renamed or reused.
+result says why. `N_` the scan is not scored, by design. `T_` belongs to the tables and to the cohort as a whole: it
+stands in `input_warnings.csv` or `check_leakage.csv`, and the run goes on. Codes are stable: they are never renamed or
+reused.
 """
 
 from __future__ import annotations
@@ -120,6 +122,32 @@ CODES: dict[str, Meaning] = {
         "Nodules outside the picture cannot be found; use a wider reconstruction.",
     ),
     "W_LUNG_DENSE": Meaning("much of the lung is not air", "Consolidation may stay outside the lung mask: look at it."),
+    # ---- the model has seen it
+    "W_TRAINING_CASE": Meaning(
+        "the pixels of the scan are those of a case that the detector or the system was trained on",
+        "Do not count the answer as one for a new patient: the model may know the scan by heart.",
+    ),
+    # ---- tables and cohort
+    "T_ROW_TWICE": Meaning("a row says what an earlier row says; it was left out", "Remove the copy for silence."),
+    "T_ROW_REFUSED": Meaning(
+        "a diameter is not above 0, or larger than any nodule; the row was left out",
+        "Mend the row: the nodule is not known to the training and to the measurement.",
+    ),
+    "T_UNKNOWN_SCAN": Meaning(
+        "a row belongs to no scan; it was not used",
+        "Nothing to do if the scan is left out on purpose; else compare the spelling of the id.",
+    ),
+    "T_NO_LABEL": Meaning(
+        "a scan has no row in the table of labels; it is answered and not scored", "Add its row if there is a label."
+    ),
+    "T_SAME_SPLIT": Meaning(
+        "scans of one split are of one patient, or copies; all of them are used, so this patient counts more than once",
+        "Keep one of them if they are copies. Intervals of a test are too narrow by them.",
+    ),
+    "T_PLACEHOLDER": Meaning(
+        "more than half of the scans carry the same identifier, so it says nothing and was not compared",
+        "Check that the scans are really of different patients.",
+    ),
     # ---- not scored
     "N_DETECTION_ONLY": Meaning("the scan serves detection only: its data set has no patient labels", "Nothing to do."),
 }
@@ -127,7 +155,12 @@ CODES: dict[str, Meaning] = {
 
 def codes_page() -> str:
     """The page `docs/codes.md`: every code, what it means and what to do."""
-    kinds = {"Q_": "Quarantined: the scan is not used", "W_": "Used, with a warning", "N_": "Not scored, by design"}
+    kinds = {
+        "Q_": "Quarantined: the scan is not used",
+        "W_": "Used, with a warning",
+        "N_": "Not scored, by design",
+        "T_": "Tables and cohort: the run goes on",
+    }
     lines = ["# Codes", "", "Made by `lungline codes`. Codes are stable: never renamed, never reused."]
     for prefix, title in kinds.items():
         lines += ["", f"## `{prefix}` {title}", "", "| code | meaning | what to do |", "|---|---|---|"]

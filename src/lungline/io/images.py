@@ -87,3 +87,18 @@ def hash_of_files(files: Sequence[Path]) -> str:
     """SHA-256 over the sorted SHA-256 of the files: names, order and place do not matter, every bit does."""
     digests = sorted(sha256(path) for path in files)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def hash_of_hu(ct: Volume) -> str:
+    """SHA-256 over shape and HU (int16 little endian) of a volume in LPS order: the same for every container."""
+    digest = hashlib.sha256(repr(ct.array.shape).encode())
+    digest.update(np.ascontiguousarray(ct.array, dtype="<i2").data)
+    return digest.hexdigest()
+
+
+def hash_of_histogram(ct: Volume) -> str:
+    """SHA-256 over how often each HU occurs: the same for a copy that is mirrored, turned or in another order."""
+    counts = np.zeros(1 << 16, dtype="<i8")
+    for plane in np.ascontiguousarray(ct.array, dtype=np.int16):
+        counts += np.bincount(plane.ravel().view(np.uint16), minlength=len(counts))
+    return hashlib.sha256(counts.data).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.evaluation.patients import SPLITS, measure_split, refuse_trained_on, training_prior
+from lungline.evaluation.patients import SPLITS, measure_split, refuse_copies, refuse_trained_on, training_prior
 from lungline.io.atomic import write_text
 from lungline.io.predictions import read_predictions
 from lungline.io.truth import largest_diameters
@@ -27,6 +27,7 @@ def run(
     MODEL (folder) makes sure that no test patient was trained on. EMBEDDED says whether the scans are synthetic.
     """
     rows = [row for row in read_predictions(predictions) if row.status != "not-scored"]
+    refuse_copies(rows)
     if model is not None:
         test = [row.scan for row in rows if row.split == "test"]
         refuse_trained_on(test, read_result(model / "card.json"), str(model))

@@ -15,7 +15,7 @@ from lungline.io.predictions import ANSWER_COLUMNS
 from lungline.io.sheet import read_sheet
 from lungline.training.models import load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
-from lungline.training.weights import read_card
+from lungline.training.weights import pixels_trained_on, read_card
 
 
 def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = "auto") -> None:
@@ -23,7 +23,8 @@ def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = 
     make_repeatable(seed=0)
     where = pick_device(device)
     network = load_cancer_net(model, where)
-    nothing_found = float(read_card(model / "card.json")["logit_without_candidates"])
+    card = read_card(model / "card.json")
+    nothing_found, seen = float(card["logit_without_candidates"]), pixels_trained_on(card)
     with atomic_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
@@ -45,6 +46,9 @@ def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = 
                     "probability": f"{1 / (1 + math.exp(-logit)):.9g}",
                     "deciding_rank": rank or "",
                 }
-            codes = ";".join(code.code for code in header.codes)
+            codes, status = dict.fromkeys(code.code for code in header.codes), header.status
+            if row.split == "test" and cubes is not None and header.provenance.get("hu_sha256") in seen:
+                codes["W_TRAINING_CASE"], status = None, "warned"
             raw = header.provenance.get("raw_sha256", "")
-            table.writerow({"scan": row.scan, "status": header.status, "codes": codes, "input_sha256": raw, **answer})
+            answer |= {"status": status, "codes": ";".join(codes), "input_sha256": raw}
+            table.writerow({"scan": row.scan, **answer})
