@@ -164,7 +164,7 @@ def _read_one(path: Path) -> Slice | str:
         if kind in _ENHANCED_CT or (header.get("NumberOfFrames") or 1) > 1:
             return "enhanced" if header.get("Modality") == "CT" else "other_images"
         return _slice_of(path, header, kind)
-    except Quarantine:
+    except (Quarantine, OSError, MemoryError):
         raise
     except Exception:  # pydicom raises about nine kinds of exception on damaged files
         return "damaged"

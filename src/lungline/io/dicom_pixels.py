@@ -66,7 +66,7 @@ def stored_values(item: Slice) -> tuple[NDArray, NDArray[np.bool_] | None]:
         signed = dataset.PixelRepresentation == 1
         padding = _padding(array, dataset)
         return _used_bits(array, int(dataset.BitsStored), int(dataset.HighBit), signed), padding
-    except (DamagedSliceError, Quarantine):
+    except (DamagedSliceError, Quarantine, OSError, MemoryError):
         raise
     except Exception as error:  # pydicom and its decoders raise about nine kinds of exception
         raise DamagedSliceError(type(error).__name__) from None

@@ -93,10 +93,10 @@ def read_metaimage(path: Path) -> RawImage:
     with open(path, "rb") as handle:
         header, start = _read_header(handle)
         size = [int(n) for n in _numbers(header, "DimSize", integral=True)]
-        check_size(*size)
+        dtype = _dtype(header)
+        check_size(*size, dtype.itemsize)
         affine = _affine(header)
         check_affine(affine)
-        dtype = _dtype(header)
         if header["ElementDataFile"].upper() == "LOCAL":
             handle.seek(start)
             array = _read_pixels(handle, path.stat().st_size - start, header, dtype, size)
