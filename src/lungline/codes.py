@@ -35,7 +35,8 @@ CODES: dict[str, Meaning] = {
     ),
     "Q_NO_CT_SERIES": Meaning("the folder holds no CT slices", "Check that it is the right folder and modality."),
     "Q_ENHANCED_CT": Meaning(
-        "the only CT is an enhanced multi-frame object", "Export the series as classic DICOM, one file a slice."
+        "the only CT is multi-frame and does not say of every frame where it lies",
+        "Export the series as classic DICOM, one file a slice.",
     ),
     "W_FILES_SKIPPED": Meaning("the folder holds files that are not DICOM", "Nothing to do; remove them for silence."),
     "W_SERIES_CHOSEN": Meaning(
@@ -86,7 +87,7 @@ CODES: dict[str, Meaning] = {
     "Q_UNSUPPORTED_SYNTAX": Meaning(
         "the pixels are in a transfer syntax that cannot be decoded", "Export the series uncompressed."
     ),
-    "W_LOSSY": Meaning("the pixels were compressed with loss", "Prefer the original images."),
+    "W_LOSSY": Meaning("the pixels were, or may have been, compressed with loss", "Prefer the original images."),
     "Q_NO_RESCALE": Meaning(
         "RescaleSlope or RescaleIntercept is missing, and the values are not plainly HU", "Export the series again."
     ),

@@ -92,9 +92,10 @@ def read_metaimage(path: Path) -> RawImage:
     path = Path(path).resolve()
     with open(path, "rb") as handle:
         header, start = _read_header(handle)
-        size = [int(n) for n in _numbers(header, "DimSize", integral=True)]
+        columns, rows, slices = (int(n) for n in _numbers(header, "DimSize", integral=True))
         dtype = _dtype(header)
-        check_size(*size, dtype.itemsize)
+        check_size(columns, rows, slices, dtype.itemsize)
+        size = [columns, rows, slices]
         affine = _affine(header)
         check_affine(affine)
         if header["ElementDataFile"].upper() == "LOCAL":
