@@ -129,6 +129,14 @@ CODES: dict[str, Meaning] = {
         "the edge of the picture cuts the lungs",
         "Nodules outside the picture cannot be found; use a wider reconstruction.",
     ),
+    "W_LUNG_LEAK": Meaning(
+        "a gap in the chest wall joins lung to the air of the room; the two were parted by their HU",
+        "Look at the lung mask beside the gap.",
+    ),
+    "W_LUNG_GAS": Meaning(
+        "a quarter of the lung mask or more is darker than lung",
+        "Look at the lung mask: gas of stomach or bowel, air around a collapsed lung, or severe emphysema.",
+    ),
     "W_LUNG_DENSE": Meaning("much of the lung is not air", "Consolidation may stay outside the lung mask: look at it."),
     # ---- not scored
     "N_DETECTION_ONLY": Meaning("the scan serves detection only: its data set has no patient labels", "Nothing to do."),
