@@ -98,3 +98,12 @@ def test_real_slabs_around_a_nodule_are_taken(sample_data, tmp_path):
     for path in sorted((sample_data / "luna16-format").glob("*.mhd")):
         ingest.run(path, tmp_path / "a.h5", source="mhd")
         assert hdf5.read_header(tmp_path / "a.h5").status == "ok"
+
+
+def test_a_scan_whose_files_are_gone_is_quarantined_and_named_without_its_place(tmp_path):
+    (tmp_path / "scan-1").symlink_to(tmp_path / "Doe")
+    assert main(["ingest", str(tmp_path / "scan-1"), str(tmp_path / "a.h5"), "--source", "dicom"]) == 0
+    [code] = hdf5.read_header(tmp_path / "a.h5").codes
+    assert code.code == "Q_UNREADABLE"
+    assert b"Doe" not in (tmp_path / "a.h5").read_bytes()
+    assert main(["ingest", str(tmp_path / "scan-2"), str(tmp_path / "b.h5"), "--source", "dicom"]) == 2
