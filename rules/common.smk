@@ -14,6 +14,7 @@ from lungline.io.labels import read_labels
 from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.notes import say, write_notes
 from lungline.io.private import pseudonym_key, read_map, remember
+from lungline.io.raw_state import raw_state
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.nodules.annotations import note_annotations, read_annotations
 from lungline.provenance import code_fingerprint
@@ -122,6 +123,19 @@ def raw(wildcards):
     if EMBEDDED:
         return out(f"cohort/{PLANS[wildcards.scan].path}")
     return str(Path(SHEET).parent / "private" / "raw" / wildcards.scan)
+
+
+def drawn(wildcards):
+    """What of a raw scan the workflow makes itself; real scans are watched by their state, file by file."""
+    if not EMBEDDED:
+        return []
+    path = raw(wildcards)
+    return [path, path.removesuffix(".mhd") + ".zraw"] if path.endswith(".mhd") else [path]
+
+
+def state_of_raw(wildcards):
+    """Changes when a raw file of the scan changes, comes or goes; names no file, since Snakemake stores it."""
+    return "drawn" if EMBEDDED else raw_state(Path(raw(wildcards)), SCANS[wildcards.scan].source)
 
 
 def scans_where(**wanted):

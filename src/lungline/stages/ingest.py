@@ -45,7 +45,7 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
             return Made({}, [Code(reason.code, reason.detail)], provenance)
         except LunglineError:
             raise
-        except (OSError, MemoryError) as error:  # its own words name the raw file
+        except OSError as error:  # its own words name the raw file
             return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance)
         except Exception as error:  # a mistake of ours; its words may quote the scan
             frame = traceback.extract_tb(error.__traceback__)[-1]
