@@ -19,6 +19,7 @@ if EMBEDDED:
 
 
 include: "rules/preprocess.smk"
+include: "rules/leakage.smk"
 include: "rules/nodules.smk"
 include: "rules/candidates.smk"
 include: "rules/systems.smk"
@@ -29,6 +30,7 @@ rule all:
     default_target: True
     input:
         out("predictions.csv"),
+        checked_annotations(),
         evaluations(),
         curves(),
         figures(),

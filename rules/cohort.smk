@@ -88,6 +88,7 @@ rule sheet:
         solution=out("cohort/dsb17/stage1_solution.csv"),
     output:
         sheet=out("scans.csv"),
+        warnings=out("input_warnings.csv"),
     log:
         out("logs/sheet.log"),
     benchmark:

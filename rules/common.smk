@@ -10,10 +10,13 @@ import yaml
 
 from lungline.config import check_config, known
 from lungline.errors import LunglineError
-from lungline.io.listing import list_dsb17, list_folder, list_luna16, read_labels
+from lungline.io.labels import read_labels
+from lungline.io.listing import list_dsb17, list_folder, list_luna16
+from lungline.io.notes import say, write_notes
 from lungline.io.private import pseudonym_key, read_map, remember
+from lungline.io.raw_state import raw_state
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
-from lungline.nodules.annotations import read_annotations
+from lungline.nodules.annotations import note_annotations, read_annotations
 from lungline.provenance import code_fingerprint
 
 AXES = ("z", "y", "x")
@@ -78,25 +81,33 @@ EMBEDDED = config["sheet"] is None and config["data"] is None
 PLANS = {}
 
 
-def make_sheet(data):
-    """Write scans.csv and private/ for the folders in `data:`; what says the same already is not touched."""
+def list_data(data):
+    """The scans in the folders of `data:`."""
     for key, place in data.items():
         if place and not Path(place).exists():
             raise LunglineError(f"data.{key}: '{place}' does not exist (paths start at {os.getcwd()}).")
-    private, found = Path(config["outdir"], "private"), []
     if data.get("luna16"):
-        found += list_luna16(Path(data["luna16"]).absolute())
+        yield list_luna16(Path(data["luna16"]).absolute())
     if data.get("dsb17"):
-        found += list_dsb17(Path(data["dsb17"]).absolute())
+        yield list_dsb17(Path(data["dsb17"]).absolute())
     if data.get("folder"):
-        labels = read_labels(Path(data["labels"])) if data.get("labels") else {}
-        found += list_folder(Path(data["folder"]).absolute(), pseudonym_key(private), labels)
+        labels = read_labels(Path(data["labels"])) if data.get("labels") else None
+        yield list_folder(Path(data["folder"]).absolute(), pseudonym_key(PRIVATE), labels)
+
+
+def make_sheet(data):
+    """Write scans.csv and private/; what says the same already is not touched. Returns notes on the tables."""
+    listings = list(list_data(data))
+    found = [item for listing in listings for item in listing.scans]
     now = {item.row.scan for item in found}
-    remember(private, found, forget=read_map(private).keys() - now)
+    remember(PRIVATE, found, forget=read_map(PRIVATE).keys() - now)
     write_sheet(Path(SHEET), [item.row for item in found])
+    return [note for listing in listings for note in listing.notes]
 
 
 SHEET = config["sheet"] or out("scans.csv")
+PRIVATE = Path(config["outdir"], "private")
+NOTES = []
 if EMBEDDED:
     from lungline.phantom.cohort import plan_cohort
 
@@ -104,7 +115,7 @@ if EMBEDDED:
     ROWS = [ScanRow(p.scan, p.source, p.dataset, p.split, p.fold, p.label) for p in PLANS.values()]
 else:
     if config["sheet"] is None and workflow.is_main_process:  # jobs on other machines only read it
-        make_sheet(config["data"])
+        NOTES = make_sheet(config["data"])
     ROWS = read_sheet(Path(SHEET))
 
 SCANS = {row.scan: row for row in ROWS}
@@ -115,6 +126,19 @@ def raw(wildcards):
     if EMBEDDED:
         return out(f"cohort/{PLANS[wildcards.scan].path}")
     return str(Path(SHEET).parent / "private" / "raw" / wildcards.scan)
+
+
+def drawn(wildcards):
+    """What of a raw scan the workflow makes itself; real scans are watched by their state, file by file."""
+    if not EMBEDDED:
+        return []
+    path = raw(wildcards)
+    return [path, path.removesuffix(".mhd") + ".zraw"] if path.endswith(".mhd") else [path]
+
+
+def state_of_raw(wildcards):
+    """Changes when a raw file of the scan changes, comes or goes; names no file, since Snakemake stores it."""
+    return "drawn" if EMBEDDED else raw_state(Path(raw(wildcards)), SCANS[wildcards.scan].source)
 
 
 def scans_where(**wanted):
@@ -163,6 +187,23 @@ def scans_to_test_detection():
     return scans_where(dataset=("luna16",), split=("test",)) if annotations() else []
 
 
+def scans_with_annotations():
+    """Scans whose annotations are used: to train a detector here, or to measure one."""
+    learned = [] if set(DETECTORS) <= set(config["models"]["detectors"] or {}) else scans_to_train_on("detector")
+    return learned + scans_to_test_detection()
+
+
+def checked_annotations():
+    return [out("check_annotations.csv")] if scans_with_annotations() else []
+
+
+def cases():
+    """Scans that something is learned from here, or that answers are measured on."""
+    given = set(config["models"]["systems"] or {})
+    learned = [] if set(config["run"]) <= given else scans_to_train_on("system")
+    return scans_with_annotations() + learned + labelled_tests()
+
+
 def scans_with_every_nodule():
     """Test scans on which recall means something; of the embedded cohort the patients' nodules are known, too."""
     patients = scans_where(dataset=("dsb17",), split=("test",)) if EMBEDDED else []
@@ -207,6 +248,11 @@ if EMBEDDED:
 elif annotations():
     for nodule in read_annotations(Path(annotations())):
         NODULES.setdefault(nodule.scan, []).append((*nodule.centre_xyz_mm, nodule.diameter_mm))
+    NOTES += note_annotations(Path(annotations()), SCANS)
+
+if not EMBEDDED and workflow.is_main_process:
+    write_notes(Path(out("input_warnings.csv")), NOTES)
+    say(NOTES, Path(out("input_warnings.csv")))
 
 
 def nodules_digest(scans):

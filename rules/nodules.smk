@@ -29,11 +29,38 @@ rule draw_nodule_mask:
         " > {log} 2>&1"
 
 
+rule check_annotations:
+    input:
+        annotations=ancient(annotations() or []),
+        caches=out_of("cache_volume/{scan}.h5", scans_with_annotations()),
+    output:
+        warnings=out("check_annotations.csv"),
+    log:
+        out("logs/check_annotations.log"),
+    benchmark:
+        out("benchmarks/check_annotations.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+        nodules=nodules_digest(scans_with_annotations()),
+        code=fingerprint("check_annotations"),
+    message:
+        "Looking for annotations outside their scans"
+    shell:
+        "lungline check-annotations {output.warnings:q} {input.annotations:q} --caches {params.caches:q} > {log} 2>&1"
+
+
 rule train_unet:
     input:
         sheet=ancient(SHEET),
         caches=out_of("cache_volume/{scan}.h5", scans_to_train_on("detector")),
         masks=out_of("draw_nodule_mask/{scan}.h5", scans_to_train_on("detector")),
+        checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
         card=out("train_unet/{detector}/{axis}/card.json"),

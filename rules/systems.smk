@@ -30,6 +30,7 @@ rule train_system:
         inputs=lambda wildcards: (
             [] if kind_of(wildcards.system) == "constant" else inputs_of(wildcards.system, scans_to_train_on("system"))
         ),
+        checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_system/{system}/weights.safetensors"),
         card=out("train_system/{system}/card.json"),

@@ -1,7 +1,8 @@
-"""Every code that a scan or a trained model can carry: its meaning and its remedy, in one place.
+"""Every code that a scan, a table or a trained model can carry: its meaning and its remedy, in one place.
 
 `W_` the scan is used, with a warning. `Q_` the scan is quarantined: it is not used, and its row in the end
-result says why. `N_` the scan is not scored, by design. `M_` belongs to a trained model. Codes are
+result says why. `N_` the scan is not scored, by design. `M_` belongs to a trained model. `T_` belongs to the tables and
+to the cohort as a whole: it stands in `input_warnings.csv` or `check_leakage.csv`, and the run goes on. Codes are
 stable: they are never renamed or reused.
 """
 
@@ -18,16 +19,26 @@ class Meaning(NamedTuple):
 CODES: dict[str, Meaning] = {
     # ---- ingest: the folder and its files
     "Q_UNREADABLE": Meaning(
-        "a raw file cannot be read at all (permission, disk, memory)",
-        "Check that the raw files can be read, then run the workflow with --forcerun on the scan's ingest file.",
+        "a raw file is missing, or cannot be read at all (permission, disk)",
+        "Restore the raw files: the next run reads them. After a fault of the disk, --forcerun the ingest file.",
     ),
     "Q_LIMIT": Meaning(
-        "a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^30 voxels, 20,000 files a folder",
+        "a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^28 voxels, 2^30 bytes, "
+        "20,000 files a folder, 2 GiB of memory",
         "Not a chest CT, or a damaged or hostile file. Split or re-export the scan.",
+    ),
+    "Q_DECODER_DIED": Meaning(
+        "reading the scan ended in a crash, which it was kept apart for",
+        "A damaged or hostile file, or one that shows a fault of a decoder: export the series again, uncompressed.",
+    ),
+    "Q_DECODER_TIMEOUT": Meaning(
+        "reading the scan took more than 8 minutes",
+        "A hostile file, or a slow disk: then copy the scan to a fast one. Or --forcerun the ingest file.",
     ),
     "Q_NO_CT_SERIES": Meaning("the folder holds no CT slices", "Check that it is the right folder and modality."),
     "Q_ENHANCED_CT": Meaning(
-        "the only CT is an enhanced multi-frame object", "Export the series as classic DICOM, one file a slice."
+        "the only CT is multi-frame and does not say of every frame where it lies",
+        "Export the series as classic DICOM, one file a slice.",
     ),
     "W_FILES_SKIPPED": Meaning("the folder holds files that are not DICOM", "Nothing to do; remove them for silence."),
     "W_SERIES_CHOSEN": Meaning(
@@ -78,7 +89,7 @@ CODES: dict[str, Meaning] = {
     "Q_UNSUPPORTED_SYNTAX": Meaning(
         "the pixels are in a transfer syntax that cannot be decoded", "Export the series uncompressed."
     ),
-    "W_LOSSY": Meaning("the pixels were compressed with loss", "Prefer the original images."),
+    "W_LOSSY": Meaning("the pixels were, or may have been, compressed with loss", "Prefer the original images."),
     "Q_NO_RESCALE": Meaning(
         "RescaleSlope or RescaleIntercept is missing, and the values are not plainly HU", "Export the series again."
     ),
@@ -120,6 +131,14 @@ CODES: dict[str, Meaning] = {
         "the edge of the picture cuts the lungs",
         "Nodules outside the picture cannot be found; use a wider reconstruction.",
     ),
+    "W_LUNG_LEAK": Meaning(
+        "a gap in the chest wall joins lung to the air of the room; the two were parted by their HU",
+        "Look at the lung mask beside the gap.",
+    ),
+    "W_LUNG_GAS": Meaning(
+        "a quarter of the lung mask or more is darker than lung",
+        "Look at the lung mask: gas of stomach or bowel, air around a collapsed lung, or severe emphysema.",
+    ),
     "W_LUNG_DENSE": Meaning("much of the lung is not air", "Consolidation may stay outside the lung mask: look at it."),
     # ---- whole volumes
     "W_VOLUME_CROPPED": Meaning(
@@ -136,6 +155,32 @@ CODES: dict[str, Meaning] = {
         "at the end of the training its loss was far below that of the validation patients",
         "The weights of the best look were kept. More patients, augmentation, weight decay, or a smaller network.",
     ),
+    # ---- the model has seen it
+    "W_TRAINING_CASE": Meaning(
+        "the pixels of the scan are those of a case that the detector or the system was trained on",
+        "Do not count the answer as one for a new patient: the model may know the scan by heart.",
+    ),
+    # ---- tables and cohort
+    "T_ROW_TWICE": Meaning("a row says what an earlier row says; it was left out", "Remove the copy for silence."),
+    "T_ROW_REFUSED": Meaning(
+        "a diameter is not above 0, or larger than any nodule; the row was left out",
+        "Mend the row: the nodule is not known to the training and to the measurement.",
+    ),
+    "T_UNKNOWN_SCAN": Meaning(
+        "a row belongs to no scan; it was not used",
+        "Nothing to do if the scan is left out on purpose; else compare the spelling of the id.",
+    ),
+    "T_NO_LABEL": Meaning(
+        "a scan has no row in the table of labels; it is answered and not scored", "Add its row if there is a label."
+    ),
+    "T_SAME_SPLIT": Meaning(
+        "scans of one split are of one patient, or copies; all of them are used, so this patient counts more than once",
+        "Keep one of them if they are copies. Intervals of a test are too narrow by them.",
+    ),
+    "T_PLACEHOLDER": Meaning(
+        "more than half of the scans carry the same identifier, so it says nothing and was not compared",
+        "Check that the scans are really of different patients.",
+    ),
     # ---- not scored
     "N_DETECTION_ONLY": Meaning("the scan serves detection only: its data set has no patient labels", "Nothing to do."),
 }
@@ -148,6 +193,7 @@ def codes_page() -> str:
         "W_": "Used, with a warning",
         "N_": "Not scored, by design",
         "M_": "Said of a trained model: its learning log, `warnings` of its card, its page of metrics",
+        "T_": "Tables and cohort: the run goes on",
     }
     lines = ["# Codes", "", "Made by `lungline codes`. Codes are stable: never renamed, never reused."]
     for prefix, title in kinds.items():

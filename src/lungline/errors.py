@@ -9,7 +9,10 @@ from __future__ import annotations
 
 
 class LunglineError(Exception):
-    """A user's mistake or a broken file: one line that names what, where, expected, found, remedy."""
+    """A user's mistake or a broken file: one line that names what, where, expected, found, remedy.
+
+    Of a table that is wrong in several places: one line a place.
+    """
 
 
 class GeometryError(LunglineError):

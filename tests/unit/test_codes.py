@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_code_of_the_package_is_explained_and_none_is_idle():
     package = Path(lungline.__file__).parent
     texts = [path.read_text() for path in package.rglob("*.py") if path != package / "codes.py"]
-    used = {code for text in texts for code in re.findall(r'"([QWNM]_[A-Z][A-Z0-9_]+)"', text)}
+    used = {code for text in texts for code in re.findall(r'"([QWNTM]_[A-Z][A-Z0-9_]+)"', text)}
     assert used == set(CODES)
 
 
 def test_every_code_says_what_it_means_and_what_to_do():
     for code, (meaning, remedy) in CODES.items():
-        assert re.fullmatch("[QWNM]_[A-Z0-9_]+", code)
+        assert re.fullmatch("[QWNTM]_[A-Z0-9_]+", code)
         assert meaning
         assert remedy
 

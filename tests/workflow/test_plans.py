@@ -52,6 +52,11 @@ def test_the_default_run_draws_prepares_trains_and_scores_the_embedded_cohort(wo
     assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
 
 
+def test_no_training_is_planned_without_the_check_of_the_splits(workflow) -> None:
+    for target in ("results/micro/train_unet/micro/z/card.json", "results/micro/train_system/m2-micro/card.json"):
+        assert workflow.plan("micro", targets=(target,))["check_leakage"] == 1
+
+
 def test_two_systems_share_their_preparation(workflow) -> None:
     jobs = workflow.plan(change={"run": ["m2", "m2-demo"]})
     assert jobs["cache_volume"] == jobs["ingest"]
@@ -88,6 +93,15 @@ def test_the_same_steps_run_luna16_and_dsb17(workflow, real_folders) -> None:
     assert jobs["detect"] == 21
     assert jobs["train_unet"] == 3
     assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
+
+
+def test_annotations_of_no_scan_are_written_down_with_their_lines(workflow, real_folders) -> None:
+    table = Path(real_folders["luna16"], "annotations.csv")
+    table.write_text(table.read_text(encoding="utf-8") + "1.2.99,1,2,3,4\n1.2.3.0,9,9,9,0\n", encoding="utf-8")
+    workflow.plan("paper", change={"data": real_folders})
+    with open(workflow.folder / "results" / "paper" / "input_warnings.csv", encoding="utf-8") as handle:
+        found = [(row["file"], row["line"], row["code"]) for row in csv.DictReader(handle)]
+    assert found == [("annotations.csv", "12", "T_UNKNOWN_SCAN"), ("annotations.csv", "13", "T_ROW_REFUSED")]
 
 
 def test_the_list_of_scans_is_not_written_anew_when_it_says_the_same(workflow, real_folders) -> None:

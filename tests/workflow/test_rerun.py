@@ -2,10 +2,15 @@
 
 import csv
 import json
+import os
 import shutil
+import time
 
+import pydicom
 import pytest
 import yaml
+
+from lungline.io.hdf5 import read_header
 
 pytestmark = pytest.mark.workflow
 
@@ -17,7 +22,14 @@ TO_THE_END = {
     "draw_curves": 1,
 }
 AFTER_CANDIDATES = {"crop_patches": 10, "train_system": 1, **TO_THE_END, "evaluate_detection": 1, "draw_figures": 2}
-AFTER_CACHES = {"draw_nodule_mask": 10, "train_unet": 3, "detect": 11, "extract_candidates": 11, **AFTER_CANDIDATES}
+AFTER_CACHES = {
+    "check_annotations": 1,
+    "draw_nodule_mask": 10,
+    "train_unet": 3,
+    "detect": 11,
+    "extract_candidates": 11,
+    **AFTER_CANDIDATES,
+}
 
 
 def test_the_micro_run_answers_or_names_every_scan(finished) -> None:
@@ -75,7 +87,8 @@ def test_one_more_patient_touches_its_own_chain_and_the_tables(finished) -> None
     jobs = finished.plan("micro", change={"cohort": {"dsb17_test": 5}})
     own = ["draw_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume"]
     own += ["detect", "extract_candidates", "crop_patches"]
-    tables = {"write_cohort_tables": 1, "sheet": 1, "evaluate_detection": 1}  # a test patient's nodules count, too
+    tables = {"write_cohort_tables": 1, "sheet": 1, "check_leakage": 1}
+    tables["evaluate_detection"] = 1  # a test patient's nodules count, too
     assert jobs == {**dict.fromkeys(own, 1), **tables, **TO_THE_END}
 
 
@@ -103,7 +116,7 @@ def test_a_comment_and_a_docstring_touch_nothing(finished) -> None:
 def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_same_answer(finished, tmp_path) -> None:
     results = finished.folder / "results" / "micro"
     with open(results / "predictions.csv", encoding="utf-8") as handle:
-        known = next(row for row in csv.DictReader(handle) if row["status"] == "ok")
+        known = next(row for row in csv.DictReader(handle) if (row["status"], row["split"]) == ("ok", "train"))
     shutil.copytree(results / "cohort" / "dsb17" / "stage1" / known["scan"], tmp_path / "somebody")
     change = {
         "outdir": "results/scored",
@@ -121,7 +134,98 @@ def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_
     assert scored["scan"] != known["scan"]
     assert scored["label"] == ""
     assert (scored["probability"], scored["input_sha256"]) == (known["probability"], known["input_sha256"])
-    assert "train" not in answer.stdout
+    assert scored["status"] == "warned"
+    assert "W_TRAINING_CASE" in scored["codes"].split(";")
+    assert "train_" not in answer.stdout
+
+
+def test_a_training_patient_under_another_name_in_the_test_stops_before_any_training(finished, tmp_path) -> None:
+    results = finished.folder / "results" / "micro"
+    dsb17 = tmp_path / "dsb17"
+    shutil.copytree(results / "cohort" / "dsb17", dsb17)
+    with open(results / "predictions.csv", encoding="utf-8") as handle:
+        known = next(row for row in csv.DictReader(handle) if (row["status"], row["split"]) == ("ok", "train"))
+    planted = shutil.copytree(dsb17 / "stage1" / known["scan"], dsb17 / "stage1" / "planted")
+    for file in planted.glob("*.dcm"):
+        dataset = pydicom.dcmread(file)
+        dataset.PatientID = "somebody else"
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+            setattr(dataset, keyword, f"{dataset[keyword].value[:50]}.1")
+        dataset.save_as(file)
+    with open(dsb17 / "stage1_solution.csv", "a", encoding="utf-8") as handle:
+        handle.write(f"planted,{known['label']},Private\n")
+    change = {
+        "outdir": "results/planted",
+        "data": {"dsb17": str(dsb17)},
+        "models": {"detectors": {"micro": "results/micro/train_unet/micro"}},
+    }
+    (finished.folder / "planted.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    answer = finished.snakemake("--configfile", "config/micro.yaml", "planted.yaml", "--quiet", "host")
+    assert answer.returncode != 0
+    (line,) = {line.strip() for line in answer.stdout.splitlines() if "lungline check-leakage:" in line}
+    label = f"label {known['label']}"
+    for part in (
+        f"{known['scan']} (train, {label})",
+        f"planted (test, {label})",
+        "same pixels.",
+        "Nothing is trained.",
+    ):
+        assert part in line
+    assert "rule train_system" not in answer.stdout
+    assert not (finished.folder / "results" / "planted" / "train_system").exists()
+
+
+def test_a_raw_file_that_changes_goes_or_comes_back_touches_its_own_scan(finished, tmp_path) -> None:
+    cohort = finished.folder / "results" / "micro" / "cohort"
+    with open(cohort.parent / "predictions.csv", encoding="utf-8") as handle:
+        patient = next(row["scan"] for row in csv.DictReader(handle) if row["status"] == "ok")
+    shutil.copytree(cohort / "dsb17" / "stage1" / patient, tmp_path / "Doe")
+    pixels = next((cohort / "luna16").glob("*/*.zraw"))
+    shutil.copy(pixels, tmp_path)
+    shutil.copy(pixels.with_suffix(".mhd"), tmp_path)
+    given = {
+        "detectors": {"micro": "results/micro/train_unet/micro"},
+        "systems": {"m2-micro": "results/micro/train_system/m2-micro"},
+    }
+    change = {"outdir": "results/changing", "data": {"folder": str(tmp_path)}, "models": given}
+
+    def jobs() -> dict[str, int]:
+        return finished.plan("micro", change=change, targets=("caches",))
+
+    def run() -> None:
+        words = ("--configfile", "config/micro.yaml", "change.yaml", "--quiet", "host", "rules", "--", "caches")
+        answer = finished.snakemake(*words)
+        assert answer.returncode == 0, answer.stdout[-5000:]
+        assert jobs() == {}
+
+    def codes() -> list[str]:
+        headers = [read_header(path) for path in sorted((finished.folder / "results/changing/ingest").glob("*.h5"))]
+        return [code.code for header in headers for code in header.codes if code.code.startswith("Q_")]
+
+    one_scan = dict.fromkeys(("ingest", "resample", "segment_lungs", "cache_volume", "caches"), 1)
+    assert jobs()["ingest"] == 2
+    run()
+    stamp = time.time_ns()
+    some = next((tmp_path / "Doe").iterdir())
+    some.write_bytes(some.read_bytes())  # the same bytes again: what counts is that somebody wrote
+    os.utime(some, ns=(stamp, stamp))
+    assert jobs() == one_scan
+    shutil.copy(some, tmp_path / "Doe" / "copy.dcm")
+    assert jobs() == one_scan
+    (tmp_path / "Doe" / "copy.dcm").unlink()
+    run()
+    zraw = tmp_path / pixels.name
+    zraw.rename(tmp_path / "away")
+    assert jobs() == one_scan
+    run()
+    assert codes() == ["Q_BAD_MHD"]
+    (tmp_path / "away").rename(zraw)
+    assert jobs() == one_scan
+    run()
+    assert codes() == []
+    stored = b"".join(path.read_bytes() for path in (finished.folder / ".snakemake" / "metadata").iterdir())
+    assert b"changing" in stored
+    assert str(tmp_path).encode() not in stored
 
 
 def test_a_report_can_be_made(finished) -> None:

@@ -77,3 +77,15 @@ def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str)
             f"{where}: {len(seen)} of the scans to be scored were used to train the model ({', '.join(seen[:3])}). "
             "Score scans that it has never seen."
         )
+
+
+def refuse_copies(rows: Sequence[Prediction]) -> None:
+    """`LunglineError` if a labelled test patient has the pixels of a case that the models were trained on."""
+    seen = [
+        row.scan for row in rows if row.split == "test" and row.label is not None and "W_TRAINING_CASE" in row.codes
+    ]
+    if seen:
+        raise LunglineError(
+            f"{len(seen)} of the labelled test patients have the pixels of training cases ({', '.join(seen[:3])}), see "
+            "W_TRAINING_CASE. Score patients that the models have never seen, or take away these labels."
+        )

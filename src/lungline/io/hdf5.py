@@ -30,6 +30,7 @@ from lungline.volume import Volume
 FORMAT = "lungline"
 FORMAT_VERSION = 1
 CHUNK = 32  # voxels a chunk edge: slices along all three axes cost the same
+_AFFINE = "affine_zyx_to_lps_xyz_mm"
 _LIBVER = ("v110", "v110")  # the oldest format whose metadata carry checksums
 
 Status = Literal["ok", "warned", "quarantined"]
@@ -137,7 +138,7 @@ def _write_field(file: h5py.File, name: str, item: Field, compression: Compressi
     dataset.attrs["description"] = item.description
     dataset.attrs["boolean"] = bool(array.dtype == bool)
     if item.affine is not None:
-        dataset.attrs["affine_zyx_to_lps_xyz_mm"] = np.asarray(item.affine, dtype=np.float64)
+        dataset.attrs[_AFFINE] = np.asarray(item.affine, dtype=np.float64)
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def read_field(path: Path, name: str) -> Field:
             axes=str(attrs["axes"]),
             unit=str(attrs["unit"]),
             description=str(attrs["description"]),
-            affine=np.array(attrs["affine_zyx_to_lps_xyz_mm"]) if "affine_zyx_to_lps_xyz_mm" in attrs else None,
+            affine=np.array(attrs[_AFFINE]) if _AFFINE in attrs else None,
         )
 
 
@@ -228,6 +229,15 @@ def read_shape(path: Path, name: str) -> tuple[int, ...]:
     """Shape of one field, without reading it."""
     with open_file(path) as file:
         return tuple(_dataset(file, name).shape)
+
+
+def read_grid(path: Path, name: str) -> tuple[tuple[int, ...], Affine]:
+    """Shape and affine of one field that lies in space, without reading it."""
+    with open_file(path) as file:
+        dataset = _dataset(file, name)
+        if _AFFINE not in dataset.attrs:
+            raise CorruptFileError(f"{path}: field '{name}' has no affine, so it does not lie in space.")
+        return tuple(dataset.shape), np.array(dataset.attrs[_AFFINE])
 
 
 def read_slab(path: Path, name: str, index: tuple[slice | int, ...]) -> NDArray:

@@ -10,14 +10,16 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
 from lungline.errors import LunglineError
+from lungline.io.labels import Labels, match_labels, read_labels, without_label
+from lungline.io.notes import Note
 from lungline.io.raw import is_dicom
-from lungline.io.sheet import ScanRow, small_number
-from lungline.io.tables import read_rows
+from lungline.io.sheet import ScanRow
+from lungline.io.tables import Faults
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 
 Rest = ParamSpec("Rest")
@@ -43,13 +45,31 @@ class Listed:
     path: Path
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The scans of a folder.
+
+    Attributes
+    ----------
+    scans : list of Listed
+    notes : list of Note
+        What was found in the label tables and does not stop the run.
+    tables : tuple of str
+        Names of the label tables that were read.
+    """
+
+    scans: list[Listed]
+    notes: list[Note] = field(default_factory=list)
+    tables: tuple[str, ...] = ()
+
+
 def _without_names(
-    list_scans: Callable[Concatenate[Path, Rest], list[Listed]],
-) -> Callable[Concatenate[Path, Rest], list[Listed]]:
+    list_scans: Callable[Concatenate[Path, Rest], Listing],
+) -> Callable[Concatenate[Path, Rest], Listing]:
     """Errors of the system name files, whose names may identify a patient: say what is wrong, not where."""
 
     @functools.wraps(list_scans)
-    def listing(folder: Path, *more: Rest.args, **options: Rest.kwargs) -> list[Listed]:
+    def listing(folder: Path, *more: Rest.args, **options: Rest.kwargs) -> Listing:
         try:
             return list_scans(folder, *more, **options)
         except OSError as error:
@@ -60,75 +80,84 @@ def _without_names(
 
 
 @_without_names
-def list_luna16(folder: Path) -> list[Listed]:
+def list_luna16(folder: Path) -> Listing:
     """`subset0` .. `subset9` with one `<seriesuid>.mhd` a scan; subset 8 is for validation, 9 for the test."""
     found = [
         _listed(f"{folder}, subset{fold}, .mhd file {n}", path, "mhd", "luna16", split_of_luna_fold(fold), fold=fold)
         for fold in range(10)
         for n, path in enumerate(sorted((folder / f"subset{fold}").glob("*.mhd")), start=1)
     ]
-    return _checked(found, folder, "subset0 .. subset9 with .mhd files")
+    return Listing(_checked(found, folder, "subset0 .. subset9 with .mhd files"))
 
 
 @_without_names
-def list_dsb17(folder: Path) -> list[Listed]:
+def list_dsb17(folder: Path) -> Listing:
     """`stage1/<patient>/` (or `<patient>/`) of DICOM files, `stage1_labels.csv`, `stage1_solution.csv`.
 
     Patients of the solution, and those without a label, are the test; the others are split by a hash.
     """
-    known, solution = (
-        read_labels(path) if (path := folder / name).is_file() else {}
-        for name in ("stage1_labels.csv", "stage1_solution.csv")
-    )
-    if both := sorted(known.keys() & solution.keys()):
-        raise LunglineError(f"{folder}: {len(both)} patients stand in both label files, so train and test would mix.")
-    labels = known | solution
+    tables = {name: folder / name for name in ("stage1_labels.csv", "stage1_solution.csv")}
+    known, solution = (read_labels(path) if path.is_file() else Labels(path) for path in tables.values())
+    _refuse_both(known, solution)
     in_stage1 = (folder / "stage1").is_dir()
+    places = {
+        path.name: path
+        for path in sorted((folder / "stage1" if in_stage1 else folder).iterdir())
+        if path.is_dir()
+        and not path.name.startswith(".")
+        and (in_stage1 or path.name in known.of or path.name in solution.of or holds_dicom(path))
+    }
+    names = {name: (name,) for name in places}
+    known_labels, notes = match_labels(known, names)
+    test_labels, more = match_labels(solution, names)
+    labels = known_labels | test_labels
     found: list[Listed] = []
-    for path in sorted((folder / "stage1" if in_stage1 else folder).iterdir()):
-        if path.name.startswith(".") or not path.is_dir():
-            continue
-        if not (in_stage1 or path.name in labels or holds_dicom(path)):
-            continue
-        split: Split = split_of_patient(path.name) if path.name in known else "test"
-        label = labels.get(path.name)
-        found.append(_listed(f"{folder}, patient {len(found) + 1}", path, "dicom", "dsb17", split, label=label))
-    return _checked(found, folder, "folders of DICOM files, in stage1/ or directly")
+    for name, path in places.items():
+        split: Split = split_of_patient(name) if name in known_labels else "test"
+        place = f"{folder}, patient {len(found) + 1}"
+        found.append(_listed(place, path, "dicom", "dsb17", split, label=labels.get(name)))
+    unlabelled = without_label(solution, list(places), labels) if solution.of else []
+    scans = _checked(found, folder, "folders of DICOM files, in stage1/ or directly")
+    return Listing(scans, [*notes, *more, *unlabelled], tuple(tables))
+
+
+def _refuse_both(known: Labels, solution: Labels) -> None:
+    faults = Faults(solution.path)
+    for name in solution.of.keys() & known.of.keys():
+        faults.add(
+            solution.lines[name],
+            f"this patient stands in {known.path.name}, line {known.lines[name]}, too, so train and test would mix.",
+        )
+    faults.refuse()
 
 
 @_without_names
-def list_folder(folder: Path, key: bytes, labels: dict[str, int]) -> list[Listed]:
+def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
     """Every folder with DICOM files and every .mhd, .mha, .nii, .nii.gz, at any depth; all are test scans.
 
     Parameters
     ----------
     key : bytes
         Secret that turns a path into a pseudonym; the same key gives the same pseudonym.
-    labels : mapping
-        The scan's name (relative path or last part of it, without suffix) to 0 or 1.
+    labels : Labels or None
+        Their ids are a scan's relative path or the last part of it, without suffix.
     """
-    found = []
+    places = {}
+    names = {}
     for path, source in _scans_below(folder):
         original = path.relative_to(folder).as_posix() if path != folder else folder.name
-        name = path.name.removesuffix(_suffix(path)) if source != "dicom" else path.name
-        label = labels.get(original, labels.get(name))
-        digest = hmac.new(key, os.fsencode(path), hashlib.sha256).hexdigest()
-        found.append(Listed(ScanRow(f"scan-{digest[:10]}", source, "folder", "test", None, label), original, path))
-    return _checked(found, folder, "a folder of DICOM files, or .mhd, .mha, .nii, .nii.gz")
-
-
-def read_labels(path: Path) -> dict[str, int]:
-    """The table `id,cancer` as id -> 0 or 1; an id that stands there twice is refused with its line."""
-    labels: dict[str, int] = {}
-    for line, words in read_rows(path, ("id", "cancer")):
-        name, label = words["id"], small_number(words["cancer"], f"{path}, line {line}: cancer")
-        if label not in (0, 1) or not name:
-            raise LunglineError(f"{path}, line {line}: expected an id and cancer = 0 or 1.")
-        if name in labels:
-            how = "the same" if labels[name] == label else "another"
-            raise LunglineError(f"{path}, line {line}: this id stands there before, with {how} label.")
-        labels[name] = label
-    return labels
+        scan = f"scan-{hmac.new(key, os.fsencode(path), hashlib.sha256).hexdigest()[:10]}"
+        places[scan] = (path, source, original)
+        names[scan] = (original, path.name.removesuffix(_suffix(path)) if source != "dicom" else path.name)
+    of, notes = match_labels(labels, names) if labels else ({}, [])
+    found = [
+        Listed(ScanRow(scan, source, "folder", "test", None, of.get(scan)), original, path)
+        for scan, (path, source, original) in places.items()
+    ]
+    scans = _checked(found, folder, "a folder of DICOM files, or .mhd, .mha, .nii, .nii.gz")
+    if labels is None:
+        return Listing(scans)
+    return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,))
 
 
 def _listed(

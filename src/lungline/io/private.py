@@ -1,7 +1,7 @@
 """The folder `private/`: the only place that knows where scans lie and what they were called.
 
-`map.csv` has a line a scan; `raw/{scan}` is a link to its folder or file; `key` is the secret of the pseudonyms.
-Folders have mode 0700, files 0600.
+`map.csv` has a line a scan; `raw/{scan}` is a link to its folder or file; `key` is the secret of the pseudonyms;
+`identity/{scan}.json` is what `lungline ingest` knows the patient by. Folders have mode 0700, files 0600.
 """
 
 from __future__ import annotations

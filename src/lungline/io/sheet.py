@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.io.atomic import write_text
-from lungline.io.tables import read_rows, table_text
+from lungline.io.tables import Faults, read_rows, table_text
 
 SOURCES = ("dicom", "mhd", "nifti")
 DATASETS = ("luna16", "dsb17", "folder")
@@ -59,6 +59,11 @@ class ScanRow:
         if self.label not in (None, 0, 1):
             raise LunglineError("label must be 0, 1 or empty.")
 
+    @property
+    def is_case(self) -> bool:
+        """Whether networks may learn from this scan, or answers be measured on it."""
+        return self.dataset == "luna16" or self.label is not None
+
 
 COLUMNS = tuple(field.name for field in fields(ScanRow))
 
@@ -69,11 +74,12 @@ def read_sheet(path: Path) -> list[ScanRow]:
     Raises
     ------
     LunglineError
-        If the sheet is not valid; names the line.
+        If the sheet is not valid; names every line that is wrong.
     """
     path = Path(path)
     rows: dict[str, ScanRow] = {}
-    for line, words in read_rows(path, COLUMNS):
+    faults = Faults(path)
+    for line, words in read_rows(path, COLUMNS, faults):
         try:
             row = ScanRow(
                 **{name: words[name] for name in COLUMNS[:4]},
@@ -81,10 +87,12 @@ def read_sheet(path: Path) -> list[ScanRow]:
                 label=small_number(words["label"], "label"),
             )
         except LunglineError as error:
-            raise LunglineError(f"{path}, line {line}: {error}") from None
+            faults.add(line, str(error))
+            continue
         if row.scan in rows:
-            raise LunglineError(f"{path}, line {line}: scan '{row.scan}' stands there twice.")
+            faults.add(line, f"scan '{row.scan}' stands there twice.")
         rows[row.scan] = row
+    faults.refuse()
     return list(rows.values())
 
 

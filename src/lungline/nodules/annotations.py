@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +11,27 @@ from numpy.typing import NDArray
 
 from lungline import geometry
 from lungline.errors import LunglineError
-from lungline.io.tables import read_rows
+from lungline.io.notes import Note
+from lungline.io.tables import Faults, decimal, read_rows
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
+LARGEST_MM = 200.0  # no nodule, and hardly a lung, is wider
 
 
 @dataclass(frozen=True)
 class Nodule:
-    """One annotation: centre as world (x, y, z) mm, LPS, and diameter in mm."""
+    """One annotation: centre as world (x, y, z) mm, LPS, and diameter in mm; the line where it stands."""
 
     scan: str
     centre_xyz_mm: tuple[float, float, float]
     diameter_mm: float
+    line: int = field(default=0, compare=False)
 
 
 def read_annotations(path: Path, *, measured: bool = True) -> list[Nodule]:
     """Nodules of a LUNA-16 `annotations.csv`, or findings of its `annotations_excluded.csv`.
+
+    Rows that are left out (a diameter that no nodule has, a copy) are named by `note_annotations`.
 
     Parameters
     ----------
@@ -38,21 +42,49 @@ def read_annotations(path: Path, *, measured: bool = True) -> list[Nodule]:
     Raises
     ------
     LunglineError
-        For a wrong header, a number that is none, or a diameter that is not positive: with the line number.
+        For a wrong header, and with every line that has no id, a number that is none, or the place of an earlier
+        nodule with another diameter.
     """
-    nodules = []
-    for line, words in read_rows(path, COLUMNS):
+    return _read(path, measured)[0]
+
+
+def note_annotations(path: Path, scans: Collection[str]) -> list[Note]:
+    """A note on every row of `annotations.csv` that is left out, or belongs to none of the scans."""
+    nodules, notes = _read(path, measured=True)
+    strangers = [
+        Note(path.name, nodule.line, "T_UNKNOWN_SCAN", "this seriesuid is no scan of the sheet; not used")
+        for nodule in nodules
+        if nodule.scan not in scans
+    ]
+    return sorted([*notes, *strangers], key=lambda note: note.line or 0)
+
+
+def _read(path: Path, measured: bool) -> tuple[list[Nodule], list[Note]]:
+    places: dict[tuple[object, ...], Nodule] = {}
+    notes: list[Note] = []
+    faults = Faults(path)
+    for line, words in read_rows(path, COLUMNS, faults):
         try:
-            x, y, z, diameter = (float(words[name]) for name in COLUMNS[1:])
-        except ValueError:
-            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(COLUMNS[1:])}.") from None
-        if not (math.isfinite(x + y + z) and (0 < diameter < 500 or not measured)):
-            raise LunglineError(
-                f"{path}, line {line}: expected finite coordinates and a diameter in mm between 0 and 500. "
-                f"Found ({x}, {y}, {z}), {diameter}. Mend or remove the line."
-            )
-        nodules.append(Nodule(words["seriesuid"], (x, y, z), diameter))
-    return nodules
+            x, y, z, diameter = (decimal(words[name], name) for name in COLUMNS[1:])
+        except LunglineError as error:
+            faults.add(line, str(error))
+            continue
+        nodule = Nodule(words["seriesuid"], (x, y, z), diameter, line)
+        if not nodule.scan:
+            faults.add(line, "expected a seriesuid. Found nothing.")
+            continue
+        if measured and not 0 < diameter <= LARGEST_MM:
+            found = f"diameter_mm is {diameter:g}, expected above 0 and at most {LARGEST_MM:g}; left out"
+            notes.append(Note(path.name, line, "T_ROW_REFUSED", found))
+            continue
+        place = (nodule.scan, nodule.centre_xyz_mm) if measured else (nodule.scan, nodule.centre_xyz_mm, diameter)
+        first = places.setdefault(place, nodule)
+        if first.diameter_mm != diameter:
+            faults.add(line, f"the place of line {first.line} with another diameter. Remove the wrong one.")
+        elif first is not nodule:
+            notes.append(Note(path.name, line, "T_ROW_TWICE", f"the same as line {first.line}; left out"))
+    faults.refuse()
+    return list(places.values()), notes
 
 
 def draw_spheres(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]) -> NDArray[np.bool_]:
@@ -77,10 +109,10 @@ def draw_spheres(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Seq
     return mask
 
 
-def count_outside(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]) -> int:
-    """How many nodules have their centre outside the grid (half a voxel beyond the outermost centres)."""
+def nodules_outside(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]) -> list[Nodule]:
+    """The nodules whose centre lies outside the grid (half a voxel beyond the outermost centres)."""
     if not nodules:
-        return 0
+        return []
     centres_zyx = geometry.world_to_voxel(affine, [nodule.centre_xyz_mm for nodule in nodules])
     inside = np.all((centres_zyx >= -0.5) & (centres_zyx <= np.array(shape_zyx) - 0.5), axis=1)
-    return int((~inside).sum())
+    return [nodule for nodule, is_inside in zip(nodules, inside, strict=True) if not is_inside]

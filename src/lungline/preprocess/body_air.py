@@ -16,7 +16,9 @@ from lungline.preprocess.morphology import Labels, Mask, dilate, label_pieces, l
 
 BLOCK_MM = 2.0
 
-#: Gas is removed only below this share of the air in the body: one bright and one dark lung stay two lungs.
+#: Typical HU of the most emphysematous lung; what is darker is gas.
+DARKEST_LUNG_HU = -970.0
+#: Above this share of the air in the body, gas must be darker than any lung: one bright and one dark lung stay two.
 _LARGEST_GAS_SHARE = 0.2
 #: Share of a gas bubble's shell (2..4 mm away) that must be wall rather than lung. Windpipe, stomach and
 #: bowel of the sample scans: 0.46..0.98; dark regions of lung, emphysema included: 0.00..0.32.
@@ -30,9 +32,13 @@ _MOST_GAS_BUBBLES = 60
 _WALL_MM = 5.0
 _TISSUE_HU = -200.0
 _PADDING_HU = -1023.0
-#: A piece of air that the edge of the picture cuts is lung, not the room, if it looks like this.
-_CUT_LUNG_HU = (-950.0, -500.0)
-_CUT_LUNG_AREA_MM2 = 400.0
+#: Air that the edge of the picture cuts, or that a gap joins to the room, is lung if it looks like this in a slice.
+_LUNG_AT_EDGE_HU = (-950.0, -500.0)
+_LUNG_AT_EDGE_MM2 = 400.0
+#: The room is darker than this.
+_ROOM_HU = -950.0
+#: A piece of air is open to the room if this share of it, at least, is room; a block at a disc's edge may look so.
+_ROOM_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ class Blocks:
     mean_hu: NDArray[np.float32]
     edge: tuple[int, int, int]
     spacing_zyx_mm: tuple[float, float, float]
+
+    @property
+    def section_mm2(self) -> float:
+        """Area of a block in its axial slice."""
+        return self.spacing_zyx_mm[1] * self.spacing_zyx_mm[2]
 
     def to_voxels(self, mask: Mask, shape_zyx: tuple[int, ...]) -> Mask:
         """A mask of blocks on the voxels they were made of; voxels left over at the end join the last block."""
@@ -71,31 +82,54 @@ def average_blocks(ct_hu: NDArray, spacing_zyx_mm: NDArray[np.float64]) -> Block
     return Blocks(mean.astype(np.float32), tuple(edge), tuple(spacing))
 
 
-def air_in_body(blocks: Blocks, threshold_hu: float) -> tuple[Mask, float]:
+def air_in_body(blocks: Blocks, threshold_hu: float) -> tuple[Mask, Mask, Mask]:
     """Air that the body surrounds in its axial slice, and lung that the edge of the picture cuts.
 
-    Slice by slice, because in space the windpipe and cut ends open to the room.
+    Slice by slice, because in space the windpipe and cut ends open to the room. Where a piece joins the
+    room through a gap in the chest wall, the room is taken away and what is left of the piece is judged.
 
     Returns
     -------
     (Z, Y, X) bool
         Blocks of air inside the body.
-    float
-        Area in mm2, over all slices, of lung that touches the edge of the picture.
+    (Z, Y, X) bool
+        What of it looks like lung and touches the edge of the picture.
+    (Z, Y, X) bool
+        What of it looks like lung and is joined to the room by a gap.
     """
     # Outside a disc-shaped picture every slice holds the same padding, clamped at ingest.
     padding = blocks.mean_hu.max(axis=0) <= _PADDING_HU
+    rim = _rim(padding)
+    body = _body(blocks)
     air = (blocks.mean_hu < threshold_hu) & ~padding
+    room = _room(blocks, air, body, rim)
+
+    def judged(labels: Labels) -> tuple[Mask, Mask, Mask]:
+        """Of each label: touches the edge, lies within walls, looks like lung of some size."""
+        count, mean_hu, wall_mm = _measure_pieces(blocks, labels, body)
+        like_lung = (mean_hu > _LUNG_AT_EDGE_HU[0]) & (mean_hu < _LUNG_AT_EDGE_HU[1])
+        like_lung &= count * blocks.section_mm2 >= _LUNG_AT_EDGE_MM2
+        return touched(labels, labels[:, rim]), wall_mm >= _WALL_MM, like_lung
+
     labels = label_slices(air)
-    count, mean_hu, wall_mm = _measure_pieces(blocks, air, labels)
-    row_mm, column_mm = blocks.spacing_zyx_mm[1:]
-    at_edge = touched(labels, labels[:, _rim(padding)])
-    walled = wall_mm >= _WALL_MM
-    like_lung = (mean_hu > _CUT_LUNG_HU[0]) & (mean_hu < _CUT_LUNG_HU[1])
-    cut_lung = at_edge & walled & like_lung & (count * row_mm * column_mm >= _CUT_LUNG_AREA_MM2)
-    inside = (walled & ~at_edge) | cut_lung
+    at_edge, walled, like_lung = judged(labels)
+    sizes, dark_sizes = (np.bincount(part, minlength=at_edge.size) for part in (labels.ravel(), labels[room]))
+    open_ = at_edge & (dark_sizes > _ROOM_SHARE * sizes)
+    inside = walled & ~at_edge
     inside[0] = False
-    return inside[labels], float(count[cut_lung].sum() * row_mm * column_mm)
+    cut = (at_edge & ~open_ & walled & like_lung)[labels]
+    parts = label_slices(open_[labels] & ~room)
+    at_edge, walled, like_lung = judged(parts)
+    leak = (walled & ~at_edge & like_lung)[parts]
+    return inside[labels] | cut | leak, cut, leak
+
+
+def _room(blocks: Blocks, air: Mask, body: Mask, rim: Mask) -> Mask:
+    """Blocks as dark as the room, joined to the edge of the picture, with no body before or behind most of them."""
+    dark = air & (blocks.mean_hu < _ROOM_HU)
+    labels = label_slices(dark)
+    _, _, wall_mm = _measure_pieces(blocks, labels, body)
+    return (touched(labels, labels[:, rim]) & (wall_mm < _WALL_MM))[labels]
 
 
 def _rim(padding: Mask) -> Mask:
@@ -104,18 +138,20 @@ def _rim(padding: Mask) -> Mask:
     return beyond[:-2, 1:-1] | beyond[2:, 1:-1] | beyond[1:-1, :-2] | beyond[1:-1, 2:]
 
 
-def _measure_pieces(
-    blocks: Blocks, air: Mask, labels: Labels
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Of each label: number of blocks, mean HU, and mm of body before or behind, whichever is less, on average.
-
-    The body is the largest piece of tissue: the table is not part of it, so the foam in a table has no wall.
-    """
+def _body(blocks: Blocks) -> Mask:
+    """The largest piece of tissue: the table is not part of it, so the foam in a table has no wall."""
     tissue, sizes = label_pieces(blocks.mean_hu > _TISSUE_HU)
     sizes[0] = 0
-    body = (tissue == np.argmax(sizes)) & (tissue > 0)
+    return (tissue == np.argmax(sizes)) & (tissue > 0)
+
+
+def _measure_pieces(
+    blocks: Blocks, labels: Labels, body: Mask
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each label: number of blocks, mean HU, and mm of body before or behind, whichever is less, on average."""
     before = np.cumsum(body, axis=1, dtype=np.int16)
     wall = np.minimum(before, before[:, -1:] - before)
+    air = labels > 0
     index = labels[air]
     count = np.bincount(index, minlength=int(labels.max()) + 1)
     mean_hu, mean_wall = (
@@ -153,10 +189,12 @@ def gas_in_body(blocks: Blocks, air: Mask) -> Mask:
     largest = _LARGEST_GAS_SHARE * np.count_nonzero(air)
     gas = np.zeros_like(air)
     for label in 1 + np.argsort(-counts[1:], kind="stable")[:_MOST_GAS_BUBBLES]:
-        if not _SMALLEST_GAS_BLOCKS <= counts[label] <= largest:
+        if counts[label] < _SMALLEST_GAS_BLOCKS:
             continue
         box = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in boxes[label])
         bubble = labels[box] == label
+        if counts[label] > largest and np.median(blocks.mean_hu[box][bubble]) >= DARKEST_LUNG_HU:
+            continue
         wide = dilate(bubble, 2 * BLOCK_MM, blocks.spacing_zyx_mm)
         shell = wide & ~dilate(bubble, BLOCK_MM, blocks.spacing_zyx_mm)
         if np.mean(blocks.mean_hu[box][shell] > lung_hu + _WALL_ABOVE_LUNG_HU) >= _WALLED_SHARE:

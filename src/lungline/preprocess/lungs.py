@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import Quarantine
-from lungline.preprocess.body_air import Blocks, air_in_body, average_blocks, gas_in_body
+from lungline.preprocess.body_air import DARKEST_LUNG_HU, Blocks, air_in_body, average_blocks, gas_in_body
 from lungline.preprocess.intensity import bounding_box
 from lungline.preprocess.morphology import Mask, close, dilate, erode, fill_holes, label_pieces
 from lungline.volume import Volume
@@ -25,8 +25,6 @@ MARGIN_MM = 5.0
 PLAUSIBLE_ML = (1000.0, 9000.0)
 _POSSIBLE_ML = (20.0, 12000.0)
 
-#: Typical HU of the most emphysematous lung; what is darker is gas.
-_DARKEST_LUNG_HU = -970.0
 #: Dents up to twice this wide are filled: vessels at the hilum, nodules at the pleura.
 _CLOSING_MM = 10.0
 #: A piece counts as lung from this share of the largest piece on ...
@@ -40,6 +38,9 @@ _VALLEY = 0.6
 #: Share of the mask that is not air: 0.01..0.05 in sample scans and phantoms, 0.065 with consolidation in both lungs.
 _DENSE_SHARE = 0.06
 _CUT_AREA_MM2 = 2000.0
+_LEAK_AREA_MM2 = 400.0
+#: Share of the mask, in blocks, that is darker than lung: 0 to 0.04 in the sample scans.
+_GAS_SHARE = 0.25
 #: Share of the largest axial section at the first or last slice, from which on the scan is a slab.
 _OPEN_END_SHARE = 0.25
 
@@ -60,6 +61,10 @@ class LungQuality:
         Lung section in the first and last slice over the largest section: above 0 where the lungs are cut.
     cut_area_mm2 : float
         Lung that touches the edge of the picture, over all slices.
+    leak_area_mm2 : float
+        Lung that a gap in the chest wall joins to the room, over all slices.
+    gas_share : float
+        Share of the lungs, in blocks of 2 mm, that is darker than any lung: stomach, bowel, pneumothorax.
     """
 
     volume_ml: float
@@ -70,6 +75,8 @@ class LungQuality:
     lower_end_share: float
     upper_end_share: float
     cut_area_mm2: float
+    leak_area_mm2: float
+    gas_share: float
 
     def as_json(self) -> dict[str, Any]:
         return {name: round(value, 3) for name, value in asdict(self).items()}
@@ -101,16 +108,21 @@ def segment_lungs(ct: Volume, *, threshold_hu: float = THRESHOLD_HU) -> tuple[Ma
     Source: paper section 3; the order of the steps is ours.
     """
     blocks = average_blocks(ct.array, ct.spacing_zyx_mm)
-    air, cut_area_mm2 = air_in_body(blocks, threshold_hu)
+    air, cut, leak = air_in_body(blocks, threshold_hu)
     gas = gas_in_body(blocks, air)
     pieces = _largest_pieces(air & ~gas, blocks)
     found = _on_voxels(ct, blocks, pieces, air & ~pieces, threshold_hu)
     if not found.any():
         raise Quarantine("Q_LUNGS_EMPTY", "no air inside a body")
-    if (typical := float(np.median(ct.array[found]))) < _DARKEST_LUNG_HU:
+    if (typical := float(np.median(ct.array[found]))) < DARKEST_LUNG_HU:
         raise Quarantine("Q_LUNGS_EMPTY", f"the air inside the body is gas, not lung: {typical:.0f} HU")
     lungs = _fill_each_side(found, ct)
-    return lungs, _measure(ct, lungs, threshold_hu, cut_area_mm2)
+    return lungs, LungQuality(
+        **_measure(ct, lungs, threshold_hu),
+        cut_area_mm2=float(np.count_nonzero(cut) * blocks.section_mm2),
+        leak_area_mm2=float(np.count_nonzero(leak & pieces) * blocks.section_mm2),
+        gas_share=float(np.mean(blocks.mean_hu[pieces] < DARKEST_LUNG_HU)),
+    )
 
 
 def add_margin(lungs: Mask, ct: Volume, margin_mm: float = MARGIN_MM) -> Mask:
@@ -162,23 +174,23 @@ def _middle_column(lungs: Mask) -> int:
     return deepest if depth[deepest] < _VALLEY else lungs.shape[2]
 
 
-def _measure(ct: Volume, lungs: Mask, threshold_hu: float, cut_area_mm2: float) -> LungQuality:
+def _measure(ct: Volume, lungs: Mask, threshold_hu: float) -> dict[str, float]:
+    """What the mask itself tells of its quality."""
     box = bounding_box(lungs)
     inside, values = lungs[box], ct.array[box][lungs[box]]
     voxel_ml = float(np.prod(ct.spacing_zyx_mm)) / 1000
     columns = np.count_nonzero(inside, axis=(0, 1))
     low_x, high_x = _sides(columns, _middle_column(inside), box[2].start, lungs.shape[2])
     sections = np.count_nonzero(lungs, axis=(1, 2))
-    return LungQuality(
-        volume_ml=int(columns.sum()) * voxel_ml,
-        left_ml=high_x * voxel_ml,
-        right_ml=low_x * voxel_ml,
-        median_hu=float(np.median(values)),
-        dense_share=float(np.mean(values >= threshold_hu)),
-        lower_end_share=float(sections[0] / sections.max()),
-        upper_end_share=float(sections[-1] / sections.max()),
-        cut_area_mm2=cut_area_mm2,
-    )
+    return {
+        "volume_ml": int(columns.sum()) * voxel_ml,
+        "left_ml": high_x * voxel_ml,
+        "right_ml": low_x * voxel_ml,
+        "median_hu": float(np.median(values)),
+        "dense_share": float(np.mean(values >= threshold_hu)),
+        "lower_end_share": float(sections[0] / sections.max()),
+        "upper_end_share": float(sections[-1] / sections.max()),
+    }
 
 
 def _sides(columns: NDArray[np.int64], middle: int, first: int, width: int) -> tuple[int, int]:
@@ -211,6 +223,10 @@ def judge(quality: LungQuality, plausible_ml: tuple[float, float] = PLAUSIBLE_ML
         found.append(("W_ONE_LUNG", f"left {q.left_ml:.0f} ml, right {q.right_ml:.0f} ml"))
     if q.cut_area_mm2 >= _CUT_AREA_MM2:
         found.append(("W_LUNG_CUT", f"{q.cut_area_mm2:.0f} mm2 at the edge of the picture"))
+    if q.leak_area_mm2 >= _LEAK_AREA_MM2:
+        found.append(("W_LUNG_LEAK", f"{q.leak_area_mm2:.0f} mm2 of lung beside a gap in the chest wall"))
+    if q.gas_share >= _GAS_SHARE:
+        found.append(("W_LUNG_GAS", f"{q.gas_share:.2f} of the mask is darker than {DARKEST_LUNG_HU:.0f} HU"))
     if q.dense_share >= _DENSE_SHARE:
         found.append(("W_LUNG_DENSE", f"{q.dense_share:.2f} of the mask is not air"))
     return found

@@ -13,7 +13,7 @@ from lungline.io.hdf5 import Code, Field, Header
 from lungline.provenance import code_fingerprint
 
 #: What ingest writes about the scan that was read; it travels on to the prediction.
-ORIGIN = ("raw_sha256", "raw_files")
+ORIGIN = ("raw_sha256", "raw_files", "hu_sha256")
 
 
 @dataclass(frozen=True)

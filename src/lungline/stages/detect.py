@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lungline.io import hdf5
-from lungline.io.hdf5 import Field
+from lungline.io.hdf5 import Code, Field
 from lungline.nodules.slices import AXES
 from lungline.preprocess.intensity import scale_hu
 from lungline.stages._scan import Made, run_scan_stage
@@ -38,12 +38,15 @@ def detect_scan(cache: Path, output: Path, *, detector: Path, keep_axes: bool = 
         from lungline.device import make_repeatable, pick_device
         from lungline.nodules.detector import predict_nodules
         from lungline.training.models import load_unet
+        from lungline.training.weights import pixels_trained_on, read_card
 
         make_repeatable(seed=0)
         where = pick_device(device)
         ct = hdf5.read_volume(cache, "ct")
-        made_by = hdf5.read_header(cache).parameters
-        networks = {axis: load_unet(detector / axis, where, made_by) for axis in AXES}
+        header = hdf5.read_header(cache)
+        networks = {axis: load_unet(detector / axis, where, header.parameters) for axis in AXES}
+        pixels = header.provenance.get("hu_sha256")
+        seen = any(pixels in pixels_trained_on(read_card(detector / axis / "card.json")) for axis in AXES)
         volumes = predict_nodules(scale_hu(ct.array), networks, where)
         kept = ("mean", *AXES) if keep_axes else ("mean",)
         fields = {
@@ -52,7 +55,7 @@ def detect_scan(cache: Path, output: Path, *, detector: Path, keep_axes: bool = 
             )
             for name in kept
         }
-        return Made(fields)
+        return Made(fields, [Code("W_TRAINING_CASE", "the detector was trained on these pixels")] if seen else [])
 
     run_scan_stage(
         "detect",

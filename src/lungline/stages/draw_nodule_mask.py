@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.errors import LunglineError
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code
-from lungline.nodules.annotations import count_outside, draw_spheres, read_annotations
+from lungline.nodules.annotations import draw_spheres, nodules_outside, read_annotations
 from lungline.stages._scan import Made, run_scan_stage
 
 
@@ -16,13 +15,12 @@ def run(cache: Path, annotations: Path, output: Path, *, scan: str) -> None:
     nodules = [nodule for nodule in read_annotations(annotations) if nodule.scan == scan]
 
     def make() -> Made:
-        ct = hdf5.read_field(cache, "ct")
-        if ct.affine is None:
-            raise LunglineError(f"{cache}: field 'ct' has no affine.")
-        mask = draw_spheres(ct.array.shape, ct.affine, nodules)
-        outside = count_outside(ct.array.shape, ct.affine, nodules)
-        codes = [Code("W_NODULE_OUTSIDE", f"{outside} of {len(nodules)}")] if outside else []
-        field = hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule, drawn as a sphere", ct.affine)
+        shape, affine = hdf5.read_grid(cache, "ct")
+        mask = draw_spheres(shape, affine, nodules)
+        lines = [nodule.line for nodule in nodules_outside(shape, affine, nodules)]
+        found = f"{len(lines)} of {len(nodules)}: line {', '.join(map(str, lines))} of the annotations"
+        codes = [Code("W_NODULE_OUTSIDE", found)] if lines else []
+        field = hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule, drawn as a sphere", affine)
         return Made({"nodules": field}, codes)
 
     run_scan_stage(

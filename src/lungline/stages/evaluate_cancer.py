@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lungline.evaluation.patients import SPLITS, measure_split, refuse_trained_on, training_prior
+from lungline.evaluation.patients import SPLITS, measure_split, refuse_copies, refuse_trained_on, training_prior
 from lungline.io.atomic import write_text
 from lungline.io.predictions import Prediction, read_predictions
 from lungline.io.truth import largest_diameters
@@ -33,6 +33,7 @@ def run(
     scans are synthetic.
     """
     rows = [row for row in read_predictions(predictions) if row.status != "not-scored"]
+    refuse_copies(rows)
     card = {} if model is None else read_result(model / "card.json")
     refuse_trained_on([row.scan for row in rows if row.split == "test"], card, str(model))
     prior = training_prior(rows)

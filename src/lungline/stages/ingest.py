@@ -11,12 +11,13 @@ from pathlib import Path
 
 from lungline.errors import LunglineError, Quarantine
 from lungline.io.hdf5 import Code, volume_field
-from lungline.io.images import Source, hash_of_files, raw_files, read_scan
+from lungline.io.identity import Identity, identifiers, write_identity
+from lungline.io.images import Source, hash_of_files, hash_of_histogram, hash_of_hu, raw_files, read_scan
 from lungline.preprocess.chest import check_chest
 from lungline.stages._scan import Made, run_scan_stage
 
 
-def run(raw: Path, output: Path, *, source: Source) -> None:
+def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None) -> None:
     """Ingest one scan.
 
     Parameters
@@ -26,26 +27,37 @@ def run(raw: Path, output: Path, *, source: Source) -> None:
     output : Path
         HDF5 file with the field `ct`.
     source : "dicom", "mhd" or "nifti"
+    identity : Path or None
+        JSON file of hashes by which the patient is recognised in another scan; belongs into a private folder.
     """
+
+    hashes: dict[str, str] = {}
 
     def make() -> Made:
         provenance: dict[str, str | int] = {}
         try:
             files = raw_files(raw, source)
-            provenance = {"raw_sha256": hash_of_files(files), "raw_files": len(files)}
+            hashes["raw_sha256"] = hash_of_files(files)
+            provenance = {"raw_sha256": hashes["raw_sha256"], "raw_files": len(files)}
             ct, codes = read_scan(raw, source)
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
             return Made({}, [Code(reason.code, reason.detail)], provenance)
         except LunglineError:
             raise
-        except (OSError, MemoryError) as error:  # its own words name the raw file
+        except OSError as error:  # its own words name the raw file
             return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance)
         except Exception as error:  # a mistake of ours; its words may quote the scan
             frame = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
             raise LunglineError(f"{raw}: reading failed ({where}). This is a mistake of lungline: report it.") from None
+        hashes.update(hu_sha256=hash_of_hu(ct), histogram_sha256=hash_of_histogram(ct))
+        provenance["hu_sha256"] = hashes["hu_sha256"]
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
         return Made({"ct": field}, codes, provenance)
 
-    run_scan_stage("ingest", "ct_hu", output, make, parameters={"source": source})
+    header = run_scan_stage("ingest", "ct_hu", output, make, parameters={"source": source})
+    if identity is not None:
+        usable = header.status != "quarantined"
+        marks = {kind: (value,) for kind, value in hashes.items()}
+        write_identity(identity, Identity(usable, {**marks, **(identifiers(raw, source) if usable else {})}))

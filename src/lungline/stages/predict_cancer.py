@@ -12,6 +12,7 @@ from lungline.io.atomic import atomic_path
 from lungline.io.predictions import ANSWER_COLUMNS
 from lungline.io.sheet import read_sheet
 from lungline.training.scoring import load_scorer
+from lungline.training.weights import pixels_trained_on, read_card
 
 
 def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "auto") -> None:
@@ -21,6 +22,7 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
     """
     make_repeatable(seed=0)
     score = load_scorer(model, pick_device(device))
+    seen = pixels_trained_on(read_card(model / "card.json"))
     with atomic_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
@@ -39,6 +41,9 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
                     "n_candidates": said.n_candidates,
                     "deciding_rank": said.deciding_rank,
                 }
-            codes = ";".join(code.code for code in header.codes)
+            codes, status = dict.fromkeys(code.code for code in header.codes), header.status
+            if row.split == "test" and status != "quarantined" and header.provenance.get("hu_sha256") in seen:
+                codes["W_TRAINING_CASE"], status = None, "warned"
             raw = header.provenance.get("raw_sha256", "")
-            table.writerow({"scan": row.scan, "status": header.status, "codes": codes, "input_sha256": raw, **answer})
+            answer |= {"status": status, "codes": ";".join(codes), "input_sha256": raw}
+            table.writerow({"scan": row.scan, **answer})

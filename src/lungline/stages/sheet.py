@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from lungline.errors import LunglineError
-from lungline.io.listing import list_dsb17, list_folder, list_luna16, read_labels
+from lungline.io.labels import read_labels
+from lungline.io.listing import list_dsb17, list_folder, list_luna16
+from lungline.io.notes import replace_notes, say
 from lungline.io.private import pseudonym_key, read_map, remember
 from lungline.io.sheet import read_sheet, write_sheet
 
 
 def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, labels: Path | None = None) -> None:
-    """Write OUT/scans.csv, OUT/private/map.csv and one link a scan in OUT/private/raw.
+    """Write OUT/scans.csv, OUT/input_warnings.csv, OUT/private/map.csv and one link a scan in OUT/private/raw.
 
     Parameters
     ----------
@@ -36,11 +38,12 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
         raise LunglineError(f"{folder}: expected a folder of scans. There is none.")
     folder, private, sheet = folder.absolute(), out / "private", out / "scans.csv"
     if kind == "luna16":
-        found = list_luna16(folder)
+        listing = list_luna16(folder)
     elif kind == "dsb17":
-        found = list_dsb17(folder)
+        listing = list_dsb17(folder)
     else:
-        found = list_folder(folder, pseudonym_key(private), read_labels(labels) if labels else {})
+        listing = list_folder(folder, pseudonym_key(private), read_labels(labels) if labels else None)
+    found = listing.scans
     before = read_sheet(sheet) if sheet.is_file() else []
     strangers = {row.scan for row in before if row.dataset != kind} & {item.row.scan for item in found}
     if strangers:
@@ -55,6 +58,8 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
     others = [row for row in before if row.scan not in now and row.scan not in gone]
     remember(private, found, forget=gone)
     write_sheet(sheet, [*others, *now.values()])
+    replace_notes(out / "input_warnings.csv", listing.tables, listing.notes)
+    say(listing.notes, out / "input_warnings.csv")
     labelled = sum(row.label is not None for row in now.values())
     summary = f"{len(now)} scans of {kind} ({labelled} with a label), {len(gone)} gone, {len(others)} others kept"
     print(f"{sheet}: {summary}", file=sys.stderr)  # stdout may belong to a workflow that lists scans on its way

@@ -49,7 +49,8 @@ def fit_and_write(
     card : mapping
         What the caller knows: purpose, inputs, settings.
     cases : mapping of split to scans to files
-        Every scan that took part, with the files it was read from. All of them are hashed into the card.
+        Every scan that took part, with the files it was read from (HDF5). All of them are hashed into the card,
+        with the hash of the scan's pixels, by which a copy under another name is known.
     split : callable
         See `fit`.
     judge : callable
@@ -101,6 +102,7 @@ def fit_and_write(
             "schedule": asdict(schedule),
             "seed": seed,
             "cases": {split: sorted(scans) for split, scans in cases.items()},
+            "case_hu_sha256": {split: _pixels(scans) for split, scans in cases.items()},
             "input_sha256": inputs,
             "code": identity["code"],
             "chosen": {"by": "smallest valid_loss", **best},
@@ -109,3 +111,9 @@ def fit_and_write(
         },
     )
     checkpoint.unlink(missing_ok=True)
+
+
+def _pixels(scans: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+    """scan -> SHA-256 of its HU as ingest read them."""
+    hashes = {scan: hdf5.read_header(files[0]).provenance.get("hu_sha256") for scan, files in scans.items()}
+    return {scan: str(value) for scan, value in sorted(hashes.items()) if value}

@@ -53,6 +53,11 @@ def read_card(path: Path) -> dict[str, Any]:
         raise CorruptFileError(f"{path}: not a model card ({error}).") from error
 
 
+def pixels_trained_on(card: Mapping[str, Any]) -> frozenset[str]:
+    """SHA-256 of the HU of every training and validation case of a card; empty for a card that does not tell."""
+    return frozenset(value for scans in card.get("case_hu_sha256", {}).values() for value in scans.values())
+
+
 def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
     """The learning curve as CSV, one row a look at the validation split."""
     names = list(curve[0])

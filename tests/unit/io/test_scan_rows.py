@@ -54,3 +54,11 @@ def test_a_row_that_is_wrong_is_refused_with_its_line(tmp_path, line, says):
     path.write_text(f"{','.join(COLUMNS)}\nx,dicom,dsb17,train,,1\n{line}\n")
     with pytest.raises(LunglineError, match=f"scans.csv, line 3: .*{says}"):
         read_sheet(path)
+
+
+def test_all_rows_that_are_wrong_stand_in_one_report(tmp_path):
+    path = tmp_path / "scans.csv"
+    rows = ["x,dicom,dsb17,train,,1", "../y,dicom,dsb17,train,,1", "z,dicom", "x,dicom,dsb17,test,,0"]
+    path.write_text("\n".join([",".join(COLUMNS), *rows]))
+    with pytest.raises(LunglineError, match=r"(?s)3 faults\..*line 3: .*scan id.*line 4: .*columns.*line 5: .*twice"):
+        read_sheet(path)

@@ -56,6 +56,51 @@ def test_bowel_gas_that_leaks_into_the_lung_is_not_lung():
     assert dice(lungs, chest.lungs) > 0.96
 
 
+@pytest.mark.parametrize("width", [3, 10, 24])
+def test_bowel_gas_below_a_hole_in_the_diaphragm_is_not_lung(width):
+    gas, hole = ((6, 50, 126), (16, 24, 26), GAS_HU), ((18, 54, 126), (12, width, width), GAS_HU)
+    chest = make_chest(lesions=[gas, hole])
+    lungs, _ = segment_lungs(chest.ct)
+    assert np.mean(lungs[ball(*gas[:2]) & ~chest.lungs]) < 0.01
+    assert dice(lungs, chest.lungs) > 0.97
+
+
+def test_a_stomach_full_of_gas_is_not_lung_however_large():
+    gas = ((20, 62, 88), (20, 36, 44), GAS_HU)
+    chest = make_chest(gas=False, windpipe=False, lesions=[gas])
+    lungs, quality = segment_lungs(chest.ct)
+    assert np.mean(lungs[ball(*gas[:2])]) < 0.05
+    assert dice(lungs, chest.lungs & ~ball(*gas[:2])) > 0.95
+    assert codes_of(quality) == []
+
+
+def test_a_lung_darker_than_any_lung_is_used_with_a_warning():
+    """Half of what is found is darker than lung, but holds too large a share of it to be taken away as gas."""
+    dark = (LUNG_ZYX_MM["left"], LUNG_RADII_MM, -980)
+    _, quality = segment_lungs(make_chest(lesions=[dark], gas=False, windpipe=False).ct)
+    [(code, detail)] = judge(quality, (50, 9000))
+    assert (code, detail) == ("W_LUNG_GAS", f"{quality.gas_share:.2f} of the mask is darker than -970 HU")
+
+
+@pytest.mark.parametrize(
+    ("centre", "radii"),
+    [
+        ((55, 62, 165), (3, 2, 25)),
+        ((55, 62, 165), (15, 3, 25)),
+        ((55, 62, 165), (40, 6, 25)),
+        ((55, 15, 126), (40, 25, 6)),
+    ],
+)
+def test_a_gap_in_the_chest_wall_lets_no_outside_air_in_and_no_lung_out(centre, radii):
+    chest = make_chest(lesions=[(centre, radii, GAS_HU)])
+    lungs, quality = segment_lungs(chest.ct)
+    assert not lungs[~chest.body].any()
+    assert dice(lungs, chest.lungs) > 0.99
+    [(code, detail)] = judge(quality, (50, 9000))
+    assert code == "W_LUNG_LEAK"
+    assert f"{quality.leak_area_mm2:.0f} mm2" in detail
+
+
 def test_a_pocket_of_air_under_the_back_is_not_lung(chest, segmented):
     lungs, _ = segmented
     assert not lungs[:, 112:].any()
@@ -162,7 +207,7 @@ def test_an_even_picture_is_quarantined(chest, hu):
 
 @pytest.mark.parametrize("volume_ml", [5, 13000])
 def test_a_volume_that_no_lungs_have_is_quarantined(volume_ml):
-    quality = LungQuality(volume_ml, volume_ml / 2, volume_ml / 2, -850, 0.02, 0, 0, 0)
+    quality = LungQuality(volume_ml, volume_ml / 2, volume_ml / 2, -850, 0.02, 0, 0, 0, 0, 0)
     with pytest.raises(Quarantine) as caught:
         judge(quality)
     assert caught.value.code == "Q_LUNG_VOLUME"
@@ -177,5 +222,5 @@ def test_a_coarse_grid_gives_the_same_lungs(segmented):
 def test_every_code_is_explained():
     from lungline.codes import CODES
 
-    warnings = {"W_LUNG_VOLUME", "W_LUNG_SLAB", "W_ONE_LUNG", "W_LUNG_CUT", "W_LUNG_DENSE"}
+    warnings = {"W_LUNG_VOLUME", "W_LUNG_SLAB", "W_ONE_LUNG", "W_LUNG_CUT", "W_LUNG_DENSE", "W_LUNG_LEAK", "W_LUNG_GAS"}
     assert set(CODES) >= warnings | {"Q_LUNGS_EMPTY", "Q_LUNG_VOLUME"}

@@ -11,7 +11,7 @@ from lungline.io.hdf5 import Code, Field, Header
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
 from lungline.stages.detect import detect_scan, run
-from lungline.training.weights import write_card, write_tensors
+from lungline.training.weights import read_card, write_card, write_tensors
 
 MADE_BY = {"region": "lung_box", "outside_hu": -1000.0}
 
@@ -61,3 +61,17 @@ def test_a_cache_made_another_way_is_refused(folder):
     hdf5.write_file(folder / "c" / "w.h5", whole, {"ct": ct})
     with pytest.raises(LunglineError, match="cache_volume"):
         detect_scan(folder / "c" / "w.h5", folder / "w.h5", detector=folder / "detector", device="cpu")
+
+
+def test_a_copy_of_a_training_case_of_one_axis_carries_a_warning(folder):
+    for axis in "zyx":
+        card = folder / "detector" / axis / "card.json"
+        cases = {"train": {"t": "same"}} if axis == "y" else {}
+        write_card(card, {**read_card(card), "case_hu_sha256": cases})
+    ct = hdf5.read_field(folder / "c" / "a.h5", "ct")
+    for pixels in ("same", "other"):
+        header = Header("ct", "cache_volume", parameters=MADE_BY, provenance={"hu_sha256": pixels})
+        hdf5.write_file(folder / "c" / f"{pixels}.h5", header, {"ct": ct})
+        detect_scan(folder / "c" / f"{pixels}.h5", folder / f"{pixels}.h5", detector=folder / "detector", device="cpu")
+    assert [code.code for code in hdf5.read_header(folder / "same.h5").codes] == ["W_TRAINING_CASE"]
+    assert hdf5.read_header(folder / "other.h5").status == "ok"

@@ -116,6 +116,16 @@ def test_a_test_patient_that_was_trained_on_is_refused(tmp_path):
         evaluated(tmp_path, model=tmp_path)
 
 
+def test_labelled_copies_of_training_cases_are_refused_and_unlabelled_ones_are_not(tmp_path):
+    copy = {"probability": 0.5, "status": "warned", "codes": ("W_TRAINING_CASE",)}
+    others = [Prediction(f"t{i}", "folder", "test", i % 2, 0.4, "ok") for i in range(4)]
+    write_predictions(tmp_path / "predictions.csv", [*others, Prediction("x", "folder", "test", None, **copy)])
+    evaluated(tmp_path)
+    write_predictions(tmp_path / "predictions.csv", [*others, Prediction("x", "folder", "test", 1, **copy)])
+    with pytest.raises(LunglineError, match=r"1 of the labelled test patients have the pixels of training cases .x."):
+        evaluated(tmp_path)
+
+
 def detection(tmp_path, **options):
     write_sheet(
         tmp_path / "scans.csv",

@@ -124,3 +124,12 @@ def test_a_transfer_syntax_is_named_only_if_dicom_knows_it(tmp_path):
         [code] = hdf5.read_header(tmp_path / "a.h5").codes
         assert code.code == "Q_UNSUPPORTED_SYNTAX"
         assert told in code.detail
+
+
+def test_a_scan_whose_files_are_gone_is_quarantined_and_named_without_its_place(tmp_path):
+    (tmp_path / "scan-1").symlink_to(tmp_path / "Doe")
+    assert main(["ingest", str(tmp_path / "scan-1"), str(tmp_path / "a.h5"), "--source", "dicom"]) == 0
+    [code] = hdf5.read_header(tmp_path / "a.h5").codes
+    assert code.code == "Q_UNREADABLE"
+    assert b"Doe" not in (tmp_path / "a.h5").read_bytes()
+    assert main(["ingest", str(tmp_path / "scan-2"), str(tmp_path / "b.h5"), "--source", "dicom"]) == 2

@@ -7,7 +7,15 @@ from lungline import geometry
 from lungline.errors import Quarantine
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
-from lungline.stages import cache_volume, crop_patches, draw_nodule_mask, extract_candidates, resample
+from lungline.io.notes import read_notes
+from lungline.stages import (
+    cache_volume,
+    check_annotations,
+    crop_patches,
+    draw_nodule_mask,
+    extract_candidates,
+    resample,
+)
 from lungline.stages._scan import Made, run_scan_stage
 
 
@@ -116,6 +124,20 @@ def test_a_nodule_outside_the_region_is_said_and_not_drawn(tmp_path):
     (tmp_path / "a.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\ns,5,6,7,4\ns,500,6,7,4\n")
     draw_nodule_mask.run(cache, tmp_path / "a.csv", tmp_path / "m.h5", scan="s")
     header = hdf5.read_header(tmp_path / "m.h5")
-    assert header.codes == (Code("W_NODULE_OUTSIDE", "1 of 2"),)
+    assert header.codes == (Code("W_NODULE_OUTSIDE", "1 of 2: line 3 of the annotations"),)
     assert len(header.parameters["nodules_xyz_mm_diameter_mm"]) == 2
     assert hdf5.read_array(tmp_path / "m.h5", "nodules").any()
+
+
+def test_annotations_outside_are_written_down_with_their_lines(tmp_path, capsys):
+    scan_file(tmp_path / "caches" / "s.h5")
+    hdf5.write_file(tmp_path / "caches" / "q.h5", Header("ct", "cache_volume", (Code("Q_LIMIT"),)), {})
+    rows = "s,5,6,7,4\ns,500,6,7,4\nq,500,6,7,4\nabsent,500,6,7,4\ns,5,6,-70,4\n"
+    (tmp_path / "a.csv").write_text(f"seriesuid,coordX,coordY,coordZ,diameter_mm\n{rows}")
+    check_annotations.run(tmp_path / "out.csv", tmp_path / "a.csv", caches=tmp_path / "caches")
+    notes = read_notes(tmp_path / "out.csv")
+    assert [(note.file, note.line, note.code) for note in notes] == [
+        ("a.csv", 3, "W_NODULE_OUTSIDE"),
+        ("a.csv", 6, "W_NODULE_OUTSIDE"),
+    ]
+    assert "a.csv, line 6: W_NODULE_OUTSIDE" in capsys.readouterr().err

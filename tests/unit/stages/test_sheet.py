@@ -9,6 +9,7 @@ import pytest
 
 from lungline.cli import main
 from lungline.errors import LunglineError
+from lungline.io.notes import read_notes
 from lungline.io.sheet import read_sheet
 from lungline.splits import split_of_patient
 from lungline.stages import sheet
@@ -140,19 +141,77 @@ def test_another_folder_adds_and_the_same_folder_brings_up_to_date(luna, dsb, tm
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ("id,cancer\np1,1\np1,1\n", "line 3: .* the same label"),
-        ("id,cancer\np1,1\np1,0\n", "line 3: .* another label"),
-        ("id,cancer\np1,yes\n", "line 2: cancer must be one digit"),
+        ("id,cancer\np1,1\np1,0\n", "line 3: the id of line 2 with another label"),
+        ("id,cancer\np1,yes\n", "line 2: expected an id and cancer"),
         ("id,cancer\np1,\n", "line 2: expected an id and cancer"),
         ("id,cancer\np1,3\n", "line 2: expected an id and cancer"),
         ("name,cancer\np1,1\n", "line 1: expected the columns id, cancer"),
-        ("id,cancer\nt1,1\n", "1 patients stand in both label files"),
+        ("id,cancer\nt1,1\n", "solution.csv, line 2: this patient stands in stage1_labels.csv, line 2"),
     ],
 )
 def test_labels_that_are_wrong_stop_with_their_line(dsb, tmp_path, table, says):
     (dsb / "stage1_labels.csv").write_text(table)
     with pytest.raises(LunglineError, match=says):
         sheet.run("dsb17", dsb, tmp_path / "out")
+
+
+def warnings(out):
+    return [(note.file, note.line, note.code) for note in read_notes(out / "input_warnings.csv")]
+
+
+def test_rows_without_a_scan_and_scans_without_a_row_are_written_down(dsb, tmp_path, capsys):
+    (dsb / "stage1_labels.csv").write_text("id,cancer\np1,1\np2,0\n007,1\np1,1\np3,0\nMissing,1\n")
+    sheet.run("dsb17", dsb, tmp_path / "out")
+    assert warnings(tmp_path / "out") == [
+        ("stage1_labels.csv", 5, "T_ROW_TWICE"),
+        ("stage1_labels.csv", 7, "T_UNKNOWN_SCAN"),
+        ("stage1_solution.csv", None, "T_NO_LABEL"),
+    ]
+    said = capsys.readouterr().err
+    assert "stage1_labels.csv, line 7: T_UNKNOWN_SCAN" in said
+    assert "Missing" not in said + (tmp_path / "out" / "input_warnings.csv").read_text()
+
+
+def test_without_a_solution_the_test_patients_are_no_warning(dsb, tmp_path):
+    (dsb / "stage1_solution.csv").unlink()
+    sheet.run("dsb17", dsb, tmp_path / "out")
+    assert warnings(tmp_path / "out") == [("stage1_labels.csv", 6, "T_UNKNOWN_SCAN")]
+
+
+def test_warnings_of_a_table_replace_those_of_before_and_leave_the_others(dsb, plain, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,cancer\nDoe_John,1\nnobody,0\n")
+    sheet.run("folder", plain, tmp_path / "out", labels=labels)
+    sheet.run("dsb17", dsb, tmp_path / "out")
+    labels.write_text('id,cancer\nDoe_John,1\nnobody,0\nx,0\n"Doe, Jane/series 1",0\n')
+    sheet.run("folder", plain, tmp_path / "out", labels=labels)
+    assert [row for row in warnings(tmp_path / "out") if row[0] == "labels.csv"] == [
+        ("labels.csv", 3, "T_UNKNOWN_SCAN")
+    ]
+    assert ("stage1_labels.csv", 6, "T_UNKNOWN_SCAN") in warnings(tmp_path / "out")
+    assert "Doe" not in (tmp_path / "out" / "input_warnings.csv").read_text()
+
+
+def test_more_than_twenty_warnings_are_counted_on_the_screen_and_all_in_the_file(dsb, tmp_path, capsys):
+    rows = "".join(f"gone{k},1\n" for k in range(50))
+    (dsb / "stage1_labels.csv").write_text(f"id,cancer\np1,1\np2,0\n007,1\np3,0\n{rows}")
+    sheet.run("dsb17", dsb, tmp_path / "out")
+    said = capsys.readouterr().err
+    assert said.count("T_UNKNOWN_SCAN") == 20
+    assert "and 31 more" in said
+    assert len(warnings(tmp_path / "out")) == 51
+
+
+def test_an_id_that_means_two_scans_or_two_labels_of_one_scan_are_refused(tmp_path):
+    for place in ("a", "b"):
+        write_mhd(tmp_path / "in" / place / "ct.mhd", HU)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,cancer\nct,1\n")
+    with pytest.raises(LunglineError, match="line 2: this id means several scans"):
+        sheet.run("folder", tmp_path / "in", tmp_path / "out", labels=labels)
+    labels.write_text("id,cancer\na/ct.mhd,1\nb/ct.mhd,0\nct,0\n")
+    with pytest.raises(LunglineError, match="line 4: another label than line 2"):
+        sheet.run("folder", tmp_path / "in", tmp_path / "out", labels=labels)
 
 
 def test_an_id_that_cannot_be_a_file_name_is_refused(luna, tmp_path):

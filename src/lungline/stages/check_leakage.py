@@ -1,0 +1,42 @@
+"""Refuse to train when one patient, or a copy of a scan, stands in two splits or has two labels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from lungline.errors import LunglineError
+from lungline.io.atomic import write_text
+from lungline.io.identity import read_identity
+from lungline.io.sheet import read_sheet
+from lungline.io.tables import table_text
+from lungline.training.leakage import find_groups
+
+_MOST_NAMED = 5
+
+
+def run(output: Path, *, scans: Path, identities: Path) -> None:
+    """Compare IDENTITIES/{scan}.json of the scans of SCANS that are learned from or measured on; write OUTPUT (CSV).
+
+    OUTPUT lists what is only a warning: scans of one patient within one split.
+    """
+    files = {row: identities / f"{row.scan}.json" for row in read_sheet(scans) if row.is_case}
+    cases = {row: read_identity(path) for row, path in files.items() if path.is_file()}
+    usable = [(row, identity) for row, identity in cases.items() if identity.usable]
+    groups, placeholders = find_groups(usable)
+    leaks = [str(group) for group in groups if group.is_leak]
+    if leaks:
+        more = f"; and {len(leaks) - _MOST_NAMED} more" if len(leaks) > _MOST_NAMED else ""
+        raise LunglineError(
+            f"{len(leaks)} patients stand in more than one split or have two labels: "
+            f"{'; '.join(leaks[:_MOST_NAMED])}{more}. Nothing is trained. Give all scans of a patient one split and "
+            "one label, or remove the copies."
+        )
+    found = [("T_SAME_SPLIT", ";".join(r.scan for r in g.rows), g.splits[0], ";".join(g.shared)) for g in groups]
+    found += [("T_PLACEHOLDER", "", "", what) for what in placeholders]
+    write_text(output, table_text(("code", "scans", "split", "shared"), found))
+    print(f"{len(usable)} scans compared: no patient stands in two splits", file=sys.stderr)
+    for code, names, split, shared in found:
+        print(
+            f"{code}: {names or 'more than half of the scans'} {split and f'({split})'} same {shared}", file=sys.stderr
+        )
