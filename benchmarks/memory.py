@@ -91,7 +91,7 @@ class Memory:
 def compute(spec: CancerNetSpec, schedule: PatientSchedule) -> Memory:
     """Memory of a step, on fake tensors."""
     with torch.device("meta"):
-        model = CancerNet(spec, recompute=schedule.recompute).train()
+        model = CancerNet(spec).train()
     with FakeTensorMode():
         _make_fake(model)
         inside = [0]
@@ -161,7 +161,7 @@ def measure(spec: CancerNetSpec, schedule: PatientSchedule) -> int:
     device = torch.device("cuda")
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    model = CancerNet(spec, recompute=schedule.recompute).to(device).train()
+    model = CancerNet(spec).to(device).train()
     optimiser = torch.optim.Adam(model.parameters(), weight_decay=schedule.weight_decay)
     for _ in range(2):
         optimiser.zero_grad(set_to_none=True)

@@ -58,10 +58,6 @@ def test_every_preset_is_allowed(name: str) -> None:
             {"systems": {"m1-64-batchnorm": {"training": {"micro_batch": 1}}}},
             "systems.m1-64-batchnorm: network.norm 'batch' needs a training.micro_batch of 2 or more",
         ),
-        (
-            {"systems": {"m1-64-batchnorm": {"training": {"recompute": True}}}},
-            "systems.m1-64-batchnorm: network.norm 'batch' does not go with training.recompute",
-        ),
         ({"systems": {"m1-64": {"training": {"micro_batch": 65}}}}, "systems.m1-64: training.micro_batch should be 1"),
         ({"systems": {"m1-54-crops": {"input": {"crop": 80}}}}, "systems.m1-54-crops: input.crop should be 8 or more"),
         ({"systems": {"m1-64": {"input": {"pad_to": "largest"}}}}, "should have either resize_to or pad_to"),
