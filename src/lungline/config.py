@@ -40,7 +40,14 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[s
         part: _extended(entries, part) if part in EXTENSIBLE and isinstance(entries, Mapping) else entries
         for part, entries in config.items()
     }
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.path), str(e.path)))
+    order = {name: n for part in EXTENSIBLE for n, name in enumerate(config.get(part) or ())}
+
+    def place(error: Any) -> tuple[int, int, str]:
+        """Short places first, and an entry before those that extend it, if it stands there first."""
+        steps = list(error.absolute_path)
+        return len(steps), order.get(steps[1], 0) if len(steps) > 1 else 0, str(steps)
+
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=place)
     for error in errors:
         raise LunglineError(_sentence(error))
     for system in config["run"]:
@@ -70,16 +77,16 @@ def _extended(entries: Mapping[str, Any], part: str) -> dict[str, Any]:
             raise LunglineError(f"{part}: {' extends '.join((*through, name))}, a circle. Take one extends away.")
         parent = known(str(entry["extends"]), entries, f"{part}.{name}.extends: no entry")
         own = {key: value for key, value in entry.items() if key != "extends"}
-        return _laid_over(whole(parent, (*through, name)), own)
+        return laid_over(whole(parent, (*through, name)), own)
 
     return {name: whole(name, ()) for name in entries}
 
 
-def _laid_over(below: Any, above: Any) -> Any:
+def laid_over(below: Any, above: Any) -> Any:
     """Mappings merged key by key; everything else is replaced."""
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
-    return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
+    return {**below, **{key: laid_over(below.get(key), value) for key, value in above.items()}}
 
 
 def known(name: str, names: Iterable[str], complaint: str) -> str:

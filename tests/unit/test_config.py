@@ -4,25 +4,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lungline.config import check_config
+from lungline.config import check_config, laid_over
 from lungline.errors import LunglineError
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8"))
 
 
-def lay_over(below: dict, above: dict) -> dict:
-    """Mappings merged key by key, as Snakemake does it."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(below.get(key), dict)
-        merged[key] = lay_over(below[key], value) if both else value
-    return merged
-
-
 def preset(name: str = "config") -> dict:
     default = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
-    return lay_over(default, yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")))
+    return laid_over(default, yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
 PRESETS = sorted(path.stem for path in CONFIG.glob("*.yaml") if path.stem != "schema")
@@ -51,13 +42,48 @@ def test_every_preset_is_allowed(name: str) -> None:
         ({"systems": {"m2-demo": {"detector": "dem"}}}, "systems.m2-demo.detector: no detector 'dem'"),
         ({"models": {"systems": {"m2-dmo": "x"}}}, "models.systems: no entry 'm2-dmo'. Did you mean 'm2-demo'?"),
         ({"data": {}}, "data:"),
+        (
+            {"systems": {"m1-64": {"detector": "demo"}}},
+            "systems.m1-64 has no key 'detector'",
+        ),
+        ({"systems": {"m1-64": {"augment": True}}}, "systems.m1-64 has no key 'augment'"),
+        ({"systems": {"m2-demo": {"input": {"crop": 16}}}}, "systems.m2-demo has no key 'input'"),
+        ({"systems": {"all-negative": {"training": {}}}}, "systems.all-negative has no key 'training'"),
+        ({"systems": {"all-negative": {"probability": 1.5}}}, "systems.all-negative.probability: 1.5 is"),
+        ({"systems": {"x": {"kind": "volumes"}}}, "systems.x.kind: 'volumes' is not one of"),
+        ({"systems": {"x": {"detector": "demo"}}}, "systems.x: 'kind' is a required property"),
+        ({"detectors": {"demo": {"training": {"micro_batch": 2}}}}, "detectors.demo.training has no key 'micro_batch'"),
+        ({"systems": {"m2-demo": {"network": {"norm": "batch"}}}}, "systems.m2-demo.network.norm: 'batch' is not one"),
+        (
+            {"systems": {"m1-64-batchnorm": {"training": {"micro_batch": 1}}}},
+            "systems.m1-64-batchnorm: network.norm 'batch' needs a training.micro_batch of 2 or more",
+        ),
+        ({"systems": {"m1-64": {"training": {"micro_batch": 65}}}}, "systems.m1-64: training.micro_batch should be 1"),
+        ({"systems": {"m1-54-crops": {"input": {"crop": 80}}}}, "systems.m1-54-crops: input.crop should be 8 or more"),
+        ({"systems": {"m1-64": {"input": {"pad_to": "largest"}}}}, "should have either resize_to or pad_to"),
+        ({"systems": {"x": {"extends": "m1-46"}}}, "systems.x.extends: no entry 'm1-46'. Did you mean 'm1-64'?"),
+        (
+            {"systems": {"x": {"extends": "y"}, "y": {"extends": "x"}}},
+            "systems: x extends y extends x, a circle",
+        ),
     ],
 )
 def test_a_mistake_is_refused_by_name(change: dict, words: str) -> None:
     with pytest.raises(LunglineError) as refusal:
-        check_config(lay_over(copy.deepcopy(preset()), change), SCHEMA)
+        check_config(laid_over(copy.deepcopy(preset()), change), SCHEMA)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_entry_is_laid_over_the_one_that_it_extends() -> None:
+    entries = {"a": {"extends": "b", "training": {"batch": 32}}, "b": {"extends": "m1-64", "network": {"dense": 3}}}
+    config = laid_over(preset(), {"systems": entries})
+    checked = check_config(config, SCHEMA)["systems"]
+    expected = copy.deepcopy(checked["m1-64"])
+    expected["training"]["batch"], expected["network"]["dense"] = 32, 3
+    assert checked["a"] == expected
+    assert config["systems"]["a"] == entries["a"]
+    assert check_config({**config, "systems": checked}, SCHEMA)["systems"] == checked
 
 
 def every_level(schema: dict) -> list[dict]:

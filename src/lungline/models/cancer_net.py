@@ -7,30 +7,18 @@ convolutions with stride 1, "same" padding and ReLU; 2x2x2 maximum pooling. 2,24
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lungline.models.specs import CancerNetSpec
 
 
 class CancerNet(nn.Module):
-    """One logit a cube, or a whole volume.
+    """One logit a cube, or a whole volume."""
 
-    Parameters
-    ----------
-    spec : CancerNetSpec
-    recompute : bool
-        While training, keep only what leaves each block of two convolutions, and compute the rest again for the
-        gradient: the same gradient from a fraction of the memory.
-    """
-
-    def __init__(self, spec: CancerNetSpec, *, recompute: bool = False) -> None:
+    def __init__(self, spec: CancerNetSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.recompute = recompute
         c1, c2, c3, c4, c5, c6 = spec.channels
         voxels = (spec.shape_zyx[0] // 8) * (spec.shape_zyx[1] // 8) * (spec.shape_zyx[2] // 8)
         self.conv1 = nn.Conv3d(spec.in_channels, c1, 3, padding=1)
@@ -56,30 +44,16 @@ class CancerNet(nn.Module):
 
         They are centred to -1..1 first: around a mean of 0 the first layer learns several times faster.
         """
+        norm1, norm2, norm3, norm4, norm5, norm6 = self.norms
         x = 2 * cubes.contiguous(memory_format=torch.channels_last_3d) - 1
-        x = self._run(self._block1, x)  # (N, 48, D/2, H/2, W/2)
-        x = self._run(self._block2, x)  # (N, 64, D/4, H/4, W/4)
-        x = self._run(self._block3, x)  # (N, 96, D/8, H/8, W/8)
+        x = norm1(self.conv1(x)).relu()
+        x = _pool(norm2(self.conv2(x)).relu())  # (N, 48, D/2, H/2, W/2)
+        x = norm3(self.conv3(x)).relu()
+        x = _pool(norm4(self.conv4(x)).relu())  # (N, 64, D/4, H/4, W/4)
+        x = norm5(self.conv5(x)).relu()
+        x = _pool(norm6(self.conv6(x)).relu())  # (N, 96, D/8, H/8, W/8)
         x = self.dense7(x.flatten(1)).relu_()
         return self.dense8(self.dropout(x)).squeeze(1)
-
-    def _block1(self, x: Tensor) -> Tensor:
-        x = self.norms[0](self.conv1(x)).relu()
-        return _pool(self.norms[1](self.conv2(x)).relu())
-
-    def _block2(self, x: Tensor) -> Tensor:
-        x = self.norms[2](self.conv3(x)).relu()
-        return _pool(self.norms[3](self.conv4(x)).relu())
-
-    def _block3(self, x: Tensor) -> Tensor:
-        x = self.norms[4](self.conv5(x)).relu()
-        return _pool(self.norms[5](self.conv6(x)).relu())
-
-    def _run(self, block: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        if self.recompute and self.training and torch.is_grad_enabled():
-            recomputed: Tensor = checkpoint(block, x, use_reentrant=False)
-            return recomputed
-        return block(x)
 
 
 def _norm(name: str, channels: int) -> nn.Module:

@@ -132,18 +132,15 @@ class Schedule:
 
 @dataclass(frozen=True)
 class PatientSchedule(Schedule):
-    """How a cancer network is trained, and how it is made to fit the memory of a graphics card.
+    """How a cancer network is trained, and made to fit the memory of a graphics card.
 
     Attributes
     ----------
     micro_batch : int or None
         Patients computed together; their gradients are added up to those of `batch` patients. None: all of them.
-    recompute : bool
-        Forget what a block of two convolutions computed, and compute it again for the gradient.
     """
 
     micro_batch: int | None = None
-    recompute: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -323,11 +320,6 @@ class VolumeSystem:
 
     def __post_init__(self) -> None:
         spec = self.network_on(self.input.shape_zyx or (8, 8, 8))  # refuses a setting that makes no sense
-        if spec.norm == "batch" and self.training.recompute:
-            raise LunglineError(
-                "network.norm 'batch' does not go with training.recompute: a layer would count what it sees twice. "
-                "Take a smaller training.micro_batch."
-            )
         if spec.norm == "batch" and (self.training.micro_batch or self.training.batch) < 2:
             raise LunglineError("network.norm 'batch' needs a training.micro_batch of 2 or more.")
 

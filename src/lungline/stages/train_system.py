@@ -48,7 +48,7 @@ def run(
     batches = PatientBatches(train, spec.training.batch, seed=seed)
     fit_and_write(
         output,
-        CancerNet(cohort.network, recompute=spec.training.recompute),
+        CancerNet(cohort.network),
         spec.training,
         make_batch=batches.batch,
         split=lambda batch: micro_batches(batch, spec.training.micro_batch),

@@ -92,3 +92,28 @@ def test_the_learning_rate_falls_along_a_cosine():
     assert max(rates) == pytest.approx(0.05, rel=0.01)
     assert rates[-1] < 0.001
     assert learning_rate_at(Schedule(steps=5, batch=1, learning_rate=0.1), 4) == 0.1
+
+
+def test_micro_batches_add_up_to_the_batch(tmp_path):
+    """Without dropout, parts of 3, 3 and 2 of 8 give the curve and the weights of the whole batch."""
+    trained = []
+    for split in (
+        lambda batch: [(1.0, batch)],
+        lambda batch: [(n / 8, tuple(part[i : i + n] for part in batch)) for i, n in ((0, 3), (3, 3), (6, 2))],
+    ):
+        model, parts = problem()
+        model[1].p = 0.0
+        common = {"checkpoint": tmp_path / "c", "key": str(len(trained)), "seed": 1, "device": torch.device("cpu")}
+        curve = fit(model, SCHEDULE, **parts, **common, split=split, say=len)
+        trained.append((curve, model.state_dict()))
+    (curve, weights), (other_curve, other_weights) = trained
+    assert [look["train_loss"] for look in curve] == pytest.approx([look["train_loss"] for look in other_curve])
+    for name, value in weights.items():
+        torch.testing.assert_close(value, other_weights[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_training_by_name(tmp_path):
+    model, parts = problem()
+    parts["validate"] = lambda network: {"valid_loss": float("inf")}
+    with pytest.raises(LunglineError, match="M_NOT_FINITE: the validation loss is inf at step 9"):
+        fit(model, SCHEDULE, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"))

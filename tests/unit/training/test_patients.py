@@ -16,6 +16,7 @@ from lungline.training.patients import (
     PatientBatches,
     PatientCubes,
     logit_without_candidates,
+    micro_batches,
     read_cubes,
     turn,
     winner_loss,
@@ -96,3 +97,11 @@ def test_cubes_that_the_network_does_not_take_are_named(tmp_path):
     assert cubes.shape == (2, 2, 8, 8, 8)
     with pytest.raises(LunglineError, match=r"crop_patches\.size"):
         read_cubes(tmp_path / "p.h5", CancerNetSpec())
+
+
+def test_micro_batches_hold_every_patient_once_with_their_share():
+    patients_of_a_step = [(np.zeros((1, 1, 8, 8, 8), np.float16), label) for label in range(5)]
+    parts = micro_batches(patients_of_a_step, 2)
+    assert [share for share, _ in parts] == [0.4, 0.4, 0.2]
+    assert [label for _, part in parts for _, label in part] == [0, 1, 2, 3, 4]
+    assert micro_batches(patients_of_a_step, None) == [(1.0, patients_of_a_step)]

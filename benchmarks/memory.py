@@ -1,0 +1,207 @@
+"""Memory of one training step of every system, at full size, without the memory: `python benchmarks/memory.py`.
+
+The step of `lungline.training` is run on fake tensors, which have shapes and no content. Every allocation of the
+forward and backward pass is seen, and what autograd keeps is seen by saved-tensor hooks; so the peak is exact for
+the operations as PyTorch issues them, in half precision as on a graphics card. Added to it are estimates of what
+happens inside a convolution (its largest input and output once more, for kernels that reorder them) and of the
+CUDA context. Adam's moments are counted, and its own peak: six times the weights (weights, gradients, two moments,
+two temporaries). Where there is a GPU, the same step is run there too, and its largest allocation is printed. The
+weights of the best look and the checkpoints lie in main memory.
+
+Columns, in GB (1e9 bytes): weights; what is kept for the gradient (activations); the largest sum of weights, gradients,
+activations and temporaries in the step; inside a convolution; total, with Adam's moments and the context; measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+from lungline.config import check_config, laid_over
+from lungline.device import half_precision
+from lungline.models.cancer_net import CancerNet
+from lungline.models.losses import cancer_loss
+from lungline.models.specs import CancerNetSpec, ConstantSystem, PatchSystem, PatientSchedule, read_system
+from lungline.models.unet import count_parameters
+
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+BUDGET = 12e9  # bytes of the paper's card
+CONTEXT = 0.5e9  # what CUDA itself takes on a card
+LARGEST = (208, 168, 205)  # for input.pad_to: largest, the paper's
+
+
+class Live(TorchDispatchMode):
+    """Bytes of all tensors that are alive, and the most there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._seen: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        tree_map_only(Tensor, self.see, out)
+        return out
+
+    def see(self, tensor: Tensor) -> Tensor:
+        """Count the storage of a tensor, once, until it is gone."""
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._seen:
+            self._seen.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._forget, key, size)
+        return tensor
+
+    def _forget(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.now -= size
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one training step."""
+
+    weights: int
+    kept: int
+    step: int
+    inside: int
+
+    @property
+    def total(self) -> float:
+        """What a card must have."""
+        return max(self.step + 2 * self.weights + self.inside, 6 * self.weights) + CONTEXT
+
+
+def compute(spec: CancerNetSpec, schedule: PatientSchedule) -> Memory:
+    """Memory of a step, on fake tensors."""
+    with torch.device("meta"):
+        model = CancerNet(spec).train()
+    with FakeTensorMode():
+        _make_fake(model)
+        inside = [0]
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv3d):
+                module.register_forward_hook(
+                    lambda module, given, out: inside.append(2 * (given[0].numel() + out.numel()))
+                )
+        live, kept = Live(), [0]
+        with live:
+            for tensor in model.state_dict().values():
+                live.see(tensor)
+            weights = live.now
+            for _ in range(2):  # the second micro-batch meets the gradients of the first
+                loss = _loss(
+                    model, spec, schedule, torch.device("cpu"), torch.autocast("cpu", dtype=torch.bfloat16), kept
+                )
+                loss.backward()
+    return Memory(weights, kept[0], live.peak, max(inside))
+
+
+def _make_fake(model: CancerNet) -> None:
+    """Weights and buffers of the same shape and layout, as fake tensors in main memory."""
+    for module in model.modules():
+        for name, weight in module._parameters.items():
+            if weight is not None:
+                empty = torch.empty_strided(weight.shape, weight.stride(), dtype=weight.dtype, device="cpu")
+                module._parameters[name] = torch.nn.Parameter(empty)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
+
+
+def _loss(
+    model: CancerNet,
+    spec: CancerNetSpec,
+    schedule: PatientSchedule,
+    device: torch.device,
+    autocast: AbstractContextManager,
+    kept: list[int] | None = None,
+) -> Tensor:
+    count = schedule.micro_batch or schedule.batch
+    volumes = torch.zeros(count, spec.in_channels, *spec.shape_zyx, device=device)
+    with autocast, nullcontext() if kept is None else _counted(model, kept):
+        return cancer_loss(model(volumes).float(), torch.zeros(count, device=device)) * (count / schedule.batch)
+
+
+@contextmanager
+def _counted(model: CancerNet, kept: list[int]) -> Iterator[None]:
+    """Bytes that autograd keeps of a forward pass, weights not counted."""
+    own = {tensor.untyped_storage()._cdata for tensor in model.state_dict().values()}
+    found: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            found[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield
+    kept[0] = max(kept[0], sum(found.values()))
+
+
+def measure(spec: CancerNetSpec, schedule: PatientSchedule) -> int:
+    """The largest allocation of two whole steps on the GPU, Adam included."""
+    device = torch.device("cuda")
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    model = CancerNet(spec).to(device).train()
+    optimiser = torch.optim.Adam(model.parameters(), weight_decay=schedule.weight_decay)
+    for _ in range(2):
+        optimiser.zero_grad(set_to_none=True)
+        for _ in range(-(-schedule.batch // (schedule.micro_batch or schedule.batch))):
+            _loss(model, spec, schedule, device, half_precision(device)[0]).backward()
+        optimiser.step()
+    return torch.cuda.max_memory_allocated()
+
+
+def main() -> int:
+    """Print the table; exit code 1 if a system of method 1 does not fit."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--configfile", type=Path, nargs="*", default=[CONFIG / "paper.yaml"])
+    config: Any = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
+    for path in parser.parse_args().configfile:
+        config = laid_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    systems = check_config(config, yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8")))["systems"]
+    columns = ("parameters", "batch", "at once", "weights", "kept", "step", "inside", "total", "measured")
+    print("| system | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    fits = True
+    for name, entry in systems.items():
+        system = read_system(entry)
+        if isinstance(system, ConstantSystem):
+            continue
+        patches = isinstance(system, PatchSystem)
+        spec = system.network if patches else system.network_on(system.input.shape_zyx or LARGEST)
+        schedule = system.training
+        memory = compute(spec, schedule)
+        with torch.device("meta"):
+            parameters = count_parameters(CancerNet(spec))
+        figures = (memory.weights, memory.kept, memory.step, memory.inside, memory.total)
+        words = [f"{parameters:,}", str(schedule.batch), str(schedule.micro_batch or schedule.batch)]
+        words += [f"{figure / 1e9:.2f}" for figure in figures]
+        words.append(f"{measure(spec, schedule) / 1e9:.2f}" if torch.cuda.is_available() else "no GPU")
+        print(f"| {name} | " + " | ".join(words) + " |", flush=True)
+        fits &= memory.total < BUDGET
+    print(f"\nGB (1e9 bytes). All under {BUDGET / 1e9:.0f} GB: {'yes' if fits else 'no'}.")
+    return 0 if fits else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

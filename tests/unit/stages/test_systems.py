@@ -1,0 +1,200 @@
+"""Systems of every kind train for a few steps, answer every patient, and say so when they have learned nothing."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from lungline import geometry
+from lungline.config import check_config, laid_over
+from lungline.errors import LunglineError
+from lungline.io import hdf5
+from lungline.io.hdf5 import Code, Field, Header
+from lungline.io.sheet import ScanRow, write_sheet
+from lungline.stages import collect_predictions, evaluate_cancer, predict_cancer, resize_volume, train_system
+from lungline.training.weights import read_card
+
+CONFIG = Path(__file__).resolve().parents[3] / "config"
+SYSTEMS = check_config(
+    yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")),
+    yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8")),
+)["systems"]
+SPLITS = {"train": 8, "valid": 4, "test": 4}
+SMALL = {
+    "network": {"channels": [2, 2, 2, 2, 4, 4], "dense": 8},
+    "training": {"steps": 4, "batch": 4, "validate_every": 2, "learning_rate": 0.001},
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sheet and caches of 17 patients; one of them is quarantined, and a test patient's lungs are the largest."""
+    rng = np.random.default_rng(0)
+    affine = geometry.make_affine((1.0, 1.0, 1.0))
+    rows = [ScanRow("q", "dicom", "dsb17", "test", None, 1)]
+    made_by = {"region": "lung_box", "outside_hu": -1000.0}
+    hdf5.write_file(tmp_path / "cache" / "q.h5", Header("ct", "cache_volume", (Code("Q_LIMIT"),), made_by), {})
+    for split, count in SPLITS.items():
+        for number in range(count):
+            row = ScanRow(f"{split}{number}", "dicom", "dsb17", split, None, number % 2)
+            shape = rng.integers(15, 24, 3) if (split, number) != ("test", 0) else np.array([30, 20, 28])
+            ct = Field(rng.integers(-900, 400, shape).astype(np.int16), "zyx", "HU", "", affine)
+            header = Header("masked_ct_hu", "cache_volume", (), made_by, {"raw_sha256": "ff"})
+            hdf5.write_file(tmp_path / "cache" / f"{row.scan}.h5", header, {"ct": ct})
+            rows.append(row)
+    write_sheet(tmp_path / "scans.csv", rows)
+    return tmp_path
+
+
+def candidates(folder, size=8):
+    """Patch files beside the caches; the first training patient and test patient have no candidate."""
+    rng = np.random.default_rng(1)
+    for path in (folder / "cache").glob("*.h5"):
+        header = hdf5.read_header(path)
+        valid = np.arange(4) < (0 if path.stem in ("train0", "test0") else rng.integers(1, 4))
+        cubes = (rng.random((4, 2, size, size, size)) * valid[:, None, None, None, None]).astype(np.float16)
+        fields = {
+            "patches": Field(cubes, "candidate,channel,z,y,x", "1", ""),
+            "valid": Field(valid, "candidate", "1", ""),
+        }
+        made = {} if header.status == "quarantined" else fields
+        hdf5.write_file(folder / "patches" / path.name, Header("patches", "crop_patches", header.codes), made)
+    return folder / "patches"
+
+
+def resized(folder, size):
+    for path in (folder / "cache").glob("*.h5"):
+        resize_volume.run(path, folder / "resized" / path.name, size=size)
+    return folder / "resized"
+
+
+def train(folder, entry, inputs, name="model"):
+    options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "seed": 1, "device": "cpu"}
+    train_system.run(folder / name, system=entry, **options)
+    return read_card(folder / name / "card.json")
+
+
+def predict(folder, inputs, name="model"):
+    options = {"model": folder / name, "scans": folder / "scans.csv", "inputs": inputs, "device": "cpu"}
+    predict_cancer.run(folder / "answers.csv", **options)
+    with open(folder / "answers.csv", encoding="utf-8") as handle:
+        return {row["scan"]: row for row in csv.DictReader(handle)}
+
+
+def shrunk(name):
+    """An entry of the configuration at the size of a test."""
+    entry = laid_over(SYSTEMS[name], SMALL)
+    entry["training"] = {key: value for key, value in entry["training"].items() if key != "micro_batch"}
+    if "pad_to" in entry["input"]:
+        return laid_over(entry, {"training": {"micro_batch": 1, "batch": 3}})
+    crop = {"crop": 12} if "crop" in entry["input"] else {}
+    return laid_over(entry, {"input": {"resize_to": 16, **crop}, "training": {"micro_batch": 2}})
+
+
+@pytest.mark.parametrize("name", [name for name, entry in SYSTEMS.items() if entry["kind"] == "volume"])
+def test_every_entry_of_method_1_is_trained_and_answers(folder, name):
+    entry = shrunk(name)
+    inputs = resized(folder, 16) if "resize_to" in entry["input"] else folder / "cache"
+    card = train(folder, entry, inputs)
+    answers = predict(folder, inputs)
+    assert set(answers) == {"q", *(f"{split}{n}" for split, count in SPLITS.items() for n in range(count))}
+    assert (answers["q"]["status"], answers["q"]["probability"]) == ("quarantined", "")
+    probabilities = {float(row["probability"]) for scan, row in answers.items() if scan != "q"}
+    assert len(probabilities) > 10
+    assert all(row["n_candidates"] == "" for row in answers.values())
+    assert card["cases"] == {split: [f"{split}{n}" for n in range(SPLITS[split])] for split in ("train", "valid")}
+    train(folder, entry, inputs, "again")
+    assert (folder / "again" / "weights.safetensors").read_bytes() == (
+        folder / "model" / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_the_largest_training_region_is_the_shape_and_a_larger_test_region_is_cut_with_a_code(folder):
+    card = train(folder, shrunk("m1-full"), folder / "cache")
+    shapes = [hdf5.read_shape(folder / "cache" / f"train{n}.h5", "ct") for n in range(SPLITS["train"])]
+    assert tuple(card["network"]["shape_zyx"]) == tuple(np.max(shapes, axis=0))
+    answers = predict(folder, folder / "cache")
+    assert (answers["test0"]["status"], answers["test0"]["codes"]) == ("warned", "W_VOLUME_CROPPED")
+    assert all(answers[f"train{n}"]["status"] == "ok" for n in range(SPLITS["train"]))
+
+
+def test_candidates_are_scored_by_their_maximum_and_none_by_the_odds(folder):
+    inputs = candidates(folder)
+    entry = laid_over(SYSTEMS["m2"], {**SMALL, "network": {**SMALL["network"], "shape_zyx": [8, 8, 8]}})
+    card = train(folder, entry, inputs)
+    assert card["training_patients"] == {"all": 8, "cancer": 4, "without_candidates": 1}
+    answers = predict(folder, inputs)
+    assert float(answers["test0"]["logit"]) == pytest.approx(card["logit_without_candidates"], rel=1e-6)
+    assert (answers["test0"]["n_candidates"], answers["test0"]["deciding_rank"]) == ("0", "")
+    assert 1 <= int(answers["test1"]["deciding_rank"]) <= int(answers["test1"]["n_candidates"])
+    assert answers["q"]["n_candidates"] == ""
+
+
+def test_a_baseline_says_the_same_of_everybody_and_is_no_failure(folder):
+    for name, probability in (("all-negative", 0.0), ("constant-prior", 0.5)):
+        card = train(folder, SYSTEMS[name], None, name)
+        assert (card["probability"], card["warnings"]) == (probability, [])
+        answers = predict(folder, folder / "cache", name)
+        assert {row["probability"] for row in answers.values()} == {"", f"{probability:.9g}"}
+        assert answers["q"]["status"] == "quarantined"
+        result = evaluated(folder, name)
+        assert result["warnings"] == []
+        metrics, baselines = result["splits"]["test"]["metrics"], result["splits"]["test"]["baselines"]
+        same = baselines["all_negative" if name == "all-negative" else "constant_prior"]
+        for metric in ("log_loss", "accuracy", "brier"):
+            assert metrics[metric]["value"] == same[metric]["value"]
+    with open(folder / "constant-prior" / "learning_curve.csv", encoding="utf-8") as handle:
+        (look,) = csv.DictReader(handle)
+    assert float(look["valid_loss"]) == pytest.approx(np.log(2))
+
+
+def evaluated(folder, name):
+    predicted = folder / "predictions.csv"
+    collect_predictions.run(
+        predicted, scans=folder / "scans.csv", predictions=folder / "answers.csv", system="the-system"
+    )
+    evaluate_cancer.run(folder / "cancer.json", predicted, model=folder / name)
+    return json.loads((folder / "cancer.json").read_text(encoding="utf-8"))
+
+
+def test_noise_learned_by_heart_is_named_in_log_card_and_page(folder, capsys):
+    """Labels have nothing to do with the volumes: what is learned of them is of no use for others."""
+    entry = laid_over(shrunk("m1-64"), {"network": {"channels": [4, 4, 8, 8, 8, 8], "dense": 32}})
+    entry["training"] |= {"steps": 60, "batch": 8, "learning_rate": 0.003, "validate_every": 10}
+    inputs = resized(folder, 16)
+    card = train(folder, entry, inputs)
+    codes = [code for code, _ in card["warnings"]]
+    assert "M_OVERFIT" in codes
+    assert "M_OVERFIT: training loss" in capsys.readouterr().out
+    predict(folder, inputs)
+    result = evaluated(folder, "model")
+    assert result["warnings"][: len(codes)] == card["warnings"]
+    assert "- `M_OVERFIT`: training loss" in (folder / "cancer.md").read_text(encoding="utf-8")
+
+
+def test_a_network_that_learns_nothing_is_named_in_log_card_and_page(folder, capsys):
+    entry = laid_over(shrunk("m1-64"), {"training": {"steps": 2, "learning_rate": 1e-9}})
+    inputs = resized(folder, 16)
+    for path in inputs.glob("*.h5"):  # everybody looks alike
+        header = hdf5.read_header(path)
+        if header.status != "quarantined":
+            field = hdf5.read_field(path, "volume")
+            alike = Field(np.full_like(field.array, 0.3), field.axes, field.unit, "", field.affine)
+            hdf5.write_file(path, header, {"volume": alike})
+    card = train(folder, entry, inputs)
+    assert [code for code, _ in card["warnings"]] == ["M_ALL_NEGATIVE"]
+    assert "M_ALL_NEGATIVE: 4 validation patients: probabilities span 0" in capsys.readouterr().out
+    predict(folder, inputs)
+    assert ["M_ALL_NEGATIVE", "4 test patients: probabilities span 0"] in evaluated(folder, "model")["warnings"]
+
+
+def test_a_split_without_patients_and_a_missing_folder_are_refused(folder):
+    write_sheet(folder / "scans.csv", [ScanRow("train0", "dicom", "dsb17", "train", None, 1)])
+    for name, inputs in (("m1-full", folder / "cache"), ("all-negative", None)):
+        with pytest.raises(LunglineError, match="no labelled patient that can be used in the split 'valid'"):
+            train(folder, SYSTEMS[name], inputs)
+    with pytest.raises(LunglineError, match="Name their folder with --inputs"):
+        train(folder, SYSTEMS["m1-64"], None)
