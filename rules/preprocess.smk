@@ -17,7 +17,7 @@ rule ingest:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=2100,
         runtime=10,
     params:
         raw=raw,

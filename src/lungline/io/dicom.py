@@ -23,6 +23,7 @@ from lungline.io.raw import RawImage, check_affine, check_size
 from lungline.io.stack import MIN_SLICES, SAME_PLACE_MM, Stack, even_grid, straighten
 
 _AXIAL = 0.7  # cosine between the normal of axial slices and the long axis of the body
+_MOST_LOCALIZERS = 4  # slices of one series that may stand across the others
 _SMALL_MINORITY = 0.1  # part of a series that may be dropped
 _NEARLY_ALL = 0.9  # part of the largest extent that counts as the whole chest, too
 
@@ -149,13 +150,10 @@ def _is_axial(stack: Sequence[Slice]) -> bool:
 def _check_same_series(best: list[Slice], slices: Sequence[Slice]) -> list[Code]:
     """A few slices of the chosen series may lack a geometry or have another one; more may not."""
     kept = {id(item) for item in best}
-    strays = [
-        item
-        for item in slices
-        if item.series == best[0].series
-        and id(item) not in kept
-        and (not item.has_geometry or abs(item.normal @ best[0].normal) >= _AXIAL)  # a localizer stands across
-    ]
+    others = [item for item in slices if item.series == best[0].series and id(item) not in kept]
+    across = [item for item in others if item.has_geometry and abs(item.normal @ best[0].normal) < _AXIAL]
+    localizers = across if len(across) <= _MOST_LOCALIZERS else []
+    strays = [item for item in others if item not in localizers]
     if len(strays) > _SMALL_MINORITY * len(best):
         found = f"{len(strays)} slices beside {len(best)} have no or another position, orientation, spacing or shape"
         raise Quarantine("Q_NO_GEOMETRY", found)

@@ -84,7 +84,12 @@ def _read_header(stream: BinaryIO) -> tuple[Any, np.dtype]:
     try:
         with imageglobals.ErrorLevel(_REPAIRED):
             header = nibabel.nifti1.Nifti1Header(block)
+        as_stored = nibabel.nifti1.Nifti1Header(block, check=False)
+        if int(header["qform_code"]) and float(as_stored["pixdim"][0]) not in (-1.0, 0.0, 1.0):
+            raise Quarantine("Q_NO_GEOMETRY", "pixdim[0] must be -1 or 1: it says how the qform turns")
         return header, header.get_data_dtype()
+    except Quarantine:
+        raise
     except Exception as error:  # nibabel lets through what struct and numpy raise
         raise Quarantine("Q_BAD_NIFTI", f"the header cannot be read ({type(error).__name__})") from None
     finally:

@@ -293,6 +293,12 @@ CONTRACT: dict[str, list[tuple[str, Make, str, object]]] = {
             None,
         ),
         (
+            "half of the slices stand across",
+            dicom(HU, change=only(range(30), every(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]))),
+            "Q_NO_GEOMETRY",
+            None,
+        ),
+        (
             "no position in half",
             dicom(HU, change=only(range(30), every(ImagePositionPatient=None))),
             "Q_NO_GEOMETRY",
@@ -303,6 +309,12 @@ CONTRACT: dict[str, list[tuple[str, Make, str, object]]] = {
         (".mhd without spacing", mhd(ElementSpacing=None), "Q_NO_GEOMETRY", None),
         (".mhd without position", mhd(Offset=None), "Q_NO_GEOMETRY", None),
         ("NIfTI without sform and qform", nifti(sform_code=0, qform_code=0), "Q_NO_GEOMETRY", None),
+        (
+            "NIfTI whose qform turns neither way",
+            nifti(sform_code=0, pixdim=[1.5, 1.7, 2.1, 2.5, 0, 0, 0, 0]),
+            "Q_NO_GEOMETRY",
+            None,
+        ),
         ("NIfTI with the qform alone", nifti(sform_code=0), "", same),
         ("NIfTI whose sform and qform differ", nifti(srow_x=[-1.7, 0, 0, 60]), "Q_NO_GEOMETRY", None),
         ("NIfTI in metres", nifti(xyzt_units=1), "Q_NO_GEOMETRY", None),
@@ -434,6 +446,7 @@ CONTRACT: dict[str, list[tuple[str, Make, str, object]]] = {
         ("header only", dicom(HU, change=only([59], every(PixelData=None))), "W_DAMAGED_SLICES", None),
         ("all header only", dicom(HU, change=every(PixelData=None)), "Q_DAMAGED_SLICES", None),
         ("Thumbs.db and text", dicom(FEW, extra("Thumbs.db"), extra("read me.txt")), "W_FILES_SKIPPED", same),
+        ("a link to itself", dicom(FEW, lambda folder: (folder / "a").symlink_to("a")), "", same),
         ("DICOMDIR is not followed", dicom(FEW, extra("DICOMDIR", b"\0" * 128 + b"DICM")), "W_FILES_SKIPPED", same),
         ("no mark of DICOM: never forced", dicom(FEW, files(12, bytes_of(lambda b: b[132:]))), "Q_NO_CT_SERIES", None),
         ("NIfTI cut off", nifti(cut=slice(0, -300)), "Q_BAD_NIFTI", None),
