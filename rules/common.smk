@@ -229,7 +229,7 @@ def scans_to_detect():
 
 
 def jobs_of(step, scans, jobs):
-    """Name of a rule -> the scans that one job of it takes: any one, or those of one hash in `jobs` groups.
+    """Name of a step -> the scans that one job of it takes: any one, or those of one hash in `jobs` groups.
 
     A new scan joins one group and leaves the others alone.
     """
