@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lungline.errors import Quarantine
 from lungline.io.hdf5 import Code, volume_field
-from lungline.io.images import Source, hash_of_files, raw_files, read_scan
+from lungline.io.images import Source, digests_of_files, hash_of_files, raw_files, read_scan
 from lungline.preprocess.chest import check_chest
 from lungline.stages._scan import Made, run_scan_stage
 
@@ -29,16 +29,18 @@ def run(raw: Path, output: Path, *, source: Source) -> None:
 
     def make() -> Made:
         provenance: dict[str, str | int] = {}
+        digests: tuple[str, ...] = ()
         try:
             files = raw_files(raw, source)
+            digests = digests_of_files(files)
             provenance = {"raw_sha256": hash_of_files(files), "raw_files": len(files)}
             ct, codes = read_scan(raw, source)
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
-            return Made({}, [Code(reason.code, reason.detail)], provenance)
+            return Made({}, [Code(reason.code, reason.detail)], provenance, digests)
         except (OSError, MemoryError) as error:  # its own words name the raw file
-            return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance)
+            return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance, digests)
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
-        return Made({"ct": field}, codes, provenance)
+        return Made({"ct": field}, codes, provenance, digests)
 
     run_scan_stage("ingest", "ct_hu", output, make, parameters={"source": source})

@@ -10,9 +10,10 @@ import torch
 
 from lungline.device import make_repeatable, pick_device
 from lungline.io import hdf5
-from lungline.io.atomic import atomic_path
 from lungline.io.predictions import ANSWER_COLUMNS
+from lungline.io.seals import Origin, check, sealed_path
 from lungline.io.sheet import read_sheet
+from lungline.provenance import code_fingerprint
 from lungline.training.models import load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
 from lungline.training.weights import read_card
@@ -24,13 +25,19 @@ def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = 
     where = pick_device(device)
     network = load_cancer_net(model, where)
     nothing_found = float(read_card(model / "card.json")["logit_without_candidates"])
-    with atomic_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    rows = [(row.scan, patches / f"{row.scan}.h5") for row in read_sheet(scans)]
+    files = {scan: path for scan, path in rows if path.is_file()}
+    weights, card = model / "weights.safetensors", model / "card.json"
+    same = {
+        "weights_sha256": check(weights),
+        "card_sha256": check(card),
+        "code": code_fingerprint("lungline.stages.predict_cancer"),
+    }
+    origin = Origin("predict_cancer", (weights, card, *files.values()))
+    with sealed_path(output, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
-        for row in read_sheet(scans):
-            path = patches / f"{row.scan}.h5"
-            if not path.is_file():
-                continue
+        for scan, path in files.items():
             header = hdf5.read_header(path)
             cubes = read_cubes(path, network.spec)
             answer: dict[str, object] = {"n_candidates": 0 if cubes is None else len(cubes)}
@@ -46,5 +53,5 @@ def run(output: Path, *, model: Path, scans: Path, patches: Path, device: str = 
                     "deciding_rank": rank or "",
                 }
             codes = ";".join(code.code for code in header.codes)
-            raw = header.provenance.get("raw_sha256", "")
-            table.writerow({"scan": row.scan, "status": header.status, "codes": codes, "input_sha256": raw, **answer})
+            own = {"input_sha256": header.provenance.get("raw_sha256", ""), "patches_sha256": check(path)}
+            table.writerow({"scan": scan, "status": header.status, "codes": codes, **own, **same, **answer})

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from lungline.codes import CODES
-from lungline.errors import LunglineError
+from lungline.errors import CorruptFileError, LunglineError
 from lungline.io import hdf5
 from lungline.io.peek import safetensors_header
 from lungline.reporting.show import describe_field, describe_header, thumbnail
@@ -27,7 +27,10 @@ def run(file: Path, *, png: Path | None = None, plain: bool = False) -> None:
         print("\n".join(f"{key:<11} {value}" for key, value in about.items()))
         print("\n".join(f"tensor      {name}: {dtype} {tuple(shape)}" for name, (dtype, shape) in tensors.items()))
     else:
-        _show_hdf5(file, png, plain or not sys.stdout.isatty())
+        try:
+            _show_hdf5(file, png, plain or not sys.stdout.isatty())
+        except CorruptFileError as error:
+            raise LunglineError(str(error)) from error  # looking at a file never sets it aside
 
 
 def _show_hdf5(file: Path, png: Path | None, plain: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lungline.io import hdf5
+from lungline.io.seals import Origin, check, remove
 from lungline.models.specs import Schedule
 from lungline.models.unet import count_parameters
 from lungline.provenance import code_fingerprint
@@ -49,7 +49,7 @@ def fit_and_write(
         Every scan that took part, with the files it was read from. All of them are hashed into the card.
     """
     inputs = {
-        split: {scan: [hdf5.sha256(path) for path in files] for scan, files in scans.items()}
+        split: {scan: [check(path) for path in files] for scan, files in scans.items()}
         for split, scans in cases.items()
     }
     identity = {
@@ -79,8 +79,9 @@ def fit_and_write(
     )
     print(f"trained in {time.perf_counter() - started:.0f} s", flush=True)
     weights = output / "weights.safetensors"
-    write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]})
-    write_curve(output / "learning_curve.csv", curve)
+    files = tuple(path for scans in cases.values() for paths in scans.values() for path in paths)
+    write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]}, Origin(stage, files))
+    write_curve(output / "learning_curve.csv", curve, Origin(stage, files))
     best = min(curve, key=lambda look: look["valid_loss"])
     write_card(
         output / "card.json",
@@ -93,7 +94,8 @@ def fit_and_write(
             "input_sha256": inputs,
             "code": identity["code"],
             "chosen": {"by": "smallest valid_loss", **best},
-            "weights_sha256": hdf5.sha256(weights),
+            "weights_sha256": check(weights),
         },
+        Origin(stage, (weights, *files)),
     )
-    checkpoint.unlink(missing_ok=True)
+    remove(checkpoint)
