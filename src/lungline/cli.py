@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE, __version__
-from lungline.errors import LunglineError
+from lungline.errors import DamagedFileError, LunglineError
 from lungline.escape import visible
+from lungline.io.seals import set_aside
 
 STAGES = Path(__file__).parent / "stages"
 
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser_of(run, name).parse_args(words[1:])
     try:
         return int(run(**vars(options)) or 0)
+    except DamagedFileError as error:
+        print(f"lungline {name}: {visible(str(error))} {set_aside(error.path)}", file=sys.stderr)
+        return 2
     except (LunglineError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         print(f"lungline {name}: {visible(str(error))}", file=sys.stderr)
         return 2

@@ -7,6 +7,8 @@ the scan to the end result.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class LunglineError(Exception):
     """A user's mistake or a broken file: one line that names what, where, expected, found, remedy.
@@ -21,6 +23,14 @@ class GeometryError(LunglineError):
 
 class CorruptFileError(LunglineError):
     """A file of ours that is damaged, truncated or not what its name says."""
+
+
+class DamagedFileError(CorruptFileError):
+    """A file of ours whose content is no longer what its seal says; the command line sets it aside."""
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        super().__init__(sentence)
+        self.path = path
 
 
 class Quarantine(Exception):

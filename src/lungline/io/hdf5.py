@@ -8,7 +8,6 @@ same bytes. A quarantined scan is a file without fields whose header says why.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
 from lungline.geometry import Affine
-from lungline.io.atomic import atomic_path
+from lungline.io.seals import Origin, check, sealed_path
 from lungline.volume import Volume
 
 FORMAT = "lungline"
@@ -103,9 +102,16 @@ def volume_field(volume: Volume, unit: str, description: str) -> Field:
     return Field(volume.array, "zyx", unit, description, volume.affine)
 
 
-def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compression: Compression = "blosc") -> None:
-    """Write one file, whole or not at all; same content, same bytes."""
-    with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
+def write_file(
+    path: Path,
+    header: Header,
+    fields: Mapping[str, Field],
+    *,
+    compression: Compression = "blosc",
+    origin: Origin | None = None,
+) -> None:
+    """Write one file and its seal, whole or not at all; same content, same bytes."""
+    with sealed_path(path, origin) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["lungline_version"] = __version__
@@ -145,9 +151,11 @@ def _write_field(file: h5py.File, name: str, item: Field, compression: Compressi
 def open_file(path: Path) -> Iterator[h5py.File]:
     """Open one of our files for reading; `CorruptFileError` if it is not one or is damaged.
 
-    External and soft links are refused by `_dataset`: every field lives inside the file.
+    Its seal is checked first. Links, external storage and virtual fields are refused by `_dataset`: every field
+    lives inside the file.
     """
     path = Path(path)
+    check(path)
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
@@ -166,7 +174,7 @@ def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     if not isinstance(link, h5py.HardLink):
         raise CorruptFileError(f"{file.filename}: no field '{name}'. It holds {sorted(file)}.")
     dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.external:
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise CorruptFileError(f"{file.filename}: field '{name}' is not stored inside the file.")
     return dataset
 
@@ -246,9 +254,3 @@ def read_slab(path: Path, name: str, index: tuple[slice | int, ...]) -> NDArray:
         dataset = _dataset(file, name)
         array = np.asarray(dataset[index])
         return array.view(bool) if dataset.attrs["boolean"] else array
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from lungline.errors import LunglineError, Quarantine
 from lungline.io import metaimage
 from lungline.io.apart import run_apart
-from lungline.io.hdf5 import Code, sha256
+from lungline.io.hdf5 import Code
 from lungline.io.raw import RawImage, hu_int16
+from lungline.io.seals import sha256
 from lungline.volume import Volume
 
 Source = Literal["dicom", "mhd", "nifti"]
@@ -103,10 +104,14 @@ def raw_files(path: Path, source: Source) -> list[Path]:
     return metaimage.files_of(path) if source == "mhd" else [path]
 
 
+def digests_of_files(files: Sequence[Path]) -> tuple[str, ...]:
+    """SHA-256 of each file, sorted: names, order and place do not matter, every bit does."""
+    return tuple(sorted(map(sha256, files)))
+
+
 def hash_of_files(files: Sequence[Path]) -> str:
-    """SHA-256 over the sorted SHA-256 of the files: names, order and place do not matter, every bit does."""
-    digests = sorted(sha256(path) for path in files)
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    """One SHA-256 for a scan: over the sorted ones of its files."""
+    return hashlib.sha256("\n".join(digests_of_files(files)).encode()).hexdigest()
 
 
 def hash_of_hu(ct: Volume) -> str:

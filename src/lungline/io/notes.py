@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from lungline.io.atomic import write_text
+from lungline.io.seals import write_sealed_text
 from lungline.io.tables import read_rows, shortened, table_text
 
 
@@ -47,10 +47,10 @@ def read_notes(path: Path) -> list[Note]:
 
 
 def write_notes(path: Path, notes: Iterable[Note]) -> None:
-    """Write `input_warnings.csv`; a file that says the same already is not touched."""
+    """Write notes as a table, with its seal; a file that says the same already is not touched."""
     text = table_text(COLUMNS, map(astuple, notes))
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
+        write_sealed_text(path, text)
 
 
 def replace_notes(path: Path, tables: Collection[str], notes: Iterable[Note]) -> None:

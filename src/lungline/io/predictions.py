@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.atomic import write_text
+from lungline.io.seals import Origin, check, write_sealed_text
 from lungline.io.sheet import ScanRow, small_number
 from lungline.io.tables import read_rows, table_text
 
@@ -35,8 +35,10 @@ class Prediction:
         Number of candidates, and the rank of the one whose logit is the patient's.
     logit : float or None
         Of the probability.
-    input_sha256 : str
-        Of the raw scan.
+    input_sha256, scored_sha256, weights_sha256, card_sha256 : str
+        Of the raw scan, the file that was scored, the system's weights and its card, which holds the settings.
+    code : str
+        Fingerprint of the code that answered.
 
     Raises
     ------
@@ -56,6 +58,10 @@ class Prediction:
     deciding_rank: int | None = None
     logit: float | None = None
     input_sha256: str = ""
+    scored_sha256: str = ""
+    weights_sha256: str = ""
+    card_sha256: str = ""
+    code: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -74,11 +80,13 @@ class Prediction:
 
 
 COLUMNS = tuple(field.name for field in fields(Prediction))
-ANSWER_COLUMNS = ("scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", "input_sha256")
+HASHES = ("input_sha256", "scored_sha256", "weights_sha256", "card_sha256", "code")
+ANSWER_COLUMNS = ("scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", *HASHES)
 
 
 def read_predictions(path: Path) -> list[Prediction]:
     """All rows of a `predictions.csv`; `LunglineError` with the line number if one is wrong or stands there twice."""
+    check(path)
     rows: dict[str, Prediction] = {}
     for line, words in read_rows(Path(path), COLUMNS):
         try:
@@ -93,6 +101,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 def read_answers(path: Path) -> dict[str, Mapping[str, str]]:
     """The rows that `predict-cancer` wrote, by scan, as text."""
+    check(path)
     answers: dict[str, Mapping[str, str]] = {}
     for line, words in read_rows(Path(path), ANSWER_COLUMNS):
         if words["scan"] in answers:
@@ -146,7 +155,7 @@ def _prediction(words: Mapping[str, str]) -> Prediction:
         n_candidates=int(words["n_candidates"]) if words["n_candidates"] else None,
         deciding_rank=int(words["deciding_rank"]) if words["deciding_rank"] else None,
         logit=_finite(words["logit"]),
-        input_sha256=words["input_sha256"],
+        **{name: words[name] for name in HASHES},
     )
 
 
@@ -159,9 +168,9 @@ def _finite(word: str) -> float | None:
     return value
 
 
-def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
+def write_predictions(path: Path, rows: Iterable[Prediction], origin: Origin | None = None) -> None:
     """Write `predictions.csv`, whole or not at all."""
-    write_text(Path(path), table_text(COLUMNS, map(prediction_words, rows)))
+    write_sealed_text(path, table_text(COLUMNS, map(prediction_words, rows)), origin)
 
 
 def prediction_words(row: Prediction) -> list[object]:

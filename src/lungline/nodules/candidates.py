@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lungline import geometry
 from lungline.errors import LunglineError
-from lungline.io.atomic import atomic_path
+from lungline.io.seals import Origin, check, sealed_path
 from lungline.volume import Volume
 
 RankedBy = Literal["sum", "mean", "max"]
@@ -167,9 +167,9 @@ def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: 
     return [replace(candidates[i], rank=rank, score=float(scores[i])) for rank, i in enumerate(order, start=1)]
 
 
-def write_candidates(path: Path, scan: str, candidates: list[Candidate]) -> None:
+def write_candidates(path: Path, scan: str, candidates: list[Candidate], origin: Origin | None = None) -> None:
     """One row a candidate; the header alone when there is none."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with sealed_path(path, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle, lineterminator="\n")
         rows.writerow(["scan", *(field.name for field in fields(Candidate))])
         rows.writerows([scan, *(_text(value) for value in astuple(candidate))] for candidate in candidates)
@@ -181,6 +181,7 @@ def _text(value: float) -> str:
 
 def read_candidates(path: Path) -> list[Candidate]:
     """Candidates of one scan, strongest first; `LunglineError` for a file that is not one of ours."""
+    check(path)
     names = [field.name for field in fields(Candidate)]
     whole = {"rank", "n_voxels"}
     with open(path, newline="", encoding="utf-8") as handle:

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lungline import NOTICE
-from lungline.io.atomic import atomic_path
+from lungline.io.seals import Origin, sealed_path
 
 DPI = 120
 
@@ -33,7 +33,7 @@ def text_figure(title: str, lines: Sequence[str], note: str = "") -> Figure:
     return figure
 
 
-def save_png(figure: Figure, path: Path) -> None:
+def save_png(figure: Figure, path: Path, origin: Origin | None = None) -> None:
     """Write a figure as PNG, whole or not at all, without date or software in it."""
-    with atomic_path(Path(path)) as temporary:
+    with sealed_path(path, origin) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

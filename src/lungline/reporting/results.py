@@ -9,7 +9,7 @@ from typing import Any
 
 from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
-from lungline.io.atomic import write_text
+from lungline.io.seals import Origin, check, write_sealed_text
 
 ORIGINS = {
     True: "embedded cohort: synthetic chests drawn by lungline, no patient",
@@ -23,14 +23,15 @@ def about_data(datasets: Iterable[str], embedded: bool | None) -> dict[str, Any]
     return {"datasets": sorted(set(datasets)), "origin": ORIGINS[embedded]}
 
 
-def write_result(path: Path, result: Mapping[str, Any]) -> None:
+def write_result(path: Path, result: Mapping[str, Any], origin: Origin | None = None) -> None:
     """Write a result as JSON, in the order given, with the notice first."""
     content = {"notice": NOTICE, "lungline_version": __version__, **result}
-    write_text(Path(path), json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_sealed_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", origin)
 
 
 def read_result(path: Path) -> dict[str, Any]:
     """A result that `write_result` wrote; `CorruptFileError` if it is none."""
+    check(path)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:

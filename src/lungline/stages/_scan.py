@@ -10,6 +10,7 @@ from typing import Any
 from lungline.errors import Quarantine
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
+from lungline.io.seals import Origin, check
 from lungline.provenance import code_fingerprint
 
 #: What ingest writes about the scan that was read; it travels on to the prediction.
@@ -18,11 +19,12 @@ ORIGIN = ("raw_sha256", "raw_files", "hu_sha256")
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage made of a scan: fields to store, new codes, and anything to add to the provenance."""
+    """What a stage made of a scan: fields to store, new codes, anything to add to the provenance, raw digests."""
 
     fields: Mapping[str, Field]
     codes: Sequence[Code] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    raw: tuple[str, ...] = ()
 
 
 def run_scan_stage(
@@ -47,19 +49,26 @@ def run_scan_stage(
     scan_files : mapping of name to path
         Inputs made by earlier stages from the same scan: their codes travel on.
     other_files : mapping of name to path
-        Inputs that are not of this scan (weights, annotations): hashed only.
+        Inputs that are not of this scan (weights) or carry no codes (candidates): hashed only.
 
     Returns
     -------
     Header
         As written. A scan that cannot be used is written too, without fields, and says why.
+
+    Raises
+    ------
+    DamagedFileError
+        If an input is no longer what was written; before any of it is used.
     """
+    inputs = {**scan_files, **other_files}
+    digests = {name: check(path) for name, path in inputs.items()}
     codes: dict[Code, None] = {}
-    origin: dict[str, Any] = {}
+    about_raw: dict[str, Any] = {}
     for path in scan_files.values():
         header = hdf5.read_header(path)
         codes.update(dict.fromkeys(header.codes))
-        origin |= {name: header.provenance[name] for name in ORIGIN if name in header.provenance}
+        about_raw |= {name: header.provenance[name] for name in ORIGIN if name in header.provenance}
     made = Made({})
     if not any(code.code.startswith("Q_") for code in codes):
         try:
@@ -74,10 +83,12 @@ def run_scan_stage(
         parameters=parameters,
         provenance={
             "code": code_fingerprint(f"lungline.stages.{stage}"),
-            "inputs": {name: hdf5.sha256(path) for name, path in {**scan_files, **other_files}.items()},
-            **origin,
+            "inputs": digests,
+            **about_raw,
             **made.provenance,
         },
     )
-    hdf5.write_file(output, header, made.fields, compression=compression)
+    hdf5.write_file(
+        output, header, made.fields, compression=compression, origin=Origin(stage, tuple(inputs.values()), made.raw)
+    )
     return header

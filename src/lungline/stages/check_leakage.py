@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.atomic import write_text
 from lungline.io.identity import read_identity
+from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.sheet import read_sheet
 from lungline.io.tables import table_text
 from lungline.training.leakage import find_groups
@@ -34,7 +34,7 @@ def run(output: Path, *, scans: Path, identities: Path) -> None:
         )
     found = [("T_SAME_SPLIT", ";".join(r.scan for r in g.rows), g.splits[0], ";".join(g.shared)) for g in groups]
     found += [("T_PLACEHOLDER", "", "", what) for what in placeholders]
-    write_text(output, table_text(("code", "scans", "split", "shared"), found))
+    write_sealed_text(output, table_text(("code", "scans", "split", "shared"), found), Origin("check_leakage"))
     print(f"{len(usable)} scans compared: no patient stands in two splits", file=sys.stderr)
     for code, names, split, shared in found:
         print(

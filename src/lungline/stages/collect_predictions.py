@@ -6,11 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 from lungline.io.predictions import collect, read_answers, write_predictions
+from lungline.io.seals import Origin
 from lungline.io.sheet import read_sheet
 
 
 def run(output: Path, *, scans: Path, predictions: Path, system: str) -> None:
     """Read the sheet SCANS and the answers PREDICTIONS of SYSTEM, write one row a scan of the sheet."""
     rows = collect(read_sheet(scans), read_answers(predictions), system)
-    write_predictions(output, rows)
+    write_predictions(output, rows, Origin("collect_predictions", (predictions,)))
     print(f"{len(rows)} scans: " + ", ".join(f"{n} {status}" for status, n in Counter(r.status for r in rows).items()))

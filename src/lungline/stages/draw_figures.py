@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lungline.io import hdf5
 from lungline.io.hdf5 import read_volume
+from lungline.io.seals import Origin, write_sealed_text
 from lungline.nodules.candidates import read_candidates
 from lungline.reporting.canvas import save_png
 from lungline.reporting.figures import Subject
@@ -48,7 +49,9 @@ def run(
             nodules=None if nodules is None else read_volume(nodules, "nodules"),
         )
         figures = draw_scan(subject, describe(network), network.slices)
+    inputs = (volume, lungs, cache, detected, candidates, *([] if nodules is None else [nodules]))
+    origin = Origin("draw_figures", inputs)
     for name, figure in figures.items():
         if not isinstance(figure, str):
-            save_png(figure, output / f"{name}.png")
-    (output / "README.md").write_text(page(scan, figures, header.codes), encoding="utf-8")
+            save_png(figure, output / f"{name}.png", origin)
+    write_sealed_text(output / "README.md", page(scan, figures, header.codes), origin)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lungline.evaluation.patients import SPLITS, measure_split, refuse_copies, refuse_trained_on, training_prior
-from lungline.io.atomic import write_text
 from lungline.io.predictions import Prediction, read_predictions
+from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.truth import largest_diameters
 from lungline.reporting.metric_tables import cancer_markdown, cancer_table
 from lungline.reporting.results import about_data, read_result, write_result
@@ -53,9 +53,11 @@ def run(
             for split in SPLITS
         },
     }
-    write_result(output, result)
-    write_text(output.with_suffix(".csv"), cancer_table(result))
-    write_text(output.with_suffix(".md"), cancer_markdown(result))
+    inputs = (predictions,) if model is None else (predictions, model / "card.json")
+    origin = Origin("evaluate_cancer", inputs)
+    write_result(output, result, origin)
+    write_sealed_text(output.with_suffix(".csv"), cancer_table(result), origin)
+    write_sealed_text(output.with_suffix(".md"), cancer_markdown(result), origin)
     print(cancer_markdown(result))
 
 

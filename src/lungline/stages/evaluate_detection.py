@@ -8,7 +8,7 @@ from typing import Literal
 from lungline.evaluation.detection import recall
 from lungline.evaluation.marks import SCORE, describe_froc, refuse_strangers, scan_marks
 from lungline.evaluation.patients import refuse_trained_on
-from lungline.io.atomic import write_text
+from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.sheet import read_sheet
 from lungline.nodules.annotations import read_annotations
 from lungline.reporting.metric_tables import detection_markdown
@@ -54,6 +54,8 @@ def run(
         "froc": {"score": SCORE, **describe_froc(marks, seed=seed)},
         "seed": seed,
     }
-    write_result(output, result)
-    write_text(output.with_suffix(".md"), detection_markdown(result))
+    cards = [] if detector is None else [detector / axis / "card.json" for axis in ("z", "y", "x")]
+    origin = Origin("evaluate_detection", (*cards, *(candidates / f"{scan}.csv" for scan in names)))
+    write_result(output, result, origin)
+    write_sealed_text(output.with_suffix(".md"), detection_markdown(result), origin)
     print(detection_markdown(result))

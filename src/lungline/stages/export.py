@@ -41,7 +41,7 @@ def run(results: Path, *, out: Path, private: Path | None = None) -> None:
         answered = [row for row in of_set if row.split == "test" and row.probability is not None]
         if answered:
             tables[f"{dataset}-cancer.csv"] = cancer_submission(answered, names)
-        for folder, scans in _searched(results / "extract_candidates", of_set):
+        for folder, scans in _searched(results, of_set):
             candidates = {scan: read_candidates(folder / f"{scan}.csv") for scan in scans}
             tables[f"{dataset}-nodules-{folder.name}.csv"] = nodule_submission(candidates, names)
     for name, text in tables.items():
@@ -52,9 +52,10 @@ def run(results: Path, *, out: Path, private: Path | None = None) -> None:
         print(f"{silent} quarantined scans have no probability and no line in a -cancer.csv.", file=sys.stderr)
 
 
-def _searched(folder: Path, rows: list[Prediction]) -> Iterator[tuple[Path, list[str]]]:
-    """Each detector's folder of candidates, and the scans of `rows` that it searched."""
-    for detector in sorted(path for path in folder.glob("*") if path.is_dir()):
+def _searched(results: Path, rows: list[Prediction]) -> Iterator[tuple[Path, list[str]]]:
+    """Each detector's folder of candidates, those of its last stage, and the scans of `rows` that it searched."""
+    last = {path.name: path for stage in ("extract", "rank") for path in results.glob(f"{stage}_candidates/*")}
+    for _, detector in sorted(last.items()):
         scans = [row.scan for row in rows if (detector / f"{row.scan}.csv").is_file()]
         if scans:
             yield detector, scans

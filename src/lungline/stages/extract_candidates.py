@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.io import hdf5
+from lungline.io.seals import Origin
 from lungline.nodules.candidates import RankedBy, extract_candidates, write_candidates
 
 
@@ -23,4 +24,4 @@ def run(
     if hdf5.read_header(detected).status != "quarantined":
         probability = hdf5.read_volume(detected, "probability")
         candidates = extract_candidates(probability, threshold=threshold, count=count, rank_by=rank_by, split=split)
-    write_candidates(output, scan, candidates)
+    write_candidates(output, scan, candidates, Origin("extract_candidates", (detected,)))

@@ -12,7 +12,15 @@ from pathlib import Path
 from lungline.errors import LunglineError, Quarantine
 from lungline.io.hdf5 import Code, volume_field
 from lungline.io.identity import Identity, identifiers, write_identity
-from lungline.io.images import Source, hash_of_files, hash_of_histogram, hash_of_hu, raw_files, read_scan
+from lungline.io.images import (
+    Source,
+    digests_of_files,
+    hash_of_files,
+    hash_of_histogram,
+    hash_of_hu,
+    raw_files,
+    read_scan,
+)
 from lungline.preprocess.chest import check_chest
 from lungline.stages._scan import Made, run_scan_stage
 
@@ -35,18 +43,20 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
 
     def make() -> Made:
         provenance: dict[str, str | int] = {}
+        digests: tuple[str, ...] = ()
         try:
             files = raw_files(raw, source)
+            digests = digests_of_files(files)
             hashes["raw_sha256"] = hash_of_files(files)
             provenance = {"raw_sha256": hashes["raw_sha256"], "raw_files": len(files)}
             ct, codes = read_scan(raw, source)
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
-            return Made({}, [Code(reason.code, reason.detail)], provenance)
+            return Made({}, [Code(reason.code, reason.detail)], provenance, digests)
         except LunglineError:
             raise
         except OSError as error:  # its own words name the raw file
-            return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance)
+            return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance, digests)
         except Exception as error:  # a mistake of ours; its words may quote the scan
             frame = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
@@ -54,7 +64,7 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
         hashes.update(hu_sha256=hash_of_hu(ct), histogram_sha256=hash_of_histogram(ct))
         provenance["hu_sha256"] = hashes["hu_sha256"]
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
-        return Made({"ct": field}, codes, provenance)
+        return Made({"ct": field}, codes, provenance, digests)
 
     header = run_scan_stage("ingest", "ct_hu", output, make, parameters={"source": source})
     if identity is not None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from lungline.device import make_repeatable, pick_device
 from lungline.io import hdf5
-from lungline.io.atomic import atomic_path
 from lungline.io.predictions import ANSWER_COLUMNS
+from lungline.io.seals import Origin, check, sealed_path
 from lungline.io.sheet import read_sheet
+from lungline.provenance import code_fingerprint
 from lungline.training.scoring import load_scorer
 from lungline.training.weights import pixels_trained_on, read_card
 
@@ -23,13 +24,19 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
     make_repeatable(seed=0)
     score = load_scorer(model, pick_device(device))
     seen = pixels_trained_on(read_card(model / "card.json"))
-    with atomic_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    rows = [(row, inputs / f"{row.scan}.h5") for row in read_sheet(scans)]
+    files = [(row, path) for row, path in rows if path.is_file()]
+    weights, card = model / "weights.safetensors", model / "card.json"
+    same = {
+        "weights_sha256": check(weights),
+        "card_sha256": check(card),
+        "code": code_fingerprint("lungline.stages.predict_cancer"),
+    }
+    origin = Origin("predict_cancer", (weights, card, *(path for _, path in files)))
+    with sealed_path(output, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
-        for row in read_sheet(scans):
-            path = inputs / f"{row.scan}.h5"
-            if not path.is_file():
-                continue
+        for row, path in files:
             header = hdf5.read_header(path)
             answer: dict[str, object] = {}
             if header.status != "quarantined":
@@ -44,6 +51,5 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
             codes, status = dict.fromkeys(code.code for code in header.codes), header.status
             if row.split == "test" and status != "quarantined" and header.provenance.get("hu_sha256") in seen:
                 codes["W_TRAINING_CASE"], status = None, "warned"
-            raw = header.provenance.get("raw_sha256", "")
-            answer |= {"status": status, "codes": ";".join(codes), "input_sha256": raw}
-            table.writerow({"scan": row.scan, **answer})
+            own = {"input_sha256": header.provenance.get("raw_sha256", ""), "scored_sha256": check(path)}
+            table.writerow({"scan": row.scan, "status": status, "codes": ";".join(codes), **own, **same, **answer})

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lungline.device import make_repeatable, pick_device
+from lungline.io.seals import Origin
 from lungline.nodules.candidates import rank_again, read_candidates, write_candidates
 from lungline.training.models import load_cancer_net
 from lungline.training.reduction import candidate_logits, read_candidate_cubes
@@ -32,9 +33,11 @@ def run(
     network = load_cancer_net(reduction, where)
     size = network.spec.shape_zyx[0]
     for scan in scans:
-        found = read_candidates(candidates / f"{scan}.csv")
+        cache, probability, wide = caches / f"{scan}.h5", detected / f"{scan}.h5", candidates / f"{scan}.csv"
+        found = read_candidates(wide)
         if found:
-            cubes = read_candidate_cubes(caches / f"{scan}.h5", detected / f"{scan}.h5", found, size)
+            cubes = read_candidate_cubes(cache, probability, found, size)
             scores = torch.sigmoid(candidate_logits(network, cubes, where).double()).tolist()
             found = rank_again(found, scores, count)
-        write_candidates(output / f"{scan}.csv", scan, found)
+        origin = Origin("rank_candidates", (cache, probability, wide, reduction / "weights.safetensors"))
+        write_candidates(output / f"{scan}.csv", scan, found, origin)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lungline.codes import CODES
-from lungline.errors import LunglineError
+from lungline.errors import CorruptFileError, LunglineError
 from lungline.escape import visible
 from lungline.io import hdf5
 from lungline.io.peek import safetensors_header
@@ -29,7 +29,10 @@ def run(file: Path, *, png: Path | None = None, plain: bool = False) -> None:
         _print(f"{key:<11} {value}" for key, value in about.items())
         _print(f"tensor      {name}: {dtype} {tuple(shape)}" for name, (dtype, shape) in tensors.items())
     else:
-        _show_hdf5(file, png, plain or not sys.stdout.isatty())
+        try:
+            _show_hdf5(file, png, plain or not sys.stdout.isatty())
+        except CorruptFileError as error:
+            raise LunglineError(str(error)) from error  # looking at a file never sets it aside
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lungline.evaluation.cancer import log_loss
-from lungline.io import hdf5
+from lungline.io.seals import Origin, check
 from lungline.io.sheet import ScanRow
 from lungline.models.specs import ConstantSystem
 from lungline.provenance import code_fingerprint
@@ -32,9 +32,11 @@ def write_constant(output: Path, spec: ConstantSystem, cases: Mapping[str, Seque
     probability = counted if spec.probability == "prior" else float(spec.probability)
     losses = {f"{split}_loss": log_loss(known, np.full(len(known), probability)) for split, known in labels.items()}
     purpose = "the same probability of cancer for everybody: a baseline"
-    weights = output / "weights.safetensors"
-    write_tensors(weights, {"probability": torch.tensor([probability], dtype=torch.float64)}, {"purpose": purpose})
-    write_curve(output / "learning_curve.csv", [{"step": 0, **losses}])
+    weights, origin = output / "weights.safetensors", Origin("train_system")
+    write_tensors(
+        weights, {"probability": torch.tensor([probability], dtype=torch.float64)}, {"purpose": purpose}, origin
+    )
+    write_curve(output / "learning_curve.csv", [{"step": 0, **losses}], origin)
     write_card(
         output / "card.json",
         {
@@ -45,6 +47,7 @@ def write_constant(output: Path, spec: ConstantSystem, cases: Mapping[str, Seque
             "cases": {split: sorted(row.scan for row in rows) for split, rows in cases.items()},
             "code": code_fingerprint("lungline.stages.train_system"),
             "warnings": [],
-            "weights_sha256": hdf5.sha256(weights),
+            "weights_sha256": check(weights),
         },
+        origin,
     )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code
+from lungline.io.seals import Origin, check, remove
 from lungline.models.specs import Schedule
 from lungline.models.unet import count_parameters
 from lungline.provenance import code_fingerprint
@@ -57,7 +58,7 @@ def fit_and_write(
         Looks at the trained model and its learning curve; its codes are said and stand in the card as `warnings`.
     """
     inputs = {
-        split: {scan: [hdf5.sha256(path) for path in files] for scan, files in scans.items()}
+        split: {scan: [check(path) for path in files] for scan, files in scans.items()}
         for split, scans in cases.items()
     }
     identity = {
@@ -91,8 +92,9 @@ def fit_and_write(
     for warning in warnings:
         print(f"{warning.code}: {warning.detail}", flush=True)
     weights = output / "weights.safetensors"
-    write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]})
-    write_curve(output / "learning_curve.csv", curve)
+    files = tuple(path for scans in cases.values() for paths in scans.values() for path in paths)
+    write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]}, Origin(stage, files))
+    write_curve(output / "learning_curve.csv", curve, Origin(stage, files))
     best = min(curve, key=lambda look: look["valid_loss"])
     write_card(
         output / "card.json",
@@ -107,10 +109,11 @@ def fit_and_write(
             "code": identity["code"],
             "chosen": {"by": "smallest valid_loss", **best},
             "warnings": [[warning.code, warning.detail] for warning in warnings],
-            "weights_sha256": hdf5.sha256(weights),
+            "weights_sha256": check(weights),
         },
+        Origin(stage, (weights, *files)),
     )
-    checkpoint.unlink(missing_ok=True)
+    remove(checkpoint)
 
 
 def _pixels(scans: Mapping[str, Sequence[Path]]) -> dict[str, str]:

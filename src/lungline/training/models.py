@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.io import hdf5
+from lungline.io.seals import check
 from lungline.models.cancer_net import CancerNet
 from lungline.models.specs import CancerNetSpec, UNetSpec, from_settings
 from lungline.models.unet import UNet
@@ -45,7 +45,7 @@ def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
 def checked_card(folder: Path) -> dict[str, Any]:
     """The card of a model folder; `CorruptFileError` if its weights are not those that lie beside it."""
     card = read_card(folder / "card.json")
-    found = hdf5.sha256(folder / "weights.safetensors")
+    found = check(folder / "weights.safetensors")
     if card.get("weights_sha256") != found:
         raise CorruptFileError(
             f"{folder / 'weights.safetensors'}: SHA-256 {found[:12]}... is not the card's "

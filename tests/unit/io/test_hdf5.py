@@ -6,7 +6,7 @@ import pytest
 
 from lungline import NOTICE, geometry
 from lungline.errors import CorruptFileError
-from lungline.io import hdf5
+from lungline.io import hdf5, seals
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.volume import Volume
 
@@ -23,6 +23,7 @@ def write(path, ct, compression="blosc"):
     header = Header("ct_hu", "resample", (Code("W_TEST", "why"),), {"spacing_mm": 1.0}, {"code": "abc"})
     fields = {"ct": hdf5.volume_field(ct, "HU", "a CT"), "mask": Field(ct.array > 0, "zyx", "1", "a mask", ct.affine)}
     hdf5.write_file(path, header, fields, compression=compression)
+    seals.seal_path(path).unlink()  # what follows is about HDF5's own checks
     return header
 
 
@@ -114,6 +115,40 @@ def test_a_field_that_lives_in_another_file_is_refused(tmp_path, ct):
         hdf5.read_array(tmp_path / "b.h5", "ct")
 
 
+def replace_by_external_storage(file, folder):
+    np.zeros(8, np.int16).tofile(folder / "secret.raw")
+    file.create_dataset("ct", (8,), np.int16, external=[(str(folder / "secret.raw"), 0, 16)])
+
+
+def replace_by_a_virtual_field(file, folder):
+    layout = h5py.VirtualLayout((40, 33, 50), np.int16)
+    layout[:] = h5py.VirtualSource(str(folder / "a.h5"), "ct", (40, 33, 50))
+    file.create_virtual_dataset("ct", layout)
+
+
+def replace_by_a_soft_link(file, folder):
+    file["ct"] = h5py.SoftLink("/mask")
+
+
+def replace_by_a_group(file, folder):
+    file.create_group("ct")
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [replace_by_external_storage, replace_by_a_virtual_field, replace_by_a_soft_link, replace_by_a_group],
+)
+@pytest.mark.parametrize("read", [hdf5.read_field, hdf5.read_shape, hdf5.open_field])
+def test_a_field_that_is_not_stored_inside_the_file_is_refused(tmp_path, ct, replace, read):
+    write(tmp_path / "a.h5", ct)
+    write(tmp_path / "b.h5", ct)
+    with h5py.File(tmp_path / "b.h5", "a") as file:
+        del file["ct"]
+        replace(file, tmp_path)
+    with pytest.raises(CorruptFileError, match=r"no field 'ct'|not stored inside the file"):
+        read(tmp_path / "b.h5", "ct")
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, ct):
     path = tmp_path / "a.h5"
     write(path, ct)
@@ -121,7 +156,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, ct):
     with pytest.raises(TypeError):
         hdf5.write_file(path, Header("q", "s", parameters={"not json": object()}), {})
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]  # neither a temporary file nor a seal
 
 
 def test_a_quarantined_scan_is_a_file_that_says_why(tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from lungline import geometry
 from lungline.errors import LunglineError
-from lungline.io import hdf5
+from lungline.io import hdf5, seals
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
@@ -24,7 +24,7 @@ def folder(tmp_path):
         torch.manual_seed(number)
         weights = tmp_path / "detector" / axis / "weights.safetensors"
         write_tensors(weights, UNet(UNetSpec(**network)).state_dict(), {"purpose": "test"})
-        card = {"network": network, "weights_sha256": hdf5.sha256(weights), "cache": MADE_BY}
+        card = {"network": network, "weights_sha256": seals.sha256(weights), "cache": MADE_BY}
         write_card(weights.with_name("card.json"), card)
     rng = np.random.default_rng(0)
     for scan in ("a", "b"):

@@ -136,7 +136,9 @@ def detection(tmp_path, **options):
         "seriesuid,coordX,coordY,coordZ,diameter_mm\nl0,0,0,0,8\nl1,5,0,0,12\nl1,90,0,0,5\nt,1,1,1,9\n"
     )
     for scan, points in {"l0": [(1, 0, 0), (60, 0, 0)], "l1": [(70, 0, 0), (5, 1, 0)], "l2": []}.items():
-        found = [Candidate(k, 10.0 - k, 0.9, 0.9, 10, 0, 0, 0, *map(float, p), 6) for k, p in enumerate(points, 1)]
+        found = [
+            Candidate(k, 10.0 - k, 10.0 - k, 0.9, 0.9, 10, 0, 0, 0, *map(float, p), 6) for k, p in enumerate(points, 1)
+        ]
         write_candidates(tmp_path / "candidates" / f"{scan}.csv", scan, found)
     evaluate_detection.run(
         tmp_path / "detection.json",

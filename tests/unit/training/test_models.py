@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.io import hdf5
+from lungline.io import seals
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
 from lungline.training.models import load_unet
@@ -19,7 +19,7 @@ def folder(tmp_path):
     torch.manual_seed(0)
     network = {"base_channels": 2, "levels": 2}
     write_tensors(tmp_path / "weights.safetensors", UNet(UNetSpec(**network)).state_dict(), {"purpose": "test"})
-    digest = hdf5.sha256(tmp_path / "weights.safetensors")
+    digest = seals.sha256(tmp_path / "weights.safetensors")
     write_card(tmp_path / "card.json", {"network": network, "weights_sha256": digest, "cache": MADE_BY})
     return tmp_path
 

@@ -1,0 +1,40 @@
+"""Verify a result tree: nothing damaged, every input the one that was used, down to the raw scans."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from json import dumps
+from pathlib import Path
+
+from lungline.io.verify import DIFFERENCES, verify_tree
+
+
+def run(results: Path, *, json: bool = False) -> int:
+    """Compare every file of RESULTS with its seal, the seals with the files they name, raw scans with their hashes.
+
+    Prints what differs and a table; ends with 0 if nothing does, with 1 if something does. Code that differs from
+    the installed one is told and is no difference. JSON prints the same for programs.
+    """
+    started = time.perf_counter()
+    report = verify_tree(results)
+    if json:
+        print(dumps({**dataclasses.asdict(report), "differs": report.differs}, indent=2))
+        return int(report.differs)
+    seen: set[tuple[str, str]] = set()
+    for finding in report.findings:
+        words = f"{finding.kind}: {finding.words}"
+        if finding.kind in DIFFERENCES:
+            print(f"{finding.file}: {words}")
+        elif (finding.kind, finding.words) not in seen:  # a note is said once, not once a file
+            seen.add((finding.kind, finding.words))
+            print(f"{finding.file} (and others like it): {words}")
+    for kind, count in report.counts().items():
+        print(f"{kind:<22} {count}")
+    seconds = time.perf_counter() - started
+    print(
+        f"{report.files} files, {report.bytes / 1e6:.0f} MB and {report.raw_scans} raw scans in {seconds:.1f} s: ",
+        end="",
+    )
+    print("differences" if report.differs else "all as written")
+    return int(report.differs)
