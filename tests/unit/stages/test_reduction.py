@@ -24,7 +24,7 @@ DETECTOR = {
 
 
 def draw(folder, scan, bright):
-    """A scan with four candidates, ranked by their number; those in `bright` are small dense balls, the others tubes."""
+    """A scan with four candidates, ranked by number; those in `bright` are small dense balls, the others tubes."""
     rng = np.random.default_rng(list(scan.encode()))
     ct = rng.normal(-850, 20, (20, 40, 40))
     found = []
