@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from json import dumps
 from pathlib import Path
 
+from lungline.io.seals import set_aside
 from lungline.io.verify import DIFFERENCES, verify_tree
 
 
-def run(results: Path, *, json: bool = False) -> int:
+def run(results: Path, *, json: bool = False, aside: bool = False) -> int:
     """Compare every file of RESULTS with its seal, the seals with the files they name, raw scans with their hashes.
 
     Prints what differs and a table; ends with 0 if nothing does, with 1 if something does. Code that differs from
-    the installed one is told and is no difference. JSON prints the same for programs.
+    the installed one is told and is no difference. JSON prints the same for programs. ASIDE renames what is damaged
+    to NAME.damaged, so that the workflow makes it anew.
     """
     started = time.perf_counter()
     report = verify_tree(results)
+    if aside:
+        for finding in report.findings:
+            if finding.kind == "damaged":
+                print(f"{finding.file}: {set_aside(results / finding.file)}", file=sys.stderr)
     if json:
         print(dumps({**dataclasses.asdict(report), "differs": report.differs}, indent=2))
         return int(report.differs)

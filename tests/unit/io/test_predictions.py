@@ -24,11 +24,12 @@ ANSWERS = """d1,0.5,0.622459331,7,2,ok,,aa
 d2,,,0,,quarantined,Q_NO_GEOMETRY;W_TILT,bb
 f1,-1,0.268941421,0,,warned,W_GAP_FILLED,cc
 """
+HASHES = ",pa,we,ca,co\n"  # of patches, weights, card, code
 
 
 def answers(tmp_path, text=ANSWERS):
     path = tmp_path / "answers.csv"
-    path.write_text(",".join(ANSWER_COLUMNS) + "\n" + text)
+    path.write_text(",".join(ANSWER_COLUMNS) + "\n" + text.replace("\n", HASHES))
     return read_answers(path)
 
 
@@ -36,7 +37,9 @@ def test_every_scan_of_the_sheet_has_one_row_in_its_order(tmp_path):
     rows = collect(SHEET, answers(tmp_path), "m2")
     assert [row.scan for row in rows] == ["d1", "l1", "d2", "f1"]
     assert [row.status for row in rows] == ["ok", "not-scored", "quarantined", "warned"]
-    assert rows[0] == Prediction("d1", "dsb17", "test", 1, 0.622459331, "ok", (), "m2", 7, 2, 0.5, "aa")
+    assert rows[0] == Prediction(
+        "d1", "dsb17", "test", 1, 0.622459331, "ok", (), "m2", 7, 2, 0.5, "aa", "pa", "we", "ca", "co"
+    )
     assert rows[1].codes == ("N_DETECTION_ONLY",)
     assert rows[2].codes == ("Q_NO_GEOMETRY", "W_TILT")
     assert rows[3].deciding_rank is None
@@ -86,10 +89,10 @@ def test_a_scan_answered_twice_is_refused_with_its_line(tmp_path):
 
 def test_a_table_with_an_impossible_value_is_refused_with_its_line(tmp_path):
     path = tmp_path / "p.csv"
-    good = "d1,dsb17,test,1,0.5,ok,,m2,1,1,0,aa\n"
+    good = "d1,dsb17,test,1,0.5,ok,,m2,1,1,0,aa" + HASHES
     path.write_text(",".join(COLUMNS) + "\n" + good)
     assert len(read_predictions(path)) == 1
-    for line, word in [("d2,dsb17,test,1,half,ok,,m2,1,1,0,aa\n", "half"), (good, "twice")]:
+    for line, word in [(good.replace("0.5", "half"), "half"), (good, "twice")]:
         path.write_text(",".join(COLUMNS) + "\n" + good + line)
         with pytest.raises(LunglineError, match=f"line 3.*{word}"):
             read_predictions(path)

@@ -81,7 +81,7 @@ STAGES = {
     "segment_lungs": lambda h5, out: segment_lungs.run(h5, out),
     "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out),
     "draw_nodule_mask": lambda h5, out: draw_nodule_mask.run(h5, h5.with_name("a.csv"), out, scan="s"),
-    "detect": lambda h5, out: detect.run(h5, out, detector=h5.parent),
+    "detect": lambda h5, out: detect.detect_scan(h5, out, detector=h5.parent),
     "extract_candidates": lambda h5, out: extract_candidates.run(h5, out, scan="s"),
     "crop_patches": lambda h5, out: crop_patches.run(h5, h5, h5.with_name("c.csv"), out),
     "draw_figures": lambda h5, out: draw_figures.run(

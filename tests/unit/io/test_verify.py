@@ -49,6 +49,13 @@ def test_damage_is_named_once_and_where_it_is(results, capsys):
     assert told["findings"][0]["file"] == "ingest/s.h5"
 
 
+def test_damaged_files_can_be_set_aside_in_one_go(results):
+    with open(results / "ingest" / "s.h5", "ab") as file:
+        file.write(b"x")
+    assert cli.main(["verify", str(results), "--aside"]) == 1
+    assert found(results) == {("ingest/s.h5.damaged", "set aside"), ("resample/s.h5", "missing")}
+
+
 def test_an_input_made_anew_with_other_content_is_named(results):
     hdf5.write_file(results / "ingest" / "s.h5", hdf5.Header("other", "ingest"), {})
     assert ("resample/s.h5", "made from another file") in found(results)

@@ -42,7 +42,7 @@ def files(folder, codes=()):
 
 def test_five_figures_and_a_page_are_written(tmp_path):
     draw_figures.run(tmp_path / "out", **files(tmp_path))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == [
         "README.md", *(f"figure{n}.png" for n in range(1, 6)),
     ]  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_without_annotations_the_page_says_so(tmp_path):
 
 def test_a_quarantined_scan_gets_its_reason(tmp_path):
     draw_figures.run(tmp_path / "out", **files(tmp_path, [Code("Q_LUNGS_EMPTY", "0 ml")]))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "not_used.png"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["README.md", "not_used.png"]
     assert "Q_LUNGS_EMPTY: no lung was found" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -68,14 +68,14 @@ def test_curves_of_what_is_given_are_drawn(tmp_path):
     curve.parent.mkdir(parents=True)
     curve.write_text("step,train_loss,valid_loss\n1,2,3\n2,1,2\n")
     draw_curves.run(tmp_path / "one", learning_curves=(curve,))
-    assert [path.name for path in (tmp_path / "one").iterdir()] == ["learning_curves.png"]
+    assert [path.name for path in (tmp_path / "one").glob("[!.]*")] == ["learning_curves.png"]
     draw_curves.run(
         tmp_path / "all",
         predictions=tmp_path / "predictions.csv",
         detection=tmp_path / "detection.json",
         learning_curves=(curve, curve),
     )
-    assert sorted(p.name for p in (tmp_path / "all").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "all").glob("[!.]*")) == [
         "froc.png",
         "learning_curves.png",
         "roc_reliability.png",

@@ -7,7 +7,7 @@ import pytest
 
 from lungline import NOTICE
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.io.predictions import Prediction, read_predictions, write_predictions
+from lungline.io.predictions import ANSWER_COLUMNS, Prediction, read_predictions, write_predictions
 from lungline.io.sheet import ScanRow, write_sheet
 from lungline.nodules.candidates import Candidate, write_candidates
 from lungline.stages import collect_predictions, evaluate_cancer, evaluate_detection
@@ -34,8 +34,8 @@ def test_collected_predictions_hold_every_scan_of_the_sheet(tmp_path, capsys):
     write_sheet(
         tmp_path / "scans.csv", [ScanRow("a", "dicom", "dsb17", "test"), ScanRow("b", "mhd", "luna16", "test", 9)]
     )
-    header = "scan,logit,probability,n_candidates,deciding_rank,status,codes,input_sha256\n"
-    (tmp_path / "answers.csv").write_text(header + "a,0,0.5,1,1,ok,,ff\n")
+    header = ",".join(ANSWER_COLUMNS) + "\n"
+    (tmp_path / "answers.csv").write_text(header + "a,0,0.5,1,1,ok,,ff,,,,\n")
     options = {"scans": tmp_path / "scans.csv", "predictions": tmp_path / "answers.csv", "system": "m2"}
     collect_predictions.run(tmp_path / "predictions.csv", **options)
     assert [row.status for row in read_predictions(tmp_path / "predictions.csv")] == ["not-scored", "ok"]
