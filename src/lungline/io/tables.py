@@ -1,4 +1,4 @@
-"""CSV tables written by others, read as text: an id 007 keeps its zeros, an id NA stays an id."""
+"""CSV tables, also those of others, read as text: an id 007 keeps its zeros, an id NA stays an id."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 from lungline.errors import LunglineError
+from lungline.io.seals import check
 
 _MAX_BYTES = 1 << 28
 
@@ -26,8 +27,9 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
     Raises
     ------
     LunglineError
-        If the file is no such table; names file, line and what was expected.
+        If the file is no such table; names file, line and what was expected. If it has a seal that it does not fit.
     """
+    check(path)
     lines = csv.reader(StringIO(_text(path), newline=""), delimiter=_delimiter(path), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
