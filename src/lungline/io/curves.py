@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
-from lungline.io.seals import check
 from lungline.io.tables import read_rows
 
 COLUMNS = ("step", "train_loss", "valid_loss")
@@ -16,7 +15,6 @@ COLUMNS = ("step", "train_loss", "valid_loss")
 
 def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
     """The columns step, train_loss and valid_loss (k,) of a `learning_curve.csv`."""
-    check(path)
     rows = [[words[name] for name in COLUMNS] for _, words in read_rows(Path(path), COLUMNS)]
     if not rows:
         raise LunglineError(f"{path}: expected at least one row of {', '.join(COLUMNS)}. Train again.")

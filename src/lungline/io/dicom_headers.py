@@ -22,7 +22,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from lungline.errors import Quarantine
-from lungline.io.raw import is_dicom
+from lungline.io.raw import ROOM_MM, is_dicom
 
 _TAGS = [
     "SOPClassUID",
@@ -67,7 +67,6 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _NOT_A_SLICE = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCREEN SAVE", "DOSE_INFO", "MIP", "MINIP"}
 DEFLATED = "1.2.840.10008.1.2.1.99"
-_ROOM_MM = 1e5
 _MAX_FILES = 20_000
 _MAX_INFLATED_BYTES = 1 << 26
 
@@ -267,7 +266,7 @@ def _floats(header: Dataset, key: str, count: int) -> tuple[float, ...] | None:
 def _position(header: Dataset) -> tuple[float, ...] | None:
     """A point that lies in a scanner's room, or None."""
     values = _floats(header, "ImagePositionPatient", 3)
-    return values if values and max(map(abs, values)) < _ROOM_MM else None
+    return values if values and max(map(abs, values)) < ROOM_MM else None
 
 
 def _orientation(header: Dataset) -> tuple[float, ...] | None:

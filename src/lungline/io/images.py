@@ -101,6 +101,8 @@ def raw_files(path: Path, source: Source) -> list[Path]:
         from lungline.io.dicom_headers import regular_files
 
         return regular_files(path)
+    if not path.is_file():  # a pipe or a device would never end
+        raise Quarantine("Q_UNREADABLE", "the scan is not a regular file")
     return metaimage.files_of(path) if source == "mhd" else [path]
 
 

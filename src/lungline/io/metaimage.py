@@ -125,7 +125,10 @@ def data_file(header_path: Path, name: str) -> Path:
     wanted = folder / name
     if Path(name).name != name or name in ("", ".", "..") or "\\" in name or "\0" in name:
         raise Quarantine("Q_BAD_MHD", "ElementDataFile is not a plain file name")
-    found = wanted.resolve()
+    try:
+        found = wanted.resolve()
+    except (OSError, RuntimeError):  # links in a circle, a name that is too long
+        found = folder
     if found.parent != folder or not found.is_file():
         raise Quarantine("Q_BAD_MHD", "the pixel file named in the header is not a file in the header's folder")
     return found

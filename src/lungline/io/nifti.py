@@ -26,6 +26,7 @@ _REPAIRED = 30  # nibabel's level of faults in a header that it would mend by it
 _HEADER_BYTES = 348
 _MAX_OFFSET = 1 << 24  # of the voxels: extensions lie before them
 _CHUNK_BYTES = 1 << 20
+_SAME_SPACING = 0.01  # part by which pixdim and the affine may differ
 _SAME_PLACE_MM = 0.1  # by which the corners of sform and qform may differ
 
 
@@ -87,6 +88,8 @@ def _read_header(stream: BinaryIO) -> tuple[Any, np.dtype]:
         as_stored = nibabel.nifti1.Nifti1Header(block, check=False)
         if int(header["qform_code"]) and float(as_stored["pixdim"][0]) not in (-1.0, 0.0, 1.0):
             raise Quarantine("Q_NO_GEOMETRY", "pixdim[0] must be -1 or 1: it says how the qform turns")
+        if block[344:348] != b"n+1\0":
+            raise Quarantine("Q_BAD_NIFTI", "the voxels are said to lie in another file, or it is no NIfTI")
         return header, header.get_data_dtype()
     except Quarantine:
         raise
@@ -121,6 +124,9 @@ def _affine(header: Any, shape: list[int]) -> NDArray[np.float64]:
     apart = np.abs(found[0] @ corners - found[-1] @ corners).max()
     if not apart <= _SAME_PLACE_MM:
         raise Quarantine("Q_NO_GEOMETRY", f"sform and qform put a corner of the image {apart:.2f} mm apart")
+    spacing, stated = np.linalg.norm(found[0][:3, :3], axis=0), np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    if not np.allclose(spacing, stated, rtol=_SAME_SPACING):
+        raise Quarantine("Q_NO_GEOMETRY", f"pixdim says {stated.round(4)} mm, the affine {spacing.round(4)} mm")
     return np.asarray(_RAS_TO_LPS @ found[0], dtype=np.float64)
 
 

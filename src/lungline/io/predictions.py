@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.seals import Origin, check, write_sealed_text
+from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.sheet import ScanRow, small_number
 from lungline.io.tables import read_rows, table_text
 
@@ -86,7 +86,6 @@ ANSWER_COLUMNS = ("scan", "logit", "probability", "n_candidates", "deciding_rank
 
 def read_predictions(path: Path) -> list[Prediction]:
     """All rows of a `predictions.csv`; `LunglineError` with the line number if one is wrong or stands there twice."""
-    check(path)
     rows: dict[str, Prediction] = {}
     for line, words in read_rows(Path(path), COLUMNS):
         try:
@@ -101,7 +100,6 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 def read_answers(path: Path) -> dict[str, Mapping[str, str]]:
     """The rows that `predict-cancer` wrote, by scan, as text."""
-    check(path)
     answers: dict[str, Mapping[str, str]] = {}
     for line, words in read_rows(Path(path), ANSWER_COLUMNS):
         if words["scan"] in answers:

@@ -15,6 +15,7 @@ MAX_SLICES = 5000
 MAX_VOXELS = 2**28
 MAX_BYTES = 2**30  # of the voxels, in the type of the file
 AIR_HU = -1024  # the lowest value a scanner means; below it lies only padding
+ROOM_MM = 1e5  # no scanner's origin is farther away
 _SPACING_MM = (0.05, 20.0)  # what a CT can have
 
 
@@ -59,6 +60,8 @@ def check_affine(affine_ijk: NDArray[np.float64]) -> None:
     axes = affine_ijk[:3, :3]
     if not np.all(np.isfinite(affine_ijk)):
         raise Quarantine("Q_BAD_SPACING", "position, spacing or direction holds a number that is not finite")
+    if np.abs(affine_ijk[:3, 3]).max() >= ROOM_MM:
+        raise Quarantine("Q_NO_GEOMETRY", f"the image lies more than {ROOM_MM:g} mm from the origin of the scanner")
     spacing = np.linalg.norm(axes, axis=0)
     if not np.all((spacing >= _SPACING_MM[0]) & (spacing <= _SPACING_MM[1])):
         raise Quarantine(

@@ -1,4 +1,4 @@
-"""CSV tables written by others, read as text: an id 007 keeps its zeros, an id NA stays an id."""
+"""CSV tables, also those of others, read as text: an id 007 keeps its zeros, an id NA stays an id."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 from lungline.errors import LunglineError
+from lungline.io.seals import check
 
 Row = tuple[int, dict[str, str]]
 
@@ -69,8 +70,9 @@ def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) 
     LunglineError
         If the file is no such table; names the file, every line that is wrong, and what was expected, and quotes
         nothing of it: its words may identify a patient. With `faults`, only if there is no telling the rows:
-        encoding, header.
+        encoding, header. If it has a seal that it does not fit.
     """
+    check(path)
     gathered = faults or Faults(path)
     text = _text(path)
     lines = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(path, text, columns), strict=True)

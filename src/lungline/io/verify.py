@@ -15,7 +15,7 @@ from lungline.io.seals import Seal, read_seal, seal_path, sha256
 from lungline.io.sheet import ScanRow, read_sheet
 from lungline.provenance import code_fingerprint
 
-#: Folders and files that carry no seal: raw data, tables that people may edit, what Snakemake writes.
+#: Folders and files that need no seal: raw data, tables that people may edit, what Snakemake writes.
 UNSEALED = ("cohort", "private", "logs", "benchmarks", "scans.csv", "predictions.csv")
 
 #: What can be found. The first kinds are differences; a note changes no answer.
@@ -59,8 +59,9 @@ def verify_tree(results: Path) -> Report:
         If the folder holds no sealed file.
     """
     results = Path(results)
-    files = sorted(path for path in results.rglob("*") if path.is_file() and _is_sealed_kind(path, results))
-    seals = {path: seal for path in files if (seal := read_seal(path)) is not None}
+    everything = sorted(path for path in results.rglob("[!.]*") if path.is_file())
+    seals = {path: seal for path in everything if (seal := read_seal(path)) is not None}
+    files = [path for path in everything if path in seals or path.relative_to(results).parts[0] not in UNSEALED]
     if not seals:
         raise LunglineError(f"{results}: expected a result tree with seals (.NAME.sha256). Found none.")
     scans = _sheet(results)
@@ -70,11 +71,6 @@ def verify_tree(results: Path) -> Report:
         *(finding for row in scans for finding in _about_raw(row, results)),
     ]
     return Report(len(files), sum(path.stat().st_size for path in files), len(scans), tuple(findings))
-
-
-def _is_sealed_kind(path: Path, results: Path) -> bool:
-    parts = path.relative_to(results).parts
-    return parts[0] not in UNSEALED and not path.name.startswith(".")
 
 
 def _about_file(path: Path, seal: Seal | None, results: Path) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from lungline.io.atomic import atomic_path
+from lungline.io.seals import Origin, sealed_path
 from lungline.phantom import tables
 from lungline.phantom.cohort import plan_cohort
 
@@ -21,5 +21,6 @@ def run(folder: Path, *, seed: int, cohort: dict) -> None:
         "truth.csv": tables.truth(plans),
     }
     for name, rows in made.items():
-        with atomic_path(folder / name) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        target, origin = folder / name, Origin("write_cohort_tables")
+        with sealed_path(target, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
             csv.writer(handle, lineterminator="\n").writerows(rows)

@@ -6,6 +6,7 @@ at its place in the world, in HU, with padding at -1024.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,16 @@ def mhd(hu=FEW, *more, **header) -> Make:
 
 def nifti(hu=FEW, name="a.nii.gz", **options) -> Make:
     return lambda folder: (write_nifti(folder / name, hu, **options), "nifti")
+
+
+def pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def link_to_itself(folder: Path) -> None:
+    (folder / "a.raw").unlink()
+    (folder / "a.raw").symlink_to("a.raw")
 
 
 def every(**tags):
@@ -315,6 +326,13 @@ CONTRACT: dict[str, list[tuple[str, Make, str, object]]] = {
             "Q_NO_GEOMETRY",
             None,
         ),
+        (
+            "NIfTI whose pixdim and sform differ",
+            nifti(qform_code=0, pixdim=[1, 1, 1, 1, 0, 0, 0, 0]),
+            "Q_NO_GEOMETRY",
+            None,
+        ),
+        ("MetaImage at the other end of the world", mhd(FEW, Offset="1e300 0 0"), "Q_NO_GEOMETRY", None),
         ("NIfTI with the qform alone", nifti(sform_code=0), "", same),
         ("NIfTI whose sform and qform differ", nifti(srow_x=[-1.7, 0, 0, 60]), "Q_NO_GEOMETRY", None),
         ("NIfTI in metres", nifti(xyzt_units=1), "Q_NO_GEOMETRY", None),
@@ -453,6 +471,9 @@ CONTRACT: dict[str, list[tuple[str, Make, str, object]]] = {
         ("NIfTI without its last checksum", nifti(cut=slice(0, -3)), "Q_BAD_NIFTI", None),
         ("NIfTI with a wrong checksum", nifti(flip_bit=-60), "Q_BAD_NIFTI", None),
         ("plain NIfTI cut off", nifti(name="a.nii", cut=slice(0, -2)), "Q_BAD_NIFTI", None),
+        ("NIfTI header of two files", nifti(magic=b"ni1"), "Q_BAD_NIFTI", None),
+        ("a pipe instead of a file", lambda folder: (pipe(folder / "a.nii"), "nifti"), "Q_UNREADABLE", None),
+        ("pixels in a link to itself", mhd(FEW, link_to_itself), "Q_BAD_MHD", None),
         ("NIfTI of two volumes", nifti(dim=[4, 40, 34, 6, 2, 1, 1, 1]), "Q_BAD_NIFTI", None),
         ("NIfTI of one volume in four dimensions", nifti(dim=[4, 40, 34, 12, 1, 1, 1, 1]), "", same),
         ("empty NIfTI", nifti(cut=slice(0, 0)), "Q_BAD_NIFTI", None),
