@@ -31,6 +31,7 @@ from benchmarks.robustness.case import Case
 from benchmarks.robustness.dicom_files import CT, INTERCEPT, ROOT, Change, datasets, store, stored, write_all, write_one
 from benchmarks.robustness.judge import Expect, Truth
 from benchmarks.robustness.scene import Array, Grid, hu_at, make_grid
+from benchmarks.robustness.zeros import deflated_zeros
 
 Build = Callable[[Path], Path]
 GRID = make_grid()
@@ -652,7 +653,7 @@ def syntaxes() -> Iterator[Case]:
         word = np.dtype(dtype).name
         yield case("transfer-syntax", f"jpeg-ls-{word}", changed(compressed(JPEGLSLossless, dtype)), ANSWER)
         yield case("transfer-syntax", f"jpeg-2000-{word}", changed(compressed(JPEG2000Lossless, dtype)), ANSWER)
-    lossy = Truth("answer", GRID, tolerance_hu=25)
+    lossy = Truth("answer", GRID, tolerance_hu=60)
     yield case("transfer-syntax", "jpeg-ls-near", changed(compressed(JPEGLSNearLossless, np.uint16, jls_error=3)), lossy)
     yield case("transfer-syntax", "jpeg-2000-lossy", changed(compressed(JPEG2000, np.uint16, j2k_psnr=[70])), lossy)
     yield case("transfer-syntax", "mixed", changed(lambda k, ds: compressed(RLELossless)(k, ds) if k % 2 else None), ANSWER)
@@ -698,6 +699,9 @@ def syntaxes() -> Iterator[Case]:
 
 def _claim(ds: Dataset, uid: str) -> None:
     ds.file_meta.TransferSyntaxUID = UID(uid)
+    if UID(uid).is_transfer_syntax and UID(uid).is_compressed:
+        ds.PixelData = pydicom.encaps.encapsulate([ds.PixelData])
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
 
 
 def _compress(ds: Dataset, syntax: UID) -> Dataset:
@@ -855,10 +859,8 @@ def bombs() -> Iterator[Case]:
             blob = path.read_bytes()
             start = 144 + struct.unpack("<I", blob[140:144])[0]
             body = zlib.decompress(blob[start:], -15)
-            packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-            huge = packer.compress(body) + packer.compress(struct.pack("<HH2sHI", 0x7FE1, 0x10, b"OB", 0, 400 << 20))
-            huge += b"".join(packer.compress(bytes(1 << 20)) for _ in range(400)) + packer.flush()
-            path.write_bytes(blob[:start] + huge)
+            more = struct.pack("<HH2sHI", 0x7FE1, 0x10, b"OB", 0, 400 << 20)
+            path.write_bytes(blob[:start] + deflated_zeros(body + more, 400))
         return scan
 
     yield case("bomb", "deflate-400-mb-a-file", deflated, REFUSE)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.robustness.case import Case
 from benchmarks.robustness.judge import Truth
 from benchmarks.robustness.scene import Array, Grid, make_grid
+from benchmarks.robustness.zeros import zlib_zeros
 
 GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
 ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
@@ -285,8 +286,8 @@ def pixels() -> Iterator[Case]:
     for value in ("1", "-5", "99999999999999", "abc"):
         yield case("compressed-size", value, REFUSE, compressed=True, CompressedDataSize=value)
     yield case("compressed-size", "missing", ANSWER, compressed=True, CompressedDataSize=None)
-    yield case("bomb", "zlib-800-mb", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: _bomb(800))
-    yield case("bomb", "zlib-1000-mb-announced", REFUSE, compressed=True, CompressedDataSize=None, DimSize="1000 1000 500", spoil=lambda b: _bomb(954))
+    yield case("bomb", "zlib-800-mb", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: zlib_zeros(800))
+    yield case("bomb", "zlib-1000-mb-announced", REFUSE, compressed=True, CompressedDataSize=None, DimSize="1000 1000 500", spoil=lambda b: zlib_zeros(954))
     yield case("bomb", "announces-3-gb-in-100-kb", REFUSE, DimSize="1500 1000 1000")
     for name, value in {"nan": np.nan, "inf": np.inf, "huge": 1e30}.items():
         yield _built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v)))
@@ -304,11 +305,6 @@ def pixels() -> Iterator[Case]:
 def _cut(folder: Path, share: float) -> Path:
     size = int(len(zlib.compress(_hu().tobytes(), 6)) * share)
     return write(folder, _hu(), compressed=True, spoil=lambda b: b[:size], CompressedDataSize=str(size))
-
-
-def _bomb(megabytes: int) -> bytes:
-    packer = zlib.compressobj(9)
-    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
 
 
 def _one(value: float) -> NDArray:
