@@ -12,6 +12,7 @@ from lungline.config import check_config, known
 from lungline.errors import LunglineError
 from lungline.io.listing import list_dsb17, list_folder, list_luna16, read_labels
 from lungline.io.private import pseudonym_key, read_map, remember
+from lungline.io.raw_state import raw_state
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.nodules.annotations import read_annotations
 from lungline.provenance import code_fingerprint
@@ -112,6 +113,19 @@ def raw(wildcards):
     if EMBEDDED:
         return out(f"cohort/{PLANS[wildcards.scan].path}")
     return str(Path(SHEET).parent / "private" / "raw" / wildcards.scan)
+
+
+def drawn(wildcards):
+    """What of a raw scan the workflow makes itself; real scans are watched by their state, file by file."""
+    if not EMBEDDED:
+        return []
+    path = raw(wildcards)
+    return [path, path.removesuffix(".mhd") + ".zraw"] if path.endswith(".mhd") else [path]
+
+
+def state_of_raw(wildcards):
+    """Changes when a raw file of the scan changes, comes or goes; names no file, since Snakemake stores it."""
+    return "drawn" if EMBEDDED else raw_state(Path(raw(wildcards)), SCANS[wildcards.scan].source)
 
 
 def scans_where(**wanted):

@@ -4,7 +4,7 @@
 
 rule ingest:
     input:
-        raw=raw,
+        drawn=drawn,
     output:
         ct=scratch("ingest/{scan}.h5"),
     log:
@@ -19,12 +19,14 @@ rule ingest:
         mem_mb=1500,
         runtime=10,
     params:
+        raw=raw,
+        state=state_of_raw,
         source=lambda wildcards: SCANS[wildcards.scan].source,
         code=fingerprint("ingest"),
     message:
         "Reading {wildcards.scan}"
     shell:
-        "lungline ingest {input.raw:q} {output.ct:q} --source {params.source} > {log} 2>&1"
+        "lungline ingest {params.raw:q} {output.ct:q} --source {params.source} > {log} 2>&1"
 
 
 rule resample:

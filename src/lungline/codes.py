@@ -17,16 +17,26 @@ class Meaning(NamedTuple):
 CODES: dict[str, Meaning] = {
     # ---- ingest: the folder and its files
     "Q_UNREADABLE": Meaning(
-        "a raw file cannot be read at all (permission, disk, memory)",
-        "Check that the raw files can be read, then run the workflow with --forcerun on the scan's ingest file.",
+        "a raw file is missing, or cannot be read at all (permission, disk)",
+        "Restore the raw files: the next run reads them. After a fault of the disk, --forcerun the ingest file.",
     ),
     "Q_LIMIT": Meaning(
-        "a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^30 voxels, 20,000 files a folder",
+        "a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^28 voxels, 2^30 bytes, "
+        "20,000 files a folder, 2 GiB of memory",
         "Not a chest CT, or a damaged or hostile file. Split or re-export the scan.",
+    ),
+    "Q_DECODER_DIED": Meaning(
+        "reading the scan ended in a crash, which it was kept apart for",
+        "A damaged or hostile file, or one that shows a fault of a decoder: export the series again, uncompressed.",
+    ),
+    "Q_DECODER_TIMEOUT": Meaning(
+        "reading the scan took more than 8 minutes",
+        "A hostile file, or a slow disk: then copy the scan to a fast one. Or --forcerun the ingest file.",
     ),
     "Q_NO_CT_SERIES": Meaning("the folder holds no CT slices", "Check that it is the right folder and modality."),
     "Q_ENHANCED_CT": Meaning(
-        "the only CT is an enhanced multi-frame object", "Export the series as classic DICOM, one file a slice."
+        "the only CT is multi-frame and does not say of every frame where it lies",
+        "Export the series as classic DICOM, one file a slice.",
     ),
     "W_FILES_SKIPPED": Meaning("the folder holds files that are not DICOM", "Nothing to do; remove them for silence."),
     "W_SERIES_CHOSEN": Meaning(
@@ -77,7 +87,7 @@ CODES: dict[str, Meaning] = {
     "Q_UNSUPPORTED_SYNTAX": Meaning(
         "the pixels are in a transfer syntax that cannot be decoded", "Export the series uncompressed."
     ),
-    "W_LOSSY": Meaning("the pixels were compressed with loss", "Prefer the original images."),
+    "W_LOSSY": Meaning("the pixels were, or may have been, compressed with loss", "Prefer the original images."),
     "Q_NO_RESCALE": Meaning(
         "RescaleSlope or RescaleIntercept is missing, and the values are not plainly HU", "Export the series again."
     ),

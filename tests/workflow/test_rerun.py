@@ -2,10 +2,14 @@
 
 import csv
 import json
+import os
 import shutil
+import time
 
 import pytest
 import yaml
+
+from lungline.io.hdf5 import read_header
 
 pytestmark = pytest.mark.workflow
 
@@ -122,6 +126,59 @@ def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_
     assert scored["label"] == ""
     assert (scored["probability"], scored["input_sha256"]) == (known["probability"], known["input_sha256"])
     assert "train" not in answer.stdout
+
+
+def test_a_raw_file_that_changes_goes_or_comes_back_touches_its_own_scan(finished, tmp_path) -> None:
+    cohort = finished.folder / "results" / "micro" / "cohort"
+    with open(cohort.parent / "predictions.csv", encoding="utf-8") as handle:
+        patient = next(row["scan"] for row in csv.DictReader(handle) if row["status"] == "ok")
+    shutil.copytree(cohort / "dsb17" / "stage1" / patient, tmp_path / "Doe")
+    pixels = next((cohort / "luna16").glob("*/*.zraw"))
+    shutil.copy(pixels, tmp_path)
+    shutil.copy(pixels.with_suffix(".mhd"), tmp_path)
+    given = {
+        "detectors": {"micro": "results/micro/train_unet/micro"},
+        "systems": {"m2-micro": "results/micro/train_system/m2-micro"},
+    }
+    change = {"outdir": "results/changing", "data": {"folder": str(tmp_path)}, "models": given}
+
+    def jobs() -> dict[str, int]:
+        return finished.plan("micro", change=change, targets=("caches",))
+
+    def run() -> None:
+        words = ("--configfile", "config/micro.yaml", "change.yaml", "--quiet", "host", "rules", "--", "caches")
+        answer = finished.snakemake(*words)
+        assert answer.returncode == 0, answer.stdout[-5000:]
+        assert jobs() == {}
+
+    def codes() -> list[str]:
+        headers = [read_header(path) for path in sorted((finished.folder / "results/changing/ingest").glob("*.h5"))]
+        return [code.code for header in headers for code in header.codes if code.code.startswith("Q_")]
+
+    one_scan = dict.fromkeys(("ingest", "resample", "segment_lungs", "cache_volume", "caches"), 1)
+    assert jobs()["ingest"] == 2
+    run()
+    stamp = time.time_ns()
+    some = next((tmp_path / "Doe").iterdir())
+    some.write_bytes(some.read_bytes())  # the same bytes again: what counts is that somebody wrote
+    os.utime(some, ns=(stamp, stamp))
+    assert jobs() == one_scan
+    shutil.copy(some, tmp_path / "Doe" / "copy.dcm")
+    assert jobs() == one_scan
+    (tmp_path / "Doe" / "copy.dcm").unlink()
+    run()
+    zraw = tmp_path / pixels.name
+    zraw.rename(tmp_path / "away")
+    assert jobs() == one_scan
+    run()
+    assert codes() == ["Q_BAD_MHD"]
+    (tmp_path / "away").rename(zraw)
+    assert jobs() == one_scan
+    run()
+    assert codes() == []
+    stored = b"".join(path.read_bytes() for path in (finished.folder / ".snakemake" / "metadata").iterdir())
+    assert b"changing" in stored
+    assert str(tmp_path).encode() not in stored
 
 
 def test_a_report_can_be_made(finished) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -152,24 +153,24 @@ def _check_same_series(best: list[Slice], slices: Sequence[Slice]) -> list[Code]
         for item in slices
         if item.series == best[0].series
         and id(item) not in kept
-        and (not item.has_geometry or _parallel(item, best[0]))
+        and (not item.has_geometry or abs(item.normal @ best[0].normal) >= _AXIAL)  # a localizer stands across
     ]
     if len(strays) > _SMALL_MINORITY * len(best):
-        found = f"{len(strays)} slices beside {len(best)} have no or another position, spacing or shape"
+        found = f"{len(strays)} slices beside {len(best)} have no or another position, orientation, spacing or shape"
         raise Quarantine("Q_NO_GEOMETRY", found)
-    found = f"{len(strays)} slices dropped: no or another position, spacing or shape"
+    found = f"{len(strays)} slices dropped: no or another position, orientation, spacing or shape"
     return [Code("W_SLICES_DROPPED", found)] if strays else []
 
 
 def one_acquisition(stack: list[Slice]) -> tuple[list[Slice], list[Code]]:
     """One slice a position, sorted along the normal.
 
-    Copies are dropped. Where different slices lie at one position, or acquisitions interleave unevenly,
-    the most complete acquisition is taken.
+    Copies are dropped. Where different slices lie at one position, or acquisitions interleave, the most
+    complete acquisition is taken: the patient may have moved between them.
     """
     unique, copies = _without_copies(_sorted(stack))
     codes = [Code("W_DUPLICATE_SLICES", f"{copies} copies of slices dropped")] if copies else []
-    if _is_even(unique):
+    if _is_even(unique) and not _interleave(unique):
         return unique, codes
     acquisitions: dict[int, list[Slice]] = {}
     for item in unique:
@@ -188,8 +189,16 @@ def one_acquisition(stack: list[Slice]) -> tuple[list[Slice], list[Code]]:
 
 def _sorted(stack: Sequence[Slice]) -> list[Slice]:
     depths = _depths(stack)
-    order = sorted(range(len(stack)), key=lambda k: (depths[k], stack[k].instance, stack[k].path.name))
+    order = sorted(range(len(stack)), key=lambda k: (depths[k], stack[k].instance, stack[k].path.name, stack[k].frame))
     return [stack[k] for k in order]
+
+
+def _interleave(stack: list[Slice]) -> bool:
+    """Whether acquisitions of several slices each alternate along the normal, instead of following one another."""
+    counts = Counter(item.acquisition for item in stack)
+    order = [item.acquisition for item in stack if counts[item.acquisition] >= MIN_SLICES]
+    changes = sum(a != b for a, b in pairwise(order))
+    return changes >= len(set(order)) > 0
 
 
 def _is_even(stack: list[Slice]) -> bool:
@@ -211,13 +220,13 @@ def _without_copies(stack: list[Slice]) -> tuple[list[Slice], int]:
             groups.append([item])
     kept: list[Slice] = []
     for group in groups:
-        shown: dict[bytes | int, Slice] = {}
-        for k, item in enumerate(group if len(group) > 1 else []):
+        shown: dict[bytes, Slice] = {}
+        for item in group if len(group) > 1 else []:
             try:
                 shown.setdefault(slice_hu(item).tobytes(), item)
             except DamagedSliceError:
-                shown.setdefault(k, item)
-        kept += shown.values() if shown else group
+                continue  # its whole copy serves
+        kept += shown.values() if shown else group[:1]
     return kept, len(stack) - len(kept)
 
 

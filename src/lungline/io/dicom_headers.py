@@ -48,12 +48,24 @@ _TAGS = [
     "RescaleSlope",
     "RescaleIntercept",
     "LossyImageCompression",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
 ]
+#: Where an enhanced CT says of each frame, or of all, what a classic slice says of itself.
+_FRAME_GROUPS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+    "CTImageFrameTypeSequence",
+    "FrameContentSequence",
+)
+_OF_A_FRAME = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_NOT_A_SLICE = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCREEN SAVE", "DOSE_INFO"}
+_NOT_A_SLICE = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCREEN SAVE", "DOSE_INFO", "MIP", "MINIP"}
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _ROOM_MM = 1e5
 _MAX_FILES = 20_000
@@ -66,6 +78,8 @@ class Slice:
 
     Attributes
     ----------
+    path, frame : Path, int
+        The file, and the frame in it: 0 but in an enhanced CT.
     position_xyz_mm, orientation, spacing_ji_mm : tuple or None
         ImagePositionPatient, ImageOrientationPatient, PixelSpacing; None where missing or not valid.
     slope, intercept : float or None
@@ -87,6 +101,7 @@ class Slice:
     intercept: float | None
     syntax: str
     lossy: bool
+    frame: int = 0
 
     @property
     def has_geometry(self) -> bool:
@@ -102,7 +117,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Folder:
-    """What was found among the files: slices of a CT, and how many files are something else."""
+    """What was found among the files: slices of a CT, and how many files are something else.
+
+    `enhanced` are multi-frame files that do not say of each frame where it lies.
+    """
 
     slices: list[Slice]
     enhanced: int = 0
@@ -144,15 +162,17 @@ def read_folder(files: list[Path]) -> Folder:
     counts = dict.fromkeys(("enhanced", "other_images", "damaged", "not_dicom"), 0)
     for path in files:
         found = _read_one(path)
-        if isinstance(found, Slice):
-            slices.append(found)
-        else:
+        if isinstance(found, str):
             counts[found] += 1
+        else:
+            slices += found
     return Folder(slices, **counts)
 
 
-def _read_one(path: Path) -> Slice | str:
-    """A slice, or the word under which the file is counted."""
+def _read_one(path: Path) -> list[Slice] | str:
+    """The slice (or the frames) of a file, or the word under which the file is counted."""
+    if not path.stat().st_size:
+        return "damaged"
     if not is_dicom(path):
         return "not_dicom"
     try:
@@ -162,15 +182,44 @@ def _read_one(path: Path) -> Slice | str:
         if kind == _DICOMDIR:
             return "not_dicom"
         if kind in _ENHANCED_CT or (header.get("NumberOfFrames") or 1) > 1:
-            return "enhanced" if header.get("Modality") == "CT" else "other_images"
-        return _slice_of(path, header, kind)
-    except Quarantine:
+            return _frames_of(path, header, kind) if header.get("Modality") == "CT" else "other_images"
+        found = _slice_of(path, header, kind)
+        return found if isinstance(found, str) else [found]
+    except (Quarantine, OSError, MemoryError):
         raise
     except Exception:  # pydicom raises about nine kinds of exception on damaged files
         return "damaged"
 
 
-def _slice_of(path: Path, header: Dataset, kind: str) -> Slice | str:
+def _frames_of(path: Path, header: Dataset, kind: str) -> list[Slice] | str:
+    """The frames of an enhanced CT, if it says of each where it lies."""
+    frames = header.get("PerFrameFunctionalGroupsSequence") or []
+    if not frames or len(frames) != int(header.get("NumberOfFrames") or 0):
+        return "enhanced"
+    slices = []
+    for number, frame in enumerate(frames):
+        found = _slice_of(path, _flattened(header, frame), kind, number)
+        if isinstance(found, str):
+            return found
+        slices.append(found)
+    return slices if all(item.has_geometry for item in slices) else "enhanced"
+
+
+def _flattened(header: Dataset, frame: Dataset) -> Dataset:
+    """What an enhanced CT says of one frame, in the words of a classic slice; the frame's own words come first."""
+    flat = Dataset()
+    flat.file_meta = header.file_meta
+    flat.update({element.tag: element for element in header if element.keyword not in _OF_A_FRAME})
+    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for group in _FRAME_GROUPS:
+        for item in (frame.get(group) or shared.get(group) or [])[:1]:
+            flat.update({element.tag: element for element in item})
+    flat.ImageType = flat.get("FrameType") or flat.get("ImageType")
+    flat.AcquisitionNumber = flat.get("FrameAcquisitionNumber")
+    return flat
+
+
+def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice | str:
     image_type = {str(word).strip().upper() for word in header.get("ImageType") or []}
     if header.get("Modality", "CT" if kind == CT else "") != "CT" or kind == _SECONDARY_CAPTURE:
         return "other_images"
@@ -185,6 +234,7 @@ def _slice_of(path: Path, header: Dataset, kind: str) -> Slice | str:
         series_number=_whole(header, "SeriesNumber"),
         acquisition=_whole(header, "AcquisitionNumber"),
         instance=_whole(header, "InstanceNumber"),
+        frame=frame,
         original="ORIGINAL" in image_type,
         rows=int(header.Rows),
         columns=int(header.Columns),

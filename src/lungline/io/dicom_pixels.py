@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 57, 70)}
 _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91)}
 SUPPORTED = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
-LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81)}
-_MAX_FILE_BYTES = 1 << 26
+LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91)}  # 91 may be
+_MAX_SLICE_BYTES = 1 << 26  # of a file
+_MAX_FRAMES_BYTES = 1 << 29
 _MAX_CT_HU = 3071  # the highest HU of a 12-bit scanner
 
 
@@ -56,31 +58,42 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
 def stored_values(item: Slice) -> tuple[NDArray, NDArray[np.bool_] | None]:
     """The stored integers (rows, columns), signed as the header says, and where they equal PixelPaddingValue."""
     try:
-        if item.path.stat().st_size > _MAX_FILE_BYTES:
-            raise DamagedSliceError(f"a slice of more than {_MAX_FILE_BYTES} bytes")
-        check_inflated_size(item.path)
-        dataset = pydicom.dcmread(item.path)
+        state = item.path.stat()
+        dataset = _dataset(item.path, state.st_size, state.st_mtime_ns)
         array = np.asarray(_decode(dataset, item))
         if array.shape != (item.rows, item.columns) or array.dtype.kind not in "iu":
             raise DamagedSliceError("the pixels have another shape or type than the header says")
         signed = dataset.PixelRepresentation == 1
         padding = _padding(array, dataset)
         return _used_bits(array, int(dataset.BitsStored), int(dataset.HighBit), signed), padding
-    except (DamagedSliceError, Quarantine):
+    except (DamagedSliceError, Quarantine, OSError, MemoryError):
         raise
     except Exception as error:  # pydicom and its decoders raise about nine kinds of exception
         raise DamagedSliceError(type(error).__name__) from None
 
 
+@lru_cache(maxsize=1)
+def _dataset(path: Path, n_bytes: int, _mtime_ns: int) -> Dataset:
+    """A whole file, kept for the next frame of it."""
+    if n_bytes > _MAX_FRAMES_BYTES:
+        raise Quarantine("Q_LIMIT", f"a DICOM file of {n_bytes} bytes; at most {_MAX_FRAMES_BYTES}")
+    check_inflated_size(path)
+    dataset = pydicom.dcmread(path)
+    if n_bytes > _MAX_SLICE_BYTES and (dataset.get("NumberOfFrames") or 1) == 1:
+        raise DamagedSliceError(f"a slice of more than {_MAX_SLICE_BYTES} bytes")
+    return dataset
+
+
 def _decode(dataset: Dataset, item: Slice) -> NDArray:
     """The pixels as the decoder gives them; the size in the compressed stream is checked before it is decoded."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
     if item.syntax in _JPEG | _JPEG_LS | _JPEG_2000:
-        frame = pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)
-        if stream_size(frame) != (item.rows, item.columns):
+        stream = pydicom.encaps.get_frame(dataset.PixelData, item.frame, number_of_frames=frames)
+        if stream_size(stream) != (item.rows, item.columns):
             raise DamagedSliceError("the compressed stream has another size than the header says")
-    if item.syntax in _JPEG:
-        return _decode_by_itk(dataset)
-    return pydicom.pixels.pixel_array(dataset, raw=True)
+        if item.syntax in _JPEG:
+            return _decode_by_itk(dataset, stream)
+    return pydicom.pixels.pixel_array(dataset, index=item.frame, raw=True)
 
 
 def stream_size(frame: bytes) -> tuple[int, int] | None:
@@ -100,8 +113,11 @@ def stream_size(frame: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _decode_by_itk(dataset: Dataset) -> NDArray:
-    """Decode JPEG through SimpleITK, which sees a new file with nothing in it but the pixels."""
+def _decode_by_itk(dataset: Dataset, stream: bytes) -> NDArray:
+    """Decode JPEG through SimpleITK, which sees a new file with nothing in it but the pixels.
+
+    Stored values are wanted, which the photometric interpretation does not touch; ITK would invert MONOCHROME1.
+    """
     import SimpleITK as sitk
 
     bare = Dataset()
@@ -109,14 +125,14 @@ def _decode_by_itk(dataset: Dataset) -> NDArray:
         "Rows",
         "Columns",
         "SamplesPerPixel",
-        "PhotometricInterpretation",
         "BitsAllocated",
         "BitsStored",
         "HighBit",
         "PixelRepresentation",
-        "PixelData",
     ):
         bare[key] = dataset[key]
+    bare.PhotometricInterpretation = "MONOCHROME2"
+    bare.PixelData = pydicom.encaps.encapsulate([stream])
     bare["PixelData"].VR = "OB"
     bare["PixelData"].is_undefined_length = True
     bare.SOPClassUID, bare.SOPInstanceUID, bare.Modality = UID(CT), UID("1.2.3"), "CT"

@@ -92,11 +92,12 @@ def read_metaimage(path: Path) -> RawImage:
     path = Path(path).resolve()
     with open(path, "rb") as handle:
         header, start = _read_header(handle)
-        size = [int(n) for n in _numbers(header, "DimSize", integral=True)]
-        check_size(*size)
+        columns, rows, slices = (int(n) for n in _numbers(header, "DimSize", integral=True))
+        dtype = _dtype(header)
+        check_size(columns, rows, slices, dtype.itemsize)
+        size = [columns, rows, slices]
         affine = _affine(header)
         check_affine(affine)
-        dtype = _dtype(header)
         if header["ElementDataFile"].upper() == "LOCAL":
             handle.seek(start)
             array = _read_pixels(handle, path.stat().st_size - start, header, dtype, size)

@@ -12,7 +12,8 @@ from lungline.errors import Quarantine
 
 MAX_IN_PLANE = 2048  # rows or columns
 MAX_SLICES = 5000
-MAX_VOXELS = 2**30
+MAX_VOXELS = 2**28
+MAX_BYTES = 2**30  # of the voxels, in the type of the file
 AIR_HU = -1024  # the lowest value a scanner means; below it lies only padding
 _SPACING_MM = (0.05, 20.0)  # what a CT can have
 
@@ -41,13 +42,15 @@ def is_dicom(path: Path) -> bool:
         return handle.read(132)[128:] == b"DICM"
 
 
-def check_size(columns: int, rows: int, slices: int) -> None:
+def check_size(columns: int, rows: int, slices: int, bytes_per_voxel: int = 2) -> None:
     """Quarantine a size that is impossible or too large, before anything of that size is made."""
     found = f"{columns} x {rows} x {slices} (columns, rows, slices)"
     if min(columns, rows, slices) < 1:
         raise Quarantine("Q_NO_GEOMETRY", f"the image size is {found}")
-    if max(columns, rows) > MAX_IN_PLANE or slices > MAX_SLICES or columns * rows * slices > MAX_VOXELS:
-        limit = f"{MAX_IN_PLANE} x {MAX_IN_PLANE} x {MAX_SLICES} and 2^30 voxels"
+    voxels = columns * rows * slices
+    too_many = voxels > MAX_VOXELS or voxels * bytes_per_voxel > MAX_BYTES
+    if max(columns, rows) > MAX_IN_PLANE or slices > MAX_SLICES or too_many:
+        limit = f"{MAX_IN_PLANE} x {MAX_IN_PLANE} x {MAX_SLICES}, 2^28 voxels and 2^30 bytes"
         raise Quarantine("Q_LIMIT", f"the image claims {found}; at most {limit}")
 
 

@@ -36,7 +36,7 @@ def run(raw: Path, output: Path, *, source: Source) -> None:
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
             return Made({}, [Code(reason.code, reason.detail)], provenance)
-        except (OSError, MemoryError) as error:  # its own words name the raw file
+        except OSError as error:  # its own words name the raw file
             return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance)
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
         return Made({"ct": field}, codes, provenance)

@@ -37,6 +37,22 @@ def test_lossless_transfer_syntaxes_are_equal_bit_by_bit(sample_data):
 
 
 @pytest.mark.data
+def test_monochrome1_touches_no_stored_value_whatever_decodes_it(sample_data, tmp_path):
+    folder = sample_data / "malformed" / "transfer_syntaxes"
+    seen = set()
+    with quiet():
+        for path in sorted(folder.glob("CTImage.dcm_*")):
+            dataset = pydicom.dcmread(path)
+            if dataset.file_meta.TransferSyntaxUID.removeprefix("1.2.840.10008.") in LOSSLESS:
+                plain = slice_hu(header_of(path))
+                dataset.PhotometricInterpretation = "MONOCHROME1"
+                dataset.save_as(tmp_path / path.name)
+                np.testing.assert_array_equal(slice_hu(header_of(tmp_path / path.name)), plain)
+                seen.add(dataset.file_meta.TransferSyntaxUID)
+    assert len(seen) == len(LOSSLESS)
+
+
+@pytest.mark.data
 def test_lossy_transfer_syntaxes_are_close_and_say_so(sample_data):
     folder = sample_data / "malformed" / "transfer_syntaxes"
     with quiet():
