@@ -33,7 +33,7 @@ from lungline.volume import Volume
 
 AS_WRITTEN = "right, as written"
 KEPT = ("right", AS_WRITTEN, "refused clearly")
-GRID = make_grid((14, 26, 30), (4.5, 3.1, 2.7))
+GRID = make_grid((14, 32, 36), (4.5, 2.5, 2.25))
 _SLICES = GRID.shape_zyx[0]
 
 
