@@ -75,7 +75,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
     parser.add_argument("--mutants", type=int, default=10_000, help="mutants of sound inputs (default 10000)")
     parser.add_argument("--seed", type=int, default=1, help="of the mutants")
-    parser.add_argument("--only", default="", help="inputs whose title holds this, e.g. dicom/gantry-tilt or mutant/nifti")
+    parser.add_argument(
+        "--only", default="", help="inputs whose title holds this, e.g. dicom/gantry-tilt or mutant/nifti"
+    )
     parser.add_argument("--tools", default=",".join(SOURCES), help="comma between names")
     parser.add_argument("--peers-python", type=Path, default=HERE / ".venv" / "bin" / "python", help="has the peers")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="inputs read at a time")
@@ -106,7 +108,16 @@ def _read_and_judge(job: Case | mutants.Mutant, started: list[Tool]) -> Iterator
                 group, expect, kept = "mutants", "either", judged.verdict in mutants.KEPT
             words = judged.words or reply.words
             yield Row(
-                group, job.title, job.kind, tool.name, expect, judged.verdict, words, kept, reply.seconds, reply.peak_mib
+                group,
+                job.title,
+                job.kind,
+                tool.name,
+                expect,
+                judged.verdict,
+                words,
+                kept,
+                reply.seconds,
+                reply.peak_mib,
             )
     finally:
         _remove(folder)

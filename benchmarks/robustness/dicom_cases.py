@@ -16,11 +16,11 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
-    JPEG2000,
     JPEG2000Lossless,
     JPEGLSLossless,
     JPEGLSNearLossless,
@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 
 from benchmarks.robustness.case import Case
-from benchmarks.robustness.dicom_files import CT, INTERCEPT, ROOT, Change, datasets, store, stored, write_all, write_one
+from benchmarks.robustness.dicom_files import INTERCEPT, ROOT, Change, datasets, store, stored, write_all, write_one
 from benchmarks.robustness.judge import Expect, Truth
 from benchmarks.robustness.scene import Array, Grid, hu_at, make_grid
 from benchmarks.robustness.zeros import deflated_zeros
@@ -133,8 +133,11 @@ def at(*some: int) -> Callable[[int], bool]:
     return lambda k: k in some
 
 
-HALF = lambda k: k >= 30  # noqa: E731
-PLACES = {"one": at(MIDDLE), "three": at(5, 30, 31), "half": HALF, "all": everywhere}
+def half(k: int) -> bool:
+    return k >= 30
+
+
+PLACES = {"one": at(MIDDLE), "three": at(5, 30, 31), "half": half, "all": everywhere}
 
 
 def a_few_else(few: Expect, many: Expect, place: str) -> Truth:
@@ -268,14 +271,20 @@ def mixed() -> Iterator[Case]:
         add(lambda: datasets(coronal, series=2) + datasets(thick, series=3)),
         ANSWER,
     )
-    yield case("mixed-series", "only-coronal", lambda f: write_all(f / "scan", datasets(coronal)), Truth("answer", coronal))
+    yield case(
+        "mixed-series", "only-coronal", lambda f: write_all(f / "scan", datasets(coronal)), Truth("answer", coronal)
+    )
     yield case(
         "mixed-series", "only-sagittal", lambda f: write_all(f / "scan", datasets(sagittal)), Truth("answer", sagittal)
     )
     yield case(
         "mixed-series",
         "other-patient",
-        add(lambda: [_set(ds, PatientID="other", StudyInstanceUID=UID(f"{ROOT}.77")) for ds in datasets(thick, series=4)]),
+        add(
+            lambda: [
+                _set(ds, PatientID="other", StudyInstanceUID=UID(f"{ROOT}.77")) for ds in datasets(thick, series=4)
+            ]
+        ),
         ANSWER,
     )
     yield case("mixed-series", "derived-copy", add(lambda: _derived()), ANSWER)
@@ -288,13 +297,22 @@ def mixed() -> Iterator[Case]:
     yield case("localizer", "own-series", add(lambda: localizer(False)), ANSWER)
     yield case("localizer", "same-series", add(lambda: localizer(True)), ANSWER)
     yield case(
-        "localizer", "not-said-in-image-type", add(lambda: [_set(d, ImageType=["DERIVED", "PRIMARY"]) for d in localizer(False)]), ANSWER
+        "localizer",
+        "not-said-in-image-type",
+        add(lambda: [_set(d, ImageType=["DERIVED", "PRIMARY"]) for d in localizer(False)]),
+        ANSWER,
     )
     yield case("localizer", "alone", lambda f: write_all(f / "scan", localizer(False)), REFUSE)
 
     def capture(colour: bool) -> list[Dataset]:
         ds = sound()[0]
-        for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        for key in (
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+            "RescaleSlope",
+            "RescaleIntercept",
+        ):
             delattr(ds, key)
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = UID(UIDS["secondary"])
         ds.SeriesInstanceUID, ds.ImageType = UID(f"{ROOT}.8.20"), ["DERIVED", "SECONDARY"]
@@ -307,7 +325,10 @@ def mixed() -> Iterator[Case]:
     yield case("secondary-capture", "grey", add(lambda: capture(False)), ANSWER)
     yield case("secondary-capture", "colour", add(lambda: capture(True)), ANSWER)
     yield case(
-        "secondary-capture", "in-the-series", add(lambda: [_set(d, SeriesInstanceUID=UID(f"{ROOT}.8.1")) for d in capture(False)]), EITHER
+        "secondary-capture",
+        "in-the-series",
+        add(lambda: [_set(d, SeriesInstanceUID=UID(f"{ROOT}.8.1")) for d in capture(False)]),
+        EITHER,
     )
     yield case("secondary-capture", "alone", lambda f: write_all(f / "scan", capture(True)), REFUSE)
     for kind, (uid, modality) in {
@@ -315,7 +336,12 @@ def mixed() -> Iterator[Case]:
         "presentation-state": (UIDS["state"], "PR"),
     }.items():
         yield case("no-image-object", kind, add(lambda u=uid, m=modality: [_report(u, m)]), ANSWER)
-        yield case("no-image-object", f"{kind}-alone", lambda f, u=uid, m=modality: write_all(f / "scan", [_report(u, m)]), REFUSE)
+        yield case(
+            "no-image-object",
+            f"{kind}-alone",
+            lambda f, u=uid, m=modality: write_all(f / "scan", [_report(u, m)]),
+            REFUSE,
+        )
     for modality in ("MR", "PT"):
         uid = UID(UIDS["mr" if modality == "MR" else "pet"])
 
@@ -365,7 +391,9 @@ def order() -> Iterator[Case]:
         "negative": lambda k: -k,
         "huge": lambda k: 2147483000 + k,
     }.items():
-        yield case("instance-number", name, changed(lambda k, ds, n=number: setattr(ds, "InstanceNumber", n(k))), ANSWER)
+        yield case(
+            "instance-number", name, changed(lambda k, ds, n=number: setattr(ds, "InstanceNumber", n(k))), ANSWER
+        )
     yield case("instance-number", "missing", setting(everywhere, InstanceNumber=None), ANSWER)
     yield case("instance-number", "words", raw_text(everywhere, "InstanceNumber", "abc"), ANSWER)
     for name, text in {"0": "0", "99": "99", "negative": "-3", "words": "thick", "nan": "nan"}.items():
@@ -373,7 +401,9 @@ def order() -> Iterator[Case]:
     yield case("slice-thickness", "missing", setting(everywhere, SliceThickness=None), ANSWER)
     for value in ("0", "7.5", "-2"):
         yield case("spacing-between-slices", value, setting(everywhere, SpacingBetweenSlices=value), ANSWER)
-    yield case("slice-location", "contradicts", changed(lambda k, ds: setattr(ds, "SliceLocation", str(-5 * k))), ANSWER)
+    yield case(
+        "slice-location", "contradicts", changed(lambda k, ds: setattr(ds, "SliceLocation", str(-5 * k))), ANSWER
+    )
     for name, position in {"prone": "HFP", "feet-first": "FFS", "nonsense": "XYZ"}.items():
         yield case("patient-position", f"{name}-word", setting(everywhere, PatientPosition=position), ANSWER)
 
@@ -416,14 +446,26 @@ def tilt() -> Iterator[Case]:
         t = np.deg2rad(angle)
         along_j = (0, np.cos(t), np.sin(t))
         sheared = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (1, 0, 0), along_j, (0, 0, 1))
-        yield case("gantry-tilt", angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), Truth("answer", sheared, True))
+        yield case(
+            "gantry-tilt",
+            angle,
+            lambda f, g=sheared: write_all(f / "scan", datasets(g)),
+            Truth("answer", sheared, True),
+        )
     for angle in (45, 60):
         t = np.deg2rad(angle)
         sheared = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (1, 0, 0), (0, np.cos(t), np.sin(t)), (0, 0, 1))
-        yield case("gantry-tilt", angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), Truth("either", sheared, True))
+        yield case(
+            "gantry-tilt",
+            angle,
+            lambda f, g=sheared: write_all(f / "scan", datasets(g)),
+            Truth("either", sheared, True),
+        )
     t = np.deg2rad(12)
     swivel = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (np.cos(t), 0, np.sin(t)), (0, 1, 0), (0, 0, 1))
-    yield case("gantry-tilt", "swivel-12", lambda f: write_all(f / "scan", datasets(swivel)), Truth("answer", swivel, True))
+    yield case(
+        "gantry-tilt", "swivel-12", lambda f: write_all(f / "scan", datasets(swivel)), Truth("answer", swivel, True)
+    )
 
 
 def orientation() -> Iterator[Case]:
@@ -452,16 +494,34 @@ def damaged_geometry() -> Iterator[Case]:
             truth = a_few_else("answer", "either", place) if place != "all" else REFUSE
             yield case(f"missing-{key}", place, setting(which, **{key: None}), truth)
         yield case(f"missing-{key}", "empty", raw_text(everywhere, key, ""), REFUSE)
-        for name, text in {"nan": "nan\\nan\\nan", "inf": "inf\\0\\0", "words": "a\\b\\c", "one-number": "1", "commas": "1,5\\2,5"}.items():
+        for name, text in {
+            "nan": "nan\\nan\\nan",
+            "inf": "inf\\0\\0",
+            "words": "a\\b\\c",
+            "one-number": "1",
+            "commas": "1,5\\2,5",
+        }.items():
             yield case(f"bad-{key}", name, raw_text(everywhere, key, text), REFUSE)
             if name != "one-number":
-                yield case(f"bad-{key}", f"{name}-in-one", raw_text(at(MIDDLE), key, text), a_few_else("answer", "either", "one"))
+                yield case(
+                    f"bad-{key}",
+                    f"{name}-in-one",
+                    raw_text(at(MIDDLE), key, text),
+                    a_few_else("answer", "either", "one"),
+                )
     for place, which in PLACES.items():
         if place == "all":
             continue
         few = a_few_else("answer", "either", place)
-        yield case("changing-orientation", place, setting(which, ImageOrientationPatient=["0", "1", "0", "0", "0", "-1"]), few)
-        yield case("changing-orientation", f"{place}-flipped", setting(which, ImageOrientationPatient=["-1", "0", "0", "0", "1", "0"]), few)
+        yield case(
+            "changing-orientation", place, setting(which, ImageOrientationPatient=["0", "1", "0", "0", "0", "-1"]), few
+        )
+        yield case(
+            "changing-orientation",
+            f"{place}-flipped",
+            setting(which, ImageOrientationPatient=["-1", "0", "0", "0", "1", "0"]),
+            few,
+        )
         yield case("changing-spacing", place, setting(which, PixelSpacing=["2.3", "1.9"]), few)
         yield case("changing-spacing", f"{place}-swapped", setting(which, PixelSpacing=["1.7", "2.1"]), few)
 
@@ -504,12 +564,20 @@ def damaged_geometry() -> Iterator[Case]:
 
     rng = np.random.default_rng(5)
     jitter = rng.uniform(-9, 9, (60, 3)) * (1, 1, 0)
-    yield case("bad-ImagePositionPatient", "all-equal", setting(everywhere, ImagePositionPatient=["0", "0", "0"]), REFUSE)
+    yield case(
+        "bad-ImagePositionPatient", "all-equal", setting(everywhere, ImagePositionPatient=["0", "0", "0"]), REFUSE
+    )
     yield case("bad-ImagePositionPatient", "far-away", moved(lambda k: np.array([0, 0, 1e7])), REFUSE)
     yield case("bad-ImagePositionPatient", "jitter-in-plane", moved(lambda k: jitter[k]), REFUSE)
-    yield case("bad-ImagePositionPatient", "one-slice-away", moved(lambda k: np.array([0, 0, 500.0 * (k == 9)])), EITHER)
-    yield case("bad-ImagePositionPatient", "one-slice-sideways", moved(lambda k: np.array([40.0 * (k == 9), 0, 0])), EITHER)
-    yield case("bad-ImagePositionPatient", "a-step-sideways", moved(lambda k: np.array([15.0 * (k > 30), 0, 0])), EITHER)
+    yield case(
+        "bad-ImagePositionPatient", "one-slice-away", moved(lambda k: np.array([0, 0, 500.0 * (k == 9)])), EITHER
+    )
+    yield case(
+        "bad-ImagePositionPatient", "one-slice-sideways", moved(lambda k: np.array([40.0 * (k == 9), 0, 0])), EITHER
+    )
+    yield case(
+        "bad-ImagePositionPatient", "a-step-sideways", moved(lambda k: np.array([15.0 * (k > 30), 0, 0])), EITHER
+    )
     yield case("bad-ImagePositionPatient", "two-numbers", raw_text(everywhere, position, "1\\2"), REFUSE)
     yield case("missing-geometry", "z-only-from-slice-location", changed(_location_only), REFUSE)
     for rows, columns in ((0, 48), (40, 0), (65535, 65535), (41, 48)):
@@ -547,8 +615,22 @@ def rescale() -> Iterator[Case]:
 
     yield case("rescale-varying", "slope-and-intercept", changed(varying), ANSWER)
     yield case("rescale-varying", "fraction", changed(_halved), ANSWER)
-    for name, value in {"nan": "nan", "inf": "inf", "0": "0", "negative": "-1", "words": "abc", "empty": "", "huge": "1e30", "tiny": "1e-30"}.items():
-        yield case("rescale-bad", f"slope-{name}", raw_text(everywhere, "RescaleSlope", value), EITHER if name == "empty" else REFUSE)
+    for name, value in {
+        "nan": "nan",
+        "inf": "inf",
+        "0": "0",
+        "negative": "-1",
+        "words": "abc",
+        "empty": "",
+        "huge": "1e30",
+        "tiny": "1e-30",
+    }.items():
+        yield case(
+            "rescale-bad",
+            f"slope-{name}",
+            raw_text(everywhere, "RescaleSlope", value),
+            EITHER if name == "empty" else REFUSE,
+        )
         yield case("rescale-bad", f"slope-{name}-in-one", raw_text(at(MIDDLE), "RescaleSlope", value), EITHER)
     for name, value in {"nan": "nan", "inf": "-inf", "words": "abc", "huge": "1e30", "12345678": "12345678"}.items():
         yield case("rescale-bad", f"intercept-{name}", raw_text(everywhere, "RescaleIntercept", value), REFUSE)
@@ -570,7 +652,17 @@ def padding() -> Iterator[Case]:
         return np.where(far, np.nan, hu_at(points))
 
     truth = Truth("answer", GRID, True, field)
-    for raw, said in ((-2000, -2000), (-3024, None), (-1500, None), (-2000, -32768), (-32768, -32768), (0, None), (-1000, 0), (32767, 32767), (-2000, 63536)):
+    for raw, said in (
+        (-2000, -2000),
+        (-3024, None),
+        (-1500, None),
+        (-2000, -32768),
+        (-32768, -32768),
+        (0, None),
+        (-1000, 0),
+        (32767, 32767),
+        (-2000, 63536),
+    ):
 
         def change(k: int, ds: Dataset, raw: int = raw, said: int | None = said) -> None:
             store(ds, np.where(outside, raw, stored(ds)), np.int16)
@@ -579,7 +671,9 @@ def padding() -> Iterator[Case]:
 
         yield case("padding", f"{raw}-said-{said}", changed(change), truth)
     for said in (1024 - 850, 1064, 24):
-        yield case("padding", f"a-real-value-{said}", changed(lambda k, ds, v=said: ds.add_new(0x00280120, "SS", v)), ANSWER)
+        yield case(
+            "padding", f"a-real-value-{said}", changed(lambda k, ds, v=said: ds.add_new(0x00280120, "SS", v)), ANSWER
+        )
 
 
 def bits() -> Iterator[Case]:
@@ -615,10 +709,16 @@ def bits() -> Iterator[Case]:
         ds.PixelRepresentation, ds.RescaleIntercept = 1, 0
 
     yield case("bits", "signed-12-not-extended", changed(signed_12), ANSWER)
-    for key, value in {"BitsStored": 17, "BitsAllocated": 12, "HighBit": 3, "PixelRepresentation": 2, "SamplesPerPixel": 0}.items():
+    for key, value in {
+        "BitsStored": 17,
+        "BitsAllocated": 12,
+        "HighBit": 3,
+        "PixelRepresentation": 2,
+        "SamplesPerPixel": 0,
+    }.items():
         yield case("bits-bad", f"{key}-{value}", setting(everywhere, **{key: value}), REFUSE)
         yield case("bits-bad", f"{key}-missing", setting(everywhere, **{key: None}), EITHER)
-    yield case("bits-bad", "signedness-changes", setting(HALF, PixelRepresentation=0), EITHER)
+    yield case("bits-bad", "signedness-changes", setting(half, PixelRepresentation=0), EITHER)
 
     def floating(k: int, ds: Dataset) -> None:
         values = (stored(ds) + INTERCEPT).astype("<f4")
@@ -654,13 +754,26 @@ def syntaxes() -> Iterator[Case]:
         yield case("transfer-syntax", f"jpeg-ls-{word}", changed(compressed(JPEGLSLossless, dtype)), ANSWER)
         yield case("transfer-syntax", f"jpeg-2000-{word}", changed(compressed(JPEG2000Lossless, dtype)), ANSWER)
     lossy = Truth("answer", GRID, tolerance_hu=60)
-    yield case("transfer-syntax", "jpeg-ls-near", changed(compressed(JPEGLSNearLossless, np.uint16, jls_error=3)), lossy)
+    yield case(
+        "transfer-syntax", "jpeg-ls-near", changed(compressed(JPEGLSNearLossless, np.uint16, jls_error=3)), lossy
+    )
     yield case("transfer-syntax", "jpeg-2000-lossy", changed(compressed(JPEG2000, np.uint16, j2k_psnr=[70])), lossy)
-    yield case("transfer-syntax", "mixed", changed(lambda k, ds: compressed(RLELossless)(k, ds) if k % 2 else None), ANSWER)
+    yield case(
+        "transfer-syntax", "mixed", changed(lambda k, ds: compressed(RLELossless)(k, ds) if k % 2 else None), ANSWER
+    )
     yield case("transfer-syntax", "lossy-flag", setting(everywhere, LossyImageCompression="01"), ANSWER)
-    for name, uid in {"mpeg": "1.2.840.10008.1.2.4.100", "private": "1.2.840.113619.5.2", "invented": "1.2.3.4.5"}.items():
+    for name, uid in {
+        "mpeg": "1.2.840.10008.1.2.4.100",
+        "private": "1.2.840.113619.5.2",
+        "invented": "1.2.3.4.5",
+    }.items():
         yield case("unknown-syntax", name, changed(lambda k, ds, u=uid: _claim(ds, u)), REFUSE)
-        yield case("unknown-syntax", f"{name}-in-one", changed(lambda k, ds, u=uid: _claim(ds, u) if k == MIDDLE else None), EITHER)
+        yield case(
+            "unknown-syntax",
+            f"{name}-in-one",
+            changed(lambda k, ds, u=uid: _claim(ds, u) if k == MIDDLE else None),
+            EITHER,
+        )
 
     def lie(claimed: UID, really: UID) -> Build:
         def build(folder: Path) -> Path:
@@ -668,7 +781,9 @@ def syntaxes() -> Iterator[Case]:
             for path in sorted((folder / "scan").iterdir()):
                 blob = path.read_bytes()
                 size = len(str(really)) + len(str(really)) % 2
-                path.write_bytes(blob.replace(str(really).encode().ljust(size, b"\0"), str(claimed).encode().ljust(size, b"\0"), 1))
+                path.write_bytes(
+                    blob.replace(str(really).encode().ljust(size, b"\0"), str(claimed).encode().ljust(size, b"\0"), 1)
+                )
             return folder / "scan"
 
         return build
@@ -691,10 +806,25 @@ def syntaxes() -> Iterator[Case]:
     yield case("preamble", "no-syntax", spoiled(no_syntax, range(60)), EITHER)
     yield case("preamble", "no-dicm", spoiled(lambda p, b: b[132:], range(60)), EITHER)
     yield case("preamble", "other-mark", spoiled(lambda p, b: b[:128] + b"DICX" + b[132:], range(60)), REFUSE)
-    yield case("preamble", "group-length-wrong", spoiled(lambda p, b: b[:140] + b"\x04\x00\x00\x00" + b[144:], range(60)), EITHER)
-    yield case("preamble", "group-length-huge", spoiled(lambda p, b: b[:140] + b"\xff\xff\xff\x7f" + b[144:], range(60)), EITHER)
+    yield case(
+        "preamble",
+        "group-length-wrong",
+        spoiled(lambda p, b: b[:140] + b"\x04\x00\x00\x00" + b[144:], range(60)),
+        EITHER,
+    )
+    yield case(
+        "preamble",
+        "group-length-huge",
+        spoiled(lambda p, b: b[:140] + b"\xff\xff\xff\x7f" + b[144:], range(60)),
+        EITHER,
+    )
     yield case("preamble", "filled", spoiled(lambda p, b: b"II*\0" + b[4:], range(60)), ANSWER)
-    yield case("preamble", "no-meta", spoiled(lambda p, b: b[:132] + b[144 + struct.unpack("<I", b[140:144])[0] :], range(60)), EITHER)
+    yield case(
+        "preamble",
+        "no-meta",
+        spoiled(lambda p, b: b[:132] + b[144 + struct.unpack("<I", b[140:144])[0] :], range(60)),
+        EITHER,
+    )
 
 
 def _claim(ds: Dataset, uid: str) -> None:
@@ -710,15 +840,29 @@ def _compress(ds: Dataset, syntax: UID) -> Dataset:
 
 
 def damaged_files() -> Iterator[Case]:
-    some = {"one": [MIDDLE], "three": [5, 30, 31], "ten": range(20, 30), "half": range(0, 60, 2), "all": range(60), "last": [59]}
+    some = {
+        "one": [MIDDLE],
+        "three": [5, 30, 31],
+        "ten": range(20, 30),
+        "half": range(0, 60, 2),
+        "all": range(60),
+        "last": [59],
+    }
     for name, which in some.items():
         expect: Expect = {"one": "answer", "last": "answer", "all": "refuse"}.get(name, "either")  # type: ignore[assignment]
         truth = Truth(expect, GRID)
         for share in (0.05, 0.5, 0.97):
-            yield case("truncated", f"{name}-at-{share}", spoiled(lambda p, b, s=share: b[: int(len(b) * s)], which), truth)
+            yield case(
+                "truncated", f"{name}-at-{share}", spoiled(lambda p, b, s=share: b[: int(len(b) * s)], which), truth
+            )
         yield case("empty-files", name, spoiled(lambda p, b: b"", which), truth)
         yield case("header-only", name, spoiled(lambda p, b: b[: b.index(b"\xe0\x7f\x10\x00")], which), truth)
-        yield case("zeroed-tail", name, spoiled(lambda p, b: b[: len(b) // 2] + bytes(len(b) - len(b) // 2), which), Truth("either", GRID))
+        yield case(
+            "zeroed-tail",
+            name,
+            spoiled(lambda p, b: b[: len(b) // 2] + bytes(len(b) - len(b) // 2), which),
+            Truth("either", GRID),
+        )
     for name, spoil in {
         "text": lambda p, b: b"this is no image\n" * 40,
         "html-error-page": lambda p, b: b"<html>404</html>",
@@ -729,15 +873,30 @@ def damaged_files() -> Iterator[Case]:
         "cut-in-the-meta": lambda p, b: b[:150],
     }.items():
         yield case("not-dicom-named-dcm", f"{name}-one", spoiled(spoil, [MIDDLE]), EITHER)
-        yield case("not-dicom-named-dcm", f"{name}-all", spoiled(spoil, range(60)), EITHER if name == "crlf-transfer" else REFUSE)
+        yield case(
+            "not-dicom-named-dcm",
+            f"{name}-all",
+            spoiled(spoil, range(60)),
+            EITHER if name == "crlf-transfer" else REFUSE,
+        )
 
     def pixels(count: Callable[[int], int]) -> Change:
         return lambda k, ds: setattr(ds, "PixelData", ds.PixelData[: count(len(ds.PixelData))])
 
     yield case("pixel-data-length", "one-row-short", changed(pixels(lambda n: n - 96)), REFUSE)
     yield case("pixel-data-length", "empty", changed(pixels(lambda n: 0)), REFUSE)
-    yield case("pixel-data-length", "a-row-too-many", changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(96))), EITHER)
-    yield case("pixel-data-length", "two-bytes-too-many", changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(2))), EITHER)
+    yield case(
+        "pixel-data-length",
+        "a-row-too-many",
+        changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(96))),
+        EITHER,
+    )
+    yield case(
+        "pixel-data-length",
+        "two-bytes-too-many",
+        changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(2))),
+        EITHER,
+    )
     yield case("pixel-data-length", "twice", changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData * 2)), EITHER)
 
 
@@ -754,7 +913,12 @@ def beside_the_scan() -> Iterator[Case]:
     for name, blob in files.items():
         yield case("other-files", name, beside(lambda f, n=name, b=blob: (f / n).write_bytes(b)), ANSWER)
     yield case("other-files", "real-dicomdir", beside(_dicomdir), ANSWER)
-    yield case("other-files", "200-text-files", beside(lambda f: [(f / f"{k}.txt").write_text("x") for k in range(200)]), ANSWER)
+    yield case(
+        "other-files",
+        "200-text-files",
+        beside(lambda f: [(f / f"{k}.txt").write_text("x") for k in range(200)]),
+        ANSWER,
+    )
     yield case("other-files", "only-text", _only({"a.txt": b"x", "b.dcm": b"y"}), REFUSE)
     yield case("other-files", "empty-folder", _only({}), REFUSE)
     yield case("other-files", "only-dicomdir", lambda f: _dicomdir(_made(f / "scan")), REFUSE)
@@ -769,7 +933,12 @@ def beside_the_scan() -> Iterator[Case]:
     yield case("special-files", "scan-is-a-fifo", _fifo, REFUSE)
     yield case("special-files", "scan-is-one-file", lambda f: _one_file(f), REFUSE)
     yield case("special-files", "links-to-the-slices", _links, ANSWER)
-    yield case("special-files", "sub-folder-with-another", beside(lambda f: write_all(f / "more", datasets(GRID.part(0, 8), series=3))), ANSWER)
+    yield case(
+        "special-files",
+        "sub-folder-with-another",
+        beside(lambda f: write_all(f / "more", datasets(GRID.part(0, 8), series=3))),
+        ANSWER,
+    )
 
 
 def _made(folder: Path) -> Path:
@@ -868,8 +1037,22 @@ def bombs() -> Iterator[Case]:
     def element(tag: int, size: int) -> Change:
         return lambda k, ds: ds.add_new(tag, "UN", b"\x20" * size) and None
 
-    yield case("huge-header", "5-mb-before-the-pixels", changed(lambda k, ds: element(0x00091010, 5 << 20)(k, ds) if k < 3 else None), EITHER)
-    yield case("huge-header", "5000-private-elements", changed(lambda k, ds: [ds.add_new(0x00110000 + 0x1000 + n, "LO", "x") for n in range(5000)] and None if k == 3 else None), EITHER)
+    yield case(
+        "huge-header",
+        "5-mb-before-the-pixels",
+        changed(lambda k, ds: element(0x00091010, 5 << 20)(k, ds) if k < 3 else None),
+        EITHER,
+    )
+    yield case(
+        "huge-header",
+        "5000-private-elements",
+        changed(
+            lambda k, ds: (
+                [ds.add_new(0x00110000 + 0x1000 + n, "LO", "x") for n in range(5000)] and None if k == 3 else None
+            )
+        ),
+        EITHER,
+    )
 
     def nested(depth: int) -> Change:
         def change(k: int, ds: Dataset) -> None:
@@ -888,7 +1071,9 @@ def bombs() -> Iterator[Case]:
 
     def deep(path: Path, blob: bytes) -> bytes:
         start = blob.index(b"\x28\x00\x02\x00US")
-        level = struct.pack("<HH2sHI", 0x0020, 0x9111, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+        level = struct.pack("<HH2sHI", 0x0020, 0x9111, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+            "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+        )
         return blob[:start] + level * 20000 + blob[start:]
 
     yield case("huge-header", "nested-20000-deep-in-one", spoiled(deep, [MIDDLE]), EITHER)
@@ -912,7 +1097,12 @@ def text() -> Iterator[Case]:
     yield case("text", "latin-bytes", spoiled(lambda p, b: b.replace(b"Phantom", b"Ph\xe4nt\xf6m"), range(60)), ANSWER)
     yield case("text", "long-name", setting(everywhere, PatientComments="x" * 9000), ANSWER)
     yield case("text", "numbers-with-spaces", raw_text(everywhere, "PixelSpacing", " 2.1 \\ 1.7 "), ANSWER)
-    yield case("text", "long-decimals", raw_text(everywhere, "PixelSpacing", "2.10000000000000000000000\\1.70000000000000000000000"), ANSWER)
+    yield case(
+        "text",
+        "long-decimals",
+        raw_text(everywhere, "PixelSpacing", "2.10000000000000000000000\\1.70000000000000000000000"),
+        ANSWER,
+    )
     yield case("text", "bad-date", raw_text(everywhere, "StudyDate", "yesterday"), ANSWER)
 
 
@@ -920,7 +1110,13 @@ def enhanced() -> Iterator[Case]:
     def build(folder: Path, geometry: bool) -> Path:
         hu = _hu(0)
         ds = sound()[0]
-        for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        for key in (
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+            "RescaleSlope",
+            "RescaleIntercept",
+        ):
             delattr(ds, key)
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = UID(UIDS["enhanced"])
         ds.NumberOfFrames = len(hu)
@@ -957,7 +1153,9 @@ def enhanced() -> Iterator[Case]:
 def content() -> Iterator[Case]:
     rng = np.random.default_rng(0)
     shape = GRID.shape_zyx
-    head = np.where(np.hypot(*np.meshgrid(*(np.linspace(-1.3, 1.3, n) for n in shape[1:]), indexing="ij")) < 1, 40, -1000)
+    head = np.where(
+        np.hypot(*np.meshgrid(*(np.linspace(-1.3, 1.3, n) for n in shape[1:]), indexing="ij")) < 1, 40, -1000
+    )
     for name, hu in {
         "constant-0": np.zeros(shape),
         "constant-minus-1024": np.full(shape, -1024.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -145,7 +146,7 @@ def _content_fault(answer: Volume, truth: Truth) -> str:
 def _shift_fault(points: Array, off: Array, slopes: Array) -> str:
     """How far the lower, middle and upper third are off their place, by least squares on the edges in them."""
     edges = np.quantile(points[:, 2], [0, 1 / 3, 2 / 3, 1])
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         part = (points[:, 2] >= low) & (points[:, 2] <= high)
         a, b = slopes[part], off[part]
         normal = a.T @ a

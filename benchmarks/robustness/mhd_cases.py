@@ -19,7 +19,16 @@ from benchmarks.robustness.zeros import zlib_zeros
 
 GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
 ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
-TYPES = {"i1": "CHAR", "u1": "UCHAR", "i2": "SHORT", "u2": "USHORT", "i4": "INT", "u4": "UINT", "f4": "FLOAT", "f8": "DOUBLE"}
+TYPES = {
+    "i1": "CHAR",
+    "u1": "UCHAR",
+    "i2": "SHORT",
+    "u2": "USHORT",
+    "i4": "INT",
+    "u4": "UINT",
+    "f4": "FLOAT",
+    "f8": "DOUBLE",
+}
 
 
 @lru_cache(maxsize=1)
@@ -54,8 +63,17 @@ def text_of(header: dict[str, str | None], end: str = "\n") -> bytes:
     return "".join(f"{key} = {value}{end}" for key, value in header.items() if value is not None).encode()
 
 
-def write(folder: Path, hu: NDArray, grid: Grid = GRID, *, compressed: bool = False, local: bool = False,
-          spoil: Callable[[bytes], bytes] = bytes, end: str = "\n", **changes: str | None) -> Path:  # fmt: skip
+def write(
+    folder: Path,
+    hu: NDArray,
+    grid: Grid = GRID,
+    *,
+    compressed: bool = False,
+    local: bool = False,
+    spoil: Callable[[bytes], bytes] = bytes,
+    end: str = "\n",
+    **changes: str | None,
+) -> Path:
     """Write header and pixels; `spoil` changes the bytes of the pixel file, `changes` the header."""
     kind = np.dtype(hu.dtype)
     raw = np.ascontiguousarray(hu).tobytes()
@@ -86,12 +104,19 @@ def _built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path])
 
 
 def sound() -> Iterator[Case]:
-    for name, how in {"raw": {}, "zraw": {"compressed": True}, "mha": {"local": True}, "mha-zlib": {"local": True, "compressed": True}}.items():
+    for name, how in {
+        "raw": {},
+        "zraw": {"compressed": True},
+        "mha": {"local": True},
+        "mha-zlib": {"local": True, "compressed": True},
+    }.items():
         yield case("sound", name, ANSWER, **how)
     for kind in ("i4", "f4", "f8", ">i2", ">f4"):
         yield _built("element-type", kind, ANSWER, lambda f, k=kind: write(f, _hu().astype(k)))
     yield _built("element-type", "u2-offset", REFUSE, lambda f: write(f, (_hu() + 1024).astype("u2")))
-    yield _built("element-type", "u1", REFUSE, lambda f: write(f, (np.clip(_hu(), -1000, 1500) // 10 + 100).astype("u1")))
+    yield _built(
+        "element-type", "u1", REFUSE, lambda f: write(f, (np.clip(_hu(), -1000, 1500) // 10 + 100).astype("u1"))
+    )
     yield case("element-type", "unknown", REFUSE, ElementType="MET_LONG_LONG_LONG")
     yield case("element-type", "array", REFUSE, ElementType="MET_SHORT_ARRAY")
     yield case("element-type", "other-width", REFUSE, ElementType="MET_INT")
@@ -106,7 +131,12 @@ def sound() -> Iterator[Case]:
     for name, (i, j, k) in turns.items():
         grid = make_grid((46, 44, 48), (2.4, 1.9, 1.8), i, j, k)
         for packed in (False, True):
-            yield _built("orientation", f"{name}-{packed}", Truth("answer", grid), lambda f, g=grid, c=packed: write(f, g.hu(), g, compressed=c))
+            yield _built(
+                "orientation",
+                f"{name}-{packed}",
+                Truth("answer", grid),
+                lambda f, g=grid, c=packed: write(f, g.hu(), g, compressed=c),
+            )
     yield case("odd-text", "crlf", EITHER, end="\r\n")
     yield case("odd-text", "crlf-mha", EITHER, end="\r\n", local=True)
     yield case("odd-text", "comment", ANSWER, Comment="made by hand, äöü", ElementDataFile="scan.raw")
@@ -193,26 +223,71 @@ def data_files() -> Iterator[Case]:
     yield _built("header-file", "empty", REFUSE, header_special(lambda p: p.write_bytes(b"")))
     yield _built("header-file", "dangling-link", REFUSE, header_special(lambda p: p.symlink_to("nowhere")))
     yield _built("header-file", "dev-zero", REFUSE, header_special(lambda p: p.symlink_to("/dev/zero")))
-    yield _built("header-file", "binary", REFUSE, header_special(lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000))))
-    yield _built("header-file", "50-mb-line", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = " + b"x" * (50 << 20))))
-    yield _built("header-file", "a-million-lines", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = x\n" * 1_000_000)))
+    yield _built(
+        "header-file", "binary", REFUSE, header_special(lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000)))
+    )
+    yield _built(
+        "header-file", "50-mb-line", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = " + b"x" * (50 << 20)))
+    )
+    yield _built(
+        "header-file", "a-million-lines", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = x\n" * 1_000_000))
+    )
     yield _built("header-file", "nul-bytes", REFUSE, lambda f: _edited(f, lambda t: t.replace(b"Image", b"Im\0ge")))
     yield _built("header-file", "utf-16", REFUSE, lambda f: _edited(f, lambda t: t.decode().encode("utf-16")))
 
 
 def headers() -> Iterator[Case]:
-    for value in ("48 44 39", "48 44 41", "47 44 40", "48 44", "48 44 40 1", "48 44 0", "48 44 -40", "48.5 44 40", "", "a b c",
-                  "65535 65535 65535", "2147483647 2147483647 2147483647", "4294967297 1 1", "99999999999999999999 1 1", "1 1 84480"):  # fmt: skip
+    for value in (
+        "48 44 39",
+        "48 44 41",
+        "47 44 40",
+        "48 44",
+        "48 44 40 1",
+        "48 44 0",
+        "48 44 -40",
+        "48.5 44 40",
+        "",
+        "a b c",
+        "65535 65535 65535",
+        "2147483647 2147483647 2147483647",
+        "4294967297 1 1",
+        "99999999999999999999 1 1",
+        "1 1 84480",
+    ):
         yield case("dim-size", value or "nothing", REFUSE, DimSize=value)
         yield case("dim-size", f"{value or 'nothing'} zraw", REFUSE, DimSize=value, compressed=True)
     yield case("dim-size", "permuted", REFUSE, DimSize="44 48 40")
-    for value in ("nan 1.9 2.6", "0 1.9 2.6", "-1.7 1.9 2.6", "inf 1.9 2.6", "1e9 1.9 2.6", "1e-9 1.9 2.6", "1,7 1,9 2,6", "1.7 1.9",
-                  "1.7 1.9 2.6 1", "", "0x1p3 1 1", "1.7mm 1.9mm 2.6mm", "1e400 1 1", "٣ 1 1"):  # fmt: skip
+    for value in (
+        "nan 1.9 2.6",
+        "0 1.9 2.6",
+        "-1.7 1.9 2.6",
+        "inf 1.9 2.6",
+        "1e9 1.9 2.6",
+        "1e-9 1.9 2.6",
+        "1,7 1,9 2,6",
+        "1.7 1.9",
+        "1.7 1.9 2.6 1",
+        "",
+        "0x1p3 1 1",
+        "1.7mm 1.9mm 2.6mm",
+        "1e400 1 1",
+        "٣ 1 1",
+    ):
         yield case("spacing", value or "nothing", REFUSE, ElementSpacing=value)
     yield case("spacing", "missing", REFUSE, ElementSpacing=None)
     yield case("spacing", "element-size-contradicts", EITHER, ElementSize="9 9 9")
-    for value in ("0 0 0 0 0 0 0 0 0", "1 0 0 1 0 0 0 0 1", "nan 0 0 0 1 0 0 0 1", "2 0 0 0 1 0 0 0 1", "1 0.5 0 0 1 0 0 0 1", "1 0 0 0 1 0",
-                  "inf 0 0 0 1 0 0 0 1", "1e300 0 0 0 1 0 0 0 1", "", "a b c d e f g h i"):  # fmt: skip
+    for value in (
+        "0 0 0 0 0 0 0 0 0",
+        "1 0 0 1 0 0 0 0 1",
+        "nan 0 0 0 1 0 0 0 1",
+        "2 0 0 0 1 0 0 0 1",
+        "1 0.5 0 0 1 0 0 0 1",
+        "1 0 0 0 1 0",
+        "inf 0 0 0 1 0 0 0 1",
+        "1e300 0 0 0 1 0 0 0 1",
+        "",
+        "a b c d e f g h i",
+    ):
         yield case("matrix", value or "nothing", REFUSE, TransformMatrix=value)
     yield case("matrix", "missing", REFUSE, TransformMatrix=None)
     yield case("matrix", "rounded", ANSWER, TransformMatrix="1 0.00001 0 -0.00001 1 0 0 0 1")
@@ -241,8 +316,12 @@ def headers() -> Iterator[Case]:
     yield _built("header-key", "header-size-positive", REFUSE, lambda f: _with(f, {"HeaderSize": "96"}))
     for line in (b"ElementSpacing = 9 9 9\n", b"DimSize = 10 10 10\n", b"Offset = 0 0 0\n", b"Position = 0 0 0\n"):
         yield _built("header-repeated", line.decode().strip(), REFUSE, lambda f, x=line: _edited(f, lambda t: x + t))
-    yield _built("header-order", "data-file-first", REFUSE, lambda f: _edited(f, lambda t: b"ElementDataFile = scan.raw\n" + t))
-    yield _built("header-order", "reversed", REFUSE, lambda f: _edited(f, lambda t: b"\n".join(t.splitlines()[::-1]) + b"\n"))
+    yield _built(
+        "header-order", "data-file-first", REFUSE, lambda f: _edited(f, lambda t: b"ElementDataFile = scan.raw\n" + t)
+    )
+    yield _built(
+        "header-order", "reversed", REFUSE, lambda f: _edited(f, lambda t: b"\n".join(t.splitlines()[::-1]) + b"\n")
+    )
     yield _built("header-order", "lower-case", EITHER, lambda f: _edited(f, bytes.lower))
     yield _built("header-order", "shuffled-but-ends-well", ANSWER, lambda f: _edited(f, _shuffled))
 
@@ -268,10 +347,24 @@ def pixels() -> Iterator[Case]:
         yield case("truncated", f"zraw-{share}", REFUSE, compressed=True, spoil=lambda b, s=share: b[: int(len(b) * s)])
         yield _built("truncated", f"zraw-{share}-size-says-so", REFUSE, lambda f, s=share: _cut(f, s))
     for cut in (1, 3, 4, 5):
-        yield case("truncated", f"zraw-last-{cut}", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b, c=cut: b[:-c])
+        yield case(
+            "truncated",
+            f"zraw-last-{cut}",
+            REFUSE,
+            compressed=True,
+            CompressedDataSize=None,
+            spoil=lambda b, c=cut: b[:-c],
+        )
     yield case("trailing", "raw", REFUSE, spoil=lambda b: b + b"\0\0")
     yield case("trailing", "zraw", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: b + b"junk")
-    yield case("trailing", "zraw-second-stream", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: b + zlib.compress(b"x"))
+    yield case(
+        "trailing",
+        "zraw-second-stream",
+        REFUSE,
+        compressed=True,
+        CompressedDataSize=None,
+        spoil=lambda b: b + zlib.compress(b"x"),
+    )
     yield case("trailing", "raw-twice", REFUSE, spoil=lambda b: b + b)
     for name, change in {
         "checksum": lambda b: b[:-4] + struct.pack(">I", zlib.adler32(b)),
@@ -287,19 +380,36 @@ def pixels() -> Iterator[Case]:
         yield case("compressed-size", value, REFUSE, compressed=True, CompressedDataSize=value)
     yield case("compressed-size", "missing", ANSWER, compressed=True, CompressedDataSize=None)
     yield case("bomb", "zlib-800-mb", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: zlib_zeros(800))
-    yield case("bomb", "zlib-1000-mb-announced", REFUSE, compressed=True, CompressedDataSize=None, DimSize="1000 1000 500", spoil=lambda b: zlib_zeros(954))
+    yield case(
+        "bomb",
+        "zlib-1000-mb-announced",
+        REFUSE,
+        compressed=True,
+        CompressedDataSize=None,
+        DimSize="1000 1000 500",
+        spoil=lambda b: zlib_zeros(954),
+    )
     yield case("bomb", "announces-3-gb-in-100-kb", REFUSE, DimSize="1500 1000 1000")
     for name, value in {"nan": np.nan, "inf": np.inf, "huge": 1e30}.items():
-        yield _built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v)))
+        yield _built(
+            "voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v))
+        )
         yield _built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
     for name, hu in {"constant": 0, "air": -1000, "water": 0}.items():
         noise = 0 if name == "constant" else 15
-        yield _built("not-a-chest", name, REFUSE, lambda f, h=hu, n=noise: write(f, np.random.default_rng(0).normal(h, n, GRID.shape_zyx).astype("i2")))
+        yield _built(
+            "not-a-chest",
+            name,
+            REFUSE,
+            lambda f, h=hu, n=noise: write(f, np.random.default_rng(0).normal(h, n, GRID.shape_zyx).astype("i2")),
+        )
     tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
     yield _built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
     yield _built("not-a-chest", "wrong-scale", REFUSE, lambda f: write(f, _hu() * np.int16(10)))
     padded = _padded(GRID)
-    yield _built("padding", "minus-3024-outside", padded, lambda f: write(f, np.where(_corner(), -3024, _hu()).astype("i2")))
+    yield _built(
+        "padding", "minus-3024-outside", padded, lambda f: write(f, np.where(_corner(), -3024, _hu()).astype("i2"))
+    )
 
 
 def _cut(folder: Path, share: float) -> Path:

@@ -195,7 +195,23 @@ def _swap_elements(blob: bytes, rng: random.Random) -> bytes:
     return _bytes(dataset, blob)
 
 
-NUMBERS = ("0", "-1", "1", "nan", "inf", "1e30", "-0", "3.7", "65535", "99999999999", "", "abc", "2.0000001", "0x10", "1,5")
+NUMBERS = (
+    "0",
+    "-1",
+    "1",
+    "nan",
+    "inf",
+    "1e30",
+    "-0",
+    "3.7",
+    "65535",
+    "99999999999",
+    "",
+    "abc",
+    "2.0000001",
+    "0x10",
+    "1,5",
+)
 _ELEMENTS = (
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "BitsStored", "BitsAllocated",
     "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "SamplesPerPixel", "Modality",
@@ -291,7 +307,12 @@ def _change_field(blob: bytes, rng: random.Random) -> bytes:
             struct.pack_into("<f", out, at, new)
         else:
             top = (1 << (size * 8 - 1)) - 1
-            struct.pack_into(f"<{code}", out, at, rng.choice((0, 1, -1, 2, 3, 4, 16, 64, 100, top, -top)) if size > 1 else rng.randrange(128))
+            struct.pack_into(
+                f"<{code}",
+                out,
+                at,
+                rng.choice((0, 1, -1, 2, 3, 4, 16, 64, 100, top, -top)) if size > 1 else rng.randrange(128),
+            )
     return gzip.compress(bytes(out), mtime=0) if packed else bytes(out)
 
 

@@ -87,8 +87,17 @@ def bytes_of(header: dict[str, tuple], order: str = "<") -> bytes:
     return bytes(blob)
 
 
-def write(folder: Path, hu: NDArray, grid: Grid = GRID, *, file: str = "scan.nii", order: str = "<",
-          spoil: Callable[[bytes], bytes] = bytes, pack: Callable[[bytes], bytes] | None = None, **changes: tuple) -> Path:  # fmt: skip
+def write(
+    folder: Path,
+    hu: NDArray,
+    grid: Grid = GRID,
+    *,
+    file: str = "scan.nii",
+    order: str = "<",
+    spoil: Callable[[bytes], bytes] = bytes,
+    pack: Callable[[bytes], bytes] | None = None,
+    **changes: tuple,
+) -> Path:
     """Write a file; `spoil` changes its bytes (before gzip), `changes` are fields of the header."""
     kind = np.dtype(hu.dtype)
     blob = bytes_of({**header_of(grid, kind.str[1:]), **changes}, order)
@@ -115,8 +124,17 @@ def sound() -> Iterator[Case]:
     for kind in ("i4", "f4", "f8"):
         yield _built("datatype", kind, ANSWER, lambda f, k=kind: write(f, _hu().astype(k)))
     yield _built("datatype", "i8", EITHER, lambda f: write(f, _hu().astype("i8")))
-    yield _built("datatype", "u2-with-inter", ANSWER, lambda f: write(f, (_hu() + 1024).astype("u2"), scl_inter=(-1024.0,)))
-    yield _built("datatype", "u1-with-slope", Truth("either", GRID, tolerance_hu=6), lambda f: write(f, np.rint((np.clip(_hu(), -1024, 1500) + 1024) / 10).astype("u1"), scl_slope=(10.0,), scl_inter=(-1024.0,)))
+    yield _built(
+        "datatype", "u2-with-inter", ANSWER, lambda f: write(f, (_hu() + 1024).astype("u2"), scl_inter=(-1024.0,))
+    )
+    yield _built(
+        "datatype",
+        "u1-with-slope",
+        Truth("either", GRID, tolerance_hu=6),
+        lambda f: write(
+            f, np.rint((np.clip(_hu(), -1024, 1500) + 1024) / 10).astype("u1"), scl_slope=(10.0,), scl_inter=(-1024.0,)
+        ),
+    )
     for code in (0, 1, 32, 128, 2304, 1536, 999):
         yield case("datatype", f"code-{code}", REFUSE, datatype=(code,))
     yield case("datatype", "u2-said", REFUSE, datatype=(512,))
@@ -124,7 +142,13 @@ def sound() -> Iterator[Case]:
         yield case("datatype", f"bitpix-{bits}", EITHER, bitpix=(bits,))
     yield case("gz", "named-nii", EITHER, pack=gzip.compress)
     yield case("gz", "plain-named-gz", EITHER, file="scan.nii.gz", pack=bytes)
-    yield case("gz", "two-members", EITHER, file="scan.nii.gz", pack=lambda b: gzip.compress(b[:9000]) + gzip.compress(b[9000:]))
+    yield case(
+        "gz",
+        "two-members",
+        EITHER,
+        file="scan.nii.gz",
+        pack=lambda b: gzip.compress(b[:9000]) + gzip.compress(b[9000:]),
+    )
     yield case("gz", "trailing-junk", EITHER, file="scan.nii.gz", pack=lambda b: gzip.compress(b) + b"junk")
     turns: dict[str, tuple] = {
         "flipped": ((-1, 0, 0), (0, -1, 0), None),
@@ -136,7 +160,12 @@ def sound() -> Iterator[Case]:
     for name, (i, j, k) in turns.items():
         grid = make_grid((46, 44, 48), (2.4, 1.9, 1.8), i, j, k)
         for form, changes in {"both": {}, "sform": {"qform_code": (0,)}, "qform": {"sform_code": (0,)}}.items():
-            yield _built("orientation", f"{name}-{form}", Truth("answer", grid), lambda f, g=grid, c=changes: write(f, g.hu(), g, **c))
+            yield _built(
+                "orientation",
+                f"{name}-{form}",
+                Truth("answer", grid),
+                lambda f, g=grid, c=changes: write(f, g.hu(), g, **c),
+            )
 
 
 def geometry() -> Iterator[Case]:
@@ -158,12 +187,25 @@ def geometry() -> Iterator[Case]:
     sheared[0, 2] += 1.0
     flat[:, 2] = 0
     large[:, :3] *= 1e6
-    for name, srow in {"sheared": sheared, "singular": flat, "huge": large, "nan": rows * np.nan, "zero": rows * 0, "inf": rows + np.inf}.items():
+    for name, srow in {
+        "sheared": sheared,
+        "singular": flat,
+        "huge": large,
+        "nan": rows * np.nan,
+        "zero": rows * 0,
+        "inf": rows + np.inf,
+    }.items():
         yield case("bad-sform", name, REFUSE, srow=tuple(srow.reshape(-1)), qform_code=(0,))
     for name, b in {"too-long": (0.9, 0.9, 0.9), "nan": (np.nan, 0, 0)}.items():
         yield case("bad-qform", name, REFUSE, quatern=b, sform_code=(0,))
     yield case("bad-qform", "qfac-2", EITHER, pixdim=(2.0, 1.7, 1.9, 2.6, 0, 0, 0, 0), sform_code=(0,))
-    for name, pixdim in {"zero": (1, 0, 1.9, 2.6), "negative": (1, -1.7, 1.9, 2.6), "nan": (1, np.nan, 1.9, 2.6), "huge": (1, 1e9, 1.9, 2.6), "inf": (1, np.inf, 1.9, 2.6)}.items():
+    for name, pixdim in {
+        "zero": (1, 0, 1.9, 2.6),
+        "negative": (1, -1.7, 1.9, 2.6),
+        "nan": (1, np.nan, 1.9, 2.6),
+        "huge": (1, 1e9, 1.9, 2.6),
+        "inf": (1, np.inf, 1.9, 2.6),
+    }.items():
         yield case("bad-pixdim", name, REFUSE, pixdim=(*pixdim, 0, 0, 0, 0), sform_code=(0,))
     for unit, truth in {0: EITHER, 1: REFUSE, 3: REFUSE, 5: REFUSE, 2 + 8: ANSWER, 2 + 16: ANSWER, 127: REFUSE}.items():
         yield case("units", unit, truth, xyzt_units=(unit,))
@@ -192,7 +234,12 @@ def geometry() -> Iterator[Case]:
 def values() -> Iterator[Case]:
     for name, (slope, inter) in {"zero": (0.0, 0.0), "zero-with-inter": (0.0, 100.0)}.items():
         yield case("scale", name, EITHER, scl_slope=(slope,), scl_inter=(inter,))
-    for name, (slope, inter) in {"nan": (np.nan, 0.0), "inf": (np.inf, 0.0), "nan-inter": (1.0, np.nan), "inf-inter": (1.0, np.inf)}.items():
+    for name, (slope, inter) in {
+        "nan": (np.nan, 0.0),
+        "inf": (np.inf, 0.0),
+        "nan-inter": (1.0, np.nan),
+        "inf-inter": (1.0, np.inf),
+    }.items():
         yield case("scale", name, EITHER if np.isnan(slope) else REFUSE, scl_slope=(slope,), scl_inter=(inter,))
     for name, (slope, inter) in {"tiny": (1e-30, 0.0), "huge": (1e30, 0.0), "negative": (-1.0, 0.0)}.items():
         yield case("scale", name, REFUSE, scl_slope=(slope,), scl_inter=(inter,))
@@ -205,7 +252,12 @@ def values() -> Iterator[Case]:
         yield _built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
     for name, hu in {"constant": 0, "air": -1000, "water": 0}.items():
         noise = 0 if name == "constant" else 15
-        yield _built("not-a-chest", name, REFUSE, lambda f, h=hu, n=noise: write(f, np.random.default_rng(0).normal(h, n, GRID.shape_zyx).astype("i2")))
+        yield _built(
+            "not-a-chest",
+            name,
+            REFUSE,
+            lambda f, h=hu, n=noise: write(f, np.random.default_rng(0).normal(h, n, GRID.shape_zyx).astype("i2")),
+        )
     tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
     yield _built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
     yield _built("not-a-chest", "mask", REFUSE, lambda f: write(f, (_hu() > 0).astype("u1")))
@@ -214,10 +266,16 @@ def values() -> Iterator[Case]:
 def files() -> Iterator[Case]:
     for share in (0.0, 0.0005, 0.002, 0.1, 0.5, 0.9, 0.999):
         yield case("truncated", f"nii-{share}", REFUSE, spoil=lambda b, s=share: b[: int(len(b) * s)])
-        yield case("truncated", f"gz-{share}", REFUSE, file="scan.nii.gz", pack=lambda b, s=share: _cut(gzip.compress(b), s))
-        yield case("truncated", f"inside-gz-{share}", REFUSE, file="scan.nii.gz", spoil=lambda b, s=share: b[: int(len(b) * s)])
+        yield case(
+            "truncated", f"gz-{share}", REFUSE, file="scan.nii.gz", pack=lambda b, s=share: _cut(gzip.compress(b), s)
+        )
+        yield case(
+            "truncated", f"inside-gz-{share}", REFUSE, file="scan.nii.gz", spoil=lambda b, s=share: b[: int(len(b) * s)]
+        )
     for cut in (1, 4, 8):
-        yield case("truncated", f"gz-last-{cut}", REFUSE, file="scan.nii.gz", pack=lambda b, c=cut: gzip.compress(b)[:-c])
+        yield case(
+            "truncated", f"gz-last-{cut}", REFUSE, file="scan.nii.gz", pack=lambda b, c=cut: gzip.compress(b)[:-c]
+        )
     for name, change in {
         "checksum": lambda b: b[:-8] + bytes(4) + b[-4:],
         "size": lambda b: b[:-4] + bytes(4),
@@ -244,13 +302,41 @@ def files() -> Iterator[Case]:
         yield case("extension", f"size-{size}", EITHER, spoil=extension(size, 32), vox_offset=(384.0,))
     yield case("extension", "over-the-voxels", REFUSE, spoil=extension(64, 32))
     yield case("bomb", "gz-600-mb-behind", EITHER, file="scan.nii.gz", pack=lambda b: gzip_zeros(b, 600))
-    yield case("bomb", "gz-announced", REFUSE, file="scan.nii.gz", dim=(3, 1000, 1000, 400, 1, 1, 1, 1), pack=lambda b: gzip_zeros(b[:352], 763))
+    yield case(
+        "bomb",
+        "gz-announced",
+        REFUSE,
+        file="scan.nii.gz",
+        dim=(3, 1000, 1000, 400, 1, 1, 1, 1),
+        pack=lambda b: gzip_zeros(b[:352], 763),
+    )
     yield case("bomb", "gz-announces-too-much", REFUSE, file="scan.nii.gz", dim=(3, 2000, 2000, 260, 1, 1, 1, 1))
-    yield case("bomb", "float64-announced", REFUSE, file="scan.nii.gz", dim=(3, 1000, 1000, 1000, 1, 1, 1, 1), datatype=(64,), bitpix=(64,))
-    for name, blob in {"empty": b"", "text": b"hello\n" * 200, "random": np.random.default_rng(0).bytes(90000), "zeros": bytes(5000), "header-only": b""}.items():
+    yield case(
+        "bomb",
+        "float64-announced",
+        REFUSE,
+        file="scan.nii.gz",
+        dim=(3, 1000, 1000, 1000, 1, 1, 1, 1),
+        datatype=(64,),
+        bitpix=(64,),
+    )
+    for name, blob in {
+        "empty": b"",
+        "text": b"hello\n" * 200,
+        "random": np.random.default_rng(0).bytes(90000),
+        "zeros": bytes(5000),
+        "header-only": b"",
+    }.items():
         keep = 352 if name == "header-only" else 0
         for suffix in ("nii", "nii.gz"):
-            yield case("not-nifti", f"{name}-{suffix}", REFUSE, file=f"scan.{suffix}", spoil=lambda b, x=blob, n=keep: b[:n] + x, pack=bytes)
+            yield case(
+                "not-nifti",
+                f"{name}-{suffix}",
+                REFUSE,
+                file=f"scan.{suffix}",
+                spoil=lambda b, x=blob, n=keep: b[:n] + x,
+                pack=bytes,
+            )
 
     def special(make: Callable[[Path], object], name: str = "scan.nii") -> Callable[[Path], Path]:
         def build(folder: Path) -> Path:

@@ -36,7 +36,9 @@ def real_cases(folder: Path | None) -> Iterator[Case]:
     yield from _syntaxes(folder / "malformed" / "transfer_syntaxes")
     yield from _metaimages(folder / "malformed" / "mhd")
     for path in sorted((folder / "luna16-format").glob("*.mhd")):
-        yield Case("real-luna16", f"slab-{path.stem[-6:]}", "mhd", lambda f, p=path: p, Truth("answer", *_mhd_truth(path)))
+        yield Case(
+            "real-luna16", f"slab-{path.stem[-6:]}", "mhd", lambda f, p=path: p, Truth("answer", *_mhd_truth(path))
+        )
     for path in sorted((folder / "malformed" / "bombs").glob("*.dcm")):
         yield Case("real-bomb", path.stem, "dicom", lambda f, p=path: p, Truth("refuse"))
     series = folder / "malformed" / "dicom_series"
@@ -91,8 +93,11 @@ def _of_series(name: str, folder: Path) -> Iterator[Case]:
     def truth(expect: str, part: Grid = grid) -> Truth:
         return Truth(expect, part, True, field)  # type: ignore[arg-type]
 
-    def copied(keep: Callable[[int], bool] = lambda k: True, change: Callable[[int, pydicom.Dataset], object] | None = None,
-               spoil: Callable[[int, bytes], bytes] | None = None) -> Callable[[Path], Path]:  # fmt: skip
+    def copied(
+        keep: Callable[[int], bool] = lambda k: True,
+        change: Callable[[int, pydicom.Dataset], object] | None = None,
+        spoil: Callable[[int, bytes], bytes] | None = None,
+    ) -> Callable[[Path], Path]:
         def build(target: Path) -> Path:
             scan = target / "scan"
             scan.mkdir()
@@ -121,17 +126,35 @@ def _of_series(name: str, folder: Path) -> Iterator[Case]:
     for gone in (1, 2, 5):
         lost = range(middle, middle + gone)
         yield case("missing-slices", gone, copied(lambda k, g=lost: k not in g), truth("either"))
-        yield case("truncated", gone, copied(spoil=lambda k, b, g=lost: b[: len(b) // 2] if k in g else b), truth("either"))
+        yield case(
+            "truncated", gone, copied(spoil=lambda k, b, g=lost: b[: len(b) // 2] if k in g else b), truth("either")
+        )
         yield case("empty-files", gone, copied(spoil=lambda k, b, g=lost: b"" if k in g else b), truth("either"))
-    yield case("missing-slices", "every-second", copied(lambda k: k % 2 == 0), Truth("either", _second(grid), True, field))
+    yield case(
+        "missing-slices", "every-second", copied(lambda k: k % 2 == 0), Truth("either", _second(grid), True, field)
+    )
     for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept"):
-        yield case("missing-element", f"{key}-all", copied(change=lambda k, ds, key=key: delattr(ds, key)), truth("refuse"))
-        yield case("missing-element", f"{key}-one", copied(change=lambda k, ds, key=key: delattr(ds, key) if k == middle else None), truth("either"))
+        yield case(
+            "missing-element", f"{key}-all", copied(change=lambda k, ds, key=key: delattr(ds, key)), truth("refuse")
+        )
+        yield case(
+            "missing-element",
+            f"{key}-one",
+            copied(change=lambda k, ds, key=key: delattr(ds, key) if k == middle else None),
+            truth("either"),
+        )
     for key, value in {"SliceThickness": "99", "InstanceNumber": "1", "SpacingBetweenSlices": "9"}.items():
-        yield case("wrong-element", key, copied(change=lambda k, ds, key=key, v=value: setattr(ds, key, v)), truth("answer"))
+        yield case(
+            "wrong-element", key, copied(change=lambda k, ds, key=key, v=value: setattr(ds, key, v)), truth("answer")
+        )
     if name == "cip-ct64":
         for key, value in {"RescaleSlope": "0", "Rows": 65535, "PixelSpacing": ["0", "0"], "BitsStored": 99}.items():
-            yield case("wrong-element", key, copied(change=lambda k, ds, key=key, v=value: setattr(ds, key, v)), truth("refuse"))
+            yield case(
+                "wrong-element",
+                key,
+                copied(change=lambda k, ds, key=key, v=value: setattr(ds, key, v)),
+                truth("refuse"),
+            )
 
 
 def _second(grid: Grid) -> Grid:

@@ -82,7 +82,12 @@ def _nifti(blob: bytes) -> Read | None:
     start = h["vox_offset"][0]
     if h["magic"][0] != b"n+1\0" or kind.itemsize * 8 != h["bitpix"][0] or not 352 <= start < len(blob) or start % 16:
         return None
-    if not 3 <= count <= 7 or min(dims[:3]) < 1 or any(n != 1 for n in dims[3:count]) or h["xyzt_units"][0] & 7 not in (0, 2):
+    if (
+        not 3 <= count <= 7
+        or min(dims[:3]) < 1
+        or any(n != 1 for n in dims[3:count])
+        or h["xyzt_units"][0] & 7 not in (0, 2)
+    ):
         return None
     array = np.frombuffer(blob[int(start) :], kind).reshape(dims[2::-1])
     affine = _nifti_affine(h)

@@ -6,6 +6,7 @@ the affine that takes its index (z, y, x, 1) to world points (x, y, z, 1) in mm,
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,10 @@ Answer = tuple[NDArray, NDArray[np.float64]]
 
 class Refused(Exception):
     """The tool says in its own words that it does not use the input."""
+
+
+class CrashedError(Exception):
+    """The tool's own process was killed."""
 
 
 def read_by_lungline(path: Path, source: str, scratch: Path, seconds: float) -> list[Answer]:
@@ -87,10 +92,6 @@ def read_by_dicom2nifti(path: Path, source: str, scratch: Path, seconds: float) 
     return [answer for file in [scratch / "out.nii"] if (answer := _nifti(file))]
 
 
-class CrashedError(Exception):
-    """The tool's own process was killed."""
-
-
 def _nifti(path: Path) -> Answer | None:
     """A NIfTI file that a tool wrote, turned from RAS to LPS; None if it is not one volume of numbers."""
     import nibabel
@@ -118,23 +119,20 @@ SOURCES = {
 }
 
 
+#: What each reader needs.
+MODULES = {
+    "lungline": ("lungline.io.dicom", "lungline.io.metaimage", "lungline.io.nifti", "lungline.stages.ingest"),
+    "SimpleITK": ("SimpleITK",),
+    "dcm2niix": ("dcm2niix", "nibabel"),
+    "dicom2nifti": ("dicom2nifti", "nibabel"),
+}
+
+
 def load(tool: str) -> None:
-    """Import what the tool needs, so that each of its runs does not pay for it; ImportError if it is not there."""
+    """Import what a tool needs, so that each of its runs does not pay for it; ImportError if it is not there."""
+    for name in MODULES[tool]:
+        importlib.import_module(name)
     if tool == "lungline":
-        import lungline.io.dicom
-        import lungline.io.metaimage
-        import lungline.io.nifti
-        import lungline.stages.ingest
         from lungline.provenance import code_fingerprint
 
-        code_fingerprint("lungline.stages.ingest")
-    elif tool == "SimpleITK":
-        import SimpleITK
-    elif tool == "dcm2niix":
-        import dcm2niix
-        import nibabel
-    elif tool == "dicom2nifti":
-        import dicom2nifti
-        import nibabel  # noqa: F401
-    else:
-        raise ImportError(tool)
+        code_fingerprint("lungline.stages.ingest")  # cached from here on, as the imports are

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks.robustness import mutants, scoreboard, strict
 from benchmarks.robustness.dicom_cases import dicom_cases
 from benchmarks.robustness.judge import Truth, as_expected, fault_of, judge
