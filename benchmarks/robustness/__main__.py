@@ -2,7 +2,8 @@
 
     python -m benchmarks.robustness [--mutants N] [--only KIND] [--tools lungline] ...
 
-Ends with exit code 1 if lungline breaks the contract on an input.
+Ends with exit code 1 if lungline breaks the contract on an input. Stopped early (Ctrl-C, SIGTERM), it reports what it
+has read so far.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import os
 import queue
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -37,6 +39,9 @@ def main() -> int:
     peers = options.peers_python if options.peers_python.exists() else None
     jobs: Iterator[Case | mutants.Mutant] = iter(_jobs(options))
     rows: list[Row] = []
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
     lock = threading.Lock()
     unexpected: queue.Queue[BaseException] = queue.Queue()
 
@@ -46,7 +51,7 @@ def main() -> int:
                 while True:
                     with lock:
                         job = next(jobs, None)
-                    if job is None or not unexpected.empty():
+                    if job is None or stop.is_set() or not unexpected.empty():
                         return
                     made = list(_read_and_judge(job, started))
                     with lock:
@@ -60,11 +65,13 @@ def main() -> int:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(1.0)  # in short waits, so that a signal is seen
     if not unexpected.empty():
         return 2
     rows.sort(key=lambda row: (row.group, row.title, row.tool))
     about = f"{len({row.title for row in rows})} inputs, seed {options.seed}, limit {options.seconds:.0f} s an input."
+    about += " Stopped early." if stop.is_set() else ""
     text = scoreboard.page(rows, wanted, about)
     scoreboard.write(options.out, rows, text)
     print(text)
@@ -120,11 +127,7 @@ def _read_and_judge(job: Case | mutants.Mutant, started: list[Tool]) -> Iterator
                 reply.peak_mib,
             )
     finally:
-        _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tell(rows: list[Row], made: list[Row]) -> None:

@@ -27,6 +27,7 @@ MEMORY_BYTES = 6 << 30  # of address space; what is reported is the memory that 
 
 def serve(tool: str) -> None:
     tools.load(tool)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked decides when to stop
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)  # what tools print is not a reply
