@@ -26,7 +26,7 @@ from benchmarks.robustness.judge import as_expected, judge
 from benchmarks.robustness.mhd_cases import mhd_cases
 from benchmarks.robustness.nifti_cases import nifti_cases
 from benchmarks.robustness.real_cases import real_cases, sample_folder
-from benchmarks.robustness.runner import REPOSITORY, Tool, reads, tools
+from benchmarks.robustness.runner import REPOSITORY, Tool, tools
 from benchmarks.robustness.scoreboard import Row
 from benchmarks.robustness.tools import SOURCES
 
@@ -104,7 +104,7 @@ def _read_and_judge(job: Case | mutants.Mutant, started: list[Tool]) -> Iterator
     try:
         path = job.build(folder)
         for tool in started:
-            if not reads(tool.name, job.source):
+            if job.source not in SOURCES[tool.name] or (tool.name != "lungline" and not job.for_peers):
                 continue
             reply = tool.read(path, job.source)
             if isinstance(job, Case):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from benchmarks.robustness.judge import Truth
 
+#: Sound images that are refused for what they show: no task of the peers, which convert any image.
+OURS_ALONE = ("not-a-chest", "too-few-slices", "real-not-a-chest")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -32,3 +35,7 @@ class Case:
     @property
     def title(self) -> str:
         return f"{self.source}/{self.kind}/{self.name}"
+
+    @property
+    def for_peers(self) -> bool:
+        return self.kind not in OURS_ALONE

@@ -181,7 +181,7 @@ def data_files() -> Iterator[Case]:
         "dev-zero": lambda f: "/dev/zero",
         "passwd": lambda f: "/etc/passwd",
         "link-outside": linked,
-        "url": lambda f: "http://127.0.0.1:9/x.raw",
+        "url": lambda f: "http://example.org/x.raw",
         "list": lambda f: "LIST",
         "list-2d": lambda f: "LIST 2\nscan.raw",
         "pattern": lambda f: "scan%d.raw 1 40 1",

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +46,8 @@ class Mutant:
     base: str
     how: str
     seed: int
+
+    for_peers = True
 
     @property
     def kind(self) -> str:
@@ -85,8 +88,6 @@ class Mutant:
         fault = difference(array, affine, GRID.hu(), GRID.affine)
         if not fault:
             return Judged("right")
-        import tempfile
-
         with tempfile.TemporaryDirectory() as folder:
             path = self.build(Path(folder))
             written = strict.read_metaimage(path) if self.source == "mhd" else strict.read_nifti(path)
@@ -99,8 +100,6 @@ class Mutant:
 @lru_cache(maxsize=16)
 def _sound(source: str, base: str) -> tuple[str, dict[str, bytes]]:
     """Path of a sound scan, and its files by name."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if source == "dicom":

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.robustness.tools import SOURCES
 from lungline.provenance import ROOT as PACKAGE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -106,7 +105,3 @@ def tools(names: list[str], peers: Path | None, seconds: float) -> Iterator[list
     finally:
         for tool in started:
             tool.close()
-
-
-def reads(tool: str, source: str) -> bool:
-    return source in SOURCES[tool]
