@@ -23,6 +23,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -56,6 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness.mixes", description=__doc__)
     parser.add_argument("--mixes", type=int, default=500, help="folders at ingest level")
     parser.add_argument("--workflow", type=int, default=20, help="folders through the whole workflow")
+    parser.add_argument("--trained", type=Path, help="results of a finished micro run, whose weights are used")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     cases = [case for case in (*dicom_cases(), *mhd_cases(), *nifti_cases()) if case.kind != "bomb"]
@@ -69,7 +71,7 @@ def main() -> int:
     print(f"not in a sheet: {sum(tally.unlisted.values())} inputs: {dict(sorted(tally.unlisted.items()))}")
     faults = tally.faults
     if options.workflow:
-        faults = faults + mixes_in_the_workflow(options.workflow, options.seed, cases)
+        faults = faults + mixes_in_the_workflow(options.workflow, options.seed, cases, options.trained)
     for fault in faults:
         print(f"FAULT {fault}")
     print(f"{len(faults)} faults")
@@ -161,8 +163,8 @@ def apart(work: Callable[[], None]) -> str:
 # ---- the whole workflow --------------------------------------------------------------------------------------
 
 
-def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case]) -> list[str]:
-    """Mixes through the preset `micro` with weights that are trained once; what was lost or changed."""
+def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained: Path | None = None) -> list[str]:
+    """Mixes through the preset `micro` with weights that are trained once, or stand in `trained`; what was lost."""
     faults: list[str] = []
     home = Path(tempfile.mkdtemp(prefix="lungline-workflow-"))
     try:
@@ -172,11 +174,12 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case]) -> list[
             (shutil.copytree if source.is_dir() else shutil.copy)(
                 source, home / part, **({"ignore": ignore} if source.is_dir() else {})
             )
-        models = "results/micro/train_system/m2-micro/weights.safetensors"
-        snakemake(home, "--configfile", "config/micro.yaml", "--", models)
-        cohort = home / "results" / "micro" / "cohort"
-        patients = sorted((cohort / "dsb17" / "stage1").iterdir())
-        good = [patients[k] for k in (0, -1)] + sorted(cohort.glob("luna16/subset*/*.mhd"))[:1]
+        if trained:
+            shutil.copytree(trained, home / "results" / "micro")
+        else:
+            models = "results/micro/train_system/m2-micro/weights.safetensors"
+            snakemake(home, "--configfile", "config/micro.yaml", "--", models)
+        good = _sound_scans(home / "results" / "micro")
         alone: dict[str, str] = {}
         for k in range(count + 1):
             rng = random.Random(f"{seed} workflow {k}")
@@ -189,7 +192,7 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case]) -> list[
             faults += [f"workflow mix {k}: {fault}"] if fault else []
             if k == 0:
                 alone = answers
-                if len(alone) != len(good) or "" in alone.values():
+                if len(alone) != len(good) or not all(map(str.strip, alone.values())):
                     return [f"workflow: sound scans alone are not all answered: {statuses}"]
             changed = [name for name, value in alone.items() if answers.get(name) != value]
             if changed:
@@ -198,6 +201,19 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case]) -> list[
         shutil.rmtree(home, ignore_errors=True)
     print(f"workflow level: {count} mixes; sound scans alone: {sorted(alone.values())}")
     return faults
+
+
+def _sound_scans(results: Path) -> list[Path]:
+    """Two patients and a LUNA-16 scan of the embedded cohort that were not quarantined."""
+    cohort = results / "cohort"
+
+    def usable(path: Path) -> bool:
+        cache = results / "cache_volume" / f"{path.name.removesuffix('.mhd')}.h5"
+        return cache.is_file() and hdf5.read_header(cache).status != "quarantined"
+
+    patients = filter(usable, sorted((cohort / "dsb17" / "stage1").iterdir()))
+    scans = filter(usable, sorted(cohort.glob("luna16/subset*/*.mhd")))
+    return [*islice(patients, 2), *islice(scans, 1)]
 
 
 def _copy_good(good: Sequence[Path], target: Path) -> None:
