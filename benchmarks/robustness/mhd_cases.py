@@ -256,7 +256,6 @@ def headers() -> Iterator[Case]:
     ):
         yield case("dim-size", value or "nothing", REFUSE, DimSize=value)
         yield case("dim-size", f"{value or 'nothing'} zraw", REFUSE, DimSize=value, compressed=True)
-    yield case("dim-size", "permuted", REFUSE, DimSize="44 48 40")
     for value in (
         "nan 1.9 2.6",
         "0 1.9 2.6",

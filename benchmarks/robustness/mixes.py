@@ -175,7 +175,7 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained:
                 source, home / part, **({"ignore": ignore} if source.is_dir() else {})
             )
         if trained:
-            shutil.copytree(trained, home / "results" / "micro")
+            shutil.copytree(trained, home / "results" / "micro", symlinks=True)
         else:
             models = "results/micro/train_system/m2-micro/weights.safetensors"
             snakemake(home, "--configfile", "config/micro.yaml", "--", models)

@@ -224,7 +224,6 @@ def geometry() -> Iterator[Case]:
         "larger": (3, 48, 44, 41, 1, 1, 1, 1),
         "smaller": (3, 48, 44, 39, 1, 1, 1, 1),
         "huge": (3, 32767, 32767, 32767, 1, 1, 1, 1),
-        "permuted": (3, 44, 48, 40, 1, 1, 1, 1),
         "negative-ndim": (-3, 48, 44, 40, 1, 1, 1, 1),
     }.items():
         yield case("dim", name, REFUSE, dim=dim)
