@@ -187,6 +187,7 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained:
             shutil.rmtree(scans, ignore_errors=True)
             _copy_good(good, scans / "good")
             chosen = build_mix(scans, rng, cases, 3) if k else {}
+            told = len(faults)
             answers, statuses, fault = _run_mix(home, f"mix{k}")
             print(f"workflow mix {k}: {dict(statuses)} {sorted(c.title for c in chosen.values())}", flush=True)
             faults += [f"workflow mix {k}: {fault}"] if fault else []
@@ -197,6 +198,8 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained:
             changed = [name for name, value in alone.items() if answers.get(name) != value]
             if changed:
                 faults.append(f"workflow mix {k}: the probabilities of {len(changed)} sound scans changed")
+            for line in faults[told:]:
+                print(f"FAULT {line}", flush=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     print(f"workflow level: {count} mixes; sound scans alone: {sorted(alone.values())}")
