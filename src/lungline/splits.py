@@ -8,7 +8,7 @@ from typing import Literal
 Split = Literal["train", "valid", "test"]
 
 VALID_PERCENT = 20
-LUNA_VALID_FOLD = 8
+LUNA_SUBSETS = 10
 LUNA_TEST_FOLD = 9
 
 
@@ -18,8 +18,11 @@ def split_of_patient(scan_id: str) -> Literal["train", "valid"]:
     return "valid" if first % 100 < VALID_PERCENT else "train"
 
 
-def split_of_luna_fold(fold: int) -> Split:
-    """Split of a LUNA-16 scan: subset 8 is valid, subset 9 is test, all others are train."""
-    if fold == LUNA_VALID_FOLD:
-        return "valid"
-    return "test" if fold == LUNA_TEST_FOLD else "train"
+def split_of_luna_fold(fold: int, test_fold: int = LUNA_TEST_FOLD) -> Split:
+    """Split of a LUNA-16 scan of subset `fold` when subset `test_fold` is held out.
+
+    The subset before it (9 before 0) is for validation, all others for training.
+    """
+    if fold == test_fold:
+        return "test"
+    return "valid" if fold == (test_fold - 1) % LUNA_SUBSETS else "train"
