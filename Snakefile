@@ -23,6 +23,8 @@ include: "rules/nodules.smk"
 include: "rules/candidates.smk"
 include: "rules/systems.smk"
 include: "rules/evaluate.smk"
+include: "rules/folds.smk"
+include: "rules/compare.smk"
 
 
 rule all:

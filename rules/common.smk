@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,7 @@ from lungline.io.private import pseudonym_key, read_map, remember
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.nodules.annotations import read_annotations
 from lungline.provenance import code_fingerprint
+from lungline.splits import split_of_luna_fold
 
 AXES = ("z", "y", "x")
 
@@ -22,11 +24,14 @@ check_config(config, yaml.safe_load(Path(workflow.basedir, "config/schema.yaml")
 DETECTORS = list(dict.fromkeys(config["systems"][system]["detector"] for system in config["run"]))
 
 
+NAME = r"[A-Za-z0-9_-]+"
+
+
 wildcard_constraints:
     scan=r"[A-Za-z0-9._-]+",
     fold=r"[0-9]",
-    detector=r"[A-Za-z0-9_-]+",
-    system=r"[A-Za-z0-9_-]+",
+    detector=rf"{NAME}(@([0-9]|folds))?",
+    system=NAME,
     axis=r"[zyx]",
 
 
@@ -114,15 +119,15 @@ def raw(wildcards):
     return str(Path(SHEET).parent / "private" / "raw" / wildcards.scan)
 
 
-def scans_where(**wanted):
+def scans_where(rows=SCANS, **wanted):
     """Scans whose row has one of the wanted values in every named column."""
-    return [scan for scan, row in SCANS.items() if all(getattr(row, key) in wanted[key] for key in wanted)]
+    return [scan for scan, row in rows.items() if all(getattr(row, key) in wanted[key] for key in wanted)]
 
 
-def rows_digest(scans, *columns):
+def rows_digest(scans, *columns, rows=SCANS):
     """Changes when these columns of these scans change, and not when the rest of the sheet does."""
-    rows = [[getattr(SCANS[scan], column) for column in columns] for scan in sorted(scans)]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+    cells = [[getattr(rows[scan], column) for column in columns] for scan in sorted(scans)]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
 def plausible_ml():
@@ -149,15 +154,15 @@ def scans_to_score():
     return scans_where(dataset=("dsb17", "folder"))
 
 
-def scans_to_train_on(kind):
+def scans_to_train_on(kind, rows=SCANS):
     """Scans that a training reads: those with nodules for a detector, those with a label for a system."""
     if kind == "detector":
-        return scans_where(dataset=("luna16",), split=("train", "valid")) if annotations() else []
+        return scans_where(rows, dataset=("luna16",), split=("train", "valid")) if annotations() else []
     return scans_where(dataset=("dsb17", "folder"), split=("train", "valid"), label=(0, 1))
 
 
-def scans_to_test_detection():
-    return scans_where(dataset=("luna16",), split=("test",)) if annotations() else []
+def scans_to_test_detection(rows=SCANS):
+    return scans_where(rows, dataset=("luna16",), split=("test",)) if annotations() else []
 
 
 def scans_with_every_nodule():
@@ -175,16 +180,54 @@ def scans_to_detect():
 
 
 def detection_jobs(jobs):
-    """Name of a step -> the scans that one job of it takes: any one, or those of one hash in `jobs` groups.
+    """Name of a step -> its detectors, and the scans that one job of it takes.
 
-    A new scan joins one group and leaves the others alone.
+    Those are any one scan, or those of one hash in `jobs` groups: a new scan joins one group and leaves the others
+    alone. The scans of a fold are one more group.
     """
     if jobs is None:
-        return {"detect": ["{scan}"]}
+        return {"detect": (rf"{NAME}(@[0-9])?", ["{scan}"])}
     groups = {}
     for scan in scans_to_detect():
         groups.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % jobs, []).append(scan)
-    return {f"detect_{number}": scans for number, scans in sorted(groups.items())}
+    named = {f"detect_{number}": (NAME, scans) for number, scans in sorted(groups.items())}
+    return named | {
+        f"detect_fold_{fold}": (f"{NAME}@{fold}", scans_to_test_detection(rows_of(f"@{fold}"))) for fold in folds()
+    }
+
+
+# ---- cross-validation: the detector NAME@FOLD is the entry NAME, trained without one subset of LUNA-16 -----
+
+
+def folds():
+    """The subsets that are held out one after the other: those of the configuration that have scans."""
+    return [fold for fold in config["folds"] if scans_where(dataset=("luna16",), fold=(fold,))]
+
+
+def members(detector):
+    """The detectors of whose test scans a submission is made: itself, or those of all folds for NAME@folds."""
+    name, _, which = detector.partition("@")
+    return [f"{name}@{fold}" for fold in folds()] if which == "folds" else [detector]
+
+
+def entry_of(detector):
+    """The settings of a detector."""
+    return config["detectors"][detector.partition("@")[0]]
+
+
+def sheet_of(detector):
+    """The list of scans that says what a detector may be trained on."""
+    fold = detector.partition("@")[2]
+    return out(f"split_fold/{fold}.csv") if fold else SHEET
+
+
+def rows_of(detector):
+    """The rows of `sheet_of`."""
+    fold = detector.partition("@")[2]
+    if not fold:
+        return SCANS
+    held_out = {scan: SCANS[scan] for scan in scans_where(dataset=("luna16",))}
+    return {scan: replace(row, split=split_of_luna_fold(row.fold, int(fold))) for scan, row in held_out.items()}
 
 
 NODULES = {}
@@ -214,6 +257,10 @@ def model_folder(kind, name):
             f"{kind} '{name}' cannot be trained: no {lacks} for training. Name its folder under models.{kind}s."
         )
     return given or out(f"train_{'unet' if kind == 'detector' else kind}/{name}")
+
+
+def training_scans(detector):
+    return scans_to_train_on("detector", rows_of(detector))
 
 
 def network(detector, axis):

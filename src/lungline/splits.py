@@ -8,7 +8,7 @@ from typing import Literal
 Split = Literal["train", "valid", "test"]
 
 VALID_PERCENT = 20
-LUNA_SUBSETS = 10
+LUNA_FOLDS = 10
 LUNA_TEST_FOLD = 9
 
 
@@ -25,4 +25,4 @@ def split_of_luna_fold(fold: int, test_fold: int = LUNA_TEST_FOLD) -> Split:
     """
     if fold == test_fold:
         return "test"
-    return "valid" if fold == (test_fold - 1) % LUNA_SUBSETS else "train"
+    return "valid" if fold == (test_fold - 1) % LUNA_FOLDS else "train"

@@ -90,7 +90,8 @@ def submitted_marks(
     twice = [nodule for nodule, count in Counter(nodules).items() if count > 1]
     if twice:
         raise LunglineError(
-            f"{len(twice)} annotations stand there twice (scan '{twice[0].scan}', {twice[0].centre_xyz_mm}). Remove one."
+            f"{len(twice)} annotations stand there twice, e.g. of scan '{twice[0].scan}' at "
+            f"{twice[0].centre_xyz_mm}. Remove one of each."
         )
     refuse_strangers(nodules, scans)
     return _with_findings(scans, marks, nodules, excluded)
