@@ -33,6 +33,14 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     for system in config["run"]:
         entry = config["systems"][known(system, config["systems"], "run: no system")]
         known(entry["detector"], config["detectors"], f"systems.{system}.detector: no detector")
+    for system in config["compare"]["systems"] or config["run"]:
+        known(system, config["systems"], "compare.systems: no system")
+    if config["compare"]["reference"]:
+        known(
+            config["compare"]["reference"],
+            config["compare"]["systems"] or config["run"],
+            "compare.reference: no compared system",
+        )
     for kind in ("detectors", "systems"):
         for name in config["models"].get(kind, {}):
             known(name, config[kind], f"models.{kind}: no entry")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+from lungline.errors import LunglineError
 
 Split = Literal["train", "valid", "test"]
 
@@ -26,3 +29,27 @@ def split_of_luna_fold(fold: int, test_fold: int = LUNA_TEST_FOLD) -> Split:
     if fold == test_fold:
         return "test"
     return "valid" if fold == (test_fold - 1) % LUNA_FOLDS else "train"
+
+
+class HasSplit(Protocol):
+    """A row of a sheet or of predictions."""
+
+    @property
+    def split(self) -> str: ...
+
+
+def refuse_test_rows(rows: Iterable[HasSplit], choice: str) -> None:
+    """`LunglineError` if a row is of the test split: nothing is chosen by looking at the test.
+
+    Parameters
+    ----------
+    rows : iterable
+        What the choice looks at.
+    choice : str
+        What is chosen, for the message.
+    """
+    found = sum(row.split == "test" for row in rows)
+    if found:
+        raise LunglineError(
+            f"{choice} would be chosen by looking at {found} rows of the test split. Give rows of train and valid only."
+        )

@@ -103,8 +103,8 @@ def froc_markdown(result: Mapping[str, Any]) -> str:
     lines += [f"Warning: {warning}\n" for warning in result["warnings"]]
     lines += [
         f"{froc['true_positives']} of {froc['nodules']} nodules hit and {froc['false_positives']} false positives in "
-        f"{froc['scans']} scans; {froc['marks_after_cut']} marks after the cut, of them "
-        f"{froc['ignored_on_excluded']} on excluded findings and {froc['ignored_double']} second marks of a nodule, which count neither way.",
+        f"{froc['scans']} scans. Of {froc['marks_after_cut']} marks after the cut, {froc['ignored_on_excluded']} on "
+        f"excluded findings and {froc['ignored_double']} second marks of a nodule count neither way.",
         "",
         "| | value |",
         "|---|---|",

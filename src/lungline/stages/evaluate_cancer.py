@@ -30,7 +30,7 @@ def run(
     if model is not None:
         test = [row.scan for row in rows if row.split == "test"]
         refuse_trained_on(test, read_result(model / "card.json"), str(model))
-    prior = training_prior(rows)
+    prior = training_prior([row for row in rows if row.split != "test"])
     largest_mm = None if truth is None else largest_diameters(truth)
     result = {
         "what": "cancer prediction, one probability a patient",
