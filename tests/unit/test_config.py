@@ -51,6 +51,9 @@ def test_every_preset_is_allowed(name: str) -> None:
         ({"systems": {"m2-demo": {"detector": "dem"}}}, "systems.m2-demo.detector: no detector 'dem'"),
         ({"models": {"systems": {"m2-dmo": "x"}}}, "models.systems: no entry 'm2-dmo'. Did you mean 'm2-demo'?"),
         ({"data": {}}, "data:"),
+        ({"compare": {"systems": ["m3"]}}, "compare.systems: no system 'm3'"),
+        ({"compare": {"reference": "m2"}}, "compare.reference: no compared system 'm2'"),
+        ({"folds": [10]}, "folds.0"),
     ],
 )
 def test_a_mistake_is_refused_by_name(change: dict, words: str) -> None:
