@@ -18,6 +18,7 @@ from lungline.reporting.metric_tables import LABELS
 
 DETECTION = {"cpm": "CPM", "recall": "recall of its candidates"}
 _NOTHING = Estimate(None)
+_MOST_LOG_LOSS = 2.0  # drawn to scale; sure and wrong, as "no cancer" for everybody is, stands at 10 and more
 
 
 def comparison_table(rows: Sequence[Compared], reference: str) -> str:
@@ -117,7 +118,12 @@ def draw_forest(rows: Sequence[Compared]) -> Figure:
     panels: list[Axes] = figure.subplots(1, len(LABELS), sharey=True).tolist()
     for panel, (name, label) in zip(panels, LABELS.items(), strict=True):
         for place, row in enumerate(shown):
-            _whisker(panel, place, row.metrics.get(name), "o", "C0")
+            ours, most = row.metrics.get(name, _NOTHING), _MOST_LOG_LOSS if name == "log_loss" else 1.0
+            if (ours.value or 0.0) > most:
+                panel.annotate(f"{ours.value:.1f} \N{RIGHTWARDS ARROW}", (0.98, place), fontsize=7, ha="right",
+                               va="center", xycoords=("axes fraction", "data"))  # fmt: skip
+            else:
+                _whisker(panel, place, ours, "o", "C0")
             if row.paper and name == "log_loss":
                 _whisker(panel, place + 0.25, Estimate(row.paper.log_loss), "D", "C3")
             if row.paper and name == "accuracy":
@@ -130,8 +136,8 @@ def draw_forest(rows: Sequence[Compared]) -> Figure:
     return figure
 
 
-def _whisker(panel: Axes, place: float, estimate: Estimate | None, marker: str, color: str) -> None:
-    if estimate is None or estimate.value is None:
+def _whisker(panel: Axes, place: float, estimate: Estimate, marker: str, color: str) -> None:
+    if estimate.value is None:
         return
     panel.plot(estimate.value, place, marker, color=color, markersize=4)
     if estimate.low is not None and estimate.high is not None:
