@@ -309,6 +309,23 @@ def learning_curves_of(system):
     return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(out("train_"))]
 
 
+def compared():
+    """System -> the files that say how good it is and what it cost."""
+    return {
+        system: {
+            "kind": config["systems"][system]["kind"],
+            "seed": None if system in config["models"].get("systems", {}) else config["seed"],
+            "predictions": out(f"collect_predictions/{system}.csv"),
+            "detection": detection_of(system) or None,
+            "benchmarks": [
+                out(f"benchmarks/{Path(curve).parent.relative_to(config['outdir'])}.tsv")
+                for curve in learning_curves_of(system)
+            ],
+        }
+        for system in config["compare"]["systems"] or config["run"]
+    }
+
+
 def curves():
     return [out(f"curves/{system}") for system in config["run"] if labelled_tests() or detection_of(system)]
 

@@ -1,28 +1,11 @@
 # Systems side by side, `snakemake compare`; their answers in the format of the Data Science Bowl.
 
 
-def compared():
-    """System -> the files that say how good it is and what it cost."""
-    return {
-        system: {
-            "kind": config["systems"][system]["kind"],
-            "seed": None if system in config["models"].get("systems", {}) else config["seed"],
-            "predictions": out(f"collect_predictions/{system}.csv"),
-            "detection": detection_of(system) or None,
-            "benchmarks": [
-                out(f"benchmarks/{Path(curve).parent.relative_to(config['outdir'])}.tsv")
-                for curve in learning_curves_of(system)
-            ],
-        }
-        for system in config["compare"]["systems"] or config["run"]
-    }
-
-
 # Benchmarks are no inputs: they differ from run to run, and a lost one must not train again.
 rule compare:
     input:
-        predictions=[files["predictions"] for files in compared().values()],
-        detections=[files["detection"] for files in compared().values() if files["detection"]],
+        predictions=lambda wildcards: [files["predictions"] for files in compared().values()],
+        detections=lambda wildcards: [files["detection"] for files in compared().values() if files["detection"]],
     output:
         table=out("compare/comparison.csv"),
         page=report(out("compare/comparison.md"), caption="../report/compare.rst", category="Comparison"),
@@ -38,7 +21,7 @@ rule compare:
         mem_mb=1000,
         runtime=30,
     params:
-        systems=json.dumps(compared()),
+        systems=lambda wildcards: json.dumps(compared()),
         options=options(
             reference=config["compare"]["reference"] or [],
             embedded=EMBEDDED,

@@ -68,3 +68,12 @@ def _sentence(error: Any) -> str:
                 except LunglineError as complaint:
                     return str(complaint)
     return f"configuration: {place or 'top level'}: {error.message}."
+
+
+def lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """One configuration over another: mappings merged key by key, as Snakemake does it; all else replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+        merged[key] = lay_over(below[key], value) if both else value
+    return merged

@@ -4,20 +4,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lungline.config import check_config
+from lungline.config import check_config, lay_over
 from lungline.errors import LunglineError
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8"))
-
-
-def lay_over(below: dict, above: dict) -> dict:
-    """Mappings merged key by key, as Snakemake does it."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(below.get(key), dict)
-        merged[key] = lay_over(below[key], value) if both else value
-    return merged
 
 
 def preset(name: str = "config") -> dict:
