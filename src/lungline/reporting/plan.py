@@ -40,9 +40,11 @@ def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: M
         took, hours = ("not timed" if v is None else f"{v:.3g}" for v in (one.seconds_a_step, one.hours))
         lines.append(f"| {one.name} | {one.networks} | {one.steps} | {took} | {hours} |")
     total = sum(one.hours or 0.0 for one in trainings)
-    lines += ["", f"Training: {total:.3g} hours one after the other; {len(config['folds'])} times the detectors' for "
-              "`snakemake folds`. "
-              "Looks at the validation split and reading come on top; patients are timed with the most candidates."]  # fmt: skip
+    lines += [
+        "",
+        f"Training: {total:.3g} hours one after the other; {len(config['folds'])} times the detectors' for `snakemake "
+        "folds`. Looks at the validation split and reading come on top; patients are timed with the most candidates.",
+    ]
     size = (config["cohort"]["anatomy_scale"] ** 3) if config["sheet"] is None and config["data"] is None else 1.0
     kept, between = (sum(table.values()) * size / 1000 for table in (KEPT_MB, INTERMEDIATE_MB))
     count = sum(scans.values())
