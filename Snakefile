@@ -24,6 +24,8 @@ include: "rules/nodules.smk"
 include: "rules/candidates.smk"
 include: "rules/systems.smk"
 include: "rules/evaluate.smk"
+include: "rules/folds.smk"
+include: "rules/compare.smk"
 
 
 rule all:
@@ -51,7 +53,7 @@ rule detectors:
 
 rule candidates:
     input:
-        [candidates_of(detector, scans_to_detect()) for detector in DETECTORS],
+        [candidates_of(detector, scans_to_answer(detector)) for detector in DETECTORS],
 
 
 rule predictions:

@@ -28,11 +28,15 @@ rule extract_candidates:
 
 rule train_reduction:
     input:
-        sheet=ancient(SHEET),
+        sheet=ancient(lambda wildcards: sheet_of(wildcards.detector)),
         annotations=ancient(annotations() or []),
-        caches=out_of("cache_volume/{scan}.h5", scans_to_train_on("detector")),
-        detected=out_of("detect/{{detector}}/{scan}.h5", scans_to_train_on("detector")),
-        candidates=out_of("extract_candidates/{{detector}}/{scan}.csv", scans_to_train_on("detector")),
+        caches=lambda wildcards: out_of("cache_volume/{scan}.h5", training_scans(wildcards.detector)),
+        detected=lambda wildcards: out_of(
+            f"detect/{wildcards.detector}/{{scan}}.h5", training_scans(wildcards.detector)
+        ),
+        candidates=lambda wildcards: out_of(
+            f"extract_candidates/{wildcards.detector}/{{scan}}.csv", training_scans(wildcards.detector)
+        ),
     output:
         weights=out("train_unet/{detector}/reduction/weights.safetensors"),
         card=out("train_unet/{detector}/reduction/card.json"),
@@ -60,10 +64,12 @@ rule train_reduction:
         detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
         candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
         checkpoints=out("checkpoints"),
-        detector=lambda wildcards: json.dumps(config["detectors"][wildcards.detector], sort_keys=True),
+        detector=lambda wildcards: json.dumps(entry_of(wildcards.detector), sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
-        nodules=nodules_digest(scans_to_train_on("detector")),
-        rows=rows_digest(scans_to_train_on("detector"), "scan", "split"),
+        nodules=lambda wildcards: nodules_digest(training_scans(wildcards.detector)),
+        rows=lambda wildcards: rows_digest(
+            training_scans(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
+        ),
         code=fingerprint("train_reduction"),
     message:
         "Training the reduction network of detector {wildcards.detector}"
@@ -74,7 +80,7 @@ rule train_reduction:
         " --device {resources.device} > {log} 2>&1"
 
 
-for job, scans in jobs_of("rank_candidates", scans_to_answer(), config["detect"]["jobs"]).items():
+for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, config["detect"]["jobs"]).items():
 
     rule:
         name:
@@ -90,6 +96,8 @@ for job, scans in jobs_of("rank_candidates", scans_to_answer(), config["detect"]
             out(f"logs/rank_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
         benchmark:
             out(f"benchmarks/rank_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+        wildcard_constraints:
+            detector=detectors,
         conda:
             "../envs/lungline.yaml"
         threads: 1

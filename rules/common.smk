@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -18,6 +19,7 @@ from lungline.io.raw_state import raw_state
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.nodules.annotations import note_annotations, read_annotations
 from lungline.provenance import code_fingerprint
+from lungline.splits import split_of_luna_fold
 
 AXES = ("z", "y", "x")
 
@@ -27,11 +29,14 @@ DETECTORS = list(dict.fromkeys(entry["detector"] for entry in ENTRIES if entry["
 DRAWN = next(iter(DETECTORS or config["detectors"]))  # the detector of Figures 4 and 5
 
 
+NAME = r"[A-Za-z0-9_-]+"
+
+
 wildcard_constraints:
     scan=r"[A-Za-z0-9._-]+",
     fold=r"[0-9]",
-    detector=r"[A-Za-z0-9_-]+",
-    system=r"[A-Za-z0-9_-]+",
+    detector=rf"{NAME}(@([0-9]|folds))?",
+    system=NAME,
     axis=r"[zyx]",
     size=r"[0-9]+",
 
@@ -141,15 +146,15 @@ def state_of_raw(wildcards):
     return "drawn" if EMBEDDED else raw_state(Path(raw(wildcards)), SCANS[wildcards.scan].source)
 
 
-def scans_where(**wanted):
+def scans_where(rows=SCANS, **wanted):
     """Scans whose row has one of the wanted values in every named column."""
-    return [scan for scan, row in SCANS.items() if all(getattr(row, key) in wanted[key] for key in wanted)]
+    return [scan for scan, row in rows.items() if all(getattr(row, key) in wanted[key] for key in wanted)]
 
 
-def rows_digest(scans, *columns):
+def rows_digest(scans, *columns, rows=SCANS):
     """Changes when these columns of these scans change, and not when the rest of the sheet does."""
-    rows = [[getattr(SCANS[scan], column) for column in columns] for scan in sorted(scans)]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+    cells = [[getattr(rows[scan], column) for column in columns] for scan in sorted(scans)]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
 def plausible_ml():
@@ -176,15 +181,15 @@ def scans_to_score():
     return scans_where(dataset=("dsb17", "folder"))
 
 
-def scans_to_train_on(kind):
+def scans_to_train_on(kind, rows=SCANS):
     """Scans that a training reads: those with nodules for a detector, those with a label for a system."""
     if kind == "detector":
-        return scans_where(dataset=("luna16",), split=("train", "valid")) if annotations() else []
+        return scans_where(rows, dataset=("luna16",), split=("train", "valid")) if annotations() else []
     return scans_where(dataset=("dsb17", "folder"), split=("train", "valid"), label=(0, 1))
 
 
-def scans_to_test_detection():
-    return scans_where(dataset=("luna16",), split=("test",)) if annotations() else []
+def scans_to_test_detection(rows=SCANS):
+    return scans_where(rows, dataset=("luna16",), split=("test",)) if annotations() else []
 
 
 def scans_with_annotations():
@@ -214,31 +219,70 @@ def every_nodule():
     return out("cohort/nodules.csv") if EMBEDDED else annotations() or []
 
 
-def scans_to_answer():
-    return scans_to_test_detection() + scans_to_score() if DETECTORS else []
+def scans_to_answer(detector):
+    """Scans whose candidates count: of a fold its test scans, else those and the patients."""
+    tests = scans_to_test_detection(rows_of(detector))
+    return tests if "@" in detector else tests + scans_to_score() if DETECTORS else []
 
 
 def reduces(detector):
     """Whether a detector ranks its candidates by a network of their own."""
-    return config["detectors"][detector].get("reduction") is not None
+    return entry_of(detector).get("reduction") is not None
 
 
-def scans_to_detect():
+def scans_to_detect(detector):
     """Those to be answered; a reduction network learns from the candidates of the training scans, too."""
-    return scans_to_answer() + (scans_to_train_on("detector") if any(map(reduces, DETECTORS)) else [])
+    return scans_to_answer(detector) + (training_scans(detector) if any(map(reduces, DETECTORS)) else [])
 
 
-def jobs_of(step, scans, jobs):
-    """Name of a step -> the scans that one job of it takes: any one, or those of one hash in `jobs` groups.
+def jobs_of(step, scans_of, jobs):
+    """Name of a step -> its detectors, and the scans that one job of it takes.
 
-    A new scan joins one group and leaves the others alone.
+
+    Those are any one scan, or those of one hash in `jobs` groups: a new scan joins one group and leaves the others
+    alone. The scans of a fold are one more group.
     """
     if jobs is None:
-        return {step: ["{scan}"]}
+        return {step: (rf"{NAME}(@[0-9])?", ["{scan}"])}
     groups = {}
-    for scan in scans:
+    for scan in scans_of(""):
         groups.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % jobs, []).append(scan)
-    return {f"{step}_{number}": scans for number, scans in sorted(groups.items())}
+    named = {f"{step}_{number}": (NAME, scans) for number, scans in sorted(groups.items())}
+    return named | {f"{step}_fold_{fold}": (f"{NAME}@{fold}", scans_of(f"@{fold}")) for fold in folds()}
+
+
+# ---- cross-validation: the detector NAME@FOLD is the entry NAME, trained without one subset of LUNA-16 -----
+
+
+def folds():
+    """The subsets that are held out one after the other: those of the configuration that have scans."""
+    return [fold for fold in config["folds"] if scans_where(dataset=("luna16",), fold=(fold,))]
+
+
+def members(detector):
+    """The detectors of whose test scans a submission is made: itself, or those of all folds for NAME@folds."""
+    name, _, which = detector.partition("@")
+    return [f"{name}@{fold}" for fold in folds()] if which == "folds" else [detector]
+
+
+def entry_of(detector):
+    """The settings of a detector."""
+    return config["detectors"][detector.partition("@")[0]]
+
+
+def sheet_of(detector):
+    """The list of scans that says what a detector may be trained on."""
+    fold = detector.partition("@")[2]
+    return out(f"split_fold/{fold}.csv") if fold else SHEET
+
+
+def rows_of(detector):
+    """The rows of `sheet_of`."""
+    fold = detector.partition("@")[2]
+    if not fold:
+        return SCANS
+    held_out = {scan: SCANS[scan] for scan in scans_where(dataset=("luna16",))}
+    return {scan: replace(row, split=split_of_luna_fold(row.fold, int(fold))) for scan, row in held_out.items()}
 
 
 NODULES = {}
@@ -275,13 +319,17 @@ def model_folder(kind, name):
     return given or out(f"train_{'unet' if kind == 'detector' else kind}/{name}")
 
 
+def training_scans(detector):
+    return scans_to_train_on("detector", rows_of(detector))
+
+
 def network(detector, axis):
     return f"{model_folder('detector', detector)}/{axis}/weights.safetensors"
 
 
 def candidate_settings(detector):
     """How a detector's candidates are picked: `extract_candidates:`, and what its own entry says otherwise."""
-    return config["extract_candidates"] | config["detectors"][detector].get("candidates", {})
+    return config["extract_candidates"] | entry_of(detector).get("candidates", {})
 
 
 def candidates_of(detector, scans):
@@ -345,6 +393,23 @@ def learning_curves_of(system):
         detector = config["systems"][system]["detector"]
         folders = [*(f"{model_folder('detector', detector)}/{axis}" for axis in AXES), *folders]
     return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(out("train_"))]
+
+
+def compared():
+    """System -> the files that say how good it is and what it cost."""
+    return {
+        system: {
+            "kind": config["systems"][system]["kind"],
+            "seed": None if system in config["models"].get("systems", {}) else config["seed"],
+            "predictions": out(f"collect_predictions/{system}.csv"),
+            "detection": detection_of(system) or None,
+            "benchmarks": [
+                out(f"benchmarks/{Path(curve).parent.relative_to(config['outdir'])}.tsv")
+                for curve in learning_curves_of(system)
+            ],
+        }
+        for system in config["compare"]["systems"] or config["run"]
+    }
 
 
 def curves():

@@ -57,9 +57,9 @@ rule check_annotations:
 
 rule train_unet:
     input:
-        sheet=ancient(SHEET),
-        caches=out_of("cache_volume/{scan}.h5", scans_to_train_on("detector")),
-        masks=out_of("draw_nodule_mask/{scan}.h5", scans_to_train_on("detector")),
+        sheet=ancient(lambda wildcards: sheet_of(wildcards.detector)),
+        caches=lambda wildcards: out_of("cache_volume/{scan}.h5", training_scans(wildcards.detector)),
+        masks=lambda wildcards: out_of("draw_nodule_mask/{scan}.h5", training_scans(wildcards.detector)),
         checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
@@ -88,9 +88,11 @@ rule train_unet:
         caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
         masks=lambda wildcards, input: os.path.dirname(input.masks[0]),
         checkpoints=out("checkpoints"),
-        detector=lambda wildcards: json.dumps(config["detectors"][wildcards.detector], sort_keys=True),
+        detector=lambda wildcards: json.dumps(entry_of(wildcards.detector), sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
-        rows=rows_digest(scans_to_train_on("detector"), "scan", "split"),
+        rows=lambda wildcards: rows_digest(
+            training_scans(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
+        ),
         code=fingerprint("train_unet"),
     message:
         "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
@@ -101,7 +103,7 @@ rule train_unet:
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.
-for job, scans in jobs_of("detect", scans_to_detect(), config["detect"]["jobs"]).items():
+for job, (detectors, scans) in jobs_of("detect", scans_to_detect, config["detect"]["jobs"]).items():
 
     rule:
         name:
@@ -115,6 +117,8 @@ for job, scans in jobs_of("detect", scans_to_detect(), config["detect"]["jobs"])
             out(f"logs/detect/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
         benchmark:
             out(f"benchmarks/detect/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+        wildcard_constraints:
+            detector=detectors,
         conda:
             "../envs/lungline.yaml"
         threads: 1

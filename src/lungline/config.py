@@ -60,6 +60,14 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[s
                 read(entry)
             except LunglineError as error:
                 raise LunglineError(f"configuration: {kind}.{name}: {error}") from None
+    for system in config["compare"]["systems"] or config["run"]:
+        known(system, config["systems"], "compare.systems: no system")
+    if config["compare"]["reference"]:
+        known(
+            config["compare"]["reference"],
+            config["compare"]["systems"] or config["run"],
+            "compare.reference: no compared system",
+        )
     for kind in ("detectors", "systems"):
         for name in config["models"].get(kind, {}):
             known(name, config[kind], f"models.{kind}: no entry")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+from lungline.errors import LunglineError
 
 Split = Literal["train", "valid", "test"]
 
 VALID_PERCENT = 20
-LUNA_VALID_FOLD = 8
+LUNA_FOLDS = 10
 LUNA_TEST_FOLD = 9
 
 
@@ -18,8 +21,35 @@ def split_of_patient(scan_id: str) -> Literal["train", "valid"]:
     return "valid" if first % 100 < VALID_PERCENT else "train"
 
 
-def split_of_luna_fold(fold: int) -> Split:
-    """Split of a LUNA-16 scan: subset 8 is valid, subset 9 is test, all others are train."""
-    if fold == LUNA_VALID_FOLD:
-        return "valid"
-    return "test" if fold == LUNA_TEST_FOLD else "train"
+def split_of_luna_fold(fold: int, test_fold: int = LUNA_TEST_FOLD) -> Split:
+    """Split of a LUNA-16 scan of subset `fold` when subset `test_fold` is held out.
+
+    The subset before it (9 before 0) is for validation, all others for training.
+    """
+    if fold == test_fold:
+        return "test"
+    return "valid" if fold == (test_fold - 1) % LUNA_FOLDS else "train"
+
+
+class HasSplit(Protocol):
+    """A row of a sheet or of predictions."""
+
+    @property
+    def split(self) -> str: ...
+
+
+def refuse_test_rows(rows: Iterable[HasSplit], choice: str) -> None:
+    """`LunglineError` if a row is of the test split: nothing is chosen by looking at the test.
+
+    Parameters
+    ----------
+    rows : iterable
+        What the choice looks at.
+    choice : str
+        What is chosen, for the message.
+    """
+    found = sum(row.split == "test" for row in rows)
+    if found:
+        raise LunglineError(
+            f"{choice} would be chosen by looking at {found} rows of the test split. Give rows of train and valid only."
+        )

@@ -66,6 +66,9 @@ def test_every_preset_is_allowed(name: str) -> None:
             {"systems": {"x": {"extends": "y"}, "y": {"extends": "x"}}},
             "systems: x extends y extends x, a circle",
         ),
+        ({"compare": {"systems": ["m3"]}}, "compare.systems: no system 'm3'"),
+        ({"compare": {"reference": "m2"}}, "compare.reference: no compared system 'm2'"),
+        ({"folds": [10]}, "folds.0"),
     ],
 )
 def test_a_mistake_is_refused_by_name(change: dict, words: str) -> None:

@@ -178,3 +178,36 @@ def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
             answer = workflow.snakemake("--dry-run", "--configfile", "config/micro.yaml", file.name)
             wanted[device] = answer.stdout.count("gpu=1")
     assert wanted == {"cuda": 11, "cpu": 0}
+
+
+def test_ten_folds_share_their_preparation_and_train_ten_detectors(workflow) -> None:
+    jobs = workflow.plan(targets=("folds",))
+    scans = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))["cohort"]["luna16_scans"]
+    assert jobs["cache_volume"] == jobs["draw_nodule_mask"] == jobs["extract_candidates"] == scans
+    assert jobs["train_unet"] == 30
+    assert len([name for name in jobs if name.startswith("detect_fold_")]) == jobs["split_fold"] == 10
+    assert jobs["submit_detection"] == jobs["froc"] == 1
+    assert not {"train_system", "predict_cancer", "evaluate_cancer", "detect_0"} & set(jobs)
+
+
+def test_ten_folds_of_luna16_search_every_scan_once(workflow, real_folders) -> None:
+    jobs = workflow.plan("luna16-folds", change={"data": {"luna16": real_folders["luna16"]}}, targets=("folds",))
+    assert jobs["ingest"] == jobs["detect"] == jobs["extract_candidates"] == 10
+    assert jobs["train_unet"] == 30
+    assert jobs["split_fold"] == 10
+
+
+def test_chosen_folds_alone_are_held_out(workflow) -> None:
+    jobs = workflow.plan("micro", change={"folds": [0, 9]}, targets=("folds",))
+    assert (jobs["train_unet"], jobs["detect"], jobs["split_fold"]) == (6, 2, 2)
+
+
+def test_the_comparison_needs_the_answers_of_every_compared_system(workflow) -> None:
+    jobs = workflow.plan(change={"compare": {"systems": ["m2-demo", "m2"], "reference": "m2"}}, targets=("compare",))
+    assert jobs["compare"] == 1
+    assert jobs["collect_predictions"] == jobs["evaluate_detection"] == 2
+
+
+def test_submissions_are_written_for_both_challenges(workflow) -> None:
+    jobs = workflow.plan("micro", targets=("submissions",))
+    assert jobs["submit_cancer"] == jobs["submit_detection"] == 1

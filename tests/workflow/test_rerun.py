@@ -232,3 +232,23 @@ def test_a_report_can_be_made(finished) -> None:
     answer = finished.snakemake("--configfile", "config/micro.yaml", "--report", "report.html")
     assert answer.returncode == 0, answer.stdout
     assert (finished.folder / "report.html").stat().st_size > 100_000
+
+
+def test_a_fold_is_trained_without_its_subset_and_scored_on_it(finished) -> None:
+    (finished.folder / "fold.yaml").write_text(yaml.safe_dump({"folds": [0]}), encoding="utf-8")
+    files = ["--configfile", "config/micro.yaml", "fold.yaml", "--quiet", "host", "rules"]
+    answer = finished.snakemake(*files, "--", "folds", "compare", "submissions")
+    assert answer.returncode == 0, answer.stdout[-5000:]
+    results = finished.folder / "results" / "micro"
+    with open(results / "scans.csv", encoding="utf-8") as handle:
+        held_out = [row["scan"] for row in csv.DictReader(handle) if row["fold"] == "0"]
+    assert (results / "submit_detection" / "micro@folds.seriesuids.csv").read_text().split() == held_out
+    card = json.loads((results / "train_unet" / "micro@0" / "z" / "card.json").read_text(encoding="utf-8"))
+    assert not set(held_out) & {*card["cases"]["train"], *card["cases"]["valid"]}
+    assert json.loads((results / "froc" / "micro@folds.json").read_text(encoding="utf-8"))["froc"]["scans"] == 1
+    with open(results / "compare" / "comparison.csv", encoding="utf-8") as handle:
+        (row,) = (row for row in csv.DictReader(handle) if row["system"] == "m2-micro")
+    assert row["data"] == "embedded cohort; DSB-17: not run"
+    assert float(row["training_s"]) > 0
+    assert (results / "submit_cancer" / "m2-micro.csv").read_text().startswith("id,cancer\n")
+    assert finished.plan("micro") == {}

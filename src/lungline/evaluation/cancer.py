@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lungline.errors import LunglineError
-from lungline.evaluation.auc import auc
+from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 
 CLIP = 1e-15  # as the Data Science Bowl clipped probabilities
@@ -22,6 +23,11 @@ def log_loss(labels: NDArray, probability: NDArray) -> float:
     """Mean natural-logarithm cross entropy of labels (n,) and probabilities (n,), clipped to [1e-15, 1 - 1e-15]."""
     p = np.clip(probability, CLIP, 1 - CLIP)
     return float(-np.mean(np.where(labels == 1, np.log(p), np.log1p(-p))))
+
+
+def accuracy(labels: NDArray, probability: NDArray) -> float:
+    """Share of patients whose probability (n,) lies on the side of 0.5 of their label (n,); 0.5 says cancer."""
+    return float(np.mean((probability >= 0.5) == (labels == 1)))
 
 
 def brier(labels: NDArray, probability: NDArray) -> float:
@@ -95,6 +101,48 @@ def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds:
         "auc": auc(y, p),
         "brier": drawn["brier"],
         "calibration_error": drawn["calibration_error"],
+    }
+
+
+def differences(
+    labels: ArrayLike, probability: ArrayLike, other: ArrayLike, *, seed: int = 0, rounds: int = ROUNDS
+) -> dict[str, Estimate]:
+    """All metrics of `probability` minus those of `other` on the same patients, with paired 95 % intervals.
+
+    Parameters
+    ----------
+    labels : (n,) int
+        0 or 1.
+    probability, other : (n,) float
+        What two systems say of the same patients, 0..1.
+    seed, rounds : int
+        Of the bootstrap, which draws patients and keeps both answers of each.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By the names of `METRICS`; DeLong's paired interval for the AUC, bootstrap for the others.
+
+    Raises
+    ------
+    LunglineError
+        As `measure`.
+    """
+    y, p = checked(labels, probability)
+    _, q = checked(labels, other)
+    if len(y) == 0:
+        return dict.fromkeys(METRICS, Estimate(None, reason="no case"))
+    draws = resamples(len(y), rounds=rounds, seed=seed)
+
+    def paired(metric: Callable[[NDArray, NDArray], float]) -> Estimate:
+        return bootstrap(metric(y, p) - metric(y, q), draws, lambda i: metric(y[i], p[i]) - metric(y[i], q[i]))
+
+    return {
+        "log_loss": paired(log_loss),
+        "accuracy": paired(accuracy),
+        "auc": auc_difference(y, p, q),
+        "brier": paired(brier),
+        "calibration_error": paired(calibration_error),
     }
 
 

@@ -50,7 +50,10 @@ class ScanMarks:
 
 @dataclass(frozen=True)
 class ScanScore:
-    """One scan after matching: score of each found nodule, of each false positive, and the counts."""
+    """One scan after matching: score of each found nodule, of each false positive, and the counts.
+
+    `lost_to_ties` is how many marks fewer than allowed were left, because they tied at the cut.
+    """
 
     hits: NDArray[np.float64]
     false_positives: NDArray[np.float64]
@@ -58,6 +61,7 @@ class ScanScore:
     marks_after_cut: int
     ignored_on_excluded: int
     ignored_double: int
+    lost_to_ties: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class Froc:
     ----------
     false_positives_a_scan, sensitivity : (k,) float64
         Corners of the curve; flat beyond the last.
-    scans, nodules, true_positives, false_positives, marks_after_cut, ignored_on_excluded, ignored_double : int
+    scans, nodules, true_positives, false_positives, marks_after_cut : int
+    ignored_on_excluded, ignored_double, lost_to_ties : int
     """
 
     false_positives_a_scan: NDArray[np.float64]
@@ -80,6 +85,7 @@ class Froc:
     marks_after_cut: int
     ignored_on_excluded: int
     ignored_double: int
+    lost_to_ties: int
     per_scan: Sequence[ScanScore] = field(repr=False, default=())
 
     def sensitivity_at(self, false_positives_a_scan: ArrayLike) -> NDArray[np.float64]:
@@ -127,6 +133,7 @@ def froc(scans: Mapping[str, ScanMarks], *, most_marks: int = MOST_MARKS) -> Fro
         marks_after_cut=sum(score.marks_after_cut for score in scores),
         ignored_on_excluded=sum(score.ignored_on_excluded for score in scores),
         ignored_double=sum(score.ignored_double for score in scores),
+        lost_to_ties=sum(score.lost_to_ties for score in scores),
         per_scan=scores,
     )
 
@@ -142,6 +149,7 @@ def match(marks: ScanMarks, most_marks: int = MOST_MARKS) -> ScanScore:
     scores = np.asarray(marks.scores, dtype=np.float64).reshape(-1)
     if len(points) != len(scores) or not np.all(np.isfinite(points)) or not np.all(np.isfinite(scores)):
         raise LunglineError(f"marks need finite positions and scores. Got {len(points)} and {len(scores)}.")
+    allowed = min(len(scores), most_marks)
     if len(scores) > most_marks:
         kept = scores > np.sort(scores)[::-1][most_marks]
         points, scores = points[kept], scores[kept]
@@ -157,7 +165,8 @@ def match(marks: ScanMarks, most_marks: int = MOST_MARKS) -> ScanScore:
         ignored = _inside(points, finding) & unused
         excluded += int(ignored.sum())
         unused &= ~ignored
-    return ScanScore(np.array(hits), scores[unused], len(marks.nodules), len(scores), excluded, double)
+    lost = allowed - len(scores)
+    return ScanScore(np.array(hits), scores[unused], len(marks.nodules), len(scores), excluded, double, lost)
 
 
 def _inside(points_xyz_mm: NDArray[np.float64], finding: Finding) -> NDArray[np.bool_]:
@@ -177,15 +186,33 @@ class _Marks:
         order = np.argsort(-values, kind="stable")
         self.scan, self.hit = scan[order], hit[order]
         ordered = values[order]
-        last_of_ties = np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]
-        self.corners = np.flatnonzero(last_of_ties)
+        self.corner = np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]  # the last of equal scores
 
-    def of(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Corners of the curve when scan i counts `weights[i]` times."""
-        weight = weights[self.scan]
-        found = np.cumsum(weight * self.hit)[self.corners] / (weights @ self.nodules)
-        false = np.cumsum(weight * ~self.hit)[self.corners] / weights.sum()
-        return np.concatenate([[0.0], false]), np.concatenate([[0.0], found])
+    def of(self, weights: NDArray[np.float64], marks: int | None = None) -> tuple[NDArray, NDArray]:
+        """Corners of the curve of the strongest `marks` (all if None) when scan i counts `weights[i]` times."""
+        scan, hit, corner = self.scan[:marks], self.hit[:marks], self.corner[:marks]
+        weight = weights[scan]
+        found = np.cumsum(np.where(hit, weight, 0.0))
+        false = (np.cumsum(weight) - found)[corner] / weights.sum()
+        return np.append(0.0, false), np.append(0.0, found[corner] / (weights @ self.nodules))
+
+    def at(self, points: NDArray[np.float64], draws: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Sensitivity (draws that hold a nodule, points) of scans drawn with replacement, indices (draws, scans).
+
+        The curve beyond the largest point is not needed, so it is left out where a draw allows it.
+        """
+        scans, furthest = len(self.nodules), float(points.max())
+        enough = int(np.searchsorted(np.cumsum(~self.hit), 1.5 * furthest * scans)) + 1
+        drawn = []
+        for draw in draws:
+            weights = np.bincount(draw, minlength=scans).astype(np.float64)
+            if weights @ self.nodules == 0:
+                continue
+            curve = self.of(weights, enough)
+            if curve[0][-1] < furthest:
+                curve = self.of(weights)
+            drawn.append(np.interp(points, *curve))
+        return np.array(drawn).reshape(-1, len(points))
 
 
 @dataclass(frozen=True)
@@ -204,14 +231,8 @@ def froc_intervals(
     if result.scans < 2:
         why = "an interval needs at least two scans"
         return FrocIntervals(Estimate(result.cpm, reason=why), [Estimate(float(v), reason=why) for v in values])
-    marks = _Marks(result.per_scan)
     asked = np.concatenate([CPM_POINTS, points])
-    replicates = []
-    for draw in resamples(result.scans, rounds=rounds, seed=seed):
-        weights = np.bincount(draw, minlength=result.scans).astype(np.float64)
-        if weights @ marks.nodules > 0:
-            replicates.append(np.interp(asked, *marks.of(weights)))
-    drawn = np.array(replicates)
+    drawn = _Marks(result.per_scan).at(asked, resamples(result.scans, rounds=rounds, seed=seed))
     cpm = percentile_interval(result.cpm, drawn[:, : len(CPM_POINTS)].mean(axis=1))
     rest = drawn[:, len(CPM_POINTS) :].T
     return FrocIntervals(cpm, [percentile_interval(float(v), column) for v, column in zip(values, rest, strict=True)])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lungline.errors import LunglineError
-from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, froc, froc_intervals
+from lungline.evaluation.froc import CPM_POINTS, MOST_MARKS, Finding, ScanMarks, froc, froc_intervals
 from lungline.evaluation.intervals import Estimate
+from lungline.io.submissions import Mark
 from lungline.nodules.annotations import Nodule
 from lungline.nodules.candidates import read_candidates
 
@@ -33,7 +35,12 @@ def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:
 def scan_marks(
     scans: Sequence[str], candidates: Path, nodules: Sequence[Nodule], excluded: Sequence[Nodule] = ()
 ) -> dict[str, ScanMarks]:
-    """The candidates CANDIDATES/{scan}.csv of each scan, with its annotations.
+    """The candidates CANDIDATES/{scan}.csv of each scan, with its annotations; raises as `candidate_marks`."""
+    return _with_findings(scans, candidate_marks(scans, candidates), nodules, excluded)
+
+
+def candidate_marks(scans: Sequence[str], candidates: Path) -> dict[str, list[Mark]]:
+    """The candidates CANDIDATES/{scan}.csv of each scan as marks, scored by their sum of probability.
 
     Raises
     ------
@@ -48,16 +55,76 @@ def scan_marks(
             f"{candidates}: {len(missing)} of {len(scans)} scans were not searched ({', '.join(missing[:3])}). "
             "Every scan counts, found or not: run extract-candidates for them."
         )
-    marks = {}
-    for scan in scans:
-        found = read_candidates(candidates / f"{scan}.csv")
-        marks[scan] = ScanMarks(
-            [candidate.centroid_xyz_mm for candidate in found],
-            [candidate.score for candidate in found],
-            [Finding(n.centre_xyz_mm, n.diameter_mm) for n in nodules if n.scan == scan],
-            [Finding(n.centre_xyz_mm, n.diameter_mm) for n in excluded if n.scan == scan],
+    found = {scan: read_candidates(candidates / f"{scan}.csv") for scan in scans}
+    return {scan: [(*c.centroid_xyz_mm, c.score) for c in some] for scan, some in found.items()}
+
+
+def submitted_marks(
+    marks: Mapping[str, Sequence[Mark]],
+    scans: Sequence[str],
+    nodules: Sequence[Nodule],
+    excluded: Sequence[Nodule] = (),
+) -> dict[str, ScanMarks]:
+    """The marks of a submission, scan by scan, with the scans' annotations.
+
+    Parameters
+    ----------
+    marks : mapping of scan to marks
+        Of `read_marks`. A scan without a mark is not in it.
+    scans : sequence of str
+        Every scan that was searched.
+    nodules, excluded : sequence of Nodule
+        Of any scans; those of others are left out.
+
+    Raises
+    ------
+    LunglineError
+        If scans have marks but are not in the list, an annotation stands there twice, or none is of these scans.
+    """
+    strangers = sorted(set(marks) - set(scans))
+    if strangers:
+        raise LunglineError(
+            f"{len(strangers)} of {len(marks)} scans with marks are not in the list of {len(scans)} scans "
+            f"({', '.join(strangers[:3])}). Give the list of all scans that were searched: a shorter one flatters."
         )
-    return marks
+    twice = [nodule for nodule, count in Counter(nodules).items() if count > 1]
+    if twice:
+        raise LunglineError(
+            f"{len(twice)} annotations stand there twice, e.g. of scan '{twice[0].scan}' at "
+            f"{twice[0].centre_xyz_mm}. Remove one of each."
+        )
+    refuse_strangers(nodules, scans)
+    return _with_findings(scans, marks, nodules, excluded)
+
+
+def _with_findings(
+    scans: Sequence[str], marks: Mapping[str, Sequence[Mark]], nodules: Sequence[Nodule], excluded: Sequence[Nodule]
+) -> dict[str, ScanMarks]:
+    found, ignored = _by_scan(nodules, scans), _by_scan(excluded, scans)
+    table = {scan: np.array(marks.get(scan, ()), dtype=np.float64).reshape(-1, 4) for scan in scans}
+    return {scan: ScanMarks(rows[:, :3], rows[:, 3], found[scan], ignored[scan]) for scan, rows in table.items()}
+
+
+def _by_scan(nodules: Sequence[Nodule], scans: Collection[str]) -> dict[str, list[Finding]]:
+    table: dict[str, list[Finding]] = {scan: [] for scan in scans}
+    for nodule in nodules:
+        if nodule.scan in table:
+            table[nodule.scan].append(Finding(nodule.centre_xyz_mm, nodule.diameter_mm))
+    return table
+
+
+def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[str]:
+    """What may be wrong with a submission though it can be scored, a sentence each."""
+    found = []
+    if result["marks_lost_to_ties"]:
+        found.append(
+            f"{result['marks_lost_to_ties']} marks were lost because they tie at the cut of {MOST_MARKS} marks a scan. "
+            "Submit unsaturated scores, with more digits."
+        )
+    silent = sum(np.size(scan.scores) == 0 for scan in marks.values())
+    if 2 * silent > len(marks):
+        found.append(f"{silent} of {len(marks)} listed scans have no mark. Make sure that all of them were searched.")
+    return found
 
 
 def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str, Any]:
@@ -66,23 +133,26 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
         reason = Estimate(None, reason="no annotated nodule in these scans")
         return {"cpm": reason.as_json(), "sensitivity_at": {}, "scans": len(marks), "nodules": 0, "curve": None}
     result = froc(marks)
-    at_cpm = froc_intervals(result, CPM_POINTS, seed=seed)
-    on_curve = froc_intervals(result, CURVE_POINTS, seed=seed)
+    intervals = froc_intervals(result, (*CPM_POINTS, *CURVE_POINTS), seed=seed)
+    at_cpm, on_curve = intervals.at[: len(CPM_POINTS)], intervals.at[len(CPM_POINTS) :]
     return {
-        "cpm": at_cpm.cpm.as_json(),
+        "cpm": intervals.cpm.as_json(),
         "sensitivity_at": {
-            f"{point:g}": estimate.as_json() for point, estimate in zip(CPM_POINTS, at_cpm.at, strict=True)
+            f"{point:g}": estimate.as_json() for point, estimate in zip(CPM_POINTS, at_cpm, strict=True)
         },
         "scans": result.scans,
         "nodules": result.nodules,
         "true_positives": result.true_positives,
         "false_positives": result.false_positives,
+        "false_negatives": result.nodules - result.true_positives,
+        "marks_after_cut": result.marks_after_cut,
+        "marks_lost_to_ties": result.lost_to_ties,
         "ignored_double": result.ignored_double,
         "ignored_on_excluded": result.ignored_on_excluded,
         "curve": {
             "false_positives_a_scan": list(CURVE_POINTS),
-            "sensitivity": [estimate.value for estimate in on_curve.at],
-            "low": [estimate.low for estimate in on_curve.at],
-            "high": [estimate.high for estimate in on_curve.at],
+            "sensitivity": [estimate.value for estimate in on_curve],
+            "low": [estimate.low for estimate in on_curve],
+            "high": [estimate.high for estimate in on_curve],
         },
     }

@@ -12,13 +12,18 @@ from lungline.errors import LunglineError
 from lungline.evaluation import cancer
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.io.predictions import Prediction
+from lungline.splits import refuse_test_rows
 
 SPLITS = ("test", "valid", "train")
 
 
 def training_prior(rows: Sequence[Prediction]) -> float | None:
-    """Share of cancer among the labelled patients of the splits train and valid; None when there is none."""
-    labels = [row.label for row in rows if row.split != "test" and row.label is not None]
+    """Share of cancer among labelled patients; None when there is none.
+
+    It is a choice, so `LunglineError` if a row is of the test split.
+    """
+    refuse_test_rows(rows, "the constant prior")
+    labels = [row.label for row in rows if row.label is not None]
     return float(np.mean(labels)) if labels else None
 
 

@@ -94,13 +94,36 @@ def detection_markdown(result: Mapping[str, Any]) -> str:
         f"| candidates a scan | {text(found['candidates_a_scan'])} |",
         f"| scans with every nodule found | {found['scans_with_all_found']} of {found['scans_with_nodules']} |",
         f"| scans without a candidate | {found['scans_without_candidates']} of {found['scans']} |",
-        f"| CPM (mean sensitivity at 1/8 to 8 false positives a scan) | {text(froc['cpm'])} |",
-    ]
-    lines += [
-        f"| sensitivity at {point} false positives a scan | {text(row)} |"
-        for point, row in froc["sensitivity_at"].items()
+        *_froc_rows(froc),
     ]
     return "\n".join(lines) + "\n"
+
+
+def froc_markdown(result: Mapping[str, Any]) -> str:
+    """The results of `froc` as a Markdown page."""
+    froc = result["froc"]
+    lines = _head("FROC of a submission", result)
+    lines += [f"Warning: {warning}\n" for warning in result["warnings"]]
+    lines += [
+        f"{froc['true_positives']} of {froc['nodules']} nodules hit and {froc['false_positives']} false positives in "
+        f"{froc['scans']} scans. Of {froc['marks_after_cut']} marks after the cut, {froc['ignored_on_excluded']} on "
+        f"excluded findings and {froc['ignored_double']} second marks of a nodule count neither way.",
+        "",
+        "| | value |",
+        "|---|---|",
+        *_froc_rows(froc),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _froc_rows(froc: Mapping[str, Any]) -> list[str]:
+    return [
+        f"| CPM (mean sensitivity at 1/8 to 8 false positives a scan) | {text(froc['cpm'])} |",
+        *(
+            f"| sensitivity at {point} false positives a scan | {text(e)} |"
+            for point, e in froc["sensitivity_at"].items()
+        ),
+    ]
 
 
 def text(estimate: Mapping[str, Any] | None) -> str:

@@ -36,7 +36,7 @@ def run(
     refuse_copies(rows)
     card = {} if model is None else read_result(model / "card.json")
     refuse_trained_on([row.scan for row in rows if row.split == "test"], card, str(model))
-    prior = training_prior(rows)
+    prior = training_prior([row for row in rows if row.split != "test"])
     largest_mm = None if truth is None else largest_diameters(truth)
     result = {
         "what": "cancer prediction, one probability a patient",

@@ -7,12 +7,12 @@ from typing import Literal
 
 from lungline.evaluation.detection import recall
 from lungline.evaluation.marks import SCORE, describe_froc, refuse_strangers, scan_marks
-from lungline.evaluation.patients import refuse_trained_on
 from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.sheet import read_sheet
 from lungline.nodules.annotations import read_annotations
 from lungline.reporting.metric_tables import detection_markdown
-from lungline.reporting.results import about_data, read_result, write_result
+from lungline.reporting.results import about_data, write_result
+from lungline.stages._detector import refuse_scans_of
 
 
 def run(
@@ -38,8 +38,7 @@ def run(
     rows = [row for row in annotated if row.split == split]
     names = [row.scan for row in rows]
     if detector is not None:
-        for axis in ("z", "y", "x"):
-            refuse_trained_on(names, read_result(detector / axis / "card.json"), str(detector / axis))
+        refuse_scans_of(detector, names)
     findings = read_annotations(annotations)
     refuse_strangers(findings, [row.scan for row in annotated])
     irrelevant = [] if excluded is None else read_annotations(excluded, measured=False)

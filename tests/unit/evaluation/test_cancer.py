@@ -8,6 +8,7 @@ import sklearn.metrics
 
 from lungline.errors import LunglineError
 from lungline.evaluation import cancer
+from lungline.evaluation.intervals import resamples
 
 Y = np.array([1, 0, 1, 0, 0])
 P = np.array([0.9, 0.2, 0.4, 0.6, 0.0])
@@ -113,3 +114,46 @@ def test_without_training_labels_there_is_no_prior_but_a_reason():
 def test_impossible_input_is_refused(labels, p, word):
     with pytest.raises(LunglineError, match=word):
         cancer.measure(labels, p)
+
+
+def two_systems(n=80):
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, 2, n)
+    good, poor = (np.clip(0.5 + weight * (y - 0.5) + rng.normal(0, 0.1, n), 0.01, 0.99) for weight in (0.6, 0.2))
+    return y, good, poor
+
+
+def test_differences_are_those_of_the_metrics_and_change_sign_with_the_order():
+    y, good, poor = two_systems()
+    one, other = cancer.measure(y, good), cancer.measure(y, poor)
+    there, back = cancer.differences(y, good, poor), cancer.differences(y, poor, good)
+    for name in cancer.METRICS:
+        assert there[name].value == pytest.approx(one[name].value - other[name].value)
+        assert (back[name].low, back[name].high) == pytest.approx((-there[name].high, -there[name].low))
+
+
+def test_a_paired_draw_keeps_both_answers_of_a_patient():
+    y, good, poor = two_systems(30)
+    replicates = [cancer.brier(y[i], good[i]) - cancer.brier(y[i], poor[i]) for i in resamples(30, rounds=50, seed=7)]
+    interval = cancer.differences(y, good, poor, seed=7, rounds=50)["brier"]
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(replicates, [0.025, 0.975])))
+
+
+def test_a_paired_interval_is_narrower_than_two_separate_ones_suggest():
+    y, good, _ = two_systems()
+    nearly = np.clip(good - 0.01, 0, 1)
+    paired, alone = cancer.differences(y, good, nearly)["log_loss"], cancer.measure(y, good)["log_loss"]
+    assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
+
+
+def test_a_system_does_not_differ_from_itself():
+    y, good, _ = two_systems()
+    same = cancer.differences(y, good, good)
+    assert {name: same[name].value for name in cancer.METRICS} == dict.fromkeys(cancer.METRICS, 0.0)
+    assert (same["log_loss"].low, same["log_loss"].high) == (0.0, 0.0)
+
+
+def test_differences_of_no_case_have_a_reason_and_unequal_numbers_are_refused():
+    assert cancer.differences([], [], [])["auc"].reason
+    with pytest.raises(LunglineError, match="as many"):
+        cancer.differences([0, 1], [0.1, 0.2], [0.3])

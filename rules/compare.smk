@@ -1,0 +1,62 @@
+# Systems side by side, `snakemake compare`; their answers in the format of the Data Science Bowl.
+
+
+# Benchmarks are no inputs: they differ from run to run, and a lost one must not train again.
+rule compare:
+    input:
+        predictions=lambda wildcards: [files["predictions"] for files in compared().values()],
+        detections=lambda wildcards: [files["detection"] for files in compared().values() if files["detection"]],
+    output:
+        table=out("compare/comparison.csv"),
+        page=report(out("compare/comparison.md"), caption="../report/compare.rst", category="Comparison"),
+        forest=report(out("compare/comparison.png"), caption="../report/compare.rst", category="Comparison"),
+    log:
+        out("logs/compare.log"),
+    benchmark:
+        out("benchmarks/compare.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        systems=lambda wildcards: json.dumps(compared()),
+        options=options(
+            reference=config["compare"]["reference"] or [],
+            embedded=EMBEDDED,
+        ),
+        code=fingerprint("compare"),
+    message:
+        "Comparing the systems"
+    shell:
+        "lungline compare {output.table:q} --systems {params.systems:q} {params.options} > {log} 2>&1"
+
+
+rule submissions:
+    input:
+        [out(f"submit_cancer/{system}.csv") for system in config["run"]],
+        [out(f"submit_detection/{detector}.csv") for detector in DETECTORS if scans_to_test_detection()],
+
+
+rule submit_cancer:
+    input:
+        predictions=out("collect_predictions/{system}.csv"),
+    output:
+        answers=out("submit_cancer/{system}.csv"),
+    log:
+        out("logs/submit_cancer/{system}.log"),
+    benchmark:
+        out("benchmarks/submit_cancer/{system}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=fingerprint("submit_cancer"),
+    message:
+        "Writing the answers of system {wildcards.system} as a submission to the Data Science Bowl"
+    shell:
+        "lungline submit-cancer {output.answers:q} {input.predictions:q} > {log} 2>&1"

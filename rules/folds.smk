@@ -1,0 +1,104 @@
+# Submissions in LUNA-16's format, their FROC, and the cross-validation over its subsets: `snakemake folds`.
+
+
+rule folds:
+    input:
+        [out(f"froc/{detector}@folds.json") for detector in DETECTORS],
+
+
+rule split_fold:
+    input:
+        sheet=ancient(SHEET),
+    output:
+        sheet=out("split_fold/{fold}.csv"),
+    log:
+        out("logs/split_fold/{fold}.log"),
+    benchmark:
+        out("benchmarks/split_fold/{fold}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        rows=rows_digest(scans_where(dataset=("luna16",)), "scan", "fold"),
+        code=fingerprint("split_fold"),
+    message:
+        "Holding subset {wildcards.fold} of LUNA-16 out"
+    shell:
+        "lungline split-fold {output.sheet:q} {input.sheet:q} --test-fold {wildcards.fold} > {log} 2>&1"
+
+
+rule submit_detection:
+    input:
+        sheets=ancient(lambda wildcards: [sheet_of(name) for name in members(wildcards.detector)]),
+        cards=lambda wildcards: [
+            f"{model_folder('detector', name)}/{axis}/card.json"
+            for name in members(wildcards.detector)
+            for axis in AXES
+        ],
+        candidates=lambda wildcards: [
+            path
+            for name in members(wildcards.detector)
+            for path in candidates_of(name, scans_to_test_detection(rows_of(name)))
+        ],
+    output:
+        marks=out("submit_detection/{detector}.csv"),
+        scans=out("submit_detection/{detector}.seriesuids.csv"),
+    log:
+        out("logs/submit_detection/{detector}.log"),
+    benchmark:
+        out("benchmarks/submit_detection/{detector}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        options=lambda wildcards, input: options(
+            scans=input.sheets,
+            candidates=[os.path.dirname(candidates_of(name, ["-"])[0]) for name in members(wildcards.detector)],
+            detectors=[model_folder("detector", name) for name in members(wildcards.detector)],
+        ),
+        code=fingerprint("submit_detection"),
+    message:
+        "Writing the marks of detector {wildcards.detector} as a submission to LUNA-16"
+    shell:
+        "lungline submit-detection {output.marks:q} {params.options} > {log} 2>&1"
+
+
+rule froc:
+    input:
+        marks=out("submit_detection/{detector}.csv"),
+        scans=out("submit_detection/{detector}.seriesuids.csv"),
+        annotations=ancient(annotations() or []),
+        excluded=excluded_findings(),
+    output:
+        metrics=out("froc/{detector}.json"),
+        page=report(
+            out("froc/{detector}.md"),
+            caption="../report/detection.rst",
+            category="Metrics",
+            labels={"of": "detector {detector}, LUNA-16 protocol"},
+        ),
+    log:
+        out("logs/froc/{detector}.log"),
+    benchmark:
+        out("benchmarks/froc/{detector}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        options=lambda wildcards, input: options(excluded=input.excluded, embedded=EMBEDDED),
+        nodules=nodules_digest(scans_where(dataset=("luna16",))),
+        code=fingerprint("froc"),
+    message:
+        "Scoring the marks of detector {wildcards.detector} by the rules of LUNA-16"
+    shell:
+        "lungline froc --submission {input.marks:q} --annotations {input.annotations:q} --seriesuids {input.scans:q}"
+        " --out {output.metrics:q} {params.options} > {log} 2>&1"

@@ -1,0 +1,16 @@
+"""What stages ask of a trained detector's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lungline.evaluation.patients import refuse_trained_on
+from lungline.nodules.slices import AXES
+from lungline.reporting.results import read_result
+
+
+def refuse_scans_of(detector: Path, scans: Sequence[str]) -> None:
+    """`LunglineError` if one of the three networks of DETECTOR was trained or validated on any of these scans."""
+    for axis in AXES:
+        refuse_trained_on(scans, read_result(detector / axis / "card.json"), str(detector / axis))

@@ -1,0 +1,61 @@
+"""Compare systems on the same test patients, beside the paper's figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.config import known
+from lungline.errors import LunglineError
+from lungline.evaluation.comparison import Compared, against, complete, constant_rows, measured
+from lungline.evaluation.intervals import Estimate
+from lungline.io.atomic import write_text
+from lungline.io.benchmarks import read_cost
+from lungline.io.predictions import Prediction, read_predictions
+from lungline.reporting.canvas import save_png
+from lungline.reporting.comparison import comparison_markdown, comparison_table, draw_forest
+from lungline.reporting.results import read_result
+
+
+def run(output: Path, *, systems: dict, reference: str | None = None, embedded: bool | None = None) -> None:
+    """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png).
+
+    SYSTEMS names each system's files: {"m2": {"predictions": CSV, "detection": JSON, "benchmarks": [TSV, ...],
+    "kind": "patches", "seed": 1}}; all but the predictions may be left out. REFERENCE (the first if left out) is
+    what the others are subtracted from. The paper's systems that are not named, and answers that need no picture,
+    get a row, too. EMBEDDED says whether the scans are synthetic.
+    """
+    if not systems:
+        raise LunglineError("nothing to compare: name at least one system.")
+    reference = known(reference or next(iter(systems)), systems, "compare: no compared system is called")
+    predictions = {name: _answered(Path(files["predictions"])) for name, files in systems.items()}
+    rows = [_row(name, files, predictions[name], embedded) for name, files in systems.items()]
+    constants = constant_rows(predictions[reference], embedded=embedded)
+    rows += [row for row in constants if row.system not in systems]
+    table = complete(against(rows, reference))
+    write_text(output, comparison_table(table, reference))
+    write_text(output.with_suffix(".md"), comparison_markdown(table, reference))
+    save_png(draw_forest(table), output.with_suffix(".png"))
+    print(comparison_markdown(table, reference))
+
+
+def _answered(path: Path) -> list[Prediction]:
+    return [row for row in read_predictions(path) if row.status != "not-scored"]
+
+
+def _row(name: str, files: dict, rows: list[Prediction], embedded: bool | None) -> Compared:
+    detection = {}
+    if files.get("detection"):
+        result = read_result(Path(files["detection"]))
+        detection = {
+            "cpm": Estimate(**result["froc"]["cpm"]),
+            "recall": Estimate(**result["candidates"]["recall"]),
+        }
+    return measured(
+        name,
+        rows,
+        embedded=embedded,
+        kind=files.get("kind", ""),
+        seed=files.get("seed"),
+        detection=detection,
+        training=read_cost([Path(path) for path in files.get("benchmarks", ())]),
+    )

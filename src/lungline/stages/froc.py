@@ -1,0 +1,49 @@
+"""Score a LUNA-16 submission as LUNA-16's official script does: FROC and CPM, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.evaluation.marks import describe_froc, doubts, submitted_marks
+from lungline.io.atomic import write_text
+from lungline.io.submissions import read_ids, read_marks
+from lungline.nodules.annotations import read_annotations
+from lungline.reporting.metric_tables import froc_markdown
+from lungline.reporting.results import about_data, write_result
+from lungline.stages._detector import refuse_scans_of
+
+
+def run(
+    *,
+    submission: Path,
+    annotations: Path,
+    seriesuids: Path,
+    out: Path,
+    excluded: Path | None = None,
+    detector: Path | None = None,
+    embedded: bool | None = None,
+    seed: int = 0,
+) -> None:
+    """Read SUBMISSION (seriesuid,coordX,coordY,coordZ,probability) and ANNOTATIONS, write OUT (JSON and .md).
+
+    SERIESUIDS lists every scan that was searched, one a line, also those without a nodule or a mark. EXCLUDED
+    (annotations_excluded.csv) names findings that count neither way. DETECTOR (folder of the trained axes) makes
+    sure that no scan was trained on. EMBEDDED says whether the scans are synthetic.
+    """
+    scans = read_ids(seriesuids)
+    if detector is not None:
+        refuse_scans_of(detector, scans)
+    irrelevant = [] if excluded is None else read_annotations(excluded, measured=False)
+    marks = submitted_marks(read_marks(submission), scans, read_annotations(annotations), irrelevant)
+    scores = describe_froc(marks, seed=seed)
+    result = {
+        "what": "nodule detection: FROC of a submission, by the rules of LUNA-16's script",
+        "data": about_data(["luna16"], embedded),
+        "intervals": "95 %: bootstrap over scans, 1,000 rounds",
+        "warnings": doubts(marks, scores),
+        "froc": scores,
+        "seed": seed,
+    }
+    write_result(out, result)
+    write_text(out.with_suffix(".md"), froc_markdown(result))
+    print(froc_markdown(result))

@@ -1,0 +1,77 @@
+"""Say what a configuration will cost before it starts: hours of training on this machine, and disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from lungline.config import check_config, laid_over
+from lungline.device import make_repeatable, pick_device
+from lungline.io.listing import list_dsb17, list_folder, list_luna16
+from lungline.io.sheet import read_sheet
+from lungline.models.specs import ConstantSystem, DetectorSpec, PatchSystem, read_system
+from lungline.reporting.plan import Training, plan_text
+from lungline.training.timing import seconds_a_detector_step, seconds_a_system_step
+
+#: Scans of the published sets.
+PUBLISHED = {"luna16": 888, "dsb17": 1595}
+
+
+def run(
+    *,
+    configfile: tuple[Path, ...] = (),
+    default: Path = Path("config/config.yaml"),
+    steps: int = 2,
+    device: str = "auto",
+) -> None:
+    """Time STEPS steps of each training on empty input, and print what the whole configuration would take.
+
+    CONFIGFILE are the files that Snakemake would get, laid over DEFAULT in their order. With OMP_NUM_THREADS set,
+    that many threads are timed, else one.
+    """
+    import yaml
+
+    config: dict = {}
+    for path in (default, *configfile):
+        config = laid_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    config = check_config(config, yaml.safe_load(default.with_name("schema.yaml").read_text(encoding="utf-8")))
+    make_repeatable(config["seed"])
+    where = pick_device(config["device"] if device == "auto" else device)
+    systems = {name: config["systems"][name] for name in config["run"]}
+    trainings = []
+    for name in dict.fromkeys(entry["detector"] for entry in systems.values() if entry.get("detector")):
+        if name not in config["models"].get("detectors", {}):
+            spec = DetectorSpec.from_config(config["detectors"][name])
+            seconds = seconds_a_detector_step(spec, where, steps)
+            trainings.append(Training(f"detector {name}", len("zyx"), spec.training.steps, seconds))
+    for name, entry in systems.items():
+        if name in config["models"].get("systems", {}):
+            continue
+        system = read_system(entry)
+        if isinstance(system, ConstantSystem):
+            continue
+        took: float | None = None
+        if isinstance(system, PatchSystem):
+            took = seconds_a_system_step(system, config["extract_candidates"]["count"], where, steps)
+        trainings.append(Training(f"system {name}", 1, system.training.steps, took))
+    print(plan_text(trainings, _scans(config), config, where.type))
+
+
+def _scans(config: dict) -> dict[str, int]:
+    """How many scans of which data set; of folders that are not there, as many as the published set has."""
+    if config["sheet"]:
+        return dict(Counter(row.dataset for row in read_sheet(Path(config["sheet"]))))
+    if not config["data"]:
+        cohort = config["cohort"]
+        return {"luna16": cohort["luna16_scans"], "dsb17": cohort["dsb17_train"] + cohort["dsb17_test"]}
+    listers = {
+        "luna16": (list_luna16, PUBLISHED["luna16"]),
+        "dsb17": (list_dsb17, PUBLISHED["dsb17"]),
+        "folder": (lambda folder: list_folder(folder, b"", None), 0),
+    }
+    found = {}
+    for name, (lister, published) in listers.items():
+        if folder := config["data"].get(name):
+            there = Path(folder).is_dir()
+            found[name if there else f"{name}, as published"] = len(lister(Path(folder)).scans) if there else published
+    return found

@@ -1,0 +1,27 @@
+"""Hold one LUNA-16 subset out: the scan sheet of one fold of the cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lungline.errors import LunglineError
+from lungline.io.sheet import read_sheet, write_sheet
+from lungline.splits import split_of_luna_fold
+
+
+def run(output: Path, scans: Path, *, test_fold: int) -> None:
+    """Read the sheet SCANS, write OUTPUT: its LUNA-16 scans with subset TEST_FOLD as the test.
+
+    The subset before it is for validation, all others for training.
+    """
+    rows = [row for row in read_sheet(scans) if row.dataset == "luna16"]
+    homeless = [row.scan for row in rows if row.fold is None]
+    if homeless:
+        raise LunglineError(
+            f"{scans}: {len(homeless)} LUNA-16 scans have no fold ({', '.join(homeless[:3])}). Expected 0 to 9."
+        )
+    write_sheet(
+        output, [replace(row, split=split_of_luna_fold(row.fold, test_fold)) for row in rows if row.fold is not None]
+    )
+    print(f"subset {test_fold} of {len(rows)} scans is held out")

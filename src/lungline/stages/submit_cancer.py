@@ -1,0 +1,19 @@
+"""Write the answers to the DSB-17 test patients as a submission of the Data Science Bowl 2017."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.io.predictions import read_predictions
+from lungline.io.submissions import write_answers
+
+
+def run(output: Path, predictions: Path) -> None:
+    """Read PREDICTIONS, write OUTPUT (id,cancer).
+
+    A quarantined patient has no answer and is left out; how many there are is printed.
+    """
+    rows = [row for row in read_predictions(predictions) if row.dataset == "dsb17" and row.split == "test"]
+    answers = {row.scan: row.probability for row in rows if row.probability is not None}
+    write_answers(output, answers)
+    print(f"{len(answers)} patients answered, {len(rows) - len(answers)} without an answer")

@@ -1,0 +1,40 @@
+"""Write the candidates of LUNA-16 scans as a submission in LUNA-16's format, with the list of searched scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.errors import LunglineError
+from lungline.evaluation.marks import candidate_marks
+from lungline.io.sheet import read_sheet
+from lungline.io.submissions import Mark, write_ids, write_marks
+from lungline.stages._detector import refuse_scans_of
+
+
+def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], detectors: tuple[Path, ...]) -> None:
+    """Write OUTPUT (seriesuid,coordX,coordY,coordZ,probability) and beside it OUTPUT's .seriesuids.csv.
+
+    Of one detector: its sheet SCANS, the folder CANDIDATES with {scan}.csv, and the trained folder DETECTORS. Of a
+    cross-validation: several of each, in the same order, put together. A scan is submitted when it is of LUNA-16
+    and of the sheet's split `test`; one that its detector was trained on is refused. The probability is s / (1 + s)
+    of a candidate's sum s, which keeps the order and does not saturate.
+    """
+    if not len(scans) == len(candidates) == len(detectors):
+        raise LunglineError(
+            f"expected as many sheets as folders of candidates and detectors. Got {len(scans)}, {len(candidates)}, "
+            f"{len(detectors)}."
+        )
+    marks: dict[str, list[Mark]] = {}
+    for sheet, folder, detector in zip(scans, candidates, detectors, strict=True):
+        names = [row.scan for row in read_sheet(sheet) if row.dataset == "luna16" and row.split == "test"]
+        refuse_scans_of(detector, names)
+        twice = sorted(marks.keys() & set(names))
+        if twice:
+            raise LunglineError(
+                f"{sheet}: {len(twice)} scans are tested by another sheet, too ({', '.join(twice[:3])})."
+            )
+        for scan, found in candidate_marks(names, folder).items():
+            marks[scan] = [(x, y, z, s / (1 + s)) for x, y, z, s in found]
+    write_marks(output, marks)
+    write_ids(output.with_suffix(".seriesuids.csv"), marks)
+    print(f"{sum(map(len, marks.values()))} marks in {len(marks)} scans")

@@ -1,0 +1,55 @@
+"""How long an optimiser step takes on this machine, found by doing a few on empty input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lungline.device import half_precision
+from lungline.models.cancer_net import CancerNet
+from lungline.models.losses import nodule_loss
+from lungline.models.specs import DetectorSpec, PatchSystem
+from lungline.models.unet import UNet
+from lungline.training.patients import winner_loss
+
+
+def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int) -> float:
+    """Mean seconds of a step of one axis's U-Net, reading of crops not counted."""
+    batch, edge = spec.training.batch, spec.sampling.crop
+    images = torch.zeros(batch, spec.network.slices, edge, edge, device=device)
+    labels = torch.zeros(batch, 1, edge, edge, device=device)
+    weights = {"positive": spec.loss.positive, "negative": spec.loss.negative}
+    return _seconds_a_step(
+        UNet(spec.network), lambda model: nodule_loss(model(images), labels, **weights), device, steps
+    )
+
+
+def seconds_a_system_step(spec: PatchSystem, candidates: int, device: torch.device, steps: int) -> float:
+    """Mean seconds of a step of the cancer network when every patient of the batch has so many candidates."""
+    cubes = np.zeros((candidates, spec.network.in_channels, *spec.network.shape_zyx), np.float16)
+    patients = [(cubes, 0)] * spec.training.batch
+    return _seconds_a_step(CancerNet(spec.network), lambda model: winner_loss(model, patients, device), device, steps)
+
+
+def _seconds_a_step(
+    model: nn.Module, loss_of: Callable[[nn.Module], Tensor], device: torch.device, steps: int
+) -> float:
+    """The first step, which also sets things up, is not counted."""
+    model = model.to(device).train()
+    optimiser = torch.optim.Adam(model.parameters())
+    autocast, _ = half_precision(device)
+    taken = []
+    for _ in range(1 + steps):
+        started = time.perf_counter()
+        optimiser.zero_grad(set_to_none=True)
+        with autocast:
+            loss = loss_of(model)
+        loss.backward()
+        optimiser.step()
+        float(loss.detach())  # waits for the GPU
+        taken.append(time.perf_counter() - started)
+    return sum(taken[1:]) / steps

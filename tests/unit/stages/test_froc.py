@@ -1,0 +1,139 @@
+"""`lungline froc`: a submission scored by LUNA-16's rules, and the misuses that it refuses."""
+
+import json
+
+import pytest
+
+from lungline import NOTICE
+from lungline.cli import main
+from lungline.errors import LunglineError
+from lungline.stages import froc
+
+HEADER = "seriesuid,coordX,coordY,coordZ,probability\n"
+FINDINGS = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
+
+#: Sorted: hit .9 (a), false .8 (b), hit .5 (b), false .3 (a); one of three nodules is never found, c and d are silent.
+MARKS = "a,0,0,0,0.9\na,50,0,0,0.3\nb,0,1,0,0.5\nb,70,0,0,0.8\n"
+NODULES = "a,0,0,0,10\nb,0,0,0,10\nb,0,100,0,6\n"
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Score a submission given as text."""
+
+    def score(marks=MARKS, ids="a\nb\nc\nd\n", nodules=NODULES, excluded="", **options):
+        for name, text in (("s", HEADER + marks), ("a", FINDINGS + nodules), ("e", FINDINGS + excluded), ("u", ids)):
+            (tmp_path / f"{name}.csv").write_text(text)
+        files = {"submission": "s", "annotations": "a", "excluded": "e", "seriesuids": "u"}
+        froc.run(**{key: tmp_path / f"{name}.csv" for key, name in files.items()}, out=tmp_path / "o.json", **options)
+        return json.loads((tmp_path / "o.json").read_text())
+
+    return score
+
+
+def test_a_submission_by_hand(scored):
+    """False positives a scan at the corners: 0, 1/4, 1/4, 1/2; sensitivity 1/3, 1/3, 2/3, 2/3."""
+    result = scored()
+    assert result["notice"] == NOTICE
+    found = result["froc"]
+    assert (found["scans"], found["nodules"]) == (4, 3)
+    assert (found["true_positives"], found["false_positives"], found["false_negatives"]) == (2, 2, 1)
+    assert {point: row["value"] for point, row in found["sensitivity_at"].items()} == pytest.approx(
+        {"0.125": 1 / 3, "0.25": 2 / 3, "0.5": 2 / 3, "1": 2 / 3, "2": 2 / 3, "4": 2 / 3, "8": 2 / 3}
+    )
+    assert found["cpm"]["value"] == pytest.approx((1 / 3 + 6 * 2 / 3) / 7)
+    assert found["cpm"]["low"] <= found["cpm"]["value"] <= found["cpm"]["high"]
+    assert result["warnings"] == []
+
+
+def test_the_page_says_the_same(scored, tmp_path):
+    scored()
+    page = (tmp_path / "o.md").read_text()
+    assert NOTICE in page
+    assert "2 of 3 nodules hit and 2 false positives in 4 scans" in page
+    assert "| sensitivity at 0.125 false positives a scan | 0.333 (" in page
+
+
+def test_a_mark_on_an_excluded_finding_counts_neither_way(scored):
+    found = scored(excluded="b,71,0,0,-1\nz,0,0,0,-1\n")["froc"]
+    assert (found["ignored_on_excluded"], found["false_positives"]) == (1, 1)
+
+
+def test_intervals_are_seeded(scored):
+    assert scored(seed=3)["froc"]["cpm"] == scored(seed=3)["froc"]["cpm"]
+
+
+def test_saturated_scores_that_tie_at_the_cut_give_a_warning(scored):
+    many = "".join(f"a,{x},0,0,1\n" for x in range(100, 201))
+    result = scored(marks=many + MARKS)
+    assert result["froc"]["marks_lost_to_ties"] == 100
+    assert "100 marks were lost because they tie" in result["warnings"][0]
+
+
+def test_mostly_silent_scans_give_a_warning(scored):
+    assert "3 of 5 listed scans have no mark" in scored(ids="a\nb\nc\nd\ne\n")["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"ids": "a\n"}, "1 of 2 scans with marks are not in the list of 1 scans"),
+        ({"ids": "a\nb\na\n"}, "line 3: scan 'a' stands there twice, first in line 1"),
+        ({"ids": "\n"}, "no scan"),
+        ({"marks": MARKS + "a,9,9,9,nan\n"}, "line 6: expected finite numbers"),
+        ({"marks": MARKS + "a,9,9,9,inf\n"}, "line 6: expected finite numbers"),
+        ({"marks": MARKS + "a,9,9,9,high\n"}, "line 6: expected numbers in"),
+        ({"marks": MARKS + "a,0,0,0,0.1\n"}, r"line 6: scan 'a' has a mark at \(0\.0, 0\.0, 0\.0\) already"),
+        ({"nodules": NODULES + "a,0,0,0,10\n"}, "1 annotations stand there twice"),
+        ({"nodules": "z,0,0,0,10\n"}, "none of the 1 annotations belongs"),
+    ],
+)
+def test_misuse_is_refused(scored, wrong, complaint):
+    with pytest.raises(LunglineError, match=complaint):
+        scored(**wrong)
+
+
+def test_a_scan_that_the_detector_was_trained_on_is_refused(scored, tmp_path):
+    for axis in "zyx":
+        (tmp_path / "unet" / axis).mkdir(parents=True)
+        card = {"notice": NOTICE, "cases": {"train": ["t"], "valid": ["d"] if axis == "x" else []}}
+        (tmp_path / "unet" / axis / "card.json").write_text(json.dumps(card))
+    with pytest.raises(LunglineError, match=r"1 of the scans to be scored were used to train the model \(d\)"):
+        scored(detector=tmp_path / "unet")
+    assert scored(ids="a\nb\nc\n", detector=tmp_path / "unet")["froc"]["scans"] == 3
+
+
+def test_a_refusal_is_one_line(scored, tmp_path, capsys):
+    scored()
+    (tmp_path / "u.csv").write_text("a\n")
+    words = ["--submission", "s", "--annotations", "a", "--seriesuids", "u"]
+    words = [word if word.startswith("-") else str(tmp_path / f"{word}.csv") for word in words]
+    capsys.readouterr()
+    assert main(["froc", *words, "--out", str(tmp_path / "p.json")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "p.json").exists()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name",
+    ["typical", "over_100_marks_with_ties", "excluded_and_double_marks", "no_false_positives", "few_detections"],
+)
+def test_the_command_agrees_with_lunas_official_script(sample_data, tmp_path, name):
+    folder = sample_data / "froc"
+    froc.run(
+        submission=folder / f"submission_{name}.csv",
+        annotations=folder / "annotations.csv",
+        excluded=folder / "annotations_excluded.csv",
+        seriesuids=folder / "seriesuids.csv",
+        out=tmp_path / "o.json",
+    )
+    found = json.loads((tmp_path / "o.json").read_text())["froc"]
+    wanted = json.loads((folder / "expected.json").read_text())[name]
+    counts = ("scans", "nodules", "true_positives", "false_positives", "false_negatives")
+    counts += ("ignored_on_excluded", "ignored_double")
+    assert {key: found[key] for key in counts} == {key: wanted[key] for key in counts}
+    assert found["marks_after_cut"] == wanted["candidates_after_cut"]
+    assert found["cpm"]["value"] == pytest.approx(wanted["cpm"], abs=1e-9)
+    for point, sensitivity in wanted["sensitivity_at"].items():
+        assert found["sensitivity_at"][point]["value"] == pytest.approx(sensitivity, abs=1e-9)

@@ -1,0 +1,48 @@
+"""What a run will cost is said before it starts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lungline.errors import LunglineError
+from lungline.reporting.plan import Training, plan_text
+from lungline.stages import plan
+
+CONFIG = Path(__file__).resolve().parents[3] / "config"
+
+
+def test_hours_are_networks_times_steps_times_seconds():
+    assert Training("detector d", 3, 600, 2.0).hours == 1.0
+    assert Training("system s", 1, 600, None).hours is None
+
+
+def test_every_training_of_a_preset_is_timed(capsys):
+    plan.run(configfile=(CONFIG / "micro.yaml",), default=CONFIG / "config.yaml", steps=1, device="cpu")
+    said = capsys.readouterr().out
+    assert "| detector micro | 3 | 12 | " in said
+    assert "| system m2-micro | 1 | 4 | " in said
+    assert "20 scans (10 luna16, 10 dsb17)" in said
+
+
+def test_models_that_are_given_cost_no_training(capsys, tmp_path):
+    models = {"models": {"detectors": {"micro": "d"}, "systems": {"m2-micro": "s"}}, "data": {"luna16": "nowhere"}}
+    (tmp_path / "given.yaml").write_text(yaml.safe_dump(models))
+    plan.run(configfile=(CONFIG / "micro.yaml", tmp_path / "given.yaml"), default=CONFIG / "config.yaml", device="cpu")
+    said = capsys.readouterr().out
+    assert "detector" not in said.split("Training:")[0].splitlines()[-2]
+    assert "Training: 0 hours" in said
+    assert "888 luna16, as published" in said
+
+
+def test_disk_of_the_embedded_cohort_follows_the_size_of_its_chests():
+    config = {"sheet": None, "data": None, "folds": [0], "keep_intermediates": True}
+    whole, half = (plan_text([], {"dsb17": 100}, {**config, "cohort": {"anatomy_scale": s}}, "cpu") for s in (1, 0.5))
+    assert "about 2.2 GB, and 17.1 GB" in whole
+    assert "about 0.275 GB, and 2.14 GB" in half
+
+
+def test_a_mistake_in_the_configuration_is_refused(tmp_path):
+    (tmp_path / "wrong.yaml").write_text("run: [m9]\n")
+    with pytest.raises(LunglineError, match="no system 'm9'"):
+        plan.run(configfile=(tmp_path / "wrong.yaml",), default=CONFIG / "config.yaml")
