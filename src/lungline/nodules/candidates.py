@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from lungline import geometry
 from lungline.errors import LunglineError
-from lungline.io.seals import Origin, check, sealed_path
+from lungline.io.seals import Origin, sealed_path
+from lungline.io.tables import read_rows
 from lungline.volume import Volume
 
 RankedBy = Literal["sum", "mean", "max"]
@@ -181,14 +182,15 @@ def _text(value: float) -> str:
 
 def read_candidates(path: Path) -> list[Candidate]:
     """Candidates of one scan, strongest first; `LunglineError` for a file that is not one of ours."""
-    check(path)
     names = [field.name for field in fields(Candidate)]
-    whole = {"rank", "n_voxels"}
-    with open(path, newline="", encoding="utf-8") as handle:
-        rows = csv.DictReader(handle)
-        if rows.fieldnames != ["scan", *names]:
-            raise LunglineError(f"{path}: expected the columns scan, {', '.join(names)}. Found {rows.fieldnames}.")
-        return [Candidate(**{n: int(row[n]) if n in whole else float(row[n]) for n in names}) for row in rows]  # type: ignore[arg-type]
+    found = []
+    for line, words in read_rows(path, ("scan", *names)):
+        try:
+            values = {n: int(words[n]) if n in ("rank", "n_voxels") else float(words[n]) for n in names}
+        except ValueError as error:
+            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(names)}. {error}.") from None
+        found.append(Candidate(**values))  # type: ignore[arg-type]
+    return found
 
 
 def crop_cube(array_zyx: NDArray, centre_zyx: tuple[float, float, float], size: int, outside: float) -> NDArray:
