@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,19 +78,13 @@ def submitted_marks(
     Raises
     ------
     LunglineError
-        If scans have marks but are not in the list, an annotation stands there twice, or none is of these scans.
+        If scans have marks but are not in the list, or no annotation is of these scans.
     """
     strangers = sorted(set(marks) - set(scans))
     if strangers:
         raise LunglineError(
             f"{len(strangers)} of {len(marks)} scans with marks are not in the list of {len(scans)} scans "
             f"({', '.join(strangers[:3])}). Give the list of all scans that were searched: a shorter one flatters."
-        )
-    twice = [nodule for nodule, count in Counter(nodules).items() if count > 1]
-    if twice:
-        raise LunglineError(
-            f"{len(twice)} annotations stand there twice, e.g. of scan '{twice[0].scan}' at "
-            f"{twice[0].centre_xyz_mm}. Remove one of each."
         )
     refuse_strangers(nodules, scans)
     return _with_findings(scans, marks, nodules, excluded)
