@@ -194,6 +194,8 @@ def scans_to_test_detection(rows=SCANS):
 
 def scans_with_annotations():
     """Scans whose annotations are used: to train a detector here, or to measure one."""
+    if not DETECTORS:
+        return []
     learned = [] if set(DETECTORS) <= set(config["models"]["detectors"] or {}) else scans_to_train_on("detector")
     return learned + scans_to_test_detection()
 

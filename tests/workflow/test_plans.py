@@ -31,7 +31,7 @@ def test_the_workflow_is_laid_out_by_snakefmt() -> None:
 
 
 def test_the_snakefile_stays_a_table_of_contents() -> None:
-    assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 60
+    assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 65
 
 
 def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(workflow) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from lungline.errors import LunglineError
 from lungline.io.hdf5 import Code
 from lungline.models.specs import PatchSystem, VolumeSystem, read_system
 from lungline.training.cohort import POOLS
@@ -44,6 +45,8 @@ Scorer = Callable[[Path], Answer]
 def load_scorer(folder: Path, device: torch.device) -> Scorer:
     """A function from the file of a patient who is not quarantined to the answer of the system in `folder`."""
     card = checked_card(folder)
+    if "system" not in card:
+        raise LunglineError(f"{folder / 'card.json'}: expected the card of a system. It names none; train it again.")
     spec = read_system(card["system"])
     if isinstance(spec, PatchSystem):
         return _patch_scorer(folder, float(card["logit_without_candidates"]), device)
