@@ -105,7 +105,7 @@ def test_every_planted_scan_is_answered_or_named(run) -> None:
     ]
     used = [row for row in rows.values() if row["probability"]]
     assert sorted(row["label"] for row in used) == ["0", "1", "1"]
-    assert any(int(row["n_candidates"] or 0) for row in used), "the planted scans must reach the last network"
+    assert any(int(row["n_candidates"]) for row in used), "the planted scans must reach the last network"
 
 
 def test_no_planted_identifier_leaves_private(run) -> None:
@@ -152,7 +152,9 @@ def test_only_the_export_brings_the_names_back(run, tmp_path, capsys) -> None:
         }
     with open(files["folder-nodules-micro.csv"], encoding="utf-8", newline="") as handle:
         nodules = Counter(row["seriesuid"] for row in csv.DictReader(handle))
-    assert nodules == {name: int(row["n_candidates"] or 0) for name, row in named.items() if row["n_candidates"] != "0"}
+    assert nodules == {
+        name: int(row["n_candidates"]) for name, row in named.items() if row["n_candidates"] not in ("", "0")
+    }
     assert leaks(copy.folder, but=(results / "private",)) == []
 
 
