@@ -34,8 +34,9 @@ from torch.utils._pytree import tree_map_only
 from lungline.config import check_config, laid_over
 from lungline.device import half_precision
 from lungline.models.cancer_net import CancerNet
+from lungline.models.entries import ConstantSystem, PatchSystem, read_system
 from lungline.models.losses import cancer_loss
-from lungline.models.specs import CancerNetSpec, ConstantSystem, PatchSystem, PatientSchedule, read_system
+from lungline.models.specs import CancerNetSpec, PatientSchedule
 from lungline.models.unet import count_parameters
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"

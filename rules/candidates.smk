@@ -47,9 +47,9 @@ rule train_reduction:
             labels={"model": "{detector}", "axis": "reduction"},
         ),
     log:
-        out("logs/train_reduction/{detector}.log"),
+        out("logs/train_unet/{detector}/reduction.log"),
     benchmark:
-        out("benchmarks/train_reduction/{detector}.tsv")
+        out("benchmarks/train_unet/{detector}/reduction.tsv")
     conda:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_system"]
@@ -112,11 +112,12 @@ for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, confi
             caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
             detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
             scans=lambda wildcards, output: [Path(path).stem for path in output.candidates],
+            told=lambda wildcards, output: told(output.candidates),
             reduction=lambda wildcards, input: os.path.dirname(input.network),
             at_most=lookup(within=config, dpath="extract_candidates/count"),
             code=fingerprint("rank_candidates"),
         message:
-            "Ranking the candidates of detector {wildcards.detector}: {params.scans}"
+            "Ranking the candidates of detector {wildcards.detector} in {params.told}"
         shell:
             "lungline rank-candidates {params.folder:q} {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --reduction {params.reduction:q}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from lungline.config import check_config, known
+from lungline.config import check_config
 from lungline.errors import LunglineError
 from lungline.io.labels import read_labels
 from lungline.io.listing import list_dsb17, list_folder, list_luna16
@@ -17,6 +17,7 @@ from lungline.io.notes import say, write_notes
 from lungline.io.private import pseudonym_key, read_map, remember
 from lungline.io.raw_state import raw_state
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
+from lungline.names import known
 from lungline.nodules.annotations import note_annotations, read_annotations
 from lungline.provenance import code_fingerprint
 from lungline.splits import split_of_luna_fold
@@ -240,7 +241,6 @@ def scans_to_detect(detector):
 def jobs_of(step, scans_of, jobs):
     """Name of a step -> its detectors, and the scans that one job of it takes.
 
-
     Those are any one scan, or those of one hash in `jobs` groups: a new scan joins one group and leaves the others
     alone. The scans of a fold are one more group.
     """
@@ -249,8 +249,14 @@ def jobs_of(step, scans_of, jobs):
     groups = {}
     for scan in scans_of(""):
         groups.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % jobs, []).append(scan)
-    named = {f"{step}_{number}": (NAME, scans) for number, scans in sorted(groups.items())}
-    return named | {f"{step}_fold_{fold}": (f"{NAME}@{fold}", scans_of(f"@{fold}")) for fold in folds()}
+    jobs = {f"{step}_{number}": (NAME, scans) for number, scans in sorted(groups.items())}
+    jobs |= {f"{step}_fold_{fold}": (f"{NAME}@{fold}", scans_of(f"@{fold}")) for fold in folds()}
+    return {name: (detectors, scans) for name, (detectors, scans) in jobs.items() if scans}
+
+
+def told(files):
+    """The scans of a job in a few words."""
+    return Path(files[0]).stem if len(files) == 1 else f"{len(files)} scans"
 
 
 # ---- cross-validation: the detector NAME@FOLD is the entry NAME, trained without one subset of LUNA-16 -----
@@ -329,6 +335,16 @@ def network(detector, axis):
     return f"{model_folder('detector', detector)}/{axis}/weights.safetensors"
 
 
+def cards_of(detector):
+    """The cards of all networks of a detector."""
+    return [f"{model_folder('detector', detector)}/{part}/card.json" for part in parts_of(detector)]
+
+
+def parts_of(detector):
+    """The networks of a detector: one an axis, and the one that ranks its candidates where there is one."""
+    return [*AXES, "reduction"] if reduces(detector) else [*AXES]
+
+
 def candidate_settings(detector):
     """How a detector's candidates are picked: `extract_candidates:`, and what its own entry says otherwise."""
     return config["extract_candidates"] | entry_of(detector).get("candidates", {})
@@ -393,7 +409,7 @@ def learning_curves_of(system):
     folders = [model_folder("system", system)]
     if kind_of(system) == "patches":
         detector = config["systems"][system]["detector"]
-        folders = [*(f"{model_folder('detector', detector)}/{axis}" for axis in AXES), *folders]
+        folders = [*map(os.path.dirname, cards_of(detector)), *folders]
     return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(out("train_"))]
 
 
@@ -429,7 +445,7 @@ def figure_scans():
         tests = [scan for scan in scans_to_score() if SCANS[scan].split == "test"]
         return scans_to_test_detection()[:1] + tests[:1]
     for scan in chosen:
-        known(scan, scans_to_detect(), "figures.scans: no scan that is searched for nodules is called")
+        known(scan, scans_to_answer(DRAWN), "figures.scans: no scan that is searched for nodules is called")
     return chosen
 
 

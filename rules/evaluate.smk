@@ -11,7 +11,7 @@ rule evaluate_detection:
         sheet=ancient(SHEET),
         annotations=ancient(every_nodule()),
         excluded=excluded_findings(),
-        cards=lambda wildcards: [f"{model_folder('detector', wildcards.detector)}/{axis}/card.json" for axis in AXES],
+        cards=lambda wildcards: cards_of(wildcards.detector),
         candidates=lambda wildcards: candidates_of(wildcards.detector, scans_with_every_nodule()),
     output:
         metrics=out("evaluate/detection-{detector}.json"),

@@ -33,11 +33,7 @@ rule split_fold:
 rule submit_detection:
     input:
         sheets=ancient(lambda wildcards: [sheet_of(name) for name in members(wildcards.detector)]),
-        cards=lambda wildcards: [
-            f"{model_folder('detector', name)}/{axis}/card.json"
-            for name in members(wildcards.detector)
-            for axis in AXES
-        ],
+        cards=lambda wildcards: [card for name in members(wildcards.detector) for card in cards_of(name)],
         candidates=lambda wildcards: [
             path
             for name in members(wildcards.detector)

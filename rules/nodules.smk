@@ -131,10 +131,11 @@ for job, (detectors, scans) in jobs_of("detect", scans_to_detect, config["detect
             caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
             detected=lambda wildcards, output: os.path.dirname(output.detected[0]),
             scans=lambda wildcards, output: [Path(path).stem for path in output.detected],
+            told=lambda wildcards, output: told(output.detected),
             folder=lambda wildcards: model_folder("detector", wildcards.detector),
             code=fingerprint("detect"),
         message:
-            "Looking for nodules with detector {wildcards.detector}: {params.scans}"
+            "Looking for nodules with detector {wildcards.detector} in {params.told}"
         shell:
             "lungline detect {params.caches:q} {params.detected:q} --scans {params.scans:q}"
             " --detector {params.folder:q} --device {resources.device} > {log} 2>&1"

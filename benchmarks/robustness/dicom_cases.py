@@ -28,7 +28,17 @@ from pydicom.uid import (
 )
 
 from benchmarks.robustness.case import Case
-from benchmarks.robustness.dicom_files import INTERCEPT, ROOT, Change, datasets, store, stored, write_all, write_one
+from benchmarks.robustness.dicom_files import (
+    INTERCEPT,
+    ROOT,
+    Change,
+    datasets,
+    store,
+    stored,
+    strip_slice,
+    write_all,
+    write_one,
+)
 from benchmarks.robustness.judge import Expect, Truth
 from benchmarks.robustness.scene import Array, Grid, hu_at, make_grid
 from benchmarks.robustness.zeros import deflated_zeros
@@ -306,14 +316,7 @@ def mixed() -> Iterator[Case]:
 
     def capture(colour: bool) -> list[Dataset]:
         ds = sound()[0]
-        for key in (
-            "ImagePositionPatient",
-            "ImageOrientationPatient",
-            "PixelSpacing",
-            "RescaleSlope",
-            "RescaleIntercept",
-        ):
-            delattr(ds, key)
+        strip_slice(ds)
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = UID(UIDS["secondary"])
         ds.SeriesInstanceUID, ds.ImageType = UID(f"{ROOT}.8.20"), ["DERIVED", "SECONDARY"]
         ds.Rows, ds.Columns = 64, 64
@@ -1110,14 +1113,7 @@ def enhanced() -> Iterator[Case]:
     def build(folder: Path, geometry: bool) -> Path:
         hu = _hu(0)
         ds = sound()[0]
-        for key in (
-            "ImagePositionPatient",
-            "ImageOrientationPatient",
-            "PixelSpacing",
-            "RescaleSlope",
-            "RescaleIntercept",
-        ):
-            delattr(ds, key)
+        strip_slice(ds)
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = UID(UIDS["enhanced"])
         ds.NumberOfFrames = len(hu)
         ds.PixelData = (hu.astype(np.int32) - INTERCEPT).astype("<i2").tobytes()

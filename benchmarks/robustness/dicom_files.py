@@ -77,6 +77,12 @@ def stored(ds: Dataset) -> NDArray:
     return np.frombuffer(ds.PixelData, kind).reshape(ds.Rows, ds.Columns).astype(np.int64)
 
 
+def strip_slice(ds: Dataset) -> None:
+    """Take away what makes a picture a slice of a CT: place, spacing and rescale."""
+    for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        delattr(ds, key)
+
+
 def write_all(folder: Path, made: Sequence[Dataset | None], name: Callable[[int], str] | None = None) -> Path:
     """Write the datasets that are not None; names tell no order unless `name` does."""
     folder.mkdir(parents=True, exist_ok=True)

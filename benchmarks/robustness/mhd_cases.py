@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.robustness.case import Case
 from benchmarks.robustness.judge import Truth
-from benchmarks.robustness.scene import Array, Grid, make_grid
+from benchmarks.robustness.scene import Array, Grid, make_grid, no_chests
 from benchmarks.robustness.zeros import zlib_zeros
 
 GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
@@ -394,14 +394,8 @@ def pixels() -> Iterator[Case]:
             "voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v))
         )
         yield _built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
-    for name, hu in {"constant": 0, "air": -1000, "water": 0}.items():
-        noise = 0 if name == "constant" else 15
-        yield _built(
-            "not-a-chest",
-            name,
-            REFUSE,
-            lambda f, h=hu, n=noise: write(f, np.random.default_rng(0).normal(h, n, GRID.shape_zyx).astype("i2")),
-        )
+    for name, hu in no_chests(GRID.shape_zyx):
+        yield _built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
     tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
     yield _built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
     yield _built("not-a-chest", "wrong-scale", REFUSE, lambda f: write(f, _hu() * np.int16(10)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,3 +88,9 @@ def make_grid(
     middle = affine[:3, :3] @ ((np.array(shape_zyx) - 1) / 2)
     affine[:3, 3] = np.round(np.array(CENTRE_XYZ_MM) - middle + np.array(shift_mm), 3)
     return Grid(shape_zyx, affine)
+
+
+def no_chests(shape_zyx: Sequence[int]) -> Iterator[tuple[str, NDArray[np.int16]]]:
+    """Sound images (name, int16 HU) that show no chest."""
+    for name, hu, noise in (("constant", 0, 0), ("air", -1000, 15), ("water", 0, 15)):
+        yield name, np.random.default_rng(0).normal(hu, noise, shape_zyx).astype(np.int16)

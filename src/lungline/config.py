@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lungline.errors import LunglineError
-from lungline.models.specs import DetectorSpec, read_system
+from lungline.models.entries import DetectorSpec, read_system
+from lungline.names import known
 
 #: Parts of the configuration whose entries may say `extends: NAME`.
 EXTENSIBLE = ("detectors", "systems")
@@ -95,16 +95,6 @@ def laid_over(below: Any, above: Any) -> Any:
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
     return {**below, **{key: laid_over(below.get(key), value) for key, value in above.items()}}
-
-
-def known(name: str, names: Iterable[str], complaint: str) -> str:
-    """`name` if it is one of `names`, else a `LunglineError` that starts with `complaint` and names the nearest."""
-    names = list(names)
-    if name in names:
-        return name
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
-    raise LunglineError(f"{complaint} '{name}'.{hint} Known: {', '.join(sorted(names))}.")
 
 
 def _sentence(error: Any) -> str:

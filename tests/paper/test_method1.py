@@ -8,7 +8,8 @@ import yaml
 
 from lungline.config import check_config, laid_over
 from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import CancerNetSpec, ConstantSystem, DetectorSpec, PatchSystem, read_system
+from lungline.models.entries import ConstantSystem, DetectorSpec, PatchSystem, read_system
+from lungline.models.specs import CancerNetSpec
 from lungline.models.unet import UNet, count_parameters
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"

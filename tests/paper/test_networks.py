@@ -5,7 +5,8 @@ import torch
 
 from lungline.errors import LunglineError
 from lungline.models.cancer_net import CancerNet, strongest
-from lungline.models.specs import CancerNetSpec, DetectorSpec, UNetSpec, read_system
+from lungline.models.entries import DetectorSpec, read_system
+from lungline.models.specs import CancerNetSpec, UNetSpec
 from lungline.models.unet import UNet, count_parameters, describe
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lungline.phantom.cohort import plan_cohort
 from lungline.splits import split_of_patient
 
 pytestmark = pytest.mark.workflow
@@ -168,8 +169,21 @@ def test_a_folder_that_does_not_exist_is_refused_by_its_key(workflow) -> None:
         workflow.plan(change={"outdir": "results/none", "data": {"luna16": "nowhere"}})
 
 
+def test_figures_are_drawn_of_the_named_scans_and_an_unknown_one_is_refused(workflow) -> None:
+    with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
+        cohort = yaml.safe_load(handle)["cohort"]
+    patient = next(plan.scan for plan in plan_cohort(1, cohort) if plan.dataset == "dsb17")
+    assert workflow.plan("micro", change={"figures": {"scans": [patient]}})["draw_figures"] == 1
+    with pytest.raises(
+        AssertionError, match=r"figures\.scans: no scan that is searched for nodules is called 'nobody'"
+    ):
+        workflow.plan("micro", change={"figures": {"scans": ["nobody"]}})
+
+
 def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
-    message = '        message:\n            "Looking for nodules with detector {wildcards.detector}: {params.scans}"\n'
+    message = (
+        '        message:\n            "Looking for nodules with detector {wildcards.detector} in {params.told}"\n'
+    )
     wanted = {}
     with workflow.edited("rules/nodules.smk", message, ""):  # a job without a message tells its resources
         for device in ("cuda", "cpu"):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lungline.io.hdf5 import read_header
+from lungline.io.verify import DIFFERENCES, verify_tree
 
 pytestmark = pytest.mark.workflow
 
@@ -253,4 +254,5 @@ def test_a_fold_is_trained_without_its_subset_and_scored_on_it(finished) -> None
     assert row["data"] == "embedded cohort; DSB-17: not run"
     assert float(row["training_s"]) > 0
     assert (results / "submit_cancer" / "m2-micro.csv").read_text().startswith("id,cancer\n")
+    assert [found for found in verify_tree(results).findings if found.kind in DIFFERENCES] == []
     assert finished.plan("micro") == {}

@@ -15,7 +15,7 @@ from lungline.io.submissions import Mark
 from lungline.nodules.annotations import Nodule
 from lungline.nodules.candidates import read_candidates
 
-#: What candidates are ranked by, in the paper and here: a sum does not saturate at 1 as a mean does.
+#: What candidates are ranked by; in the paper their sum of probability.
 SCORE = "score"
 
 #: Where the curve is written down: 1/16 to 16 false positives a scan, evenly on a logarithmic axis.
@@ -39,7 +39,7 @@ def scan_marks(
 
 
 def candidate_marks(scans: Sequence[str], candidates: Path) -> dict[str, list[Mark]]:
-    """The candidates CANDIDATES/{scan}.csv of each scan as marks, scored by their sum of probability.
+    """The candidates CANDIDATES/{scan}.csv of each scan as marks.
 
     Raises
     ------

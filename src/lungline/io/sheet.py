@@ -103,9 +103,13 @@ def small_number(word: str, name: str) -> int | None:
     return int(word) if word else None
 
 
+def sheet_text(rows: Iterable[ScanRow]) -> str:
+    """A scan sheet, sorted by data set and scan."""
+    return table_text(COLUMNS, map(astuple, sorted(rows, key=lambda row: (DATASETS.index(row.dataset), row.scan))))
+
+
 def write_sheet(path: Path, rows: Iterable[ScanRow]) -> None:
-    """Write a scan sheet, sorted by data set and scan; a file that says the same already is not touched."""
-    order = sorted(rows, key=lambda row: (DATASETS.index(row.dataset), row.scan))
-    text = table_text(COLUMNS, map(astuple, order))
+    """Write a scan sheet; a file that says the same already is not touched. No seal: people may edit it."""
+    text = sheet_text(rows)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.atomic import write_text
+from lungline.io.seals import check
 from lungline.io.tables import read_rows, table_text
 
 MARK_COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "probability")
@@ -47,14 +47,19 @@ def read_marks(path: Path) -> dict[str, list[Mark]]:
     return {scan: list(places.values()) for scan, places in marks.items()}
 
 
-def write_marks(path: Path, marks: Mapping[str, Iterable[Mark]]) -> None:
-    """Write a LUNA-16 submission: `seriesuid,coordX,coordY,coordZ,probability`, a row a mark."""
-    rows = [(scan, *mark) for scan, some in marks.items() for mark in some]
-    write_text(Path(path), table_text(MARK_COLUMNS, rows))
+def submitted(score: float) -> float:
+    """The probability s / (1 + s) of a candidate's score s >= 0: the same order, never saturated."""
+    return score / (1 + score)
+
+
+def marks_text(marks: Iterable[tuple[str, Mark]]) -> str:
+    """A LUNA-16 submission: `seriesuid,coordX,coordY,coordZ,probability`, a row a mark."""
+    return table_text(MARK_COLUMNS, ((scan, *mark) for scan, mark in marks))
 
 
 def read_ids(path: Path) -> list[str]:
     """The scans of a `seriesuids.csv`: one id a line, no header; `LunglineError` if one stands there twice."""
+    check(path)
     ids: dict[str, int] = {}
     for line, text in enumerate(Path(path).read_text(encoding="utf-8-sig").splitlines(), start=1):
         word = text.strip().rstrip(",")
@@ -67,11 +72,11 @@ def read_ids(path: Path) -> list[str]:
     return list(ids)
 
 
-def write_ids(path: Path, ids: Iterable[str]) -> None:
-    """Write a `seriesuids.csv`."""
-    write_text(Path(path), "".join(f"{scan}\n" for scan in ids))
+def ids_text(ids: Iterable[str]) -> str:
+    """A `seriesuids.csv`."""
+    return "".join(f"{scan}\n" for scan in ids)
 
 
-def write_answers(path: Path, answers: Mapping[str, float]) -> None:
-    """Write a submission of the Data Science Bowl 2017: `id,cancer`, a row a patient, probability 0..1."""
-    write_text(Path(path), table_text(ANSWER_COLUMNS, answers.items()))
+def answers_text(answers: Iterable[tuple[str, float]]) -> str:
+    """A submission of the Data Science Bowl 2017: `id,cancer`, a row a patient, probability 0..1."""
+    return table_text(ANSWER_COLUMNS, answers)

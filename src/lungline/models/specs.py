@@ -1,26 +1,27 @@
-"""How a network's settings are written down: frozen dataclasses that refuse what they do not know."""
+"""Networks and schedules as they are written down: frozen dataclasses that refuse what they do not know."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from lungline.errors import LunglineError
+from lungline.names import known
 
 Spec = TypeVar("Spec")
 
 
 def from_settings(kind: type[Spec], settings: Mapping[str, Any], where: str) -> Spec:
     """Build a spec from a mapping; an unknown key is refused by name, with the nearest known one."""
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    for key in settings:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
-            raise LunglineError(f"{where}: no setting '{key}'.{hint} Known: {', '.join(known)}.")
+    refuse_unknown(settings, kind, f"{where}: no setting")
     return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()})
+
+
+def refuse_unknown(settings: Mapping[str, Any], kind: type, complaint: str) -> None:
+    """`LunglineError` for a key that is no field of a dataclass."""
+    for key in settings:
+        known(key, [field.name for field in fields(kind)], complaint)
 
 
 def _check_dropout_and_norm(dropout: float, norm: str, norms: tuple[str, ...]) -> None:
@@ -148,243 +149,3 @@ class PatientSchedule(Schedule):
             raise LunglineError(
                 f"training.micro_batch should be 1 to training.batch, {self.batch}. Got {self.micro_batch}."
             )
-
-
-@dataclass(frozen=True)
-class SliceSampling:
-    """Which slices a U-Net is shown.
-
-    Attributes
-    ----------
-    crop : int
-        Edge of the square crop in voxels; 128 in the authors' code.
-    positive_share : float
-        Share of crops around an annotated nodule; the others come from anywhere. The authors showed no
-        negative slice at all, so their network marks every vessel.
-    """
-
-    crop: int = 128
-    positive_share: float = 0.5
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """w_p and w_n of Eq. 2."""
-
-    positive: float = 200.0
-    negative: float = 0.5
-
-
-@dataclass(frozen=True)
-class ReductionSpec:
-    """The network that ranks a detector's candidates.
-
-    Attributes
-    ----------
-    network : CancerNetSpec
-        Table 2 on a cube around each candidate; three equal sides.
-    training : Schedule
-        `batch` counts candidates.
-    positive_share : float
-        Share of a batch that are nodules.
-    """
-
-    network: CancerNetSpec
-    training: Schedule
-    positive_share: float = 0.25
-
-    def __post_init__(self) -> None:
-        if len(set(self.network.shape_zyx)) != 1:
-            raise LunglineError(f"reduction.network.shape_zyx should be a cube. Got {self.network.shape_zyx}.")
-
-
-@dataclass(frozen=True)
-class DetectorSpec:
-    """One entry of `detectors:` in the configuration.
-
-    Attributes
-    ----------
-    candidates : mapping
-        Where this detector picks candidates otherwise than `extract_candidates:` says; used by the workflow alone.
-    reduction : ReductionSpec or None
-        The second stage; None leaves the candidates as they are, as in the paper.
-    """
-
-    network: UNetSpec
-    loss: LossWeights
-    sampling: SliceSampling
-    training: Schedule
-    candidates: Mapping[str, Any]
-    reduction: ReductionSpec | None
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> DetectorSpec:
-        """Read one configuration entry with the parts network, loss, sampling, training, candidates, reduction."""
-        _refuse_unknown(entry, cls, "detector")
-        second = entry.get("reduction")
-        return cls(
-            candidates=entry.get("candidates", {}),
-            reduction=None
-            if second is None
-            else ReductionSpec(
-                network=from_settings(CancerNetSpec, second.get("network", {}), "detector.reduction.network"),
-                training=from_settings(Schedule, second["training"], "detector.reduction.training"),
-                positive_share=float(second.get("positive_share", ReductionSpec.positive_share)),
-            ),
-            network=from_settings(UNetSpec, entry.get("network", {}), "detector.network"),
-            loss=from_settings(LossWeights, entry.get("loss", {}), "detector.loss"),
-            sampling=from_settings(SliceSampling, entry.get("sampling", {}), "detector.sampling"),
-            training=from_settings(Schedule, entry["training"], "detector.training"),
-        )
-
-
-@dataclass(frozen=True)
-class PatchSystem:
-    """Method 2, an entry of `systems:` with kind "patches": candidate cubes, the maximum over them.
-
-    Attributes
-    ----------
-    detector : str
-        The entry of `detectors:` whose candidates it scores.
-    augment : bool
-        Random flips and quarter turns of the cubes while training.
-    """
-
-    detector: str
-    network: CancerNetSpec
-    training: PatientSchedule
-    augment: bool = True
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> PatchSystem:
-        """Read one configuration entry."""
-        return cls(
-            detector=str(entry["detector"]),
-            network=from_settings(CancerNetSpec, entry.get("network", {}), "system.network"),
-            training=from_settings(PatientSchedule, entry["training"], "system.training"),
-            augment=bool(entry.get("augment", True)),
-        )
-
-
-@dataclass(frozen=True)
-class VolumeInput:
-    """How a lung region of any size becomes the input of a network of one size.
-
-    Attributes
-    ----------
-    resize_to : int or None
-        Edge in voxels of the cube to which every lung region is resized.
-    pad_to : three ints, "largest" or None
-        Shape (z, y, x) to which a lung region is filled up with air, evenly on both sides; "largest" takes the
-        largest extents of the training patients. Exactly one of `resize_to` and `pad_to` is given.
-    crop : int or None
-        Edge of random cubes of the resized region, for training; the answer is the mean over those in the eight
-        corners and the middle.
-    """
-
-    resize_to: int | None = None
-    pad_to: tuple[int, int, int] | str | None = None
-    crop: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.resize_to is None) == (self.pad_to is None):
-            raise LunglineError("system.input should have either resize_to or pad_to.")
-        if isinstance(self.pad_to, str) and self.pad_to != "largest":
-            raise LunglineError(f"input.pad_to should be three numbers or 'largest'. Got '{self.pad_to}'.")
-        if self.crop is not None and not 8 <= self.crop < (self.resize_to or 0):
-            raise LunglineError(
-                f"input.crop should be 8 or more, and smaller than input.resize_to. Got {self.crop}, {self.resize_to}."
-            )
-
-    @property
-    def shape_zyx(self) -> tuple[int, int, int] | None:
-        """Shape of the network's input; None if the training patients decide."""
-        if self.resize_to is None:
-            return None if isinstance(self.pad_to, str) else self.pad_to
-        return (self.crop or self.resize_to,) * 3
-
-
-@dataclass(frozen=True)
-class VolumeSystem:
-    """Method 1, an entry of `systems:` with kind "volume": the whole lung region at once.
-
-    Attributes
-    ----------
-    network : mapping
-        Settings of a `CancerNetSpec`, without in_channels (1) and shape_zyx (of `input`): see `network_on`.
-    """
-
-    input: VolumeInput
-    network: Mapping[str, Any]
-    training: PatientSchedule
-
-    def __post_init__(self) -> None:
-        spec = self.network_on(self.input.shape_zyx or (8, 8, 8))  # refuses a setting that makes no sense
-        if spec.norm == "batch" and (self.training.micro_batch or self.training.batch) < 2:
-            raise LunglineError("network.norm 'batch' needs a training.micro_batch of 2 or more.")
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> VolumeSystem:
-        """Read one configuration entry."""
-        return cls(
-            input=from_settings(VolumeInput, entry["input"], "system.input"),
-            network=dict(entry.get("network", {})),
-            training=from_settings(PatientSchedule, entry["training"], "system.training"),
-        )
-
-    def network_on(self, shape_zyx: tuple[int, int, int]) -> CancerNetSpec:
-        """The network for an input of this shape."""
-        for key in ("in_channels", "shape_zyx"):
-            if key in self.network:
-                raise LunglineError(f"system.network: '{key}' follows from system.input. Leave it out.")
-        settings = {**self.network, "in_channels": 1, "shape_zyx": shape_zyx}
-        return from_settings(CancerNetSpec, settings, "system.network")
-
-
-@dataclass(frozen=True)
-class ConstantSystem:
-    """A baseline, an entry of `systems:` with kind "constant": the same answer to everybody.
-
-    Attributes
-    ----------
-    probability : float or "prior"
-        Of cancer, 0..1; "prior" takes the share of cancer among the labelled patients of train and valid.
-    """
-
-    probability: float | str
-
-    def __post_init__(self) -> None:
-        number = isinstance(self.probability, int | float) and 0 <= self.probability <= 1
-        if not number and self.probability != "prior":
-            raise LunglineError(f"system.probability should be 0 to 1, or 'prior'. Got {self.probability!r}.")
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> ConstantSystem:
-        """Read one configuration entry."""
-        return cls(entry["probability"])
-
-
-SystemSpec = PatchSystem | VolumeSystem | ConstantSystem
-KINDS: dict[str, type[PatchSystem] | type[VolumeSystem] | type[ConstantSystem]] = {
-    "patches": PatchSystem,
-    "volume": VolumeSystem,
-    "constant": ConstantSystem,
-}
-
-
-def read_system(entry: Mapping[str, Any]) -> SystemSpec:
-    """Read one entry of `systems:` in the configuration; its `kind` says what the network sees."""
-    kind = entry.get("kind")
-    if kind not in KINDS:
-        raise LunglineError(f"system.kind should be one of {', '.join(KINDS)}. Got '{kind}'.")
-    parts = {name: value for name, value in entry.items() if name != "kind"}
-    _refuse_unknown(parts, KINDS[kind], f"system of kind '{kind}'")
-    return KINDS[kind].from_config(parts)
-
-
-def _refuse_unknown(entry: Mapping[str, Any], kind: type, where: str) -> None:
-    unknown = set(entry) - {field.name for field in fields(kind)}
-    if unknown:
-        raise LunglineError(
-            f"{where}: no part '{sorted(unknown)[0]}'. Known: {', '.join(f.name for f in fields(kind))}."
-        )

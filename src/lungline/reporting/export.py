@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from lungline.errors import LunglineError
 from lungline.escape import cell
 from lungline.io.predictions import COLUMNS, Prediction, prediction_words
+from lungline.io.submissions import answers_text, marks_text, submitted
 from lungline.io.tables import table_text
 from lungline.nodules.candidates import Candidate
 
@@ -38,18 +39,14 @@ def predictions_table(rows: Sequence[Prediction], names: Mapping[str, str]) -> s
 
 
 def cancer_submission(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
-    """The table `id,cancer` of DSB-17, of rows that have a probability."""
-    return table_text(("id", "cancer"), [(names[row.scan], f"{row.probability:.9g}") for row in rows])
+    """The submission of DSB-17 of rows that have a probability."""
+    return answers_text((names[row.scan], row.probability) for row in rows if row.probability is not None)
 
 
 def nodule_submission(candidates: Mapping[str, Sequence[Candidate]], names: Mapping[str, str]) -> str:
-    """The table `seriesuid,coordX,coordY,coordZ,probability` of LUNA-16, world mm.
-
-    `probability` is `score`, which our FROC ranks by; LUNA-16's script asks for its order alone.
-    """
-    rows = [
-        (names[scan], *(f"{value:.9g}" for value in (*found.centroid_xyz_mm, found.score)))
+    """The submission of LUNA-16 of all candidates."""
+    return marks_text(
+        (names[scan], (*found.centroid_xyz_mm, submitted(found.score)))
         for scan, those in candidates.items()
         for found in those
-    ]
-    return table_text(("seriesuid", "coordX", "coordY", "coordZ", "probability"), rows)
+    )

@@ -11,6 +11,7 @@ from lungline.reporting.results import read_result
 
 
 def refuse_scans_of(detector: Path, scans: Sequence[str]) -> None:
-    """`LunglineError` if one of the three networks of DETECTOR was trained or validated on any of these scans."""
-    for axis in AXES:
-        refuse_trained_on(scans, read_result(detector / axis / "card.json"), str(detector / axis))
+    """`LunglineError` if a network of DETECTOR was trained or validated on any of these scans."""
+    reduction = ["reduction"] if (detector / "reduction").is_dir() else []
+    for part in (*AXES, *reduction):
+        refuse_trained_on(scans, read_result(detector / part / "card.json"), str(detector / part))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.config import known
 from lungline.errors import LunglineError
 from lungline.evaluation.comparison import Compared, against, complete, constant_rows, measured
 from lungline.evaluation.intervals import Estimate
-from lungline.io.atomic import write_text
 from lungline.io.benchmarks import read_cost
 from lungline.io.predictions import Prediction, read_predictions
+from lungline.io.seals import Origin, write_sealed_text
+from lungline.names import known
 from lungline.reporting.canvas import save_png
 from lungline.reporting.comparison import comparison_markdown, comparison_table, draw_forest
 from lungline.reporting.results import read_result
@@ -32,9 +32,11 @@ def run(output: Path, *, systems: dict, reference: str | None = None, embedded: 
     constants = constant_rows(predictions[reference], embedded=embedded)
     rows += [row for row in constants if row.system not in systems]
     table = complete(against(rows, reference))
-    write_text(output, comparison_table(table, reference))
-    write_text(output.with_suffix(".md"), comparison_markdown(table, reference))
-    save_png(draw_forest(table), output.with_suffix(".png"))
+    read = (files.get(key) for files in systems.values() for key in ("predictions", "detection"))
+    origin = Origin("compare", tuple(Path(path) for path in read if path))
+    write_sealed_text(output, comparison_table(table, reference), origin)
+    write_sealed_text(output.with_suffix(".md"), comparison_markdown(table, reference), origin)
+    save_png(draw_forest(table), output.with_suffix(".png"), origin)
     print(comparison_markdown(table, reference))
 
 

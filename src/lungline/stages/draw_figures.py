@@ -34,7 +34,7 @@ def run(
     if header.status == "quarantined":
         figures = draw_unusable(scan, header.codes)
     else:
-        from lungline.models.specs import DetectorSpec
+        from lungline.models.entries import DetectorSpec
         from lungline.models.unet import describe
 
         network = DetectorSpec.from_config(detector).network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.evaluation.marks import describe_froc, doubts, submitted_marks
-from lungline.io.atomic import write_text
+from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.submissions import read_ids, read_marks
 from lungline.nodules.annotations import read_annotations
 from lungline.reporting.metric_tables import froc_markdown
@@ -44,6 +44,7 @@ def run(
         "froc": scores,
         "seed": seed,
     }
-    write_result(out, result)
-    write_text(out.with_suffix(".md"), froc_markdown(result))
+    origin = Origin("froc", (submission, seriesuids))
+    write_result(out, result, origin)
+    write_sealed_text(out.with_suffix(".md"), froc_markdown(result), origin)
     print(froc_markdown(result))

@@ -9,7 +9,7 @@ from lungline.config import check_config, laid_over
 from lungline.device import make_repeatable, pick_device
 from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.sheet import read_sheet
-from lungline.models.specs import ConstantSystem, DetectorSpec, PatchSystem, read_system
+from lungline.models.entries import ConstantSystem, DetectorSpec, PatchSystem, read_system
 from lungline.reporting.plan import Training, plan_text
 from lungline.training.timing import seconds_a_detector_step, seconds_a_system_step
 

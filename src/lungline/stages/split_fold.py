@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.sheet import read_sheet, write_sheet
+from lungline.io.seals import write_sealed_text
+from lungline.io.sheet import read_sheet, sheet_text
 from lungline.splits import split_of_luna_fold
 
 
@@ -21,7 +22,6 @@ def run(output: Path, scans: Path, *, test_fold: int) -> None:
         raise LunglineError(
             f"{scans}: {len(homeless)} LUNA-16 scans have no fold ({', '.join(homeless[:3])}). Expected 0 to 9."
         )
-    write_sheet(
-        output, [replace(row, split=split_of_luna_fold(row.fold, test_fold)) for row in rows if row.fold is not None]
-    )
+    split = [replace(row, split=split_of_luna_fold(row.fold, test_fold)) for row in rows if row.fold is not None]
+    write_sealed_text(output, sheet_text(split))
     print(f"subset {test_fold} of {len(rows)} scans is held out")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.io.predictions import read_predictions
-from lungline.io.submissions import write_answers
+from lungline.io.seals import Origin, write_sealed_text
+from lungline.io.submissions import answers_text
 
 
 def run(output: Path, predictions: Path) -> None:
@@ -14,6 +15,6 @@ def run(output: Path, predictions: Path) -> None:
     A quarantined patient has no answer and is left out; how many there are is printed.
     """
     rows = [row for row in read_predictions(predictions) if row.dataset == "dsb17" and row.split == "test"]
-    answers = {row.scan: row.probability for row in rows if row.probability is not None}
-    write_answers(output, answers)
+    answers = [(row.scan, row.probability) for row in rows if row.probability is not None]
+    write_sealed_text(output, answers_text(answers), Origin("submit_cancer", (predictions,)))
     print(f"{len(answers)} patients answered, {len(rows) - len(answers)} without an answer")

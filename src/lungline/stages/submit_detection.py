@@ -6,8 +6,9 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.evaluation.marks import candidate_marks
+from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.sheet import read_sheet
-from lungline.io.submissions import Mark, write_ids, write_marks
+from lungline.io.submissions import Mark, ids_text, marks_text, submitted
 from lungline.stages._detector import refuse_scans_of
 
 
@@ -16,8 +17,8 @@ def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], 
 
     Of one detector: its sheet SCANS, the folder CANDIDATES with {scan}.csv, and the trained folder DETECTORS. Of a
     cross-validation: several of each, in the same order, put together. A scan is submitted when it is of LUNA-16
-    and of the sheet's split `test`; one that its detector was trained on is refused. The probability is s / (1 + s)
-    of a candidate's sum s, which keeps the order and does not saturate.
+    and of the sheet's split `test`; one that its detector was trained on is refused. The probability is
+    `submitted` of a candidate's score.
     """
     if not len(scans) == len(candidates) == len(detectors):
         raise LunglineError(
@@ -25,6 +26,7 @@ def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], 
             f"{len(detectors)}."
         )
     marks: dict[str, list[Mark]] = {}
+    files: list[Path] = []
     for sheet, folder, detector in zip(scans, candidates, detectors, strict=True):
         names = [row.scan for row in read_sheet(sheet) if row.dataset == "luna16" and row.split == "test"]
         refuse_scans_of(detector, names)
@@ -34,7 +36,9 @@ def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], 
                 f"{sheet}: {len(twice)} scans are tested by another sheet, too ({', '.join(twice[:3])})."
             )
         for scan, found in candidate_marks(names, folder).items():
-            marks[scan] = [(x, y, z, s / (1 + s)) for x, y, z, s in found]
-    write_marks(output, marks)
-    write_ids(output.with_suffix(".seriesuids.csv"), marks)
+            marks[scan] = [(x, y, z, submitted(score)) for x, y, z, score in found]
+            files.append(folder / f"{scan}.csv")
+    origin = Origin("submit_detection", tuple(files))
+    write_sealed_text(output, marks_text((scan, mark) for scan, some in marks.items() for mark in some), origin)
+    write_sealed_text(output.with_suffix(".seriesuids.csv"), ids_text(marks), origin)
     print(f"{sum(map(len, marks.values()))} marks in {len(marks)} scans")

@@ -9,8 +9,8 @@ from lungline.errors import LunglineError
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
 from lungline.models.cancer_net import CancerNet
+from lungline.models.entries import DetectorSpec
 from lungline.models.losses import cancer_loss
-from lungline.models.specs import DetectorSpec
 from lungline.nodules.annotations import read_annotations
 from lungline.training.fitting import fit_and_write
 from lungline.training.reduction import CandidateBatches, look_at_candidates, read_labelled_candidates

@@ -9,7 +9,7 @@ from lungline.device import make_repeatable, pick_device
 from lungline.errors import LunglineError
 from lungline.io.sheet import read_sheet
 from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import ConstantSystem, read_system
+from lungline.models.entries import ConstantSystem, read_system
 from lungline.training.cohort import SPLITS, gather
 from lungline.training.constant import write_constant
 from lungline.training.failures import learned_all_negative, overfitted

@@ -7,8 +7,8 @@ from pathlib import Path
 from lungline.device import make_repeatable, pick_device
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
+from lungline.models.entries import DetectorSpec
 from lungline.models.losses import nodule_loss
-from lungline.models.specs import DetectorSpec
 from lungline.models.unet import UNet
 from lungline.nodules.slices import Axis
 from lungline.training.fitting import fit_and_write

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lungline.io import hdf5
 from lungline.io.sheet import ScanRow
-from lungline.models.specs import CancerNetSpec, PatchSystem, VolumeSystem
+from lungline.models.entries import PatchSystem, VolumeSystem
+from lungline.models.specs import CancerNetSpec
 from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes
 from lungline.training.volumes import PatientVolume, largest_region
 
@@ -50,9 +51,10 @@ def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort
         else:
             without[row.split].append(label)
     labels = [patient.label for patient in patients["train"]] + without["train"]
+    size = spec.network.shape_zyx
     card = {
         "purpose": "cancer logit a candidate cube; a patient's logit is the maximum over the candidates",
-        "input": "scaled HU 0..1 and nodule probability 0..1 in cubes of 32 mm; (N, 2, 32, 32, 32)",
+        "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
         "network": asdict(spec.network),
         "logit_without_candidates": logit_without_candidates(without["train"], labels),
         "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without["train"])},

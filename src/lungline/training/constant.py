@@ -11,7 +11,7 @@ import torch
 from lungline.evaluation.cancer import log_loss
 from lungline.io.seals import Origin, check
 from lungline.io.sheet import ScanRow
-from lungline.models.specs import ConstantSystem
+from lungline.models.entries import ConstantSystem
 from lungline.provenance import code_fingerprint
 from lungline.training.weights import write_card, write_curve, write_tensors
 

@@ -11,7 +11,7 @@ import torch
 
 from lungline.errors import LunglineError
 from lungline.io.hdf5 import Code
-from lungline.models.specs import PatchSystem, VolumeSystem, read_system
+from lungline.models.entries import PatchSystem, VolumeSystem, read_system
 from lungline.training.cohort import POOLS
 from lungline.training.models import checked_card, load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.io import hdf5
-from lungline.models.specs import SliceSampling
+from lungline.models.entries import SliceSampling
 from lungline.nodules.slices import Axis, number_of, stack_along
 from lungline.preprocess.intensity import scale_hu
 

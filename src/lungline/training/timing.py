@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from lungline.device import half_precision
 from lungline.models.cancer_net import CancerNet
+from lungline.models.entries import DetectorSpec, PatchSystem
 from lungline.models.losses import nodule_loss
-from lungline.models.specs import DetectorSpec, PatchSystem
 from lungline.models.unet import UNet
 from lungline.training.patients import winner_loss
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lungline.errors import LunglineError
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code
-from lungline.models.specs import VolumeInput
+from lungline.models.entries import VolumeInput
 from lungline.preprocess.intensity import lung_region, scale_hu
 
 Shape = tuple[int, int, int]

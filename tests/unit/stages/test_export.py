@@ -69,7 +69,7 @@ def test_answers_get_their_names_and_the_formats_of_the_two_challenges(results, 
     ]
     assert (out / "dsb17-cancer.csv").read_text() == f"id,cancer\n{PATIENT},0.75\n"
     assert (out / "luna16-nodules-demo.csv").read_text() == (
-        "seriesuid,coordX,coordY,coordZ,probability\n" + f"{UID},-31.25,4.5,60,12.5\n" * 2
+        "seriesuid,coordX,coordY,coordZ,probability\n" + f"{UID},-31.25,4.5,60.0,{12.5 / 13.5}\n" * 2
     )
     named = {row["scan"]: uncell(row["original"]) for row in table(out / "predictions.csv")}
     assert named == {**NAMES, PATIENT: PATIENT, "0ther": "0ther", UID: UID}

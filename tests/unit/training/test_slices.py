@@ -9,7 +9,7 @@ from lungline.errors import CorruptFileError, LunglineError
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.io.seals import seal_path
-from lungline.models.specs import SliceSampling
+from lungline.models.entries import SliceSampling
 from lungline.nodules.slices import AXES, number_of
 from lungline.training.slices import SliceCrops, find_training_scans
 

@@ -7,7 +7,7 @@ from lungline import geometry
 from lungline.errors import LunglineError
 from lungline.io import hdf5
 from lungline.io.hdf5 import Field, Header
-from lungline.models.specs import VolumeInput
+from lungline.models.entries import VolumeInput
 from lungline.training.volumes import PatientVolume, centre, fixed_crops, largest_region, read_region
 
 REGION = (5, 7, 4)

@@ -1,0 +1,18 @@
+"""A name that does not exist is refused with the nearest one that does."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from lungline.errors import LunglineError
+
+
+def known(name: str, names: Iterable[str], complaint: str) -> str:
+    """`name` if it is one of `names`, else a `LunglineError` that starts with `complaint` and names the nearest."""
+    names = list(names)
+    if name in names:
+        return name
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    raise LunglineError(f"{complaint} '{name}'.{hint} Known: {', '.join(sorted(names))}.")
