@@ -63,6 +63,8 @@ def stored_values(item: Slice) -> tuple[NDArray, NDArray[np.bool_] | None]:
         array = np.asarray(_decode(dataset, item))
         if array.shape != (item.rows, item.columns) or array.dtype.kind not in "iu":
             raise DamagedSliceError("the pixels have another shape or type than the header says")
+        if stops_within_a_row(array):
+            raise DamagedSliceError("the pixels turn to zero within a row and stay so")
         signed = dataset.PixelRepresentation == 1
         padding = _padding(array, dataset)
         return _used_bits(array, int(dataset.BitsStored), int(dataset.HighBit), signed), padding
@@ -148,6 +150,24 @@ def _decode_by_itk(dataset: Dataset, stream: bytes) -> NDArray:
         reader.SetFileName(str(path))
         array = sitk.GetArrayFromImage(reader.Execute())
     return array[0] if array.ndim == 3 else array
+
+
+def stops_within_a_row(array: NDArray) -> bool:
+    """Whether stored pixels (rows, columns) read like a file that was copied in part and filled up with zeros.
+
+    The last row that is not zero ends well before the three rows above it, which end at one place. A round field of
+    view or a body on black does not look so: there the rows above end further and further out.
+    """
+    last = int(np.flatnonzero(array.any(axis=1)).max(initial=-1))
+    if last < 3 or last > len(array) - 3:
+        return False
+    filled = array[last - 3 : last + 1] != 0
+    if not filled.any(axis=1).all():
+        return False
+    columns = filled.shape[1]
+    *above, end = (columns - 1 - np.argmax(row[::-1]) for row in filled)
+    first = np.argmax(filled, axis=1)
+    return bool(np.ptp(above) <= 2 and np.ptp(first) <= 2 and min(above) - end > columns // 32)
 
 
 def _padding(array: NDArray, dataset: Dataset) -> NDArray[np.bool_] | None:

@@ -8,7 +8,14 @@ import pytest
 
 from lungline.errors import Quarantine
 from lungline.io.dicom_headers import quiet, read_folder
-from lungline.io.dicom_pixels import SUPPORTED, DamagedSliceError, slice_hu, stored_values, stream_size
+from lungline.io.dicom_pixels import (
+    SUPPORTED,
+    DamagedSliceError,
+    slice_hu,
+    stops_within_a_row,
+    stored_values,
+    stream_size,
+)
 from lungline.io.images import read_scan
 from scans import chest, write_dicom
 
@@ -242,3 +249,38 @@ def test_nothing_of_a_header_is_printed_or_warned(tmp_path, capfd, recwarn, capl
     read_scan(tmp_path, "dicom")
     assert "Doe" not in "".join(capfd.readouterr()) + caplog.text
     assert not recwarn.list
+
+
+def _round_body(columns: int = 128) -> np.ndarray:
+    """Stored values (rows, columns): a body on black, as a segmented or round field of view leaves it."""
+    y, x = np.mgrid[:columns, :columns]
+    return np.where((y - 60.5) ** 2 + (x - 63.5) ** 2 < 50**2, 1040, 0)
+
+
+@pytest.mark.parametrize("row", [20, 40, 60, 90])
+@pytest.mark.parametrize("column", [40, 60, 80])
+def test_pixels_that_turn_to_zero_within_a_row_are_damaged(row, column):
+    full = np.full((128, 128), 900)
+    full.ravel()[128 * row + column :] = 0
+    assert stops_within_a_row(full)
+
+
+def test_a_copy_that_stopped_in_the_body_is_damaged():
+    body = _round_body()
+    body.ravel()[128 * 60 + 70 :] = 0
+    assert stops_within_a_row(body)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        _round_body(),
+        np.zeros((128, 128), int),
+        np.full((128, 128), 7),
+        np.pad(np.full((90, 128), 7), ((0, 38), (0, 0))),
+        np.random.default_rng(1).integers(0, 2, (128, 128)),
+    ],
+    ids=["round body", "all zero", "no zero", "cut between rows", "noise about zero"],
+)
+def test_zeros_that_a_scanner_writes_are_no_damage(image):
+    assert not stops_within_a_row(image)
