@@ -369,6 +369,12 @@ def read_by(system):
     return out(f"resize_volume/{size}" if size else "cache_volume")
 
 
+def start_of(system):
+    """The weights of the reduction network with which a system starts, or none."""
+    entry = config["systems"][system]
+    return network(entry["detector"], "reduction") if entry.get("start") == "reduction" else []
+
+
 def inputs_of(system, scans):
     return [f"{read_by(system)}/{scan}.h5" for scan in scans]
 
@@ -413,12 +419,33 @@ def learning_curves_of(system):
     return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(out("train_"))]
 
 
+def seed_of(system):
+    return config["systems"][system].get("training", {}).get("seed") or config["seed"]
+
+
+def without_seeds(entry):
+    """A part of the configuration without the seeds of trainings."""
+    if not isinstance(entry, dict):
+        return entry
+    return {key: without_seeds(value) for key, value in entry.items() if key != "seed"}
+
+
+def recipe_of(system):
+    """All settings of a system and its detector but their seeds: equal for trainings that repeat one another."""
+    entry = without_seeds(config["systems"][system])
+    if kind_of(system) == "patches":
+        entry["detector"] = without_seeds(entry_of(entry["detector"]))
+    return json.dumps(entry, sort_keys=True)
+
+
 def compared():
     """System -> the files that say how good it is and what it cost."""
+    systems = config["compare"]["systems"] or config["run"]
     return {
         system: {
-            "kind": config["systems"][system]["kind"],
-            "seed": None if system in config["models"].get("systems", {}) else config["seed"],
+            "kind": kind_of(system),
+            "seed": None if system in config["models"].get("systems", {}) else seed_of(system),
+            "repeats": next(other for other in systems if recipe_of(other) == recipe_of(system)),
             "predictions": out(f"collect_predictions/{system}.csv"),
             "detection": detection_of(system) or None,
             "benchmarks": [
@@ -426,7 +453,7 @@ def compared():
                 for curve in learning_curves_of(system)
             ],
         }
-        for system in config["compare"]["systems"] or config["run"]
+        for system in systems
     }
 
 

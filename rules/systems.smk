@@ -30,6 +30,7 @@ rule train_system:
         inputs=lambda wildcards: (
             [] if kind_of(wildcards.system) == "constant" else inputs_of(wildcards.system, scans_to_train_on("system"))
         ),
+        start=lambda wildcards: start_of(wildcards.system),
         checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_system/{system}/weights.safetensors"),
@@ -55,6 +56,7 @@ rule train_system:
     params:
         folder=lambda wildcards, output: os.path.dirname(output.weights),
         inputs=lambda wildcards: read_by(wildcards.system),
+        start=lambda wildcards, input: options(start=[os.path.dirname(path) for path in input.start]),
         checkpoints=out("checkpoints"),
         system=lambda wildcards: json.dumps(config["systems"][wildcards.system], sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
@@ -64,7 +66,7 @@ rule train_system:
         "Training system {wildcards.system}"
     shell:
         "lungline train-system {params.folder:q} --system {params.system:q} --scans {input.sheet:q}"
-        " --inputs {params.inputs:q} --checkpoints {params.checkpoints:q} --seed {params.seed}"
+        " --inputs {params.inputs:q} {params.start} --checkpoints {params.checkpoints:q} --seed {params.seed}"
         " --device {resources.device} > {log} 2>&1"
 
 

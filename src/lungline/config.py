@@ -54,6 +54,11 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[s
         entry = config["systems"][known(system, config["systems"], "run: no system")]
         if entry["kind"] == "patches":
             known(entry["detector"], config["detectors"], f"systems.{system}.detector: no detector")
+            if entry.get("start") == "reduction" and not config["detectors"][entry["detector"]].get("reduction"):
+                raise LunglineError(
+                    f"systems.{system}.start: detector '{entry['detector']}' has no reduction network to start from. "
+                    "Give it one, or start from 'random'."
+                )
     for kind, read in (("detectors", DetectorSpec.from_config), ("systems", read_system)):
         for name, entry in config[kind].items():
             try:

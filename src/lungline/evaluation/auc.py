@@ -17,13 +17,13 @@ def auc(labels: NDArray, scores: NDArray) -> Estimate:
     ----------
     labels : (n,) int
         0 or 1.
-    scores : (n,) float
-        Higher means more likely positive.
+    scores : (n,) or (k, n) float
+        Higher means more likely positive; of k trainings, whose mean AUC it is then.
     """
     reason = _refusal(labels)
     if reason:
         return Estimate(None, reason=reason)
-    positive, negative = placements(labels, scores)
+    positive, negative = _mean_placements(labels, scores)
     value = float(positive.mean())
     variance = _variance_of_mean(positive) + _variance_of_mean(negative)
     if min(len(positive), len(negative)) < 2:
@@ -34,12 +34,16 @@ def auc(labels: NDArray, scores: NDArray) -> Estimate:
 
 
 def auc_difference(labels: NDArray, scores: NDArray, other_scores: NDArray) -> Estimate:
-    """AUC of `scores` minus AUC of `other_scores` on the same cases (n,), with DeLong's paired interval."""
+    """AUC of `scores` minus AUC of `other_scores` on the same cases, with DeLong's paired interval.
+
+    Each (n,), or (k, n) of k trainings, whose mean AUC counts then.
+    """
     reason = _refusal(labels)
     if reason:
         return Estimate(None, reason=reason)
     positive, negative = (
-        one - other for one, other in zip(placements(labels, scores), placements(labels, other_scores), strict=True)
+        one - other
+        for one, other in zip(_mean_placements(labels, scores), _mean_placements(labels, other_scores), strict=True)
     )
     value = float(positive.mean())
     variance = _variance_of_mean(positive) + _variance_of_mean(negative)
@@ -60,6 +64,12 @@ def placements(labels: NDArray, scores: NDArray) -> tuple[NDArray[np.float64], N
     """
     up, down = scores[labels == 1], scores[labels == 0]
     return _share_below(up, down), 1 - _share_below(down, up)
+
+
+def _mean_placements(labels: NDArray, scores: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean AUC of several trainings is a mean over cases as well: of the means of their components."""
+    each = [placements(labels, row) for row in np.atleast_2d(scores)]
+    return np.mean([up for up, _ in each], axis=0), np.mean([down for _, down in each], axis=0)
 
 
 def _share_below(points: NDArray, others: NDArray) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 CLIP = 1e-15  # as the Data Science Bowl clipped probabilities
 ROUNDS = 1000
 BINS = 10
+Metric = Callable[[NDArray, NDArray], float]
 METRICS = ("log_loss", "accuracy", "auc", "brier", "calibration_error")
 
 
@@ -72,15 +73,16 @@ def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds:
     ----------
     labels : (n,) int
         0 or 1. Zero cases and a single class give metrics without a value, and the reason.
-    probability : (n,) float
-        Of cancer, 0..1.
+    probability : (n,) or (k, n) float
+        Of cancer, 0..1; of k trainings of one system, whose mean metrics are measured then.
     seed, rounds : int
         Of the bootstrap over patients.
 
     Returns
     -------
     dict of str to Estimate
-        By the names of `METRICS`; accuracy is at 0.5.
+        By the names of `METRICS`; accuracy is at 0.5. Wilson's interval for one training's accuracy, DeLong's for
+        the AUC, bootstrap for the others.
 
     Raises
     ------
@@ -91,17 +93,22 @@ def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds:
     if len(y) == 0:
         return dict.fromkeys(METRICS, Estimate(None, reason="no case"))
     draws = resamples(len(y), rounds=rounds, seed=seed)
-    drawn = {
-        name: bootstrap(metric(y, p), draws, lambda i, metric=metric: metric(y[i], p[i]))  # type: ignore[misc]
-        for name, metric in (("log_loss", log_loss), ("brier", brier), ("calibration_error", calibration_error))
-    }
+
+    def drawn(metric: Metric) -> Estimate:
+        return bootstrap(_mean(metric, y, p), draws, lambda i: _mean(metric, y[i], p[..., i]))
+
     return {
-        "log_loss": drawn["log_loss"],
-        "accuracy": wilson(int(np.sum((p >= 0.5) == (y == 1))), len(y)),
+        "log_loss": drawn(log_loss),
+        "accuracy": wilson(int(np.sum((p >= 0.5) == (y == 1))), len(y)) if p.ndim == 1 else drawn(accuracy),
         "auc": auc(y, p),
-        "brier": drawn["brier"],
-        "calibration_error": drawn["calibration_error"],
+        "brier": drawn(brier),
+        "calibration_error": drawn(calibration_error),
     }
+
+
+def _mean(metric: Metric, labels: NDArray, probability: NDArray) -> float:
+    """Of one training's probabilities (n,) the metric, of several (k, n) the mean of theirs."""
+    return float(np.mean([metric(labels, row) for row in np.atleast_2d(probability)]))
 
 
 def differences(
@@ -113,8 +120,8 @@ def differences(
     ----------
     labels : (n,) int
         0 or 1.
-    probability, other : (n,) float
-        What two systems say of the same patients, 0..1.
+    probability, other : (n,) or (k, n) float
+        What two systems say of the same patients, 0..1; of k trainings, whose mean metrics count then.
     seed, rounds : int
         Of the bootstrap, which draws patients and keeps both answers of each.
 
@@ -134,8 +141,12 @@ def differences(
         return dict.fromkeys(METRICS, Estimate(None, reason="no case"))
     draws = resamples(len(y), rounds=rounds, seed=seed)
 
-    def paired(metric: Callable[[NDArray, NDArray], float]) -> Estimate:
-        return bootstrap(metric(y, p) - metric(y, q), draws, lambda i: metric(y[i], p[i]) - metric(y[i], q[i]))
+    def paired(metric: Metric) -> Estimate:
+        return bootstrap(
+            _mean(metric, y, p) - _mean(metric, y, q),
+            draws,
+            lambda i: _mean(metric, y[i], p[..., i]) - _mean(metric, y[i], q[..., i]),
+        )
 
     return {
         "log_loss": paired(log_loss),
@@ -169,9 +180,9 @@ def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[
 
 
 def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and probabilities as arrays (n,); refused when they cannot be what they should."""
+    """Labels (n,) and probabilities (n,) or (k, n) as arrays; refused when they cannot be what they should."""
     y, p = np.asarray(labels), np.asarray(probability, dtype=np.float64)
-    if y.shape != p.shape or y.ndim != 1:
+    if y.shape != p.shape[-1:] or p.ndim > 2:
         raise LunglineError(f"expected as many labels as probabilities. Got shapes {y.shape} and {p.shape}.")
     if not np.all(np.isin(y, (0, 1))):
         raise LunglineError(f"labels should be 0 or 1. Got {sorted(set(y.tolist()) - {0, 1})[:5]}.")

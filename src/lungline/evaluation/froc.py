@@ -215,6 +215,35 @@ class _Marks:
         return np.array(drawn).reshape(-1, len(points))
 
 
+def mean_cpm(
+    runs: Sequence[Sequence[ScanScore]],
+    minus: Sequence[Sequence[ScanScore]] = (),
+    *,
+    rounds: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Mean CPM of some trainings, minus that of others if there are any, with its bootstrap interval over scans.
+
+    Parameters
+    ----------
+    runs, minus : sequences of matched scans
+        Of each training the same scans in the same order, so that the draws are paired.
+    """
+    points = np.array(CPM_POINTS)
+    scans = len(runs[0])
+
+    def mean(of: Sequence[Sequence[ScanScore]], draws: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray(np.mean([_Marks(scores).at(points, draws).mean(axis=1) for scores in of], axis=0))
+
+    def statistic(draws: NDArray[np.int64]) -> NDArray[np.float64]:
+        return mean(runs, draws) - mean(minus, draws) if minus else mean(runs, draws)
+
+    value = float(statistic(np.arange(scans)[None])[0])
+    if scans < 2:
+        return Estimate(value, reason="an interval needs at least two scans")
+    return percentile_interval(value, statistic(resamples(scans, rounds=rounds, seed=seed)))
+
+
 @dataclass(frozen=True)
 class FrocIntervals:
     """95 % intervals by bootstrap over scans: of the CPM, and of the sensitivity at chosen points."""

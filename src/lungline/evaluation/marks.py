@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lungline.errors import LunglineError
-from lungline.evaluation.froc import CPM_POINTS, MOST_MARKS, Finding, ScanMarks, froc, froc_intervals
+from lungline.evaluation.froc import CPM_POINTS, MOST_MARKS, Finding, ScanMarks, ScanScore, froc, froc_intervals
 from lungline.evaluation.intervals import Estimate
 from lungline.io.submissions import Mark
 from lungline.nodules.annotations import Nodule
@@ -120,6 +120,31 @@ def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[st
     return found
 
 
+def _scan_score(score: ScanScore) -> dict[str, Any]:
+    return {
+        "nodules": score.nodules,
+        "hits": score.hits.tolist(),
+        "false_positives": score.false_positives.tolist(),
+    }
+
+
+def read_scan_scores(described: Mapping[str, Any]) -> dict[str, ScanScore] | None:
+    """Scan -> its matched marks, from what `describe_froc` gave; None if there was no nodule."""
+    if not described.get("per_scan"):
+        return None
+    return {
+        scan: ScanScore(
+            np.array(one["hits"], dtype=np.float64),
+            np.array(one["false_positives"], dtype=np.float64),
+            one["nodules"],
+            marks_after_cut=len(one["hits"]) + len(one["false_positives"]),
+            ignored_on_excluded=0,
+            ignored_double=0,
+        )
+        for scan, one in described["per_scan"].items()
+    }
+
+
 def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str, Any]:
     """CPM, sensitivities and curve with their intervals, ready for JSON; without a nodule, the reason."""
     if not any(scan.nodules for scan in marks.values()):
@@ -142,6 +167,7 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
         "marks_lost_to_ties": result.lost_to_ties,
         "ignored_double": result.ignored_double,
         "ignored_on_excluded": result.ignored_on_excluded,
+        "per_scan": {scan: _scan_score(s) for scan, s in zip(marks, result.per_scan, strict=True)},
         "curve": {
             "false_positives_a_scan": list(CURVE_POINTS),
             "sensitivity": [estimate.value for estimate in on_curve],

@@ -1,4 +1,4 @@
-"""The 3-D CNN of Table 2, and the patient's score as the maximum over candidates.
+"""The 3-D CNN of Table 2, and the patient's score: the maximum over candidates, or another pool of them.
 
 conv1 48, conv2 48, pool, conv3 64, conv4 64, pool, conv5 96, conv6 96, pool, dense7 256, dense8 1; 3x3x3
 convolutions with stride 1, "same" padding and ReLU; 2x2x2 maximum pooling. 2,246,849 parameters on 2 x 32^3,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from lungline.models.specs import CancerNetSpec
 
@@ -31,6 +32,7 @@ class CancerNet(nn.Module):
         self.dense7 = nn.Linear(c6 * voxels, spec.dense)
         self.dense8 = nn.Linear(spec.dense, 1)
         self.dropout = nn.Dropout(spec.dropout)
+        self.unseen = nn.Parameter(torch.tensor(-2.0)) if spec.pool == "noisy_or" else None  # logit of its own
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -54,6 +56,25 @@ class CancerNet(nn.Module):
         x = _pool(norm6(self.conv6(x)).relu())  # (N, 96, D/8, H/8, W/8)
         x = self.dense7(x.flatten(1)).relu_()
         return self.dense8(self.dropout(x)).squeeze(1)
+
+    def pooled(self, logits: Tensor) -> Tensor:
+        """One logit () of those of a patient's cubes (n,), n >= 1."""
+        if self.spec.pool == "max":
+            return logits.max()
+        if self.spec.pool == "mean":
+            return logits.mean()
+        assert self.unseen is not None
+        return noisy_or(torch.cat([logits, self.unseen.to(logits.dtype)[None]]))
+
+
+def noisy_or(logits: Tensor) -> Tensor:
+    """Logit () of at least one cause among independent ones with these logits (n,).
+
+    P = 1 - prod(1 - sigmoid(s_i)) (Pearl 1988; for nodules with an unseen cause: Liao et al., IEEE TNNLS 30, 2019,
+    3484). With S = sum(softplus(s_i)) = -log(1 - P), its logit is log(e^S - 1) = S + log(1 - e^-S).
+    """
+    total = softplus(logits).sum()
+    return total + torch.log(-torch.expm1(-total))
 
 
 def _norm(name: str, channels: int) -> nn.Module:

@@ -9,6 +9,8 @@ from typing import Any
 from lungline.errors import LunglineError
 from lungline.models.specs import CancerNetSpec, PatientSchedule, Schedule, UNetSpec, from_settings, refuse_unknown
 
+SYMMETRIES = 48  # of a cube: 6 orders of its axes, 8 ways to mirror them
+
 
 @dataclass(frozen=True)
 class SliceSampling:
@@ -108,12 +110,33 @@ class PatchSystem:
         The entry of `detectors:` whose candidates it scores.
     augment : bool
         Random flips and quarter turns of the cubes while training.
+    candidates : int or None
+        How many of the strongest are shown; None: all.
+    start : "random" or "reduction"
+        First weights of the convolutions: drawn, or those of the detector's reduction network.
+    turns : int
+        Symmetries of the cube (1 to 48) over which a candidate's logit is averaged when a patient is scored.
+    calibrate : bool
+        Fit scale and shift of a patient's logit on the validation patients.
     """
 
     detector: str
     network: CancerNetSpec
     training: PatientSchedule
     augment: bool = True
+    candidates: int | None = None
+    start: str = "random"
+    turns: int = 1
+    calibrate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start not in ("random", "reduction"):
+            raise LunglineError(f"system.start should be 'random' or 'reduction'. Got '{self.start}'.")
+        if not 1 <= self.turns <= SYMMETRIES or (self.candidates or 1) < 1:
+            raise LunglineError(
+                f"system.turns should be 1 to {SYMMETRIES}, system.candidates 1 or more. "
+                f"Got {self.turns}, {self.candidates}."
+            )
 
     @classmethod
     def from_config(cls, entry: Mapping[str, Any]) -> PatchSystem:
@@ -122,7 +145,7 @@ class PatchSystem:
             detector=str(entry["detector"]),
             network=from_settings(CancerNetSpec, entry.get("network", {}), "system.network"),
             training=from_settings(PatientSchedule, entry["training"], "system.training"),
-            augment=bool(entry.get("augment", True)),
+            **{name: entry[name] for name in ("augment", "candidates", "start", "turns", "calibrate") if name in entry},
         )
 
 
@@ -171,7 +194,8 @@ class VolumeSystem:
     Attributes
     ----------
     network : mapping
-        Settings of a `CancerNetSpec`, without in_channels (1) and shape_zyx (of `input`): see `network_on`.
+        Settings of a `CancerNetSpec`, without in_channels (1), shape_zyx (of `input`) and pool (mean): see
+        `network_on`.
     """
 
     input: VolumeInput
@@ -194,10 +218,10 @@ class VolumeSystem:
 
     def network_on(self, shape_zyx: tuple[int, int, int]) -> CancerNetSpec:
         """The network for an input of this shape."""
-        for key in ("in_channels", "shape_zyx"):
+        for key in ("in_channels", "shape_zyx", "pool"):
             if key in self.network:
                 raise LunglineError(f"system.network: '{key}' follows from system.input. Leave it out.")
-        settings = {**self.network, "in_channels": 1, "shape_zyx": shape_zyx}
+        settings = {**self.network, "in_channels": 1, "shape_zyx": shape_zyx, "pool": "mean"}
         return from_settings(CancerNetSpec, settings, "system.network")
 
 

@@ -82,6 +82,9 @@ class CancerNetSpec:
     norm : "none", "group" or "batch"
         Normalisation after each convolution: none in the paper's method 2; in groups of at most 8 channels of one
         cube; or over the cubes that are computed together, as the paper tried for method 1.
+    pool : "max", "mean" or "noisy_or"
+        How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or that of at least
+        one cancer among independent cubes and a learned cause that no cube shows.
     """
 
     in_channels: int = 2
@@ -90,8 +93,11 @@ class CancerNetSpec:
     dense: int = 256
     dropout: float = 0.0
     norm: str = "none"
+    pool: str = "max"
 
     def __post_init__(self) -> None:
+        if self.pool not in ("max", "mean", "noisy_or"):
+            raise LunglineError(f"network.pool should be one of max, mean, noisy_or. Got '{self.pool}'.")
         if len(self.shape_zyx) != 3 or any(n < 8 for n in self.shape_zyx):
             raise LunglineError(f"network.shape_zyx should be three numbers, 8 or more each. Got {self.shape_zyx}.")
         if len(self.channels) != 6:
@@ -115,6 +121,8 @@ class Schedule:
         L2, as a term of the gradient (the authors' 5e-4).
     validate_every : int
         Steps between two looks at the validation split; the best look's weights are kept.
+    seed : int or None
+        Of this training; None: the seed of the run. To repeat a training with everything else the same.
     """
 
     steps: int
@@ -123,6 +131,11 @@ class Schedule:
     weight_decay: float = 0.0
     validate_every: int = 100
     decay: str = "constant"
+    seed: int | None = None
+
+    def seed_in(self, run: int) -> int:
+        """The seed of this training in a run with that seed."""
+        return run if self.seed is None else self.seed
 
     def __post_init__(self) -> None:
         if self.decay not in ("constant", "cosine"):

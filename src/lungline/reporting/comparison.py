@@ -17,6 +17,7 @@ from lungline.reporting.canvas import new_figure
 from lungline.reporting.metric_tables import LABELS
 
 DETECTION = {"cpm": "CPM", "recall": "recall of its candidates"}
+DIFFERENCES = (*METRICS, "cpm")
 _NOTHING = Estimate(None)
 _MOST_LOG_LOSS = 2.0  # drawn to scale; sure and wrong, as "no cancer" for everybody is, stands at 10 and more
 
@@ -29,7 +30,7 @@ def comparison_table(rows: Sequence[Compared], reference: str) -> str:
     columns += ["training_s", "training_cpu_s", "training_peak_mb"]
     columns += ["paper_log_loss", "paper_accuracy", "paper_accuracy_low", "paper_accuracy_high", "paper_says"]
     columns += ["reference"]
-    for name in METRICS:
+    for name in DIFFERENCES:
         columns += [f"{name}_minus_reference", f"{name}_minus_reference_low", f"{name}_minus_reference_high"]
     return table_text(columns, [_cells(row, reference) for row in rows])
 
@@ -46,7 +47,7 @@ def _cells(row: Compared, reference: str) -> list[object]:
     paper = row.paper
     cells += [paper.log_loss, *_interval(paper.accuracy), paper.says] if paper else [None] * 5
     cells += [reference if row.differences else None]
-    for name in METRICS:
+    for name in DIFFERENCES:
         cells += _interval(row.differences.get(name))
     return cells
 
@@ -72,17 +73,21 @@ def comparison_markdown(rows: Sequence[Compared], reference: str) -> str:
         papers = (_plain(row.paper.log_loss), str(row.paper.accuracy)) if row.paper else ("-", "-")
         lines.append(_line(row.system, row.data, len(row.answers) if row.metrics else "-", *figures, *papers))
     lines += ["", f"## Minus {reference}, on the patients that both answered", ""]
-    lines += ["Paired 95 % intervals. One that holds 0 shows no difference.", ""]
-    lines += _head("system", *LABELS.values())
-    lines += [_line(row.system, *(_signed(row.differences[name]) for name in LABELS)) for row in run if row.differences]
+    lines += ["Paired 95 % intervals. One that holds 0 shows no difference. A mean of trainings with several seeds is",
+              "compared with the mean of the reference's trainings, where there are several.", ""]  # fmt: skip
+    lines += _head("system", *LABELS.values(), DETECTION["cpm"])
+    lines += [
+        _line(row.system, *(_signed(row.differences.get(name, _NOTHING)) for name in (*LABELS, "cpm")))
+        for row in run
+        if row.differences
+    ]
     lines += ["", "## Detection, and what training cost", ""]
     lines += ["Training is that of the system and of its detector, as Snakemake measured it; `-`: not measured.", ""]
     lines += _head("system", "kind", "seed", *DETECTION.values(), "seconds", "CPU seconds", "peak memory, MB")
     for row in run:
         cost = (row.training.seconds, row.training.cpu_seconds, row.training.peak_mb)
         detection = [str(row.detection.get(name, _NOTHING)) for name in DETECTION]
-        seed = "-" if row.seed is None else row.seed
-        lines.append(_line(row.system, row.kind or "-", seed, *detection, *(_plain(c, ".0f") for c in cost)))
+        lines.append(_line(row.system, row.kind or "-", row.seed or "-", *detection, *(_plain(c, ".0f") for c in cost)))
     lines += ["", "## The paper's systems", ""]
     lines += _head("system", "what it is", "what the paper reports")
     lines += [_line(row.system, row.paper.setting, row.paper.says) for row in rows if row.paper]

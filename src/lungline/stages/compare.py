@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.evaluation.comparison import Compared, against, complete, constant_rows, measured
+from lungline.evaluation.comparison import Compared, against, averaged, complete, constant_rows, measured
 from lungline.evaluation.intervals import Estimate
+from lungline.evaluation.marks import read_scan_scores
 from lungline.io.benchmarks import read_cost
 from lungline.io.predictions import Prediction, read_predictions
 from lungline.io.seals import Origin, write_sealed_text
@@ -20,7 +21,8 @@ def run(output: Path, *, systems: dict, reference: str | None = None, embedded: 
     """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png).
 
     SYSTEMS names each system's files: {"m2": {"predictions": CSV, "detection": JSON, "benchmarks": [TSV, ...],
-    "kind": "patches", "seed": 1}}; all but the predictions may be left out. REFERENCE (the first if left out) is
+    "kind": "patches", "seed": 1, "repeats": "m2"}}; all but the predictions may be left out. Systems that repeat the
+    same one are trainings of it with other seeds: a row more shows their mean. REFERENCE (the first if left out) is
     what the others are subtracted from. The paper's systems that are not named, and answers that need no picture,
     get a row, too. EMBEDDED says whether the scans are synthetic.
     """
@@ -28,10 +30,15 @@ def run(output: Path, *, systems: dict, reference: str | None = None, embedded: 
         raise LunglineError("nothing to compare: name at least one system.")
     reference = known(reference or next(iter(systems)), systems, "compare: no compared system is called")
     predictions = {name: _answered(Path(files["predictions"])) for name, files in systems.items()}
-    rows = [_row(name, files, predictions[name], embedded) for name, files in systems.items()]
-    constants = constant_rows(predictions[reference], embedded=embedded)
-    rows += [row for row in constants if row.system not in systems]
-    table = complete(against(rows, reference))
+    rows = {name: _row(name, files, predictions[name], embedded) for name, files in systems.items()}
+    trainings: dict[str, list[Compared]] = {}
+    for name, files in systems.items():
+        trainings.setdefault(files.get("repeats") or name, []).append(rows[name])
+    means = {name: averaged(some) for name, some in trainings.items() if len(some) > 1}
+    constants = [row for row in constant_rows(predictions[reference], embedded=embedded) if row.system not in systems]
+    alone = against([*rows.values(), *constants], rows[reference])
+    together = against([*means.values()], means.get(reference, rows[reference]))
+    table = complete([*alone, *together])
     read = (files.get(key) for files in systems.values() for key in ("predictions", "detection"))
     origin = Origin("compare", tuple(Path(path) for path in read if path))
     write_sealed_text(output, comparison_table(table, reference), origin)
@@ -45,19 +52,21 @@ def _answered(path: Path) -> list[Prediction]:
 
 
 def _row(name: str, files: dict, rows: list[Prediction], embedded: bool | None) -> Compared:
-    detection = {}
+    detection, found = {}, None
     if files.get("detection"):
         result = read_result(Path(files["detection"]))
         detection = {
             "cpm": Estimate(**result["froc"]["cpm"]),
             "recall": Estimate(**result["candidates"]["recall"]),
         }
+        found = read_scan_scores(result["froc"])
     return measured(
         name,
         rows,
         embedded=embedded,
         kind=files.get("kind", ""),
-        seed=files.get("seed"),
+        seed="" if files.get("seed") is None else str(files["seed"]),
+        found=found,
         detection=detection,
         training=read_cost([Path(path) for path in files.get("benchmarks", ())]),
     )

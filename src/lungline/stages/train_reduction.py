@@ -33,6 +33,7 @@ def run(
     spec = DetectorSpec.from_config(detector).reduction
     if spec is None:
         raise LunglineError("this detector has no part 'reduction'. Add one to its entry in the configuration.")
+    seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
     nodules = read_annotations(annotations)

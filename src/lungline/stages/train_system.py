@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scipy.special import expit as sigmoid
+
 from lungline.device import make_repeatable, pick_device
 from lungline.errors import LunglineError
+from lungline.io.hdf5 import Code
 from lungline.io.sheet import read_sheet
 from lungline.models.cancer_net import CancerNet
-from lungline.models.entries import ConstantSystem, read_system
+from lungline.models.entries import ConstantSystem, PatchSystem, read_system
+from lungline.training.calibration import fit_scale_and_shift
 from lungline.training.cohort import SPLITS, gather
 from lungline.training.constant import write_constant
 from lungline.training.failures import learned_all_negative, overfitted
 from lungline.training.fitting import fit_and_write
-from lungline.training.patients import PatientBatches, micro_batches, winner_loss
-from lungline.training.validation import look_at_patients, probabilities
+from lungline.training.loop import Look
+from lungline.training.models import take_convolutions
+from lungline.training.patients import PatientBatches, micro_batches, patient_loss
+from lungline.training.validation import labels_and_logits, look_at_patients
 
 
 def run(
@@ -24,6 +30,7 @@ def run(
     system: dict,
     scans: Path,
     inputs: Path | None = None,
+    start: Path | None = None,
     checkpoints: Path,
     seed: int,
     device: str = "auto",
@@ -31,6 +38,7 @@ def run(
     """Read INPUTS/{scan}.h5 of the labelled patients of SCANS, write the model folder OUTPUT (weights, card, curve).
 
     INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches; a baseline none.
+    START is the folder of the reduction network whose convolutions a system with `start: reduction` begins with.
     """
     spec, rows = read_system(system), read_sheet(scans)
     if isinstance(spec, ConstantSystem):
@@ -38,31 +46,46 @@ def run(
         _refuse_none(labelled, scans)
         write_constant(output, spec, labelled, system)
         return
+    if isinstance(spec, PatchSystem) and (spec.start == "reduction") != (start is not None):
+        raise LunglineError(f"this system starts from '{spec.start}'. Give --start with 'reduction', and only then.")
     if inputs is None:
         raise LunglineError(f"a system of kind '{system['kind']}' reads files. Name their folder with --inputs.")
+    seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
     cohort = gather(spec, rows, inputs)
     _refuse_none(cohort.patients, scans)
     train, valid = cohort.patients["train"], cohort.patients["valid"]
     batches = PatientBatches(train, spec.training.batch, seed=seed)
+    model = CancerNet(cohort.network)
+    begun = take_convolutions(model, start) if start else {}
+    turns = spec.turns if isinstance(spec, PatchSystem) else 1
+
+    def judge(_: object, curve: Sequence[Look]) -> list[Code]:
+        labels, logits = labels_and_logits(model, valid, where)
+        return [*learned_all_negative(labels, sigmoid(logits), "validation patients"), *overfitted(curve)]
+
+    def measure(_: object) -> dict[str, object]:
+        if not (isinstance(spec, PatchSystem) and spec.calibrate):
+            return {}
+        scale, shift = fit_scale_and_shift(*labels_and_logits(model, valid, where, turns))
+        return {"calibration": {"scale": scale, "shift": shift, "on": "valid"}}
+
     fit_and_write(
         output,
-        CancerNet(cohort.network),
+        model,
         spec.training,
         make_batch=batches.batch,
         split=lambda batch: micro_batches(batch, spec.training.micro_batch),
-        loss_of=lambda model, batch: winner_loss(model, batch, where),
-        validate=lambda model: look_at_patients(model, valid, where, cohort.pool),
-        judge=lambda model, curve: [
-            *learned_all_negative(*probabilities(model, valid, where, cohort.pool), "validation patients"),
-            *overfitted(curve),
-        ],
+        loss_of=lambda _, batch: patient_loss(model, batch, where),
+        validate=lambda _: look_at_patients(model, valid, where),
+        judge=judge,
+        measure=measure,
         checkpoints=checkpoints,
         seed=seed,
         device=where,
         stage="train_system",
-        card={"system": system, **cohort.card},
+        card={"system": system, **cohort.card, **begun},
         cases={split: {p.scan: [inputs / f"{p.scan}.h5"] for p in cohort.patients[split]} for split in SPLITS},
     )
 

@@ -30,6 +30,7 @@ def run(
 ) -> None:
     """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve)."""
     spec = DetectorSpec.from_config(detector)
+    seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
     rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]

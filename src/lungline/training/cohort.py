@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from lungline.io import hdf5
 from lungline.io.sheet import ScanRow
@@ -19,8 +16,8 @@ from lungline.training.volumes import PatientVolume, largest_region
 
 SPLITS = ("train", "valid")
 
-#: How the logits of a patient's cubes become one, by kind of system.
-POOLS: dict[str, Callable[[Tensor], Tensor]] = {"patches": torch.max, "volume": torch.mean}
+_POOLS = {"max": "the maximum over the candidates", "mean": "the mean over the candidates"}
+_POOLS |= {"noisy_or": "that of at least one cancer among the candidates and a cause that none shows"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,6 @@ class Cohort:
 
     patients: Mapping[str, Sequence[Patient]]
     network: CancerNetSpec
-    pool: Callable[[Tensor], Tensor]
     card: Mapping[str, Any]
 
 
@@ -45,7 +41,7 @@ def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
     without: dict[str, list[int]] = {split: [] for split in SPLITS}
     for row in rows:
-        cubes, label = read_cubes(inputs / f"{row.scan}.h5", spec.network), int(row.label or 0)
+        cubes, label = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates), int(row.label or 0)
         if len(cubes):
             patients[row.split].append(PatientCubes(row.scan, label, cubes, augment=spec.augment))
         else:
@@ -53,13 +49,13 @@ def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort
     labels = [patient.label for patient in patients["train"]] + without["train"]
     size = spec.network.shape_zyx
     card = {
-        "purpose": "cancer logit a candidate cube; a patient's logit is the maximum over the candidates",
+        "purpose": f"cancer logit a candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
         "network": asdict(spec.network),
         "logit_without_candidates": logit_without_candidates(without["train"], labels),
         "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without["train"])},
     }
-    return Cohort(patients, spec.network, POOLS["patches"], card)
+    return Cohort(patients, spec.network, card)
 
 
 def _volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
@@ -76,4 +72,4 @@ def _volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohor
         "network": asdict(network),
         "training_patients": {"all": len(training), "cancer": sum(int(row.label or 0) for row in training)},
     }
-    return Cohort(patients, network, POOLS["volume"], card)
+    return Cohort(patients, network, card)

@@ -39,6 +39,7 @@ def fit_and_write(
     cases: Mapping[str, Mapping[str, Sequence[Path]]],
     split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
     judge: Callable[[nn.Module, Sequence[Look]], Sequence[Code]] = lambda model, curve: (),
+    measure: Callable[[nn.Module], Mapping[str, Any]] = lambda model: {},
 ) -> None:
     """Train and write OUTPUT/{weights.safetensors, card.json, learning_curve.csv}.
 
@@ -56,6 +57,8 @@ def fit_and_write(
         See `fit`.
     judge : callable
         Looks at the trained model and its learning curve; its codes are said and stand in the card as `warnings`.
+    measure : callable
+        What is found out about the trained model; stands in the card.
     """
     inputs = {
         split: {scan: [check(path) for path in files] for scan, files in scans.items()}
@@ -100,6 +103,7 @@ def fit_and_write(
         output / "card.json",
         {
             **card,
+            **measure(model),
             "parameters": count_parameters(model),
             "schedule": asdict(schedule),
             "seed": seed,

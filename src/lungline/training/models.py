@@ -42,6 +42,26 @@ def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
     return _filled(CancerNet(spec), folder, device)
 
 
+def take_convolutions(network: CancerNet, folder: Path) -> dict[str, Any]:
+    """Set the convolutions and norms of `network` to those in `folder`; what a card says of it.
+
+    Raises
+    ------
+    LunglineError
+        If they are not of the same shapes.
+    """
+    card, (tensors, _) = checked_card(folder), read_tensors(folder / "weights.safetensors")
+    taken = {name: value for name, value in tensors.items() if name.startswith(("conv", "norms"))}
+    own = network.state_dict()
+    if {n: v.shape for n, v in taken.items()} != {n: v.shape for n, v in own.items() if n.startswith(("conv", "norm"))}:
+        raise LunglineError(
+            f"{folder}: its convolutions have other shapes. Make network.channels, norm and in_channels equal to those "
+            "of the detector's reduction."
+        )
+    network.load_state_dict({**own, **taken})
+    return {"started_from": {"weights_sha256": card["weights_sha256"], "cases": card["cases"]}}
+
+
 def checked_card(folder: Path) -> dict[str, Any]:
     """The card of a model folder; `CorruptFileError` if its weights are not those that lie beside it."""
     card = read_card(folder / "card.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations, product
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from lungline.errors import LunglineError
 from lungline.io import hdf5
-from lungline.models.cancer_net import strongest
+from lungline.models.cancer_net import CancerNet, strongest
 from lungline.models.losses import cancer_loss
 from lungline.models.specs import CancerNetSpec
 
@@ -58,8 +59,8 @@ class PatientCubes:
         return turn(self.cubes, rng) if self.augment else self.cubes
 
 
-def read_cubes(path: Path, spec: CancerNetSpec) -> NDArray[np.float16]:
-    """The valid cubes (n, C, D, H, W) of a patch file that is not quarantined; n is 0 without a candidate.
+def read_cubes(path: Path, spec: CancerNetSpec, most: int | None = None) -> NDArray[np.float16]:
+    """The `most` strongest valid cubes (n, C, D, H, W) of a patch file that is not quarantined; n may be 0.
 
     Raises
     ------
@@ -72,13 +73,13 @@ def read_cubes(path: Path, spec: CancerNetSpec) -> NDArray[np.float16]:
             f"{path}: cubes of {cubes.shape[1:]} (channels, z, y, x), but the network takes "
             f"{(spec.in_channels, *spec.shape_zyx)}. Make network.shape_zyx and crop_patches.size equal."
         )
-    return cubes
+    return cubes[:most]
 
 
-def patient_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device) -> Tensor:
-    """One logit a cube, (n,) float32."""
-    logits: Tensor = model(_on(device, cubes))
-    return logits.float()
+def patient_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
+    """One logit a cube, (n,) float32: the mean over the first `turns` symmetries of the cube."""
+    seen = [model(_on(device, turned(cubes, *symmetry))).float() for symmetry in SYMMETRIES[:turns]]
+    return torch.stack(seen).mean(dim=0)
 
 
 def _on(device: torch.device, cubes: NDArray[np.float16]) -> Tensor:
@@ -116,11 +117,34 @@ def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Pat
     return [(len(part) / len(patients), part) for part in parts]
 
 
+#: All symmetries of the cube: an order of the axes (2, 3, 4) and those that are mirrored. The first changes nothing.
+SYMMETRIES = [
+    (axes, tuple(axis for axis, mirror in zip((2, 3, 4), mirrors, strict=True) if mirror))
+    for axes in permutations((2, 3, 4))
+    for mirrors in product((False, True), repeat=3)
+]
+
+
 def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
     """The cubes (n, C, D, H, W) under one random symmetry of the cube."""
     axes = 2 + rng.permutation(3)
     mirrored = tuple(axis for axis in (2, 3, 4) if rng.integers(2))
+    return turned(cubes, tuple(axes), mirrored)
+
+
+def turned(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, ...]) -> NDArray:
+    """The cubes (n, C, D, H, W) under one symmetry: their axes in another order, then mirrored."""
     return np.ascontiguousarray(np.flip(cubes.transpose(0, 1, *axes), mirrored))
+
+
+def patient_loss(model: CancerNet, patients: Patients, device: torch.device) -> Tensor:
+    """Eq. 1 of the patients' logits, pooled as the network says."""
+    if model.spec.pool == "max":
+        return winner_loss(model, patients, device)
+    logits = model(_on(device, np.concatenate([cubes for cubes, _ in patients]))).float()
+    parts = logits.split([len(cubes) for cubes, _ in patients])
+    labels = torch.tensor([float(label) for _, label in patients], device=device)
+    return cancer_loss(torch.stack([model.pooled(part) for part in parts]), labels)
 
 
 def winner_loss(model: nn.Module, patients: Patients, device: torch.device) -> Tensor:

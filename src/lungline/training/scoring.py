@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lungline.errors import LunglineError
 from lungline.io.hdf5 import Code
 from lungline.models.entries import PatchSystem, VolumeSystem, read_system
-from lungline.training.cohort import POOLS
 from lungline.training.models import checked_card, load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
 from lungline.training.volumes import fixed_crops, read_region
@@ -49,7 +49,7 @@ def load_scorer(folder: Path, device: torch.device) -> Scorer:
         raise LunglineError(f"{folder / 'card.json'}: expected the card of a system. It names none; train it again.")
     spec = read_system(card["system"])
     if isinstance(spec, PatchSystem):
-        return _patch_scorer(folder, float(card["logit_without_candidates"]), device)
+        return _patch_scorer(folder, spec, card, device)
     if isinstance(spec, VolumeSystem):
         return _volume_scorer(folder, spec, device)
     probability = float(card["probability"])
@@ -57,16 +57,19 @@ def load_scorer(folder: Path, device: torch.device) -> Scorer:
     return lambda path: Answer(probability, logit)
 
 
-def _patch_scorer(folder: Path, nothing_found: float, device: torch.device) -> Scorer:
+def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], device: torch.device) -> Scorer:
     network = load_cancer_net(folder, device)
+    nothing_found = float(card["logit_without_candidates"])
+    fitted = card.get("calibration", {"scale": 1.0, "shift": 0.0})
 
     def score(path: Path) -> Answer:
-        cubes = read_cubes(path, network.spec)
+        cubes = read_cubes(path, network.spec, spec.candidates)
         if not len(cubes):
             return Answer(_sigmoid(nothing_found), nothing_found, n_candidates=0)
         with torch.inference_mode():
-            logits = patient_logits(network, cubes, device)
-        logit = float(POOLS["patches"](logits))
+            logits = patient_logits(network, cubes, device, spec.turns)
+            pooled = float(network.pooled(logits))
+        logit = float(fitted["scale"]) * pooled + float(fitted["shift"])
         return Answer(_sigmoid(logit), logit, len(cubes), int(logits.argmax()) + 1)
 
     return score
@@ -78,8 +81,7 @@ def _volume_scorer(folder: Path, spec: VolumeSystem, device: torch.device) -> Sc
     def score(path: Path) -> Answer:
         volume, codes = read_region(path, spec.input, network.spec.shape_zyx)
         with torch.inference_mode():
-            logits = patient_logits(network, fixed_crops(volume, spec.input.crop), device)
-        logit = float(POOLS["volume"](logits))
+            logit = float(network.pooled(patient_logits(network, fixed_crops(volume, spec.input.crop), device)))
         return Answer(_sigmoid(logit), logit, codes=codes)
 
     return score

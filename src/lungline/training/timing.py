@@ -14,7 +14,7 @@ from lungline.models.cancer_net import CancerNet
 from lungline.models.entries import DetectorSpec, PatchSystem
 from lungline.models.losses import nodule_loss
 from lungline.models.unet import UNet
-from lungline.training.patients import winner_loss
+from lungline.training.patients import patient_loss
 
 
 def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int) -> float:
@@ -30,9 +30,12 @@ def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int
 
 def seconds_a_system_step(spec: PatchSystem, candidates: int, device: torch.device, steps: int) -> float:
     """Mean seconds of a step of the cancer network when every patient of the batch has so many candidates."""
-    cubes = np.zeros((candidates, spec.network.in_channels, *spec.network.shape_zyx), np.float16)
+    cubes = np.zeros(
+        (min(candidates, spec.candidates or candidates), spec.network.in_channels, *spec.network.shape_zyx), np.float16
+    )
     patients = [(cubes, 0)] * spec.training.batch
-    return _seconds_a_step(CancerNet(spec.network), lambda model: winner_loss(model, patients, device), device, steps)
+    network = CancerNet(spec.network)
+    return _seconds_a_step(network, lambda _: patient_loss(network, patients, device), device, steps)
 
 
 def _seconds_a_step(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lungline.device import half_precision
+from lungline.models.cancer_net import CancerNet
 from lungline.models.losses import cancer_loss, nodule_loss
 from lungline.training.patients import Patient, patient_logits
 from lungline.training.slices import SliceCrops
@@ -35,27 +36,25 @@ def look_at_crops(
 
 
 def answers(
-    model: nn.Module, patients: Sequence[Patient], device: torch.device, pool: Callable[[Tensor], Tensor]
+    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Logits and labels (n,) float32 of the patients; `pool` makes one logit of those of a patient's cubes."""
-    logits = torch.stack([pool(patient_logits(model, patient.cubes, device)) for patient in patients])
+    """Logits and labels (n,) float32 of the patients; a cube's logit is the mean over `turns` symmetries."""
+    logits = torch.stack([model.pooled(patient_logits(model, patient.cubes, device, turns)) for patient in patients])
     return logits, torch.tensor([float(patient.label) for patient in patients], device=device)
 
 
-def look_at_patients(
-    model: nn.Module, patients: Sequence[Patient], device: torch.device, pool: Callable[[Tensor], Tensor]
-) -> dict[str, float]:
+def look_at_patients(model: CancerNet, patients: Sequence[Patient], device: torch.device) -> dict[str, float]:
     """Eq. 1 and accuracy at 0.5 over the validation patients."""
-    logits, labels = answers(model, patients, device, pool)
+    logits, labels = answers(model, patients, device)
     correct: Tensor = (logits > 0) == (labels > 0.5)
     return {"valid_loss": float(cancer_loss(logits, labels)), "valid_accuracy": float(correct.float().mean())}
 
 
-def probabilities(
-    model: nn.Module, patients: Sequence[Patient], device: torch.device, pool: Callable[[Tensor], Tensor]
+def labels_and_logits(
+    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and probabilities (n,) of the patients, computed as precisely as in the training."""
+    """Labels and logits (n,) of the patients, computed as precisely as in the training."""
     autocast, _ = half_precision(device)
     with torch.inference_mode(), autocast:
-        logits, labels = answers(model, patients, device, pool)
-    return labels.cpu().numpy().astype(np.int64), logits.double().sigmoid().cpu().numpy()
+        logits, labels = answers(model, patients, device, turns)
+    return labels.cpu().numpy().astype(np.int64), logits.double().cpu().numpy()

@@ -1,6 +1,7 @@
 """Systems side by side: every system of the paper has a row, and every row says what it was scored on."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ from lungline import NOTICE
 from lungline.errors import LunglineError
 from lungline.evaluation import cancer
 from lungline.evaluation.paper_figures import PAPER
-from lungline.io.predictions import Prediction, write_predictions
+from lungline.io.predictions import Prediction, read_predictions, write_predictions
 from lungline.stages import compare
 
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -54,8 +55,6 @@ def test_every_system_of_the_paper_has_a_row_and_ours_follow(tmp_path, systems):
 
 def test_metrics_and_intervals_are_those_of_the_evaluation(tmp_path, systems):
     row = compared(tmp_path, systems)["m2"]
-    from lungline.io.predictions import read_predictions
-
     rows = [r for r in read_predictions(tmp_path / "m2.csv") if r.split == "test" and r.label is not None]
     wanted = cancer.measure([r.label for r in rows], [r.probability for r in rows])
     for name, estimate in wanted.items():
@@ -132,6 +131,46 @@ def test_a_system_with_a_detector_shows_its_cpm_and_recall(tmp_path, systems):
     table = compared(tmp_path, systems)
     assert (table["m2"]["cpm"], table["m2"]["cpm_low"], table["m2"]["recall"]) == ("0.5", "0.4", "0.7")
     assert table["ours"]["cpm"] == ""
+
+
+def detection(tmp_path, name, hits):
+    """A detector's result: a scan for each score, with one nodule that is found with it, and one false positive."""
+    described = {
+        f"l{i}": {"nodules": 1, "hits": [score] if score else [], "false_positives": [0.5]}
+        for i, score in enumerate(hits)
+    }
+    share = {"value": 0.5, "low": 0.4, "high": 0.6, "method": "", "reason": ""}
+    result = {"notice": NOTICE, "froc": {"cpm": share, "per_scan": described}, "candidates": {"recall": share}}
+    (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    return str(tmp_path / f"{name}.json")
+
+
+def test_trainings_with_several_seeds_are_compared_by_their_mean(tmp_path, systems):
+    good, poor = (detection(tmp_path, *args) for args in (("good", [0.9] * 8), ("poor", [0.9] * 4 + [0] * 4)))
+    read = {name: read_predictions(tmp_path / f"{name}.csv") for name in systems}
+    for name in ("m2", "ours"):
+        shifted = [
+            dataclasses.replace(row, probability=None if row.probability is None else 0.9 * row.probability)
+            for row in read[name]
+        ]
+        write_predictions(tmp_path / f"{name}-2.csv", shifted)
+        again = {"predictions": str(tmp_path / f"{name}-2.csv"), "seed": 2, "repeats": name}
+        systems[f"{name}-2"] = {**systems[name], **again}
+    for name, files in systems.items():
+        files["detection"] = good if name.startswith("m2") else poor
+    table = compared(tmp_path, systems, reference="m2")
+    row = table["ours, mean of 2"]
+    for metric in ("log_loss", "auc", "brier", "calibration_error", "accuracy"):
+        each = [float(table[name][metric]) for name in ("ours", "ours-2")]
+        assert float(row[metric]) == pytest.approx(np.mean(each)), metric
+    assert (row["seed"], row["patients"], row["not_answered"]) == ("1, 2", "39", "1")
+    reference = table["m2, mean of 2"]
+    assert reference["reference"] == ""
+    assert float(row["log_loss_minus_reference_low"]) > 0
+    assert float(row["cpm"]) == pytest.approx(0.5)
+    assert float(row["cpm_minus_reference"]) == pytest.approx(-0.5)
+    assert -0.9 < float(row["cpm_minus_reference_low"]) < -0.5 < float(row["cpm_minus_reference_high"]) < 0
+    assert float(table["ours"]["cpm_minus_reference"]) == pytest.approx(-0.5)
 
 
 def test_the_page_and_the_forest_plot_are_made(tmp_path, systems):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from lungline import geometry
@@ -15,7 +16,7 @@ from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.io.sheet import ScanRow, write_sheet
 from lungline.stages import collect_predictions, evaluate_cancer, predict_cancer, resize_volume, train_system
-from lungline.training.weights import read_card
+from lungline.training.weights import read_card, read_tensors
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 SYSTEMS = check_config(
@@ -71,9 +72,9 @@ def resized(folder, size):
     return folder / "resized"
 
 
-def train(folder, entry, inputs, name="model"):
+def train(folder, entry, inputs, name="model", start=None):
     options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "seed": 1, "device": "cpu"}
-    train_system.run(folder / name, system=entry, **options)
+    train_system.run(folder / name, system=entry, start=start, **options)
     return read_card(folder / name / "card.json")
 
 
@@ -131,6 +132,57 @@ def test_candidates_are_scored_by_their_maximum_and_none_by_the_odds(folder):
     assert (answers["test0"]["n_candidates"], answers["test0"]["deciding_rank"]) == ("0", "")
     assert 1 <= int(answers["test1"]["deciding_rank"]) <= int(answers["test1"]["n_candidates"])
     assert answers["q"]["n_candidates"] == ""
+
+
+def small_m2(**change):
+    network = {**SMALL["network"], "shape_zyx": [8, 8, 8]}
+    return laid_over(laid_over(SYSTEMS["m2"], {**SMALL, "network": network}), change)
+
+
+def test_only_the_strongest_candidates_are_shown_when_told_so(folder):
+    inputs = candidates(folder)
+    train(folder, small_m2(candidates=1, network={"pool": "noisy_or"}), inputs)
+    answers = predict(folder, inputs)
+    assert {row["n_candidates"] for row in answers.values()} == {"", "0", "1"}
+    assert len({row["probability"] for row in answers.values()}) > 10
+
+
+def test_a_calibrated_system_answers_with_its_scale_and_shift(folder):
+    inputs = candidates(folder)
+    train(folder, small_m2(turns=2), inputs)
+    plain = predict(folder, inputs)
+    card = train(folder, small_m2(turns=2, calibrate=True), inputs, "calibrated")
+    fitted = card["calibration"]
+    calibrated = predict(folder, inputs, "calibrated")
+    assert fitted["on"] == "valid"
+    assert (fitted["scale"], fitted["shift"]) != (1.0, 0.0)
+    for scan in ("test1", "test2", "test3"):
+        wanted = fitted["scale"] * float(plain[scan]["logit"]) + fitted["shift"]
+        assert float(calibrated[scan]["logit"]) == pytest.approx(wanted, rel=1e-6)
+    assert calibrated["test0"]["logit"] == plain["test0"]["logit"]  # nothing found: the odds of the training patients
+
+
+def test_a_system_starts_from_the_convolutions_that_it_is_given(folder):
+    inputs = candidates(folder)
+    begun = train(folder, small_m2(), inputs, "reduction")
+    still = {"steps": 1, "learning_rate": 1e-12}
+    card = train(folder, small_m2(start="reduction", training=still), inputs, start=folder / "reduction")
+    assert card["started_from"] == {"weights_sha256": begun["weights_sha256"], "cases": begun["cases"]}
+    (one, _), (other, _) = (read_tensors(folder / name / "weights.safetensors") for name in ("model", "reduction"))
+    for name in one:
+        assert torch.allclose(one[name], other[name], atol=1e-9) == name.startswith("conv")
+    with pytest.raises(LunglineError, match="its convolutions have other shapes"):
+        train(folder, small_m2(start="reduction", network={"channels": [3] * 6}), inputs, start=folder / "reduction")
+    with pytest.raises(LunglineError, match="Give --start with 'reduction', and only then"):
+        train(folder, small_m2(start="reduction"), inputs)
+
+
+def test_a_training_repeated_with_another_seed_is_another_training(folder):
+    inputs = candidates(folder)
+    cards = [train(folder, small_m2(training={"seed": seed}), inputs, f"m{seed}") for seed in (None, 1, 2)]
+    hashes = [card["weights_sha256"] for card in cards]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert [card["seed"] for card in cards] == [1, 1, 2]
 
 
 def test_a_baseline_says_the_same_of_everybody_and_is_no_failure(folder):

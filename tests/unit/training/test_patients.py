@@ -1,5 +1,6 @@
 """The maximum over candidates, its gradient, and the patient in whom nothing was found."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,12 +14,16 @@ from lungline.models.cancer_net import CancerNet
 from lungline.models.losses import cancer_loss
 from lungline.models.specs import CancerNetSpec
 from lungline.training.patients import (
+    SYMMETRIES,
     PatientBatches,
     PatientCubes,
     logit_without_candidates,
     micro_batches,
+    patient_logits,
+    patient_loss,
     read_cubes,
     turn,
+    turned,
     winner_loss,
 )
 
@@ -41,6 +46,32 @@ def test_the_winners_gradient_is_the_gradient_of_the_maximum():
     cancer_loss(maxima, torch.tensor([float(label) for _, label in batch])).backward()
     for found, parameter in zip(fast, model.parameters(), strict=True):
         torch.testing.assert_close(found, parameter.grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("pool", ["max", "mean", "noisy_or"])
+def test_the_loss_is_eq_1_of_the_pooled_logits(pool):
+    torch.manual_seed(0)
+    model = CancerNet(dataclasses.replace(SPEC, pool=pool))
+    batch = [(p.cubes, p.label) for p in patients()]
+    pooled = torch.stack([model.pooled(model(torch.from_numpy(cubes).float())) for cubes, _ in batch])
+    wanted = cancer_loss(pooled, torch.tensor([float(label) for _, label in batch]))
+    torch.testing.assert_close(patient_loss(model, batch, torch.device("cpu")), wanted)
+
+
+def test_the_symmetries_of_a_cube_are_48_and_the_first_changes_nothing():
+    cube = np.random.default_rng(0).random((1, 1, 3, 3, 3))
+    assert len({turned(cube, *symmetry).tobytes() for symmetry in SYMMETRIES}) == len(SYMMETRIES) == 48
+    np.testing.assert_array_equal(turned(cube, *SYMMETRIES[0]), cube)
+
+
+def test_all_turns_together_do_not_see_how_a_cube_is_turned():
+    torch.manual_seed(0)
+    model, cubes = CancerNet(SPEC), patients(3)[2].cubes
+    other = turned(cubes, (4, 2, 3), (3,))
+    with torch.inference_mode():
+        one, two = (patient_logits(model, some, torch.device("cpu"), turns=48) for some in (cubes, other))
+    torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(model(torch.from_numpy(cubes).float()), model(torch.from_numpy(other).float()))
 
 
 def test_an_epoch_shows_every_patient_once_and_each_epoch_in_a_new_order():
