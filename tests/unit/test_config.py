@@ -69,6 +69,9 @@ def test_every_preset_is_allowed(name: str) -> None:
         ({"compare": {"systems": ["m3"]}}, "compare.systems: no system 'm3'"),
         ({"compare": {"reference": "m2"}}, "compare.reference: no compared system 'm2'"),
         ({"folds": [10]}, "folds.0"),
+        ({"systems": {"m2-demo": {"start": "reduction"}}}, "systems.m2-demo.start: detector 'demo' has no reduction"),
+        ({"systems": {"m2-demo": {"turns": 49}}}, "systems.m2-demo.turns: 49 is"),
+        ({"systems": {"m1-64": {"network": {"pool": "max"}}}}, "systems.m1-64.network has no key 'pool'"),
     ],
 )
 def test_a_mistake_is_refused_by_name(change: dict, words: str) -> None:

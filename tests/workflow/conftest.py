@@ -53,20 +53,31 @@ class Workflow:
         change : mapping, optional
             Configuration laid over the presets.
         """
+        said = self._dry_run("--quiet", "host", "rules", presets=presets, change=change, targets=targets)
+        table = re.search(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)", said, re.MULTILINE)
+        if table is None:
+            assert "Nothing to be done" in said, said
+            return {}
+        jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
+        return {name: count for name, count in jobs.items() if name not in ("total", "all")}
+
+    def planned_command(self, command: str, *presets: str, change: dict, targets: tuple[str, ...] = ()) -> str:
+        """The first command line `lungline COMMAND ...` of a run that would be done now."""
+        said = self._dry_run("--printshellcmds", presets=presets, change=change, targets=targets)
+        return next(line for line in said.splitlines() if f": lungline {command} " in line)
+
+    def _dry_run(
+        self, *words: str, presets: tuple[str, ...], change: dict | None = None, targets: tuple[str, ...] = ()
+    ) -> str:
         files = [f"config/{name}.yaml" for name in presets]
         if change is not None:
             (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
             files.append("change.yaml")
         configured = ["--configfile", *files] if files else []
-        answer = self.snakemake("--dry-run", "--quiet", "host", "rules", *configured, "--", *targets)
+        answer = self.snakemake("--dry-run", *words, *configured, "--", *targets)
         if answer.returncode:
             raise AssertionError(answer.stdout)
-        table = re.search(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)", answer.stdout, re.MULTILINE)
-        if table is None:
-            assert "Nothing to be done" in answer.stdout, answer.stdout
-            return {}
-        jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
-        return {name: count for name, count in jobs.items() if name not in ("total", "all")}
+        return answer.stdout
 
     @contextmanager
     def edited(self, path: str, old: str, new: str) -> Iterator[None]:

@@ -222,6 +222,32 @@ def test_the_comparison_needs_the_answers_of_every_compared_system(workflow) -> 
     assert jobs["collect_predictions"] == jobs["evaluate_detection"] == 2
 
 
+REDUCTION = {"network": {"channels": [8, 8, 16, 16, 32, 32]}, "training": {"steps": 2, "batch": 4}}
+REPEATED = {
+    "detectors": {"demo": {"reduction": REDUCTION}, "again": {"extends": "demo", "training": {"seed": 2}}},
+    "systems": {
+        "m2-demo": {"start": "reduction"},
+        "m2-again": {"extends": "m2-demo", "detector": "again", "training": {"seed": 2}},
+        "m2-other": {"extends": "m2-again", "training": {"steps": 9}},
+    },
+    "run": ["m2-demo", "m2-again", "m2-other"],
+}
+
+
+def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another(workflow) -> None:
+    command = workflow.planned_command("compare", "micro", change=REPEATED, targets=("compare",))
+    assert '"repeats": "m2-demo", "seed": 1}' in command
+    assert '"repeats": "m2-demo", "seed": 2}' in command
+    assert '"repeats": "m2-other", "seed": 2}' in command
+
+
+def test_a_system_that_starts_from_the_reduction_waits_for_it(workflow) -> None:
+    jobs = workflow.plan("micro", change=REPEATED | {"run": ["m2-demo"]})
+    assert jobs["train_reduction"] == 1
+    command = workflow.planned_command("train-system", "micro", change=REPEATED | {"run": ["m2-demo"]})
+    assert "--start results/micro/train_unet/demo/reduction --checkpoints" in command
+
+
 def test_submissions_are_written_for_both_challenges(workflow) -> None:
     jobs = workflow.plan("micro", targets=("submissions",))
     assert jobs["submit_cancer"] == jobs["submit_detection"] == 1
