@@ -372,7 +372,7 @@ def read_by(system):
 def start_of(system):
     """The weights of the reduction network with which a system starts, or none."""
     entry = config["systems"][system]
-    return network(entry["detector"], "reduction") if entry.get("start") == "reduction" else []
+    return [network(entry["detector"], "reduction")] if entry.get("start") == "reduction" else []
 
 
 def inputs_of(system, scans):
