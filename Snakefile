@@ -35,6 +35,7 @@ rule all:
         checked_annotations(),
         evaluations(),
         curves(),
+        pipelines(),
         figures(),
 
 

@@ -42,6 +42,13 @@ wildcard_constraints:
     size=r"[0-9]+",
 
 
+onstart:
+    # With a limit of jobs a time, Snakemake sets a new timer at every look at the queue and never takes one away: after
+    # a thousand jobs it looks 200 times a second as long as a job waits. Jobs of this machine need no limit.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def out(path):
     """A file of the result tree."""
     return f"{config['outdir']}/{path}"
@@ -340,6 +347,11 @@ def cards_of(detector):
     return [f"{model_folder('detector', detector)}/{part}/card.json" for part in parts_of(detector)]
 
 
+def cards_of_system(system):
+    """The cards of all networks of a system's detector, if it has one."""
+    return cards_of(config["systems"][system]["detector"]) if kind_of(system) == "patches" else []
+
+
 def parts_of(detector):
     """The networks of a detector: one an axis, and the one that ranks its candidates where there is one."""
     return [*AXES, "reduction"] if reduces(detector) else [*AXES]
@@ -382,6 +394,26 @@ def inputs_of(system, scans):
 def system_mem_mb(system):
     """Of a job that trains or scores; a filled-up lung region at full size needs most."""
     return 32000 if "pad_to" in config["systems"][system].get("input", {}) else 8000
+
+
+def settings_of(system):
+    """What each stage is told about a scan on its way to the answer of a system."""
+    entry, kept = config["systems"][system], config["extract_candidates"]["count"]
+    low, high = config["segment_lungs"]["plausible_ml"]  # of an adult, whatever this run's chests are
+    lungs = {key: config["segment_lungs"][key] for key in ("threshold_hu", "margin_mm")}
+    settings = {
+        "resample": config["resample"],
+        "segment_lungs": {**lungs, "plausible_ml_low": low, "plausible_ml_high": high},
+        "cache_volume": config["cache_volume"],
+    }
+    if entry["kind"] == "volume" and "resize_to" in entry["input"]:
+        settings["resize_volume"] = {"size": entry["input"]["resize_to"]}
+    if entry["kind"] == "patches":
+        settings["extract_candidates"] = candidate_settings(entry["detector"])
+        if reduces(entry["detector"]):
+            settings["rank_candidates"] = {"count": kept}
+        settings["crop_patches"] = {"count": kept, **config["crop_patches"]}
+    return settings
 
 
 # ---- what can be measured and shown ------------------------------------------------------------------------
@@ -455,6 +487,11 @@ def compared():
         }
         for system in systems
     }
+
+
+def pipelines():
+    """What `lungline predict` needs to answer new scans."""
+    return [out(f"pipeline/{system}.json") for system in config["run"] if kind_of(system) != "constant"]
 
 
 def curves():

@@ -70,6 +70,36 @@ rule train_system:
         " --device {resources.device} > {log} 2>&1"
 
 
+rule describe_pipeline:
+    input:
+        card=lambda wildcards: f"{model_folder('system', wildcards.system)}/card.json",
+        cards=lambda wildcards: cards_of_system(wildcards.system),
+    output:
+        pipeline=out("pipeline/{system}.json"),
+    log:
+        out("logs/describe_pipeline/{system}.log"),
+    benchmark:
+        out("benchmarks/describe_pipeline/{system}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        settings=lambda wildcards: json.dumps(settings_of(wildcards.system), sort_keys=True),
+        options=lambda wildcards, input: options(
+            system=wildcards.system,
+            model=os.path.dirname(input.card),
+            detector=[os.path.dirname(os.path.dirname(path)) for path in input.cards[:1]],
+        ),
+        code=fingerprint("describe_pipeline"),
+    message:
+        "Describing the way of a scan to the answer of system {wildcards.system}"
+    shell:
+        "lungline describe-pipeline {output.pipeline:q} --settings {params.settings:q} {params.options} > {log} 2>&1"
+
+
 rule predict_cancer:
     input:
         sheet=ancient(SHEET),

@@ -1,6 +1,7 @@
 """What would run, and what is refused, without running it."""
 
 import csv
+import inspect
 import json
 import shlex
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_config  # noqa: F401  first, else the next two import one another in a circle
+from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.workflow import Workflow
 
 from lungline.phantom.cohort import plan_cohort
 from lungline.splits import split_of_patient
@@ -35,6 +39,12 @@ def test_the_workflow_is_laid_out_by_snakefmt() -> None:
 
 def test_the_snakefile_stays_a_table_of_contents() -> None:
     assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 65
+
+
+def test_snakemake_still_knows_the_limit_that_the_workflow_takes_away() -> None:
+    """See `onstart` in rules/common.smk: 60 s with a waiting job cost 18 CPU-s with the limit, 7 without."""
+    assert "self.job_rate_limiter is None" in inspect.getsource(JobScheduler.job_selector)
+    assert "self.local_exec" in inspect.getsource(Workflow.execute)
 
 
 def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(workflow) -> None:

@@ -133,7 +133,7 @@ def _refuse_both(known: Labels, solution: Labels) -> None:
 
 @_without_names
 def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
-    """Every folder with DICOM files and every .mhd, .mha, .nii, .nii.gz, at any depth; all are test scans.
+    """Every folder with DICOM files and every .mhd, .mha, .nii, .nii.gz, at any depth, or one such file; for the test.
 
     Parameters
     ----------
@@ -185,6 +185,9 @@ def _stop(error: OSError) -> None:
 
 def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
     """(path, source) of every scan, sorted; links to folders are followed, each place once."""
+    if folder.is_file() and _suffix(folder):
+        yield folder, _FILES[_suffix(folder)]
+        return
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=_stop, followlinks=True):
         real = os.path.realpath(here)

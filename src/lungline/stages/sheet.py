@@ -24,7 +24,7 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
     ----------
     kind : "luna16", "dsb17" or "folder"
         How FOLDER is laid out. In a plain folder, each folder with DICOM files and each .mhd, .mha, .nii, .nii.gz
-        is a scan, and gets a pseudonym.
+        is a scan, and gets a pseudonym; FOLDER may be one such file.
     folder : Path
         Where the scans lie; nothing is written there.
     out : Path
@@ -34,7 +34,7 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
     """
     if labels is not None and kind != "folder":
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
-    if not folder.is_dir():
+    if not folder.is_dir() and not (kind == "folder" and folder.is_file()):
         raise LunglineError(f"{folder}: expected a folder of scans. There is none.")
     folder, private, sheet = folder.absolute(), out / "private", out / "scans.csv"
     if kind == "luna16":

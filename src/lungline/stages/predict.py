@@ -1,0 +1,167 @@
+"""Answer new scans in one process: every stage of the workflow, with models that are trained already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+from lungline.errors import LunglineError
+from lungline.io.pipeline import Pipeline, read_pipeline
+from lungline.io.predictions import Prediction, collect, read_answers, write_predictions
+from lungline.io.raw_state import raw_state
+from lungline.io.seals import Origin, check, write_sealed_text
+from lungline.io.sheet import ScanRow, read_sheet, write_sheet
+from lungline.provenance import code_fingerprint
+from lungline.stages import sheet
+
+
+def run(
+    raw: Path,
+    *,
+    out: Path = Path("predictions"),
+    pipeline: Path = Path("results/demo/pipeline/m2-demo.json"),
+    device: str = "auto",
+    keep: bool = False,
+) -> int:
+    """Read every scan in RAW, write OUT/predictions.csv and OUT/candidates/{scan}.csv.
+
+    RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth) or one such file; several
+    calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be shared. PIPELINE is
+    the description that a finished run of the workflow leaves; the answer is the workflow's. A scan that is answered
+    already is not read again, unless its files, the models or the code have changed, so an interrupted call goes on
+    where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan has no answer.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+    recipe = read_pipeline(pipeline)
+    sheet.run("folder", raw, out)
+    rows = read_sheet(out / "scans.csv")
+    same = f"{check(pipeline)} {code_fingerprint('lungline.stages.predict')}"
+    predictions, failures = [], []
+    for number, row in enumerate(rows, start=1):
+        raw = out / "private" / "raw" / row.scan
+        state = hashlib.sha256(f"{raw_state(raw, row.source)} {same}".encode()).hexdigest()
+        say = _sayer(f"[{number}/{len(rows)}] {row.scan}: ")
+        try:
+            if not _is_answered(out, row.scan, state):
+                _answer(row, raw, out, recipe, device=device, keep=keep, say=say)
+                note = json.dumps({"state": state}) + "\n"
+                write_sealed_text(_note(out, row.scan), note, Origin("predict", (_answer_file(out, row.scan),)))
+            (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.system)
+        except LunglineError as failure:
+            failures.append(f"{row.scan}: {failure}")
+            say(str(failure), last=True)
+            continue
+        predictions.append(prediction)
+        say(_in_words(prediction), last=True)
+    write_predictions(out / "predictions.csv", predictions, Origin("predict"))
+    answered = sum(row.probability is not None for row in predictions)
+    print(f"{out / 'predictions.csv'}: {answered} of {len(rows)} scans have a probability")
+    if failures:
+        raise LunglineError(f"{len(failures)} of {len(rows)} scans failed, first {failures[0]}")
+    return 0 if answered == len(rows) else 1
+
+
+def _answer(
+    row: ScanRow, raw: Path, out: Path, recipe: Pipeline, *, device: str, keep: bool, say: Callable[[str], None]
+) -> None:
+    """Every stage of one scan, as the rules of the workflow call them."""
+    from lungline.stages import (
+        cache_volume,
+        crop_patches,
+        detect,
+        extract_candidates,
+        ingest,
+        predict_cancer,
+        rank_candidates,
+        resample,
+        resize_volume,
+        segment_lungs,
+    )
+
+    scan, settings = row.scan, recipe.settings
+    with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as folder:
+        work = Path(folder)
+
+        def file(stage: str, suffix: str = ".h5") -> Path:
+            return work / stage / f"{scan}{suffix}"
+
+        say("reading")
+        ingest.run(raw, file("ingest"), source=row.source)  # type: ignore[arg-type]
+        say("finding the lungs")
+        resample.run(file("ingest"), file("resample"), **settings["resample"])
+        segment_lungs.run(file("resample"), file("segment_lungs"), **settings["segment_lungs"])
+        cache_volume.run(file("resample"), file("segment_lungs"), file("cache_volume"), **settings["cache_volume"])
+        read = "cache_volume"
+        if "resize_volume" in settings:
+            read = "resize_volume"
+            resize_volume.run(file("cache_volume"), file(read), **settings[read])
+        if recipe.detector is not None:
+            say("searching nodules")
+            detect.detect_scan(file("cache_volume"), file("detect"), detector=recipe.detector, device=device)
+            last = "extract_candidates"
+            extract_candidates.run(file("detect"), file(last, ".csv"), scan=scan, **settings[last])
+            if "rank_candidates" in settings:
+                last = "rank_candidates"
+                rank_candidates.run(
+                    work / "extract_candidates",
+                    work / last,
+                    scans=[scan],
+                    caches=work / "cache_volume",
+                    detected=work / "detect",
+                    reduction=recipe.detector / "reduction",
+                    device=device,
+                    **settings[last],
+                )
+            read = "crop_patches"
+            candidates = (file("cache_volume"), file("detect"), file(last, ".csv"))
+            crop_patches.run(*candidates, file(read), **settings[read])
+            kept = out / "candidates" / f"{scan}.csv"
+            text = file(last, ".csv").read_text(encoding="utf-8")
+            write_sealed_text(kept, text, Origin("predict", candidates))
+        say("scoring")
+        alone, inputs = file("sheet", ".csv"), work / read
+        write_sheet(alone, [row])
+        predict_cancer.run(_answer_file(out, scan), model=recipe.model, scans=alone, inputs=inputs, device=device)
+
+
+def _answer_file(out: Path, scan: str) -> Path:
+    return out / "answers" / f"{scan}.csv"
+
+
+def _note(out: Path, scan: str) -> Path:
+    return out / "answers" / f"{scan}.json"
+
+
+def _is_answered(out: Path, scan: str, state: str) -> bool:
+    """Whether this scan has an answer from the same files, models and code."""
+    note = _note(out, scan)
+    if not (note.is_file() and _answer_file(out, scan).is_file()):
+        return False
+    check(note)
+    check(_answer_file(out, scan))
+    return bool(json.loads(note.read_text(encoding="utf-8")).get("state") == state)
+
+
+def _sayer(prefix: str) -> Callable[..., None]:
+    """What a scan goes through: on a terminal a line that is written over, elsewhere a line each."""
+
+    def say(words: str, last: bool = False) -> None:
+        terminal = sys.stderr.isatty()
+        start, end = ("\r\x1b[K" if terminal else ""), ("\n" if last or not terminal else "")
+        print(f"{start}{prefix}{words}", end=end, file=sys.stderr, flush=True)
+
+    return say
+
+
+def _in_words(row: Prediction) -> str:
+    if row.probability is None:
+        return f"{row.status}, {', '.join(row.codes)} (`lungline codes` explains)"
+    codes = f", {', '.join(row.codes)}" if row.codes else ""
+    candidates = "" if row.n_candidates is None else f", {row.n_candidates} candidates"
+    return f"probability {row.probability:.3f}{candidates}{codes}"

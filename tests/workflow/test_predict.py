@@ -1,0 +1,116 @@
+"""`lungline predict`: the workflow's answers, from one process, in every format."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+pytestmark = pytest.mark.workflow
+
+
+def predict(finished, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(finished.folder / "src")}
+    command = [sys.executable, "-m", "lungline.cli", "predict", *words]
+    command += ["--pipeline", "results/micro/pipeline/m2-micro.json"]
+    return subprocess.run(command, cwd=finished.folder, env=environment, text=True, capture_output=True, check=False)
+
+
+def rows_of(path: Path) -> dict[str, dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as handle:
+        return {row["scan"]: row for row in csv.DictReader(handle)}
+
+
+@pytest.fixture(scope="module")
+def answered(finished):
+    """The micro run's patients, answered by `predict`: original name -> row."""
+    answer = predict(finished, "results/micro/cohort/dsb17/stage1", "--out", "new")
+    assert answer.returncode == 1, answer.stderr  # the damaged scan of the cohort has no probability
+    names = {scan: row["original"] for scan, row in rows_of(finished.folder / "new/private/map.csv").items()}
+    return {names[scan]: row for scan, row in rows_of(finished.folder / "new/predictions.csv").items()}
+
+
+def test_the_answers_are_those_of_the_workflow(finished, answered) -> None:
+    workflow = rows_of(finished.folder / "results/micro/predictions.csv")
+    scored = {scan: row for scan, row in workflow.items() if row["status"] != "not-scored"}
+    assert answered.keys() == scored.keys()
+    assert len(answered) == 10
+    for scan, row in scored.items():
+        assert answered[scan]["input_sha256"] == row["input_sha256"]
+        if row["status"] == "quarantined":
+            assert (answered[scan]["status"], answered[scan]["codes"]) == (row["status"], row["codes"])
+            continue
+        assert abs(float(answered[scan]["probability"]) - float(row["probability"])) < 1e-6
+        assert answered[scan]["n_candidates"] == row["n_candidates"]
+        assert answered[scan]["weights_sha256"] == row["weights_sha256"]
+        candidates = rows_of(finished.folder / f"new/candidates/{answered[scan]['scan']}.csv")
+        assert len(candidates) <= 20
+
+
+def test_no_original_name_stands_in_what_it_writes_and_stages_are_not_kept(finished, answered) -> None:
+    files = [path for path in (finished.folder / "new").rglob("*") if path.is_file() and "private" not in path.parts]
+    assert {path.parts[-2] for path in files} == {"new", "answers", "candidates"}
+    for path in files:
+        assert not any(name in path.read_text(encoding="utf-8") for name in answered)
+
+
+def test_a_second_call_reads_nothing_again_but_what_has_changed(finished, answered) -> None:
+    times = {path: path.stat().st_mtime_ns for path in (finished.folder / "new/answers").glob("*.csv")}
+    patient = sorted(answered)[0]
+    slice_of_it = sorted((finished.folder / "results/micro/cohort/dsb17/stage1" / patient).glob("*.dcm"))[0]
+    os.utime(slice_of_it)
+    answer = predict(finished, "results/micro/cohort/dsb17/stage1", "--out", "new")
+    again = {path.stem for path, before in times.items() if path.stat().st_mtime_ns != before}
+    assert again == {answered[patient]["scan"]}
+    assert answer.stderr.count("searching nodules") == 1
+
+
+def test_dicom_metaimage_and_nifti_of_one_scan_get_one_answer(finished, answered, tmp_path) -> None:
+    patient = next(name for name, row in sorted(answered.items()) if int(row["n_candidates"] or 0) > 0)
+    reader = sitk.ImageSeriesReader()
+    folder = str(finished.folder / "results/micro/cohort/dsb17/stage1" / patient)
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(folder))
+    image = reader.Execute()
+    for name in ("a.mhd", "b.nii.gz"):
+        sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16), str(tmp_path / name), useCompression=True)
+        answer = predict(finished, str(tmp_path / name), "--out", str(tmp_path / f"out-{name}"))
+        assert answer.returncode == 0, answer.stderr
+        (row,) = rows_of(tmp_path / f"out-{name}/predictions.csv").values()
+        assert abs(float(row["probability"]) - float(answered[patient]["probability"])) < 1e-4
+        places = [_places(out) for out in (tmp_path / f"out-{name}", finished.folder / "new")]
+        ours, theirs = places[0][row["scan"]], places[1][answered[patient]["scan"]]
+        assert np.abs(ours - theirs).max() < 0.5
+
+
+def _places(out: Path) -> dict[str, np.ndarray]:
+    """World positions (n, 3) mm of the candidates of each scan."""
+    found = {}
+    for path in (out / "candidates").glob("*.csv"):
+        with open(path, newline="", encoding="utf-8") as handle:
+            found[path.stem] = np.array(
+                [[float(r[k]) for k in ("x_mm", "y_mm", "z_mm")] for r in csv.DictReader(handle)]
+            )
+    return found
+
+
+def test_a_scan_that_cannot_be_used_is_named_and_the_others_are_answered(finished, answered, tmp_path) -> None:
+    patient = next(name for name, row in sorted(answered.items()) if row["probability"])
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/good").symlink_to(finished.folder / "results/micro/cohort/dsb17/stage1" / patient)
+    (tmp_path / "scans/bad.nii").write_bytes(bytes(400))
+    answer = predict(finished, str(tmp_path / "scans"), "--out", str(tmp_path / "out"))
+    assert answer.returncode == 1
+    assert "1 of 2 scans have a probability" in answer.stdout
+    statuses = sorted(row["status"] for row in rows_of(tmp_path / "out/predictions.csv").values())
+    assert statuses == sorted(["quarantined", answered[patient]["status"]])
+    assert "quarantined, Q_" in answer.stderr
+
+
+def test_a_mistake_is_one_line_with_what_to_do(finished, tmp_path) -> None:
+    answer = predict(finished, str(tmp_path / "nothing"), "--out", str(tmp_path / "out"))
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
+    assert "expected a folder of scans" in answer.stderr
