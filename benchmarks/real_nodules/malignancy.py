@@ -1,0 +1,113 @@
+"""lungline's cancer network on one cube a nodule, and its combination with the diameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from benchmarks.real_nodules.nodules import RealNodule
+from lungline.models.cancer_net import CancerNet
+from lungline.models.specs import CancerNetSpec, Schedule
+from lungline.nodules.candidates import crop_cube
+from lungline.splits import refuse_test_rows
+from lungline.training.loop import fit
+from lungline.training.patients import PatientBatches, patient_loss, turn
+from lungline.training.validation import look_at_patients
+
+NETWORK = CancerNetSpec(channels=(8, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
+SCHEDULE = Schedule(
+    steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=60, decay="cosine"
+)
+SHIFT = 2  # voxels, largest displacement of a training cube
+TURNS = 8  # symmetries whose logits are averaged in an answer
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class NoduleCube:
+    """A nodule as the cancer network is shown it: a `Patient` of `lungline.training.patients` with one cube.
+
+    Attributes
+    ----------
+    wide : (1, 2, D, H, W) float16
+        Scaled HU and nodule probability, `SHIFT` voxels wider on each side than the network's cube.
+    split : str
+    """
+
+    scan: str
+    label: int
+    wide: NDArray[np.float16]
+    split: str
+
+    @property
+    def cubes(self) -> NDArray[np.float16]:
+        """The cube around the middle of the nodule's volume, (1, 2, D, H, W)."""
+        return self._cut((SHIFT, SHIFT, SHIFT))
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+        """The same, displaced, and under one of the 48 symmetries of the cube."""
+        return turn(self._cut(rng.integers(2 * SHIFT + 1, size=3)), rng)
+
+    def _cut(self, first: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float16]:
+        box = tuple(slice(int(f), int(f) + n) for f, n in zip(first, NETWORK.shape_zyx, strict=True))
+        return self.wide[(..., *box)]
+
+
+def make_cube(nodule: RealNodule, probability: NDArray[np.float32]) -> NoduleCube:
+    """The cube around the middle of the volume; beyond its ends HU are the volume's median, the probability is 0."""
+    size = NETWORK.shape_zyx[0] + 2 * SHIFT
+    z, y, x = ((n - 1) / 2 for n in nodule.scaled.shape)
+    parts = [
+        crop_cube(nodule.scaled, (z, y, x), size, outside=float(np.median(nodule.scaled))),
+        crop_cube(probability, (z, y, x), size, outside=0.0),
+    ]
+    return NoduleCube(nodule.name, nodule.malignant, np.stack(parts)[None].astype(np.float16), nodule.split)
+
+
+def train(cubes: Sequence[NoduleCube], choosing: Sequence[NoduleCube], schedule: Schedule, *, seed: int, scratch: Path) -> CancerNet:
+    """A cancer network fitted to `cubes`, with the weights of the look with the least log loss on `choosing`."""
+    refuse_test_rows([*cubes, *choosing], "the weights of the cancer network")
+    torch.manual_seed(seed)
+    network = CancerNet(NETWORK)
+    fit(
+        network,
+        schedule,
+        make_batch=PatientBatches(cubes, schedule.batch, seed=seed).batch,
+        loss_of=lambda model, patients: patient_loss(model, patients, CPU),
+        validate=lambda model: look_at_patients(model, choosing, CPU),
+        checkpoint=scratch / "cancer_net.safetensors",
+        key="",
+        seed=seed,
+        device=CPU,
+    )
+    return network.eval()
+
+
+def fit_logistic(rows: Sequence[RealNodule] | Sequence[NoduleCube], labels: NDArray, columns: NDArray) -> NDArray[np.float64]:
+    """Weights (k + 1,), the last a constant, of a logistic regression of labels (n,) on columns (n, k).
+
+    A weak normal prior (sd 10) keeps it defined where a few nodules are told apart without a mistake.
+    """
+    refuse_test_rows(rows, "the weights of a combination")
+    design = _with_constant(columns)
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        logits = design @ weights
+        return float(np.sum(np.logaddexp(0, logits) - labels * logits) + weights @ weights / 200)
+
+    return np.asarray(minimize(loss, np.zeros(design.shape[1])).x)
+
+
+def combined(weights: NDArray[np.float64], columns: NDArray) -> NDArray[np.float64]:
+    """Logits (n,) of a fitted logistic regression."""
+    return np.asarray(_with_constant(columns) @ weights)
+
+
+def _with_constant(columns: NDArray) -> NDArray[np.float64]:
+    return np.column_stack([columns, np.ones(len(columns))])
