@@ -16,14 +16,13 @@ from lungline.models.cancer_net import CancerNet
 from lungline.models.specs import CancerNetSpec, Schedule
 from lungline.nodules.candidates import crop_cube
 from lungline.splits import refuse_test_rows
+from lungline.training.calibration import fit_scale_and_shift
 from lungline.training.loop import fit
 from lungline.training.patients import PatientBatches, patient_loss, turn
-from lungline.training.validation import look_at_patients
+from lungline.training.validation import labels_and_logits, look_at_patients
 
-NETWORK = CancerNetSpec(channels=(8, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
-SCHEDULE = Schedule(
-    steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=60, decay="cosine"
-)
+NETWORK = CancerNetSpec(channels=(4, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
+SCHEDULE = Schedule(steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=60, decay="cosine")
 SHIFT = 2  # voxels, largest displacement of a training cube
 TURNS = 8  # symmetries whose logits are averaged in an answer
 CPU = torch.device("cpu")
@@ -70,7 +69,9 @@ def make_cube(nodule: RealNodule, probability: NDArray[np.float32]) -> NoduleCub
     return NoduleCube(nodule.name, nodule.malignant, np.stack(parts)[None].astype(np.float16), nodule.split)
 
 
-def train(cubes: Sequence[NoduleCube], choosing: Sequence[NoduleCube], schedule: Schedule, *, seed: int, scratch: Path) -> CancerNet:
+def train(
+    cubes: Sequence[NoduleCube], choosing: Sequence[NoduleCube], schedule: Schedule, *, seed: int, scratch: Path
+) -> CancerNet:
     """A cancer network fitted to `cubes`, with the weights of the look with the least log loss on `choosing`."""
     refuse_test_rows([*cubes, *choosing], "the weights of the cancer network")
     torch.manual_seed(seed)
@@ -89,25 +90,50 @@ def train(cubes: Sequence[NoduleCube], choosing: Sequence[NoduleCube], schedule:
     return network.eval()
 
 
-def fit_logistic(rows: Sequence[RealNodule] | Sequence[NoduleCube], labels: NDArray, columns: NDArray) -> NDArray[np.float64]:
-    """Weights (k + 1,), the last a constant, of a logistic regression of labels (n,) on columns (n, k).
+def logits_of(network: CancerNet, cubes: Sequence[NoduleCube]) -> NDArray[np.float64]:
+    """One logit a nodule, (n,): the mean over `TURNS` symmetries of its cube."""
+    return labels_and_logits(network, cubes, CPU, TURNS)[1]
 
-    A weak normal prior (sd 10) keeps it defined where a few nodules are told apart without a mistake.
+
+@dataclass(frozen=True)
+class Combination:
+    """How the network's logit s and the diameter d become two answers: a s + b, and u s + v log d + w."""
+
+    scale: float
+    shift: float
+    weights: tuple[float, float, float]
+
+    def alone(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated logits (n,) of the network alone."""
+        return self.scale * logits + self.shift
+
+    def with_diameter(self, nodules: Sequence[RealNodule], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logits (n,) that weigh in the diameter."""
+        return np.asarray(_design(nodules, logits) @ np.array(self.weights))
+
+
+def choose_combination(nodules: Sequence[RealNodule], logits: NDArray[np.float64]) -> Combination:
+    """Calibration, and logistic regression, of the logits (n,) of nodules that nothing was trained on."""
+    refuse_test_rows(nodules, "the weights of the combination")
+    labels = np.array([nodule.malignant for nodule in nodules])
+    scale, shift = fit_scale_and_shift(labels, logits)
+    u, v, w = fit_logistic(labels, _design(nodules, logits))
+    return Combination(scale, shift, (u, v, w))
+
+
+def fit_logistic(labels: NDArray[np.int64], design: NDArray[np.float64]) -> tuple[float, ...]:
+    """Most probable weights (k,) of a logistic regression of labels (n,) 0 or 1 on the columns of `design` (n, k).
+
+    A wide normal prior (sd 10) keeps them finite where the labels are told apart without a mistake.
     """
-    refuse_test_rows(rows, "the weights of a combination")
-    design = _with_constant(columns)
 
     def loss(weights: NDArray[np.float64]) -> float:
-        logits = design @ weights
-        return float(np.sum(np.logaddexp(0, logits) - labels * logits) + weights @ weights / 200)
+        s = design @ weights
+        return float(np.sum(np.logaddexp(0, s) - labels * s) + weights @ weights / 200)
 
-    return np.asarray(minimize(loss, np.zeros(design.shape[1])).x)
-
-
-def combined(weights: NDArray[np.float64], columns: NDArray) -> NDArray[np.float64]:
-    """Logits (n,) of a fitted logistic regression."""
-    return np.asarray(_with_constant(columns) @ weights)
+    return tuple(float(weight) for weight in minimize(loss, np.zeros(design.shape[1])).x)
 
 
-def _with_constant(columns: NDArray) -> NDArray[np.float64]:
-    return np.column_stack([columns, np.ones(len(columns))])
+def _design(nodules: Sequence[RealNodule], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    log_diameter = np.log([nodule.diameter_mm for nodule in nodules])
+    return np.column_stack([logits, log_diameter, np.ones(len(nodules))])

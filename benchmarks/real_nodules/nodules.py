@@ -89,11 +89,10 @@ def deal(nodules: Sequence[RealNodule], test_fold: int, seed: int) -> dict[str, 
     LunglineError
         See `refuse_leaks`.
     """
-    split_of_fold = {fold: "train" for fold in range(FOLDS)}
-    split_of_fold |= {test_fold: "test", (test_fold - 1) % FOLDS: "valid"}
+    split_of_fold = {test_fold: "test", (test_fold - 1) % FOLDS: "valid"}
     splits: dict[str, list[RealNodule]] = {"train": [], "valid": [], "test": []}
     for nodule in nodules:
-        split = split_of_fold[fold_of(nodule.patient, seed)]
+        split = split_of_fold.get(fold_of(nodule.patient, seed), "train")
         splits[split].append(replace(nodule, split=split))
     refuse_leaks(splits)
     return splits

@@ -53,7 +53,9 @@ class NoduleSlices:
         return both[:-1], both[-1:]
 
 
-def train(nodules: Sequence[RealNodule], choosing: Sequence[RealNodule], schedule: Schedule, *, seed: int, scratch: Path) -> UNet:
+def train(
+    nodules: Sequence[RealNodule], choosing: Sequence[RealNodule], schedule: Schedule, *, seed: int, scratch: Path
+) -> UNet:
     """A U-Net fitted to `nodules`, with the weights of the look with the best Dice on `choosing`."""
     refuse_test_rows([*nodules, *choosing], "the weights of the U-Net")
     torch.manual_seed(seed)
@@ -85,9 +87,7 @@ def predict(network: UNet, nodule: RealNodule) -> NDArray[np.float32]:
     return predict_axis(_repeated(nodule.scaled, reach), network, "z", CPU)[reach : reach + len(nodule.scaled)]
 
 
-def choose_threshold(
-    nodules: Sequence[RealNodule], probabilities: Sequence[NDArray[np.float32]]
-) -> float:
+def choose_threshold(nodules: Sequence[RealNodule], probabilities: Sequence[NDArray[np.float32]]) -> float:
     """The probability from which a voxel counts, with the best mean Dice."""
     refuse_test_rows(nodules, "the threshold")
     dice = [

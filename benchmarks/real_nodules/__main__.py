@@ -1,0 +1,137 @@
+"""One command: train and test lungline's networks on real nodules, five folds of patients, and print the table.
+
+    python -m benchmarks.real_nodules [--folds N] [--steps N] ...
+
+Each fold is answered by networks that were trained on three other folds; every choice between and after them (look,
+threshold, calibration, combination) is made on the fourth. Writes `answers.csv`, `figures.json` and `table.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from benchmarks.real_nodules import malignancy, segmentation
+from benchmarks.real_nodules.figures import ROUNDS, Answer, columns_of_answers, measure, table
+from benchmarks.real_nodules.nodules import FOLDS, RealNodule, deal, read_nodules
+from benchmarks.robustness.real_cases import sample_folder
+from benchmarks.robustness.runner import REPOSITORY
+from lungline.device import make_repeatable
+from lungline.io.tables import table_text
+from lungline.models.specs import Schedule
+
+STEERING_FOLD = FOLDS - 1  # the one on which settings were tried out: where fold 0 makes its choices
+
+
+def answer_fold(
+    nodules: Sequence[RealNodule], test_fold: int, outlining: Schedule, judging: Schedule, seed: int
+) -> list[Answer]:
+    """Train, choose, and answer the nodules of one fold."""
+    splits = deal(nodules, test_fold, seed)
+    choosing, testing = splits["valid"], splits["test"]
+    with tempfile.TemporaryDirectory() as folder:
+        unet = segmentation.train(splits["train"], choosing, outlining, seed=seed, scratch=Path(folder))
+        probability = {split: [segmentation.predict(unet, n) for n in own] for split, own in splits.items()}
+        threshold = segmentation.choose_threshold(choosing, probability["valid"])
+        cubes = {
+            split: [malignancy.make_cube(n, p) for n, p in zip(own, probability[split], strict=True)]
+            for split, own in splits.items()
+        }
+        network = malignancy.train(cubes["train"], cubes["valid"], judging, seed=seed, scratch=Path(folder))
+    combination = malignancy.choose_combination(choosing, malignancy.logits_of(network, cubes["valid"]))
+    logits = malignancy.logits_of(network, cubes["test"])
+    found = [p >= threshold for p in probability["test"]]
+    print(f"fold {test_fold}: threshold {threshold:.2f}, {combination}", flush=True)
+    return [
+        Answer(
+            nodule.name,
+            nodule.patient,
+            test_fold,
+            nodule.malignant,
+            nodule.diameter_mm,
+            int(nodule.mask.sum()) / 1000,
+            int(mask.sum()) / 1000,
+            segmentation.dice_of(mask, nodule.mask),
+            float(logit),
+            float(both),
+        )
+        for nodule, mask, logit, both in zip(
+            testing, found, combination.alone(logits), combination.with_diameter(testing, logits), strict=True
+        )
+    ]
+
+
+def shortened(schedule: Schedule, steps: int | None) -> Schedule:
+    """The schedule, or that one with fewer steps, looked at five times or more."""
+    if steps is None or steps >= schedule.steps:
+        return schedule
+    return replace(schedule, steps=steps, validate_every=min(schedule.validate_every, max(1, steps // 5)))
+
+
+def run(
+    nodules: Sequence[RealNodule],
+    out: Path,
+    *,
+    folds: int = FOLDS,
+    steps: int | None = None,
+    seed: int = 1,
+    rounds: int = ROUNDS,
+) -> str:
+    """Answer the first `folds` folds, write answers, figures and table into `out`; the table.
+
+    Parameters
+    ----------
+    steps : int, optional
+        Most steps of a training, for a quick try.
+    """
+    make_repeatable(seed)
+    started = time.process_time()
+    outlining, judging = (shortened(part.SCHEDULE, steps) for part in (segmentation, malignancy))
+    answers = [answer for fold in range(folds) for answer in answer_fold(nodules, fold, outlining, judging, seed)]
+    seconds = time.process_time() - started
+    lines = measure(answers, steering_fold=STEERING_FOLD, seed=seed, rounds=rounds)
+    about = {
+        "nodules": len(answers),
+        "patients": len({answer.patient for answer in answers}),
+        "malignant": sum(answer.malignant for answer in answers),
+        "seed": seed,
+        "folds": folds,
+        "cpu_seconds": round(seconds),
+        "unet": {"network": asdict(segmentation.NETWORK), "training": asdict(outlining)},
+        "cancer_net": {"network": asdict(malignancy.NETWORK), "training": asdict(judging)},
+        "lines": [line.as_json() for line in lines],
+    }
+    text = f"{len(answers)} nodules of {about['patients']} patients, {about['malignant']} malignant; seed {seed}, "
+    text += f"{folds} of {FOLDS} folds, {seconds:.0f} s of one core.\n\n{table(lines)}"
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [list(asdict(answer).values()) for answer in answers]
+    (out / "answers.csv").write_text(table_text(columns_of_answers(), rows), encoding="utf-8")
+    (out / "figures.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    (out / "table.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_nodules", description=__doc__)
+    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1), help="test only the first N")
+    parser.add_argument("--steps", type=int, help="at most this many a training")
+    parser.add_argument("--seed", type=int, default=1, help="of the folds, weights and batches")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "real_nodules")
+    options = parser.parse_args()
+    samples = sample_folder()
+    if samples is None or not (samples / "lidc-nodules").is_dir():
+        print("no lidc-nodules: set LUNGLINE_SAMPLE_DATA to the folder that holds it.", file=sys.stderr)
+        return 2
+    nodules = read_nodules(samples / "lidc-nodules")
+    print(run(nodules, options.out, folds=options.folds, steps=options.steps, seed=options.seed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
