@@ -3,68 +3,110 @@
     python -m benchmarks.real_nodules [--folds N] [--steps N] ...
 
 Each fold is answered by networks that were trained on three other folds; every choice between and after them (look,
-threshold, calibration, combination) is made on the fourth. Writes `answers.csv`, `figures.json` and `table.md`.
+threshold, calibration, combination) is made on the fourth. Writes `answers.csv`, `figures.json` and `table.md`. Stopped
+early, the same command goes on from the last look.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.real_nodules import malignancy, segmentation
 from benchmarks.real_nodules.figures import ROUNDS, Answer, columns_of_answers, measure, table
 from benchmarks.real_nodules.nodules import FOLDS, RealNodule, deal, read_nodules
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
+from lungline import __version__
 from lungline.device import make_repeatable
 from lungline.io.tables import table_text
 from lungline.models.specs import Schedule
+from lungline.provenance import code_fingerprint
 
 STEERING_FOLD = FOLDS - 1  # the one on which settings were tried out: where fold 0 makes its choices
 
 
-def answer_fold(
-    nodules: Sequence[RealNodule], test_fold: int, outlining: Schedule, judging: Schedule, seed: int
-) -> list[Answer]:
+@dataclass(frozen=True)
+class Plan:
+    """What makes a run what it is.
+
+    Attributes
+    ----------
+    outlining, judging : Schedule
+        Of the U-Net and of the cancer network.
+    seed : int
+        Of the folds, first weights and batches.
+    checkpoints : Path
+        Folder from which a run that was stopped goes on.
+    """
+
+    outlining: Schedule
+    judging: Schedule
+    seed: int
+    checkpoints: Path
+
+    def key(self, splits: Mapping[str, Sequence[RealNodule]]) -> str:
+        """Hash of everything that the networks of a fold depend on."""
+        digest = hashlib.sha256(repr((self.outlining, self.judging, self.seed, __version__)).encode())
+        for stage in ("train_unet", "train_system"):
+            digest.update(code_fingerprint(f"lungline.stages.{stage}").encode())
+        for path in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(path.read_bytes())
+        for split, nodules in splits.items():
+            for nodule in nodules:
+                digest.update(f"{split} {nodule.name} {nodule.malignant} {nodule.diameter_mm}".encode())
+                digest.update(nodule.scaled.tobytes() + nodule.mask.tobytes())
+        return digest.hexdigest()
+
+
+def answer_fold(nodules: Sequence[RealNodule], test_fold: int, plan: Plan) -> list[Answer]:
     """Train, choose, and answer the nodules of one fold."""
-    splits = deal(nodules, test_fold, seed)
+    splits = deal(nodules, test_fold, plan.seed)
     choosing, testing = splits["valid"], splits["test"]
-    with tempfile.TemporaryDirectory() as folder:
-        unet = segmentation.train(splits["train"], choosing, outlining, seed=seed, scratch=Path(folder))
-        probability = {split: [segmentation.predict(unet, n) for n in own] for split, own in splits.items()}
-        threshold = segmentation.choose_threshold(choosing, probability["valid"])
-        cubes = {
-            split: [malignancy.make_cube(n, p) for n, p in zip(own, probability[split], strict=True)]
-            for split, own in splits.items()
-        }
-        network = malignancy.train(cubes["train"], cubes["valid"], judging, seed=seed, scratch=Path(folder))
+    of_training = partial(_training, test_fold, plan, plan.key(splits))
+    print(f"fold {test_fold}: {', '.join(f'{len(own)} {split}' for split, own in splits.items())}", flush=True)
+    unet = segmentation.train(splits["train"], choosing, plan.outlining, **of_training("unet"))
+    probability = {split: [segmentation.predict(unet, nodule) for nodule in own] for split, own in splits.items()}
+    threshold = segmentation.choose_threshold(choosing, probability["valid"])
+    cubes = {
+        split: [malignancy.make_cube(nodule, p) for nodule, p in zip(own, probability[split], strict=True)]
+        for split, own in splits.items()
+    }
+    network = malignancy.train(cubes["train"], cubes["valid"], plan.judging, **of_training("cancer_net"))
     combination = malignancy.choose_combination(choosing, malignancy.logits_of(network, cubes["valid"]))
     logits = malignancy.logits_of(network, cubes["test"])
     found = [p >= threshold for p in probability["test"]]
     print(f"fold {test_fold}: threshold {threshold:.2f}, {combination}", flush=True)
     return [
         Answer(
-            nodule.name,
-            nodule.patient,
-            test_fold,
-            nodule.malignant,
-            nodule.diameter_mm,
-            int(nodule.mask.sum()) / 1000,
-            int(mask.sum()) / 1000,
-            segmentation.dice_of(mask, nodule.mask),
-            float(logit),
-            float(both),
+            nodule=nodule.name,
+            patient=nodule.patient,
+            fold=test_fold,
+            malignant=nodule.malignant,
+            diameter_mm=nodule.diameter_mm,
+            mask_ml=int(nodule.mask.sum()) / 1000,
+            found_ml=int(mask.sum()) / 1000,
+            dice=segmentation.dice_of(mask, nodule.mask),
+            network_logit=float(alone),
+            combined_logit=float(both),
         )
-        for nodule, mask, logit, both in zip(
+        for nodule, mask, alone, both in zip(
             testing, found, combination.alone(logits), combination.with_diameter(testing, logits), strict=True
         )
     ]
+
+
+def _training(fold: int, plan: Plan, key: str, name: str) -> dict[str, Any]:
+    return {"seed": plan.seed, "checkpoint": plan.checkpoints / f"fold{fold}-{name}.safetensors", "key": key}
 
 
 def shortened(schedule: Schedule, steps: int | None) -> Schedule:
@@ -93,7 +135,9 @@ def run(
     make_repeatable(seed)
     started = time.process_time()
     outlining, judging = (shortened(part.SCHEDULE, steps) for part in (segmentation, malignancy))
-    answers = [answer for fold in range(folds) for answer in answer_fold(nodules, fold, outlining, judging, seed)]
+    plan = Plan(outlining, judging, seed, out / "checkpoints")
+    plan.checkpoints.mkdir(parents=True, exist_ok=True)
+    answers = [answer for fold in range(folds) for answer in answer_fold(nodules, fold, plan)]
     seconds = time.process_time() - started
     lines = measure(answers, steering_fold=STEERING_FOLD, seed=seed, rounds=rounds)
     about = {
@@ -109,11 +153,11 @@ def run(
     }
     text = f"{len(answers)} nodules of {about['patients']} patients, {about['malignant']} malignant; seed {seed}, "
     text += f"{folds} of {FOLDS} folds, {seconds:.0f} s of one core.\n\n{table(lines)}"
-    out.mkdir(parents=True, exist_ok=True)
     rows = [list(asdict(answer).values()) for answer in answers]
     (out / "answers.csv").write_text(table_text(columns_of_answers(), rows), encoding="utf-8")
     (out / "figures.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     (out / "table.md").write_text(text, encoding="utf-8")
+    shutil.rmtree(plan.checkpoints)
     return text
 
 

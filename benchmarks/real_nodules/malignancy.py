@@ -22,7 +22,7 @@ from lungline.training.patients import PatientBatches, patient_loss, turn
 from lungline.training.validation import labels_and_logits, look_at_patients
 
 NETWORK = CancerNetSpec(channels=(4, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
-SCHEDULE = Schedule(steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=60, decay="cosine")
+SCHEDULE = Schedule(steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=100, decay="cosine")
 SHIFT = 2  # voxels, largest displacement of a training cube
 TURNS = 8  # symmetries whose logits are averaged in an answer
 CPU = torch.device("cpu")
@@ -70,9 +70,15 @@ def make_cube(nodule: RealNodule, probability: NDArray[np.float32]) -> NoduleCub
 
 
 def train(
-    cubes: Sequence[NoduleCube], choosing: Sequence[NoduleCube], schedule: Schedule, *, seed: int, scratch: Path
+    cubes: Sequence[NoduleCube],
+    choosing: Sequence[NoduleCube],
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path,
+    key: str,
 ) -> CancerNet:
-    """A cancer network fitted to `cubes`, with the weights of the look with the least log loss on `choosing`."""
+    """A cancer network fitted to `cubes`, with the weights of the look with the least loss on `choosing`; see `fit`."""
     refuse_test_rows([*cubes, *choosing], "the weights of the cancer network")
     torch.manual_seed(seed)
     network = CancerNet(NETWORK)
@@ -82,8 +88,8 @@ def train(
         make_batch=PatientBatches(cubes, schedule.batch, seed=seed).batch,
         loss_of=lambda model, patients: patient_loss(model, patients, CPU),
         validate=lambda model: look_at_patients(model, choosing, CPU),
-        checkpoint=scratch / "cancer_net.safetensors",
-        key="",
+        checkpoint=checkpoint,
+        key=key,
         seed=seed,
         device=CPU,
     )

@@ -20,7 +20,7 @@ from lungline.splits import refuse_test_rows
 from lungline.training.loop import fit
 
 NETWORK = UNetSpec(slices=3, base_channels=8, levels=3, dropout=0.0, norm="group")
-SCHEDULE = Schedule(steps=400, batch=16, learning_rate=3e-3, validate_every=100, decay="cosine")
+SCHEDULE = Schedule(steps=800, batch=16, learning_rate=3e-3, validate_every=200, decay="cosine")
 CROP = 32  # voxels, edge of a training crop
 THRESHOLDS = np.arange(0.2, 0.81, 0.05)
 CPU = torch.device("cpu")
@@ -54,9 +54,15 @@ class NoduleSlices:
 
 
 def train(
-    nodules: Sequence[RealNodule], choosing: Sequence[RealNodule], schedule: Schedule, *, seed: int, scratch: Path
+    nodules: Sequence[RealNodule],
+    choosing: Sequence[RealNodule],
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path,
+    key: str,
 ) -> UNet:
-    """A U-Net fitted to `nodules`, with the weights of the look with the best Dice on `choosing`."""
+    """A U-Net fitted to `nodules`, with the weights of the look with the best Dice on `choosing`; see `fit`."""
     refuse_test_rows([*nodules, *choosing], "the weights of the U-Net")
     torch.manual_seed(seed)
     network = UNet(NETWORK)
@@ -73,8 +79,8 @@ def train(
         make_batch=batches.batch,
         loss_of=lambda model, batch: nodule_loss(model(batch[0]), batch[1], positive=1.0, negative=1.0),
         validate=look,
-        checkpoint=scratch / "unet.safetensors",
-        key="",
+        checkpoint=checkpoint,
+        key=key,
         seed=seed,
         device=CPU,
     )

@@ -74,10 +74,17 @@ def test_the_patients_of_another_test_are_refused(nodules: list[RealNodule], pat
 
 
 CHOICES: dict[str, Callable[[list[RealNodule]], object]] = {
-    "weights of the U-Net": lambda own: segmentation.train(own, own, segmentation.SCHEDULE, seed=1, scratch=Path()),
+    "weights of the U-Net": lambda own: segmentation.train(
+        own, own, segmentation.SCHEDULE, seed=1, checkpoint=Path(), key=""
+    ),
     "threshold": lambda own: segmentation.choose_threshold(own, [nodule.scaled for nodule in own]),
     "weights of the cancer network": lambda own: malignancy.train(
-        [malignancy.make_cube(nodule, nodule.scaled) for nodule in own], [], malignancy.SCHEDULE, seed=1, scratch=Path()
+        [malignancy.make_cube(nodule, nodule.scaled) for nodule in own],
+        [],
+        malignancy.SCHEDULE,
+        seed=1,
+        checkpoint=Path(),
+        key="",
     ),
     "weights of the combination": lambda own: malignancy.choose_combination(own, np.zeros(len(own))),
 }
@@ -187,8 +194,9 @@ def test_the_command_answers_the_nodules_of_the_fold_the_same_way_twice(
     nodules: list[RealNodule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(malignancy, "TURNS", 1)
+    monkeypatch.setattr(malignancy, "NETWORK", replace(malignancy.NETWORK, shape_zyx=(16, 16, 16)))
     for out in ("one", "two"):
-        text = run(nodules, tmp_path / out, folds=1, steps=5, seed=1, rounds=20)
+        text = run(nodules, tmp_path / out, folds=1, steps=4, seed=1, rounds=20)
     assert "| all |" in text
     tested = deal(nodules, 0, seed=1)["test"]
     found = [(tmp_path / out / "answers.csv").read_text(encoding="utf-8") for out in ("one", "two")]
