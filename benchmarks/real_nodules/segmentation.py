@@ -88,9 +88,17 @@ def train(
 
 
 def predict(network: UNet, nodule: RealNodule) -> NDArray[np.float32]:
-    """Nodule probability (Z, Y, X). The first and the last slice are repeated, so that air does not mark the ends."""
-    reach = network.spec.slices // 2
-    return predict_axis(_repeated(nodule.scaled, reach), network, "z", CPU)[reach : reach + len(nodule.scaled)]
+    """Nodule probability (Z, Y, X), from a volume that is continued as in the training wherever it ends.
+
+    The network itself would continue it with air, which lies near no nodule: measured on the fold where fold 0 chooses,
+    Dice 0.67 instead of 0.76.
+    """
+    reach, multiple = network.spec.slices // 2, 2 ** (network.spec.levels - 1)
+    short = [max(CROP - n, -n % multiple) for n in nodule.scaled.shape[1:]]
+    margins = [(reach, reach), *((n // 2, n - n // 2) for n in short)]
+    probability = predict_axis(np.pad(nodule.scaled, margins, mode="edge"), network, "z", CPU)
+    inside = (slice(low, low + n) for (low, _), n in zip(margins, nodule.scaled.shape, strict=True))
+    return probability[tuple(inside)]
 
 
 def choose_threshold(nodules: Sequence[RealNodule], probabilities: Sequence[NDArray[np.float32]]) -> float:
