@@ -22,7 +22,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from lungline.errors import Quarantine
-from lungline.io.raw import ROOM_MM, is_dicom
+from lungline.io.raw import ROOM_MM, is_dicom, is_file
 
 _TAGS = [
     "SOPClassUID",
@@ -149,17 +149,10 @@ def regular_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     with os.scandir(path) as entries:
-        found = sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and _is_file(entry))
+        found = sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and is_file(entry))
     if len(found) > _MAX_FILES:
         raise Quarantine("Q_LIMIT", f"{len(found)} files in one folder; at most {_MAX_FILES}")
     return found
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # links in a circle lead to no file
-        return False
 
 
 def read_folder(files: list[Path]) -> Folder:

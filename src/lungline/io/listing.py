@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec
 from lungline.errors import LunglineError
 from lungline.io.labels import Labels, match_labels, read_labels, without_label
 from lungline.io.notes import Note
-from lungline.io.raw import is_dicom
+from lungline.io.raw import is_dicom, is_file
 from lungline.io.sheet import ScanRow
 from lungline.io.tables import Faults
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
@@ -210,7 +210,7 @@ def _suffix(path: Path) -> str:
 def holds_dicom(folder: Path) -> bool:
     """Whether a folder holds DICOM files directly: by a name in .dcm, else by the mark in the first files."""
     with os.scandir(folder) as entries:
-        files = sorted(Path(entry.path) for entry in entries if entry.is_file())
+        files = sorted(Path(entry.path) for entry in entries if is_file(entry))
     return any(path.suffix.lower() == ".dcm" for path in files) or any(map(is_dicom, files[:_LOOK_INTO]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,14 @@ class RawImage:
 
     array: NDArray
     affine_ijk: NDArray[np.float64]
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a file, or a link to one."""
+    try:
+        return entry.is_file()
+    except OSError:  # links in a circle lead to no file
+        return False
 
 
 def is_dicom(path: Path) -> bool:

@@ -87,6 +87,18 @@ def plain(tmp_path):
     return folder
 
 
+def test_a_link_in_a_circle_hides_no_scan(plain, tmp_path):
+    for folder in (plain, plain / "Doe, Jane" / "series 1", plain / "notes"):
+        (folder / "circle.dcm").symlink_to(folder / "circle.dcm")
+    sheet.run("folder", plain, tmp_path / "out")
+    assert sorted(row.source for row in listed(tmp_path / "out").values()) == ["dicom", "mhd", "nifti"]
+
+
+def test_one_file_is_a_folder_of_one_scan(plain, tmp_path):
+    sheet.run("folder", plain / "Doe_John.mhd", tmp_path / "out")
+    assert [row.source for row in listed(tmp_path / "out").values()] == ["mhd"]
+
+
 def test_scans_of_a_plain_folder_get_pseudonyms_that_stay(plain, tmp_path):
     out = tmp_path / "out"
     sheet.run("folder", plain, out)
