@@ -8,7 +8,14 @@ import yaml
 
 pytestmark = pytest.mark.workflow
 
-ONE_SYSTEM = {"train_system": 1, "predict_cancer": 1, "collect_predictions": 1, "evaluate_cancer": 1, "draw_curves": 1}
+ONE_SYSTEM = {
+    "train_system": 1,
+    "describe_pipeline": 1,
+    "predict_cancer": 1,
+    "collect_predictions": 1,
+    "evaluate_cancer": 1,
+    "draw_curves": 1,
+}
 RUN = ["m2-micro", "m1-micro", "constant-prior", "all-negative"]
 
 

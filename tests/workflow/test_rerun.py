@@ -16,6 +16,7 @@ from lungline.io.verify import DIFFERENCES, verify_tree
 pytestmark = pytest.mark.workflow
 
 TO_THE_END = {
+    "describe_pipeline": 1,
     "predict_cancer": 1,
     "collect_predictions": 1,
     "first_predictions": 1,
