@@ -80,14 +80,14 @@ def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
         required = parameter.default is inspect.Parameter.empty
         options: dict[str, Any] = {"type": _reader(typing.get_args(kind)[0] if many else kind)}
         if many:
-            options["nargs"] = "+"
+            options.update(nargs="+", action="extend")  # --scans A B is --scans A --scans B
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             if not required:
                 options.update(nargs="?", default=parameter.default)
             parser.add_argument(key, metavar=key.upper(), **options)
             continue
         if not required:
-            options["default"] = parameter.default
+            options["default"] = argparse.SUPPRESS if many else parameter.default  # words are added to no default
         if kind is bool:
             options.update(nargs="?", const=True)  # `--keep` alone means `--keep true`
         parser.add_argument(f"--{key.replace('_', '-')}", required=required, **options)

@@ -16,6 +16,7 @@ def run(
     axis: Literal["z", "y"],
     detector: dict,
     files: list[Path],
+    kinds: tuple[str, ...] = ("a",),
     keep: bool = False,
     limit: int | None = None,
     threshold: float = 0.8,
@@ -39,6 +40,12 @@ def test_words_become_values_of_the_annotated_types():
         "threshold": 0.8,
     }
     assert parser_of(run, "test").parse_args([*WORDS, "--limit", "3"]).limit == 3
+
+
+def test_an_option_that_is_given_twice_adds_its_words_to_each_other_and_to_no_default():
+    options = parser_of(run, "test").parse_args([*WORDS, "--files", "z", "--kinds", "b"])
+    assert options.files == [Path("x"), Path("y"), Path("z")]
+    assert options.kinds == ["b"]
 
 
 @pytest.mark.parametrize(

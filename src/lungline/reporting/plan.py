@@ -14,7 +14,7 @@ KEPT_MB = {"segment_lungs": 1, "cache_volume": 7, "detect": 11, "crop_patches": 
 
 @dataclass(frozen=True)
 class Training:
-    """A training: how many networks, steps of each, and seconds a step (None: kind is not timed)."""
+    """A training: how many networks, steps of each, and seconds a step (None: the patients decide)."""
 
     name: str
     networks: int

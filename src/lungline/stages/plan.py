@@ -9,9 +9,10 @@ from lungline.config import check_config, laid_over
 from lungline.device import make_repeatable, pick_device
 from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.sheet import read_sheet
-from lungline.models.entries import ConstantSystem, DetectorSpec, PatchSystem, read_system
+from lungline.models.entries import ConstantSystem, DetectorSpec, PatchSystem, VolumeSystem, read_system
+from lungline.models.specs import CancerNetSpec
 from lungline.reporting.plan import Training, plan_text
-from lungline.training.timing import seconds_a_detector_step, seconds_a_system_step
+from lungline.training.timing import seconds_a_detector_step, seconds_a_patient_step, seconds_a_reduction_step
 
 #: Scans of the published sets.
 PUBLISHED = {"luna16": 888, "dsb17": 1595}
@@ -44,6 +45,9 @@ def run(
             spec = DetectorSpec.from_config(config["detectors"][name])
             seconds = seconds_a_detector_step(spec, where, steps)
             trainings.append(Training(f"detector {name}", len("zyx"), spec.training.steps, seconds))
+            if second := spec.reduction:
+                seconds = seconds_a_reduction_step(second, where, steps)
+                trainings.append(Training(f"reduction {name}", 1, second.training.steps, seconds))
     for name, entry in systems.items():
         if name in config["models"].get("systems", {}):
             continue
@@ -51,10 +55,18 @@ def run(
         if isinstance(system, ConstantSystem):
             continue
         took: float | None = None
-        if isinstance(system, PatchSystem):
-            took = seconds_a_system_step(system, config["extract_candidates"]["count"], where, steps)
+        if shown := _shown(system, config["extract_candidates"]["count"]):
+            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps)
         trainings.append(Training(f"system {name}", 1, system.training.steps, took))
     print(plan_text(trainings, _scans(config), config, where.type))
+
+
+def _shown(system: PatchSystem | VolumeSystem, most: int) -> tuple[CancerNetSpec, int] | None:
+    """The network of a system and how many cubes or volumes of a patient it is shown; None if the patients decide."""
+    if isinstance(system, PatchSystem):
+        return system.network, min(most, system.candidates or most)
+    shape_zyx = system.input.shape_zyx
+    return None if shape_zyx is None else (system.network_on(shape_zyx), 1)
 
 
 def _scans(config: dict) -> dict[str, int]:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from lungline.device import half_precision
 from lungline.models.cancer_net import CancerNet
-from lungline.models.entries import DetectorSpec, PatchSystem
-from lungline.models.losses import nodule_loss
+from lungline.models.entries import DetectorSpec, ReductionSpec
+from lungline.models.losses import cancer_loss, nodule_loss
+from lungline.models.specs import CancerNetSpec, PatientSchedule
 from lungline.models.unet import UNet
-from lungline.training.patients import patient_loss
+from lungline.training.patients import micro_batches, patient_loss
 
 
 def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int) -> float:
@@ -28,14 +29,25 @@ def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int
     )
 
 
-def seconds_a_system_step(spec: PatchSystem, candidates: int, device: torch.device, steps: int) -> float:
-    """Mean seconds of a step of the cancer network when every patient of the batch has so many candidates."""
-    cubes = np.zeros(
-        (min(candidates, spec.candidates or candidates), spec.network.in_channels, *spec.network.shape_zyx), np.float16
-    )
-    patients = [(cubes, 0)] * spec.training.batch
-    network = CancerNet(spec.network)
-    return _seconds_a_step(network, lambda _: patient_loss(network, patients, device), device, steps)
+def seconds_a_reduction_step(spec: ReductionSpec, device: torch.device, steps: int) -> float:
+    """Mean seconds of a step of the reduction network, reading of cubes not counted."""
+    batch, network = spec.training.batch, spec.network
+    cubes = torch.zeros(batch, network.in_channels, *network.shape_zyx, device=device)
+    labels = torch.zeros(batch, device=device)
+    return _seconds_a_step(CancerNet(network), lambda model: cancer_loss(model(cubes).float(), labels), device, steps)
+
+
+def seconds_a_patient_step(
+    spec: CancerNetSpec, schedule: PatientSchedule, cubes: int, device: torch.device, steps: int
+) -> float:
+    """Mean seconds of a step of a cancer network when every patient of the batch has so many cubes (or volumes).
+
+    One part of the batch (`micro_batch`) is timed, and counted as often as it comes.
+    """
+    seen = np.zeros((cubes, spec.in_channels, *spec.shape_zyx), np.float16)
+    share, patients = micro_batches([(seen, 0)] * schedule.batch, schedule.micro_batch)[0]
+    network = CancerNet(spec)
+    return _seconds_a_step(network, lambda _: patient_loss(network, patients, device), device, steps) / share
 
 
 def _seconds_a_step(

@@ -25,6 +25,24 @@ def test_every_training_of_a_preset_is_timed(capsys):
     assert "20 scans (10 luna16, 10 dsb17)" in said
 
 
+def test_second_stages_and_whole_volumes_are_timed_where_their_size_is_known(capsys, tmp_path):
+    network = {"shape_zyx": [8, 8, 8], "channels": [2] * 6, "dense": 4}
+    change = {
+        "run": ["m2-micro", "m1-micro", "unknown"],
+        "detectors": {"micro": {"reduction": {"network": network, "training": {"steps": 7, "batch": 2}}}},
+        "systems": {"m1-micro": {"training": {"batch": 4, "micro_batch": 2}}},
+    }
+    change["systems"]["unknown"] = {"extends": "m1-full", "training": {"steps": 3}}
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(change))
+    files = (CONFIG / "micro.yaml", tmp_path / "more.yaml")
+    plan.run(configfile=files, default=CONFIG / "config.yaml", steps=1, device="cpu")
+    said = capsys.readouterr().out
+    assert "| reduction micro | 1 | 7 | " in said
+    assert "| system m1-micro | 1 | 4 | not timed" not in said
+    assert "| system m1-micro | 1 | 4 | " in said
+    assert "| system unknown | 1 | 3 | not timed | not timed |" in said
+
+
 def test_models_that_are_given_cost_no_training(capsys, tmp_path):
     models = {"models": {"detectors": {"micro": "d"}, "systems": {"m2-micro": "s"}}, "data": {"luna16": "nowhere"}}
     (tmp_path / "given.yaml").write_text(yaml.safe_dump(models))
