@@ -14,7 +14,7 @@ rule extract_candidates:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=10,
     params:
         options=lambda wildcards: options(**candidate_settings(wildcards.detector)),
@@ -54,7 +54,7 @@ rule train_reduction:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_system"]
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=gpu(),
         device=config["device"],
@@ -102,7 +102,7 @@ for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, confi
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=10 * len(scans),
             gpu=gpu(),
             device=config["device"],
@@ -139,7 +139,7 @@ rule crop_patches:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=10,
     params:
         at_most=lookup(within=config, dpath="extract_candidates/count"),

@@ -25,7 +25,7 @@ def constraints() -> dict[str, str]:
 
 
 def test_every_requirement_has_an_exact_tested_version() -> None:
-    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    wanted = PROJECT["dependencies"] + [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
     assert [requirement for requirement in wanted if name_of(requirement) not in constraints()] == []
 
 
