@@ -16,7 +16,7 @@ from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.notes import say, write_notes
 from lungline.io.private import pseudonym_key, read_map, remember
 from lungline.io.raw_state import raw_state
-from lungline.io.running import hold
+from lungline.io.running import hold, trouble_with
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.names import known
 from lungline.nodules.annotations import note_annotations, read_annotations
@@ -52,6 +52,10 @@ onstart:
     # a thousand jobs it looks 200 times a second as long as a job waits. Jobs of this machine need no limit.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+
+
+onerror:
+    print(trouble_with(Path(config["outdir"])) or "Mend the cause above, then run the same command again: it goes on.")
 
 
 def out(path):

@@ -28,12 +28,8 @@ ON_SLURM = (
     *("--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
     *("--latency-wait", "10", "--quiet", "host"),
 )
-LEARNED = ("train_unet", "detect", "extract_candidates", "crop_patches", "train_system")
-LEARNED += ("predict_cancer", "collect_predictions")
-RUN_S = 240  # twice what a run takes while two cores are idle
-GPU = ("train_unet:gpu=1", "train_system:gpu=1")
-#: The first try has less memory than Snakemake itself needs; the second has thirty times that.
-TOO_LITTLE = "train_system:mem_mb=100*30**(attempt-1)"
+RUN_S = 240  # about twice what a run takes while two cores are idle
+GPU = ("train_unet:gpu=1", "train_system:gpu=1", "detect_0:gpu=1")
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +83,13 @@ def assert_one_gpu_job_at_a_time(cluster: Cluster) -> None:
     assert any(other.submitted < one.end for one, other in pairwise(jobs)), "no GPU job had to wait for another"
 
 
-def assert_retried_with_more_memory(cluster: Cluster) -> None:
-    tried = [(run.memory, run.state) for run in cluster.runs() if "train_system" in run.step]
+def too_little(rule: str) -> str:
+    """Less memory than Snakemake alone needs at the first try, and thirty times that at the second."""
+    return f"{rule}:mem_mb=100*30**(attempt-1)"
+
+
+def assert_retried_with_more_memory(cluster: Cluster, rule: str) -> None:
+    tried = [(run.memory, run.state) for run in cluster.runs() if rule in run.step]
     assert tried == [("100M", "FAILED"), ("3000M", "COMPLETED")]
 
 
@@ -98,14 +99,16 @@ def test_what_slurm_makes_again_is_the_same_to_the_byte_with_too_little_memory_a
     before = run_here(copy, "short", "predictions")
     results = copy.folder / "results" / "short"
     scan = next((results / "ingest").glob("1.2.*.h5")).name
-    for step in ("ingest", "resample", "segment_lungs", "cache_volume"):  # one scan from its start
-        (results / step / scan).unlink()
-    for step in LEARNED:
+    patient = next((results / "crop_patches" / "micro").glob("*.h5"))
+    again = [results / step / scan for step in ("ingest", "resample", "segment_lungs", "cache_volume")]
+    for path in (*again, patient, results / "extract_candidates" / "micro" / f"{patient.stem}.csv"):
+        path.unlink()
+    for step in ("train_unet", "detect"):
         shutil.rmtree(results / step)
-    (results / "predictions.csv").unlink()
-    words = (*presets(copy, "short", SMALL), *ON_SLURM, "--set-resources", *GPU, TOO_LITTLE)
+    words = (*presets(copy, "short", SMALL), *ON_SLURM, "--set-resources", *GPU, too_little("detect_0"))
     with ThreadPoolExecutor(max_workers=1) as aside:
-        run = aside.submit(copy.snakemake, *words, "--", "predictions", timeout_s=RUN_S)
+        target = str(patient.relative_to(copy.folder))
+        run = aside.submit(copy.snakemake, *words, "--", target, timeout_s=RUN_S)
         cancelled = wait_for(lambda: running(cluster, "train_unet"), run, 100)
         cluster.ask("scancel", cancelled)
         answer = run.result()
@@ -113,7 +116,7 @@ def test_what_slurm_makes_again_is_the_same_to_the_byte_with_too_little_memory_a
     assert [run.state for run in cluster.runs() if run.job == cancelled] == ["CANCELLED"]
     assert len({run.job for run in cluster.runs() if "train_unet" in run.step}) == 4
     assert_one_gpu_job_at_a_time(cluster)
-    assert_retried_with_more_memory(cluster)
+    assert_retried_with_more_memory(cluster, "detect_0")
     assert digests(results) == before
 
 
@@ -122,7 +125,7 @@ def test_the_whole_graph_through_slurm_and_the_loss_of_a_node_gives_the_bytes_of
 ) -> None:
     if not request.config.getoption("--slurm-long"):
         pytest.skip("long: pytest tests/slurm --slurm-long")
-    words = (*presets(copy, "long", SMALL), *ON_SLURM, "--set-resources", *GPU, TOO_LITTLE)
+    words = (*presets(copy, "long", SMALL), *ON_SLURM, "--set-resources", *GPU, too_little("train_system"))
     with ThreadPoolExecutor(max_workers=1) as aside:
         run = aside.submit(copy.snakemake, *words, timeout_s=3 * RUN_S)
         lost = wait_for(lambda: running(cluster, "group_prepare"), run, 100)
@@ -136,6 +139,7 @@ def test_the_whole_graph_through_slurm_and_the_loss_of_a_node_gives_the_bytes_of
     states = {job: [run.state for run in cluster.runs() if run.job == job] for job in (lost, cancelled)}
     assert states == {lost: ["NODE_FAIL", "COMPLETED"], cancelled: ["CANCELLED"]}
     assert_one_gpu_job_at_a_time(cluster)
+    assert_retried_with_more_memory(cluster, "train_system")
     assert (copy.folder / "results" / "long" / "evaluate" / "cancer-m2-micro.json").is_file()
     through_slurm = digests(copy.folder / "results" / "long")
     assert through_slurm == run_here(copy, "here", "all")

@@ -10,6 +10,7 @@ import fcntl
 import getpass
 import json
 import os
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import IO
 from lungline.errors import LunglineError
 
 NAME = ".run.lock"
+LEAST_FREE_BYTES = 1 << 20
 
 
 def hold(folder: Path) -> IO[str]:
@@ -60,3 +62,16 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may not know its user's name
         return str(os.getuid())
+
+
+def trouble_with(folder: Path) -> str | None:
+    """What a person must mend before anything can be written into a folder, or None.
+
+    The logs lie there, too, so on a full disk a step cannot say it itself.
+    """
+    around = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if shutil.disk_usage(around).free < LEAST_FREE_BYTES:
+        return f"{folder}: the disk is full (no space left on device). Make room, then run the same command again."
+    if not os.access(around, os.W_OK):
+        return f"{folder}: nothing can be written there. Mend that, then run the same command again."
+    return None

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import lungline.io.running
 from lungline.errors import LunglineError
-from lungline.io.running import hold
+from lungline.io.running import hold, trouble_with
 
 HOLD = "import sys, time, pathlib; from lungline.io.running import hold; x = hold(pathlib.Path(sys.argv[1]))"
 
@@ -48,3 +49,11 @@ def test_what_nobody_can_read_in_the_lock_does_not_hide_the_refusal(tmp_path: Pa
     with pytest.raises(LunglineError, match=r"another run is at work here\. Wait"):
         hold(tmp_path)
     first.close()
+
+
+def test_a_full_disk_and_a_folder_without_permission_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trouble_with(tmp_path / "results" / "demo") is None
+    monkeypatch.setattr(lungline.io.running.os, "access", lambda path, mode: False)
+    assert "nothing can be written there" in str(trouble_with(tmp_path / "results"))
+    monkeypatch.setattr(lungline.io.running, "LEAST_FREE_BYTES", 1 << 62)
+    assert "no space left on device" in str(trouble_with(tmp_path / "results"))
