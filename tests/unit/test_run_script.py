@@ -33,9 +33,11 @@ def leave_a_lock(folder: Path) -> Path:
     return lock
 
 
-def pretend_a_run(folder: Path) -> subprocess.Popen[bytes]:
-    """A process in the folder that looks like Snakemake."""
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "snakemake", "--cores"], cwd=folder)
+def pretend_a_run(run: ModuleType, folder: Path, *words: str, seconds: float = 60) -> subprocess.Popen[bytes]:
+    """A process in the folder that looks like a run."""
+    process = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})", *words], cwd=folder)
+    run.until_seen(process)
+    return process
 
 
 def test_the_lock_of_a_dead_run_is_taken_away(run: ModuleType, tmp_path: Path, capsys) -> None:
@@ -54,7 +56,7 @@ def test_without_a_lock_nothing_is_said(run: ModuleType, capsys) -> None:
 def test_the_lock_stays_while_a_run_is_alive(run: ModuleType, tmp_path: Path, below: str) -> None:
     lock = leave_a_lock(tmp_path)
     (tmp_path / below).mkdir(parents=True, exist_ok=True)
-    process = pretend_a_run(tmp_path / below)
+    process = pretend_a_run(run, tmp_path / below, "snakemake", "--cores")
     try:
         with pytest.raises(SystemExit, match=rf"process {process.pid} of user \d+ is at work, since \d"):
             run.take_stale_lock_away()
@@ -68,8 +70,7 @@ def test_the_lock_stays_while_a_run_is_alive(run: ModuleType, tmp_path: Path, be
 
 def test_a_job_that_outlived_its_run_is_waited_for(run: ModuleType, tmp_path: Path, capsys) -> None:
     lock = leave_a_lock(tmp_path)
-    command = [sys.executable, "-c", "import time; time.sleep(1)", "lungline", "resample"]
-    process = subprocess.Popen(command, cwd=tmp_path)
+    process = pretend_a_run(run, tmp_path, "lungline", "resample", seconds=1)
     run.take_stale_lock_away()
     assert process.wait(timeout=1) == 0
     assert not lock.exists()
@@ -78,7 +79,7 @@ def test_a_job_that_outlived_its_run_is_waited_for(run: ModuleType, tmp_path: Pa
 
 def test_a_run_in_another_folder_does_not_count(run: ModuleType, tmp_path: Path, tmp_path_factory) -> None:
     lock = leave_a_lock(tmp_path)
-    process = pretend_a_run(tmp_path_factory.mktemp("elsewhere"))
+    process = pretend_a_run(run, tmp_path_factory.mktemp("elsewhere"), "snakemake")
     try:
         run.take_stale_lock_away()
     finally:
