@@ -28,7 +28,7 @@ ON_SLURM = (
     *("--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
     *("--latency-wait", "10", "--quiet", "host"),
 )
-RUN_S = 240  # about twice what a run takes while two cores are idle
+RUN_S = 240  # while two cores are idle it takes half of that
 GPU = ("train_unet:gpu=1", "train_system:gpu=1", "detect_0:gpu=1")
 
 
