@@ -97,7 +97,7 @@ def gpu():
     return 1 if wanted else 0
 
 
-AROUND_A_JOB_MB = 400  # the two Snakemake processes that a cluster's job has around its command, measured
+AROUND_A_JOB_MB = 400  # what a cluster counts beside the command: two processes of Snakemake, 280 MB were measured
 
 
 def memory(mb):

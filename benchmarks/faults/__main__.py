@@ -40,7 +40,6 @@ def run_plan(words: argparse.Namespace, scratch: Path) -> bool:
         sys.exit(f"the run without a fault failed:\n{answer.said[-3000:]}")
     print(f"a run without a fault: {answer.seconds:.0f} s, {len(sound.digests())} files to compare", flush=True)
     numbers = range(words.first, words.first + max(words.kills, words.resumes, words.starts))
-    durations = {"cohort": answer.seconds}
     figures: dict[str, list[Result]] = {}
 
     def note(kind: str, trials: Iterable[Callable[[], Result]]) -> None:
@@ -55,7 +54,7 @@ def run_plan(words: argparse.Namespace, scratch: Path) -> bool:
     trial = scratch / "trial"
     note(
         "kills",
-        (lambda n=n: kills.try_kill(sound, trial, durations, n, words.seed) for n in numbers[: words.kills]),
+        (lambda n=n: kills.try_kill(sound, trial, n, words.seed) for n in numbers[: words.kills]),
     )
     if why := disks.why_not():
         print(f"disks: not run, {why}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.faults.place import Place, differences
@@ -31,7 +32,8 @@ def try_full_disk(sound: Place, empty: Place, scratch: Path, share: float) -> di
     """
     expected = sound.digests()
     size = int(size_of(sound.results) * share)
-    place = empty.copy(scratch)
+    copied = empty.copy(scratch)
+    place = replace(copied, temporary=copied.results)
     place.results.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place.results)], check=True)
     try:

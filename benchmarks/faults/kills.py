@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -25,26 +26,26 @@ def choose(processes: list[psutil.Process], whom: str, dice: random.Random) -> l
     return processes[:2]  # ./run and Snakemake: their jobs live on
 
 
-def try_kill(sound: Place, scratch: Path, durations: dict[str, float], number: int, seed: int) -> dict[str, object]:
-    """One kill point and what came of it.
+def until(share: float, process: subprocess.Popen[bytes], place: Place, expected: list[str]) -> None:
+    """Wait until a share of the missing files is there, or the run has ended."""
+    missing = [path for path in (place.results / name for name in expected) if not path.is_file()]
+    wanted = share * len(missing)
+    while process.poll() is None and sum(path.is_file() for path in missing) < wanted:
+        time.sleep(0.05)
 
-    Parameters
-    ----------
-    durations : mapping
-        Seconds that a run takes from each front; filled by the first trial of a front, which is not killed.
-    """
+
+def try_kill(sound: Place, scratch: Path, number: int, seed: int) -> dict[str, object]:
+    """One kill point and what came of it."""
     dice = random.Random(seed * 1_000_003 + number)
     front, whom = dice.choice(FRONTS), dice.choice(VICTIMS)
     expected = sound.digests()
     place = sound.copy(scratch)
     try:
         place.forget_from(front)
-        if front not in durations:
-            durations[front] = place.run().seconds
-            place.forget_from(front)
-        wait_s = dice.uniform(0.3, durations[front])
+        share, more_s = dice.uniform(0, 1), dice.uniform(0, 3)
         process = place.start()
-        time.sleep(wait_s)
+        until(share, process, place, list(expected))
+        time.sleep(more_s)
         alive = tree(process.pid)
         victims = choose(alive, whom, dice) if alive else []
         told = [" ".join(victim.cmdline()[1:4])[:80] for victim in victims if victim.is_running()]
@@ -57,7 +58,7 @@ def try_kill(sound: Place, scratch: Path, durations: dict[str, float], number: i
             "trial": number,
             "front": front,
             "whom": whom,
-            "after_s": round(wait_s, 2),
+            "share": round(share, 2),
             "killed": told[:3],
             "hit": bool(victims),
             "resumed_code": answer.code,

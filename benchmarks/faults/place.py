@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from lungline.errors import LunglineError
 from lungline.io.verify import DIFFERENCES, verify_tree
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,9 +45,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Place:
-    """A folder with a copy of the workflow."""
+    """A folder with a copy of the workflow, and where its temporary files go."""
 
     folder: Path
+    temporary: Path | None = None
 
     @property
     def results(self) -> Path:
@@ -65,7 +67,7 @@ class Place:
             "XDG_CACHE_HOME": str(self.folder / ".cache"),
             "OMP_NUM_THREADS": "1",
         }
-        return {**os.environ, **own}
+        return {**os.environ, **own, **({"TMPDIR": str(self.temporary)} if self.temporary else {})}
 
     def start(self, log: str = "run.log") -> subprocess.Popen[bytes]:
         """The command in a session of its own; its words go to a file."""
@@ -104,7 +106,10 @@ class Place:
 
     def torn(self) -> list[str]:
         """Files that are not what their seals say: there must be none, at any time."""
-        found = verify_tree(self.results).findings
+        try:
+            found = verify_tree(self.results).findings
+        except LunglineError:  # nothing that has a seal is there yet
+            return []
         return [f"{one.kind}: {one}" for one in found if one.kind in DIFFERENCES and one.kind != "missing"]
 
     def copy(self, folder: Path) -> Place:
