@@ -109,7 +109,7 @@ def test_what_slurm_makes_again_is_the_same_to_the_byte_with_too_little_memory_a
     with ThreadPoolExecutor(max_workers=1) as aside:
         target = str(patient.relative_to(copy.folder))
         run = aside.submit(copy.snakemake, *words, "--", target, timeout_s=RUN_S)
-        cancelled = wait_for(lambda: running(cluster, "train_unet"), run, 100)
+        cancelled = wait_for(lambda: running(cluster, "train_unet"), run, RUN_S)
         cluster.ask("scancel", cancelled)
         answer = run.result()
     assert answer.returncode == 0, f"{answer.stdout[-6000:]}\n{cluster.logs()}"
@@ -125,14 +125,15 @@ def test_the_whole_graph_through_slurm_and_the_loss_of_a_node_gives_the_bytes_of
 ) -> None:
     if not request.config.getoption("--slurm-long"):
         pytest.skip("long: pytest tests/slurm --slurm-long")
+    targets = ("predictions", "results/long/evaluate/cancer-m2-micro.json")
     words = (*presets(copy, "long", SMALL), *ON_SLURM, "--set-resources", *GPU, too_little("train_system"))
     with ThreadPoolExecutor(max_workers=1) as aside:
-        run = aside.submit(copy.snakemake, *words, timeout_s=3 * RUN_S)
-        lost = wait_for(lambda: running(cluster, "group_prepare"), run, 100)
+        run = aside.submit(copy.snakemake, *words, "--", *targets, timeout_s=6 * RUN_S)
+        lost = wait_for(lambda: running(cluster, "rule_prepare"), run, RUN_S)
         cluster.node("DOWN")
         wait_for(lambda: "gone" if lost not in cluster.jobs("RUNNING,COMPLETING") else None, run, 60)
         cluster.node("RESUME")
-        cancelled = wait_for(lambda: running(cluster, "train_unet"), run, 2 * RUN_S)
+        cancelled = wait_for(lambda: running(cluster, "train_unet"), run, 4 * RUN_S)
         cluster.ask("scancel", cancelled)
         answer = run.result()
     assert answer.returncode == 0, f"{answer.stdout[-6000:]}\n{cluster.logs()}"
@@ -142,4 +143,4 @@ def test_the_whole_graph_through_slurm_and_the_loss_of_a_node_gives_the_bytes_of
     assert_retried_with_more_memory(cluster, "train_system")
     assert (copy.folder / "results" / "long" / "evaluate" / "cancer-m2-micro.json").is_file()
     through_slurm = digests(copy.folder / "results" / "long")
-    assert through_slurm == run_here(copy, "here", "all")
+    assert through_slurm == run_here(copy, "here", "predictions")
