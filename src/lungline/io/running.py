@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -28,10 +29,13 @@ def hold(folder: Path) -> IO[str]:
     Raises
     ------
     LunglineError
-        If another process has it.
+        If another process has it, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
+    except OSError as error:
+        raise LunglineError(f"{folder}: nothing can be written there: {error.strerror}.") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -41,11 +45,11 @@ def hold(folder: Path) -> IO[str]:
         raise LunglineError(f"{folder}: another run is at work here{_who(told)}. Wait for it or stop it.") from None
     except OSError:  # a file system without locks: Snakemake's own has to do
         return handle
-    handle.seek(0)
-    handle.truncate()
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    json.dump({"user": _user(), "host": socket.gethostname(), "process": os.getpid(), "since": now}, handle)
-    handle.flush()
+    told = json.dumps({"user": _user(), "host": socket.gethostname(), "process": os.getpid(), "since": now})
+    with suppress(OSError):  # a full disk: the steps say so
+        os.ftruncate(handle.fileno(), 0)
+        os.write(handle.fileno(), told.encode())
     return handle
 
 

@@ -51,6 +51,12 @@ def test_what_nobody_can_read_in_the_lock_does_not_hide_the_refusal(tmp_path: Pa
     first.close()
 
 
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LunglineError, match=r"file/results: nothing can be written there: Not a directory\."):
+        hold(tmp_path / "file" / "results")
+
+
 def test_a_full_disk_and_a_folder_without_permission_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trouble_with(tmp_path / "results" / "demo") is None
     monkeypatch.setattr(lungline.io.running.os, "access", lambda path, mode: False)
