@@ -68,10 +68,14 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
+def program(name: str) -> str | None:
+    """Path of a client or daemon; daemons lie where a user's PATH may not look."""
+    return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"]))
+
+
 def missing() -> str:
     """Why no Slurm can be started here, in a sentence; empty where one can."""
-    os.environ["PATH"] += os.pathsep + "/usr/sbin"
-    lacking = [program for program in PROGRAMS if shutil.which(program) is None]
+    lacking = [name for name in PROGRAMS if program(name) is None]
     if lacking:
         return f"needs Slurm and munge ({', '.join(lacking)} not found): apt install slurm-wlm munge"
     if os.geteuid():
@@ -178,7 +182,7 @@ def start(cluster: Cluster) -> None:
         shutil.chown(path, "munge", "munge")
     places = {"key-file": "key", "socket": "socket", "pid-file": "munged.pid", "log-file": "log", "seed-file": "seed"}
     words = [f"--{option}={key.parent / name}" for option, name in places.items()]
-    subprocess.run(["munged", *words], user="munge", group="munge", extra_groups=[], timeout=ASK_S, check=True)
+    subprocess.run([program("munged"), *words], user="munge", group="munge", extra_groups=[], timeout=ASK_S, check=True)
 
     text = SLURM_CONF.format(host=cluster.host, folder=folder, controller=free_port(), node=free_port())
     (folder / "slurm.conf").write_text(text, encoding="utf-8")
@@ -188,8 +192,8 @@ def start(cluster: Cluster) -> None:
     ETC.mkdir(exist_ok=True)
     for name in SETTINGS:
         (ETC / name).symlink_to(folder / name)
-    for daemon in (["slurmctld", "-i"], ["slurmd", "-N", cluster.host]):
-        subprocess.run(daemon, timeout=ASK_S, check=True, capture_output=True)
+    for daemon, *words in (["slurmctld", "-i"], ["slurmd", "-N", cluster.host]):
+        subprocess.run([program(daemon), *words], timeout=ASK_S, check=True, capture_output=True)
     deadline = time.monotonic() + 30
     state = ""
     while state != "idle":
