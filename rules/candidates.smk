@@ -21,7 +21,7 @@ for job, (detectors, scans) in jobs_of("extract_candidates", scans_to_detect, co
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=1500,
+            mem_mb=memory(1500),
             runtime=10 * len(scans),
         params:
             folder=lambda wildcards, input: os.path.dirname(input.detected[0]),
@@ -65,7 +65,7 @@ rule train_reduction:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_system"]
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=2880,
         gpu=gpu(),
         device=config["device"],
@@ -113,7 +113,7 @@ for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, confi
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=10 * len(scans),
             gpu=gpu(),
             device=config["device"],
@@ -158,7 +158,7 @@ for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config[
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=1500,
+            mem_mb=memory(1500),
             runtime=10 * len(scans),
         params:
             output=lambda wildcards, output: os.path.dirname(output.patches[0]),

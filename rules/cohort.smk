@@ -14,7 +14,7 @@ rule draw_luna16_scan:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         index=lambda wildcards: PLANS[wildcards.scan].index,
@@ -39,7 +39,7 @@ rule draw_dsb17_patient:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         index=lambda wildcards: PLANS[wildcards.scan].index,
@@ -68,7 +68,7 @@ rule write_cohort_tables:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=5,
     params:
         folder=lambda wildcards, output: os.path.dirname(output.truth),
@@ -97,7 +97,7 @@ rule sheet:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=10,
     params:
         cohort=lambda wildcards: out("cohort"),

@@ -16,6 +16,7 @@ from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.notes import say, write_notes
 from lungline.io.private import pseudonym_key, read_map, remember
 from lungline.io.raw_state import raw_state
+from lungline.io.running import hold, trouble_with
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.names import known
 from lungline.nodules.annotations import note_annotations, read_annotations
@@ -42,11 +43,19 @@ wildcard_constraints:
     size=r"[0-9]+",
 
 
+RUNNING = []
+
+
 onstart:
+    RUNNING.append(hold(Path(config["outdir"])))  # two runs that start together both pass Snakemake's own lock
     # With a limit of jobs a time, Snakemake sets a new timer at every look at the queue and never takes one away: after
     # a thousand jobs it looks 200 times a second as long as a job waits. Jobs of this machine need no limit.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+
+
+onerror:
+    print(trouble_with(Path(config["outdir"])) or "Mend the cause above, then run the same command again: it goes on.")
 
 
 def out(path):
@@ -86,6 +95,18 @@ def gpu():
     """1 where a job will use the GPU; on a machine without one, jobs must not wait for each other."""
     wanted = config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi"))
     return 1 if wanted else 0
+
+
+AROUND_A_JOB_MB = 400  # what a cluster counts beside the command: two processes of Snakemake, 280 MB were measured
+
+
+def memory(mb):
+    """Memory of a job, in MB: what its command needs and what stands around it; more at every retry."""
+
+    def needed(wildcards, attempt):
+        return attempt * (AROUND_A_JOB_MB + (mb(wildcards) if callable(mb) else mb))
+
+    return needed
 
 
 # ---- the list of scans: known before the first job, so the graph has no checkpoints ------------------------

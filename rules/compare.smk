@@ -18,7 +18,7 @@ rule compare:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=30,
     params:
         systems=lambda wildcards: json.dumps(compared()),
@@ -52,7 +52,7 @@ rule submit_cancer:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=5,
     params:
         code=fingerprint("submit_cancer"),

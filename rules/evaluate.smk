@@ -29,7 +29,7 @@ rule evaluate_detection:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=30,
     params:
         candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
@@ -71,7 +71,7 @@ rule evaluate_cancer:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=30,
     params:
         options=lambda wildcards, input: options(
@@ -105,7 +105,7 @@ rule draw_curves:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         options=lambda wildcards, input: options(
@@ -142,7 +142,7 @@ rule draw_figures:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=10,
     params:
         detector=json.dumps(config["detectors"][DRAWN], sort_keys=True),

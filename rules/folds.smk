@@ -19,7 +19,7 @@ rule split_fold:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=5,
     params:
         rows=rows_digest(scans_where(dataset=("luna16",)), "scan", "fold"),
@@ -50,7 +50,7 @@ rule submit_detection:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         options=lambda wildcards, input: options(
@@ -87,7 +87,7 @@ rule froc:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=30,
     params:
         options=lambda wildcards, input: options(excluded=input.excluded, embedded=EMBEDDED),

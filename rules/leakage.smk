@@ -17,7 +17,7 @@ rule check_leakage:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=10,
     params:
         identities=lambda wildcards, input: os.path.dirname(input.identities[0]),

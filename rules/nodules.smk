@@ -17,7 +17,7 @@ rule draw_nodule_mask:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=10,
     params:
         nodules=lambda wildcards: nodules_digest([wildcards.scan]),
@@ -43,7 +43,7 @@ rule check_annotations:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=10,
     params:
         caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
@@ -79,7 +79,7 @@ rule train_unet:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_unet"]
     resources:
-        mem_mb=6000,
+        mem_mb=memory(6000),
         runtime=2880,
         gpu=gpu(),
         device=config["device"],
@@ -123,7 +123,7 @@ for job, (detectors, scans) in jobs_of("detect", scans_to_detect, config["detect
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=6000,
+            mem_mb=memory(6000),
             runtime=30 * len(scans),
             gpu=gpu(),
             device=config["device"],

@@ -14,7 +14,7 @@ rule resize_volume:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=10,
     params:
         code=fingerprint("resize_volume"),
@@ -49,7 +49,7 @@ rule train_system:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_system"]
     resources:
-        mem_mb=lambda wildcards: system_mem_mb(wildcards.system),
+        mem_mb=memory(lambda wildcards: system_mem_mb(wildcards.system)),
         runtime=2880,
         gpu=gpu(),
         device=config["device"],
@@ -84,7 +84,7 @@ rule describe_pipeline:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=5,
     params:
         settings=lambda wildcards: json.dumps(settings_of(wildcards.system), sort_keys=True),
@@ -116,7 +116,7 @@ rule predict_cancer:
         "../envs/lungline.yaml"
     threads: config["training_threads"]["train_system"]
     resources:
-        mem_mb=lambda wildcards: system_mem_mb(wildcards.system),
+        mem_mb=memory(lambda wildcards: system_mem_mb(wildcards.system)),
         runtime=120,
         gpu=gpu(),
         device=config["device"],
@@ -150,7 +150,7 @@ rule collect_predictions:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=10,
     params:
         rows=rows_digest(SCANS, "scan", "dataset", "split", "label"),
@@ -169,11 +169,12 @@ rule first_predictions:
         predictions=out("predictions.csv"),
     log:
         out("logs/first_predictions.log"),
+    localrule: True
     conda:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=100,
+        mem_mb=memory(100),
         runtime=5,
     message:
         "Writing predictions.csv"

@@ -25,7 +25,7 @@ def constraints() -> dict[str, str]:
 
 
 def test_every_requirement_has_an_exact_tested_version() -> None:
-    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    wanted = PROJECT["dependencies"] + [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
     assert [requirement for requirement in wanted if name_of(requirement) not in constraints()] == []
 
 
@@ -34,6 +34,24 @@ def test_the_conda_environment_has_the_tested_versions() -> None:
     pins = {name_of(pin): pin.split("==")[1] for pin in environment["dependencies"][-1]["pip"]}
     direct = {name_of(requirement) for requirement in PROJECT["dependencies"]} - {"snakemake"}
     assert pins == {name: constraints()[name] for name in direct}
+
+
+@pytest.mark.parametrize("image", ["Dockerfile", "apptainer.def"])
+def test_the_images_install_the_tested_versions_on_the_tested_python(image: str) -> None:
+    text = (HERE / "envs" / image).read_text(encoding="utf-8")
+    conda = yaml.safe_load((HERE / "envs" / "lungline.yaml").read_text(encoding="utf-8"))
+    python = next(name.partition("=")[2] for name in conda["dependencies"] if str(name).startswith("python="))
+    assert re.findall(r"^from:? (\S+)", text, re.MULTILINE | re.IGNORECASE) == [f"python:{python}-slim"]
+    assert f"(Python {python})" in (HERE / "constraints.txt").read_text(encoding="utf-8").splitlines()[0]
+    (installed,) = re.findall(r"pip install (.+)", text)
+    extra = re.fullmatch(r"--no-cache-dir -c constraints\.txt '\.\[(\w+)\]'", installed)
+    assert extra
+    assert extra[1] in PROJECT["optional-dependencies"]
+    assert not re.search(r"==\d", text)  # versions stand in one place
+    copied = re.findall(r"^(?:COPY (.+) \./|    (\S+) /opt/lungline/\S+)$", text, re.MULTILINE)
+    names = {name for pair in copied for name in " ".join(pair).split()}
+    assert {"pyproject.toml", "constraints.txt", PROJECT["readme"], *PROJECT["license-files"]} <= names
+    assert "has not been built" in text
 
 
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|root|home|Users|mnt|scratch)/\w")

@@ -1,19 +1,11 @@
 """Two whole runs from one seed, in two folders, make the same files to the byte."""
 
-import hashlib
-
 import pytest
 import yaml
 
+from workflow_copy import digests
+
 pytestmark = pytest.mark.workflow
-
-MADE = ("ingest", "cache_volume", "draw_nodule_mask", "train_unet", "detect", "crop_patches", "train_system")
-
-
-def digests(folder) -> dict[str, str]:
-    """SHA-256 of the predictions and of every intermediate file, by name."""
-    files = [folder / "predictions.csv", *(path for part in MADE for path in sorted((folder / part).rglob("*.*")))]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_two_runs_from_the_same_seed_give_the_same_bytes(finished) -> None:

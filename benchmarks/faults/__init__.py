@@ -1,0 +1,1 @@
+"""The fault plan: kill, fill the disk, interrupt trainings, start twice; then the same command again."""

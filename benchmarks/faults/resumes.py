@@ -1,0 +1,104 @@
+"""A training that is killed and resumed ends with the bytes of one that never was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from benchmarks.faults.place import Place
+from lungline.config import check_config, laid_over
+
+STEPS, LOOK_EVERY = 60, 3
+
+
+@dataclass(frozen=True)
+class Training:
+    """A command that trains, of a longer schedule than the micro preset's."""
+
+    place: Place
+    kind: str  # unet or system
+
+    def command(self, folder: Path) -> list[str]:
+        results = self.place.results
+        settings = self.settings()
+        settings["training"] |= {"steps": STEPS, "validate_every": LOOK_EVERY}
+        words = [sys.executable, "-m", "lungline.cli", f"train-{self.kind}", str(folder / "model")]
+        words += ["--scans", str(results / "scans.csv"), "--checkpoints", str(folder / "checkpoints")]
+        words += ["--seed", "1", "--device", "cpu"]
+        if self.kind == "unet":
+            words += ["--axis", "z", "--detector", json.dumps(settings), "--caches", str(results / "cache_volume")]
+            return [*words, "--masks", str(results / "draw_nodule_mask")]
+        return [*words, "--system", json.dumps(settings), "--inputs", str(results / "crop_patches" / "micro")]
+
+    def settings(self) -> dict:
+        """The entry of the configuration, with what it extends."""
+        folder = self.place.folder / "config"
+        names = ("config.yaml", "micro.yaml", "schema.yaml")
+        config, micro, schema = (yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in names)
+        checked = check_config(laid_over(config, micro), schema)
+        return checked["detectors"]["micro"] if self.kind == "unet" else checked["systems"]["m2-micro"]
+
+    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "log", "ab") as told:
+            return subprocess.Popen(
+                self.command(folder), env=self.place.environment, stdout=told, stderr=subprocess.STDOUT
+            )
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the weights and of the learning curve; empty where there are none."""
+    files = [folder / "model" / name for name in ("weights.safetensors", "learning_curve.csv")]
+    if not all(path.is_file() for path in files):
+        return ""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def uninterrupted(training: Training, folder: Path) -> tuple[str, float]:
+    """Digest of a training that nobody disturbed, and its seconds."""
+    began = time.monotonic()
+    code = training.start(folder).wait()
+    if code:
+        raise RuntimeError((folder / "log").read_text(encoding="utf-8"))
+    return digest(folder), time.monotonic() - began
+
+
+def try_resume(training: Training, scratch: Path, expected: str, seconds: float, number: int, seed: int) -> dict:
+    """One training, killed once or twice after its first look, and resumed."""
+    dice = random.Random(seed * 2_000_003 + number)
+    kills = dice.choice((1, 2))
+    try:
+        for _ in range(kills):
+            process = training.start(scratch)
+            until_first_look(process, scratch)
+            time.sleep(dice.uniform(0, 0.3 * seconds))
+            process.kill()
+            process.wait()
+        code = training.start(scratch).wait()
+        said = (scratch / "log").read_text(encoding="utf-8")
+        resumed, equal = said.count("resumed at step"), digest(scratch) == expected
+        return {
+            "trial": number,
+            "kind": training.kind,
+            "kills": kills,
+            "resumed": resumed,
+            "passed": code == 0 and equal and resumed > 0,
+            "said": "" if code == 0 and equal else said[-2000:],
+        }
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def until_first_look(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait until there is something to resume from, or the training has ended."""
+    while process.poll() is None and not any((folder / "checkpoints").rglob("*.safetensors")):
+        time.sleep(0.02)

@@ -1,0 +1,81 @@
+"""One run at a time in a folder of results: the second is refused, with who and when.
+
+Snakemake's own lock is looked at and then written, so two runs that start together may both pass it. This one is the
+kernel's: it cannot be had twice, and it ends with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import shutil
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from lungline.errors import LunglineError
+
+NAME = ".run.lock"
+LEAST_FREE_BYTES = 1 << 20
+
+
+def hold(folder: Path) -> IO[str]:
+    """The right to write into a folder, for as long as the file that comes back stays open.
+
+    Raises
+    ------
+    LunglineError
+        If another process has it, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
+    except OSError as error:
+        raise LunglineError(f"{folder}: nothing can be written there: {error.strerror}.") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        told = handle.read().strip()
+        handle.close()
+        raise LunglineError(f"{folder}: another run is at work here{_who(told)}. Wait for it or stop it.") from None
+    except OSError:  # a file system without locks: Snakemake's own has to do
+        return handle
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    told = json.dumps({"user": _user(), "host": socket.gethostname(), "process": os.getpid(), "since": now})
+    with suppress(OSError):  # a full disk: the steps say so
+        os.ftruncate(handle.fileno(), 0)
+        os.write(handle.fileno(), told.encode())
+    return handle
+
+
+def _who(told: str) -> str:
+    try:
+        run = json.loads(told)
+        return f", of {run['user']} on {run['host']}, process {run['process']}, since {run['since']}"
+    except (ValueError, KeyError, TypeError):
+        return ""  # it has just started
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may not know its user's name
+        return str(os.getuid())
+
+
+def trouble_with(folder: Path) -> str | None:
+    """What a person must mend before anything can be written into a folder, or None.
+
+    The logs lie there, too, so on a full disk a step cannot say it itself.
+    """
+    around = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if shutil.disk_usage(around).free < LEAST_FREE_BYTES:
+        return f"{folder}: the disk is full (no space left on device). Make room, then run the same command again."
+    if not os.access(around, os.W_OK):
+        return f"{folder}: nothing can be written there. Mend that, then run the same command again."
+    return None

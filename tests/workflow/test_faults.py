@@ -1,0 +1,54 @@
+"""Two runs in one folder, and a run that was killed; python -m benchmarks.faults does more of it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lungline.io.running import hold
+from workflow_copy import REPOSITORY, copy_workflow
+
+pytestmark = pytest.mark.workflow
+MICRO = ("--configfile", "config/micro.yaml", "--")
+TABLE = "results/micro/cohort/truth.csv"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A copy of the workflow with `./run`, before its first run."""
+    copy = copy_workflow(tmp_path / "place")
+    shutil.copy(REPOSITORY / "run", copy.folder / "run")
+    return copy
+
+
+def test_a_second_run_in_one_folder_is_refused_with_who_and_when(place) -> None:
+    held = hold(place.folder / "results" / "micro")
+    answer = place.snakemake("--quiet", "host", *MICRO, TABLE)
+    assert answer.returncode != 0
+    assert "another run is at work here, of " in answer.stdout
+    assert f"process {os.getpid()}, since " in answer.stdout
+    assert not (place.folder / TABLE).exists()
+    held.close()
+    assert place.snakemake("--quiet", "host", *MICRO, TABLE).returncode == 0
+    assert (place.folder / TABLE).is_file()
+
+
+def test_after_a_kill_the_same_command_goes_on(place) -> None:
+    command = [sys.executable, "run", *MICRO, "caches"]
+    environment = {**os.environ, "LUNGLINE_VENV": sys.prefix, "PYTHONPATH": str(place.folder / "src")}
+    began = subprocess.Popen(command, cwd=place.folder, env=environment, start_new_session=True)
+    while not (place.folder / TABLE).exists() and began.poll() is None:
+        time.sleep(0.1)
+    os.killpg(began.pid, signal.SIGKILL)
+    began.wait()
+    assert any((place.folder / ".snakemake" / "locks").iterdir())
+    again = subprocess.run(
+        [*command[:-1], TABLE], cwd=place.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "its lock is taken away" in again.stderr
+    assert not (place.folder / ".snakemake" / "locks").exists()
