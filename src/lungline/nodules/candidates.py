@@ -24,6 +24,7 @@ RankedBy = Literal["sum", "mean", "max"]
 #: Where a cluster is looked at again when clusters are split, as parts of the way from the threshold to 1.
 _SPLIT_AT = (0.25, 0.5, 0.75)
 _SMALLEST_PART = 8  # voxels; a smaller peak is no cluster of its own
+_SAME_PLACE = 1e-3  # voxels; tables keep nine digits
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,51 @@ def extract_candidates(
     -----
     Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the labels.
     """
+    return _measured(probability, cluster(probability.array, threshold, split=split), count, rank_by)[0]
+
+
+def outline_candidates(
+    probability: Volume, candidates: Sequence[Candidate], *, threshold: float = 0.8, split: bool = False
+) -> NDArray[np.int64]:
+    """Where each candidate lies: its rank in the voxels of the cluster that it came from, 0 elsewhere; (Z, Y, X).
+
+    Parameters
+    ----------
+    probability : Volume
+        The one that the candidates were extracted from.
+    candidates : sequence of Candidate
+        Of `extract_candidates`, or some of them ranked again.
+    threshold, split
+        As they were for `extract_candidates`.
+
+    Raises
+    ------
+    LunglineError
+        If a candidate is none of the clusters: another volume, or other settings.
+    """
     labels = cluster(probability.array, threshold, split=split)
+    clusters, numbers = _measured(probability, labels, None, "sum")
+    rank_of = np.zeros(labels.max(initial=0) + 1, dtype=np.int64)
+    places = np.array([found.centroid_zyx for found in clusters]).reshape(-1, 3)
+    for candidate in candidates:
+        away = np.linalg.norm(places - candidate.centroid_zyx, axis=1)
+        nearest = int(np.argmin(away)) if away.size else 0
+        if not away.size or away[nearest] > _SAME_PLACE or clusters[nearest].n_voxels != candidate.n_voxels:
+            raise LunglineError(
+                f"candidate {candidate.rank} is no cluster of this probability at threshold {threshold:g}. "
+                "Outline candidates with the settings and the volume that they were extracted with."
+            )
+        rank_of[numbers[nearest]] = candidate.rank
+    return rank_of[labels]
+
+
+def _measured(
+    probability: Volume, labels: NDArray[np.int64], count: int | None, rank_by: RankedBy
+) -> tuple[list[Candidate], list[int]]:
+    """The `count` strongest clusters (None: all), and the number in `labels` of each."""
     inside = np.flatnonzero(labels)
     if inside.size == 0:
-        return []
+        return [], []
     label = labels.ravel()[inside].astype(np.int64) - 1
     weight = probability.array.ravel()[inside].astype(np.float64)
     n = np.bincount(label)
@@ -115,7 +157,7 @@ def extract_candidates(
     world = geometry.voxel_to_world(probability.affine, centroid)
     voxel_mm3 = abs(np.linalg.det(probability.affine[:3, :3]))
     diameter_mm = 2 * (3 * n * voxel_mm3 / (4 * math.pi)) ** (1 / 3)
-    return [
+    found = [
         Candidate(
             rank=rank,
             score=float(score[i]),
@@ -133,6 +175,7 @@ def extract_candidates(
         )
         for rank, i in enumerate(order, start=1)
     ]
+    return found, [int(i) + 1 for i in order]
 
 
 def cluster(probability: NDArray, threshold: float, *, split: bool = False) -> NDArray[np.int64]:
