@@ -99,7 +99,8 @@ def extract_candidates(
     -----
     Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the labels.
     """
-    return _measured(probability, cluster(probability.array, threshold, split=split), count, rank_by)[0]
+    inside, label = _voxels_of(cluster(probability.array, threshold, split=split))
+    return _measured(probability, inside, label, count, rank_by)[0]
 
 
 def outline_candidates(
@@ -121,9 +122,9 @@ def outline_candidates(
     LunglineError
         If a candidate is none of the clusters: another volume, or other settings.
     """
-    labels = cluster(probability.array, threshold, split=split)
-    clusters, numbers = _measured(probability, labels, None, "sum")
-    rank_of = np.zeros(labels.max(initial=0) + 1, dtype=np.int64)
+    inside, label = _voxels_of(cluster(probability.array, threshold, split=split))
+    clusters, numbers = _measured(probability, inside, label, None, "sum")
+    rank_of = np.zeros(len(clusters) + 1, dtype=np.int64)
     places = np.array([found.centroid_zyx for found in clusters]).reshape(-1, 3)
     for candidate in candidates:
         away = np.linalg.norm(places - candidate.centroid_zyx, axis=1)
@@ -134,21 +135,28 @@ def outline_candidates(
                 "Outline candidates with the settings and the volume that they were extracted with."
             )
         rank_of[numbers[nearest]] = candidate.rank
-    return rank_of[labels]
+    outline = np.zeros(probability.shape_zyx, dtype=np.int64)
+    outline.ravel()[inside] = rank_of[label]
+    return outline
+
+
+def _voxels_of(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Flat indices (n,) of the voxels of all clusters, and the number of the cluster of each (n,)."""
+    inside = np.flatnonzero(labels)
+    return inside, labels.ravel()[inside]
 
 
 def _measured(
-    probability: Volume, labels: NDArray[np.int64], count: int | None, rank_by: RankedBy
+    probability: Volume, inside: NDArray[np.int64], label: NDArray[np.int64], count: int | None, rank_by: RankedBy
 ) -> tuple[list[Candidate], list[int]]:
-    """The `count` strongest clusters (None: all), and the number in `labels` of each."""
-    inside = np.flatnonzero(labels)
+    """The `count` strongest clusters (None: all), and the number in `label` of each."""
     if inside.size == 0:
         return [], []
-    label = labels.ravel()[inside].astype(np.int64) - 1
+    label = label - 1
     weight = probability.array.ravel()[inside].astype(np.float64)
     n = np.bincount(label)
     total = np.bincount(label, weight)
-    index_zyx = np.unravel_index(inside, labels.shape)
+    index_zyx = np.unravel_index(inside, probability.shape_zyx)
     centroid = np.stack([np.bincount(label, weight * index) for index in index_zyx], axis=-1) / total[:, None]
     strongest = np.zeros(len(n))
     np.maximum.at(strongest, label, weight)

@@ -90,10 +90,10 @@ def kind_of_nodule(ct: Volume, mask: NDArray[np.bool_]) -> Kind | None:
     Notes
     -----
     The names are those of MacMahon et al. (Radiology 284, 2017, 228); the rule is ours. Aerated lung in the outline is
-    left out, then the outermost layer of voxels, in which nodule and lung are mixed. Of this core the share of voxels of
-    -400 HU or more decides: below 0.25 ground-glass, from 0.75 on solid. Against the readers of 742
-    nodules of LIDC-IDRI, outlined by them (`tests/unit/nodules/test_kinds_of_lidc.py`): of 625 that they rate solid 94 %
-    are, of 50 that they rate ground-glass 66 % are, and of 67 in between only 21 % are part-solid, most are solid.
+    left out, then the outermost layer of voxels, in which nodule and lung are mixed. Of this core the share of
+    voxels of -400 HU or more decides: below 0.25 ground-glass, from 0.75 on solid. Against the readers of 742 nodules
+    of LIDC-IDRI, outlined by them (`tests/unit/nodules/test_kinds_of_lidc.py`): of 625 that they rate solid 94 % are,
+    of 50 that they rate ground-glass 66 % are, and of 67 in between only 21 % are part-solid, most are solid.
     """
     tissue = mask & (ct.array > _AERATED_HU)
     core = ndimage.binary_erosion(tissue, _NEIGHBOURS)
