@@ -84,6 +84,9 @@ class Grid:
     shape_zyx: tuple[int, ...]
     affine: Affine
 
+    def as_json(self) -> dict[str, Any]:
+        return {"shape_zyx": list(self.shape_zyx), "affine_zyx_to_lps_xyz_mm": self.affine.tolist()}
+
 
 def describe_candidates(
     candidates: Sequence[Candidate],

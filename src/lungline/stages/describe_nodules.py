@@ -53,22 +53,19 @@ def run(
     answer = {} if answers is None else dict(read_answers(answers).get(scan, {}))
     usable, searched = header.status != "quarantined", detected is not None and candidates is not None
     rows: list[NoduleRow] = []
-    grids: dict[str, Any] = {"grid": None, "source_slices": None, "quality": None}
+    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None}
     if usable:
         ct = hdf5.read_volume(volume, "ct")
         source = Grid(*hdf5.read_grid(ingested, "ct"))
         grids = {
-            "grid": {"shape_zyx": list(ct.shape_zyx), "affine_zyx_to_lps_xyz_mm": ct.affine.tolist()},
-            "source_slices": source.shape_zyx[0],
+            "grid": Grid(ct.shape_zyx, ct.affine).as_json(),
+            "source_grid": source.as_json(),
             "quality": hdf5.read_header(lungs).provenance.get("quality"),
         }
         if detected is not None and candidates is not None:
             probability = hdf5.read_volume(detected, "probability")
             found = read_candidates(candidates)
-            grids["grid"] = {
-                "shape_zyx": list(probability.shape_zyx),
-                "affine_zyx_to_lps_xyz_mm": probability.affine.tolist(),
-            }
+            grids["grid"] = Grid(probability.shape_zyx, probability.affine).as_json()
             rows = describe_candidates(
                 found,
                 outline_candidates(probability, found, threshold=threshold, split=split),

@@ -111,7 +111,7 @@ def test_sizes_places_and_densities_are_those_that_were_drawn(folder) -> None:
         assert row["kind"] == ("ground-glass" if hu == -600 else "solid")
         assert abs(row["mean_hu"] - hu) < 220  # the outermost voxels are mixed with lung
         assert row["nodule_probability"] == pytest.approx(0.9, abs=1e-3)
-    assert table["source_slices"] == source.shape_zyx[0]
+    assert table["source_grid"] == source.as_json()
 
 
 def test_the_answer_stands_at_its_candidate_and_a_candidate_not_shown_has_none(folder) -> None:
