@@ -66,9 +66,9 @@ class Page:
             self.errors.append(
                 about["exceptionDetails"]["text"] + json.dumps(about["exceptionDetails"].get("exception"))
             )
-        elif told == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning", "assert"):
+        elif told == "Runtime.consoleAPICalled" and about["type"] in ("error", "assert"):
             self.errors.append(json.dumps(about["args"]))
-        elif told == "Log.entryAdded" and about["entry"]["level"] in ("error", "warning"):
+        elif told == "Log.entryAdded" and about["entry"]["level"] == "error":
             self.errors.append(about["entry"]["text"])
         return message
 

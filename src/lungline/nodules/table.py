@@ -175,7 +175,12 @@ def _rounded(value: Any) -> Any:
 
 def rows_as_csv(scan: str, rows: Sequence[NoduleRow]) -> str:
     """The rows as CSV text; the header alone when there is none."""
-    return table_text(COLUMNS, [[scan, *map(_word, astuple(row))] for row in rows])
+    return table_text(COLUMNS, rows_as_words(scan, rows))
+
+
+def rows_as_words(scan: str, rows: Sequence[NoduleRow]) -> list[list[Any]]:
+    """The rows as they are written, in the order of `COLUMNS`."""
+    return [[scan, *map(_word, astuple(row))] for row in rows]
 
 
 def _word(value: Any) -> Any:
