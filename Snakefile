@@ -24,6 +24,7 @@ include: "rules/nodules.smk"
 include: "rules/candidates.smk"
 include: "rules/systems.smk"
 include: "rules/evaluate.smk"
+include: "rules/pages.smk"
 include: "rules/folds.smk"
 include: "rules/compare.smk"
 
@@ -37,6 +38,7 @@ rule all:
         curves(),
         pipelines(),
         figures(),
+        pages(),
 
 
 # ---- parts of it, by name: `snakemake caches` --------------------------------------------------------------

@@ -542,3 +542,42 @@ def figure_scans():
 def figures():
     """Figures 4 and 5 are a detector's: without one there are none."""
     return [out(f"figures/{scan}") for scan in figure_scans()] if DETECTORS else []
+
+
+def page_scans():
+    """Patients with a page: the named ones, all, or the first test patient."""
+    chosen, patients = config["pages"]["scans"], scans_to_score()
+    if chosen == "auto":
+        return [scan for scan in patients if SCANS[scan].split == "test"][:1]
+    if chosen == "all":
+        return patients
+    for scan in chosen:
+        known(scan, patients, "pages.scans: no patient is called")
+    return chosen
+
+
+def pages():
+    """The page of the cohort, as the first system that looks at scans answers for it, and those of its scans."""
+    return [out(f"pages/{system}/index.html") for system in config["run"] if kind_of(system) != "constant"][:1]
+
+
+def searched_for(system):
+    """The detector of a system, or None."""
+    return config["systems"][system]["detector"] if kind_of(system) == "patches" else None
+
+
+def outline_of(system):
+    """The settings that say which voxels belong to a candidate of a system."""
+    detector = searched_for(system)
+    settings = candidate_settings(detector) if detector else {}
+    return {key: settings[key] for key in ("threshold", "split") if key in settings}
+
+
+def probability_for(system, scan):
+    detector = searched_for(system)
+    return [out(f"detect/{detector}/{scan}.h5")] if detector else []
+
+
+def candidates_for(system, scan):
+    detector = searched_for(system)
+    return candidates_of(detector, [scan]) if detector else []

@@ -50,6 +50,22 @@ class Volume:
         first = [s.start or 0 for s in box]
         return Volume(self.array[box], geometry.shift_origin(self.affine, first))
 
+    def part(self, shape_zyx: tuple[int, ...], affine: geometry.Affine) -> Volume:
+        """The voxels of a grid that lies in this one, voxel on voxel, as the cache does in the resampled scan.
+
+        Raises
+        ------
+        GeometryError
+            If it does not.
+        """
+        first = geometry.world_to_voxel(self.affine, geometry.voxel_to_world(affine, (0, 0, 0)))
+        whole = [round(float(n)) for n in first]
+        box = tuple(slice(n, n + size) for n, size in zip(whole, shape_zyx, strict=True))
+        inside = all(s.start >= 0 and s.stop <= n for s, n in zip(box, self.shape_zyx, strict=True))
+        if not inside or not np.allclose(geometry.shift_origin(self.affine, whole), affine, atol=1e-3):
+            raise GeometryError(f"expected a grid within {self.shape_zyx}, voxel on voxel. Got {shape_zyx} at {whole}.")
+        return self.crop((box[0], box[1], box[2]))
+
     def to_lps(self) -> Volume:
         """The same voxels with axes turned so that z, y, x run closest to +z, +y, +x of LPS."""
         permutation, flips = geometry.closest_to_lps(self.affine)

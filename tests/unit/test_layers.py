@@ -24,7 +24,9 @@ FORBIDDEN = {"snakemake"}  # the package must not know what runs it
 PER_SCAN = (
     "cache_volume",
     "crop_patches",
+    "describe_nodules",
     "draw_nodule_mask",
+    "draw_page",
     "draw_phantom",
     "extract_candidates",
     "ingest",

@@ -29,6 +29,7 @@ def test_without_a_detector_there_is_no_candidate_and_no_figure(workflow) -> Non
     jobs = workflow.plan("micro", change={"run": ["m1-micro", "all-negative"]})
     assert jobs["train_system"] == 2
     assert jobs["cache_volume"] == jobs["resize_volume"] == 10
+    assert jobs["describe_nodules"] == jobs["draw_page"] == jobs["draw_index"] == 1  # its page has slices, no candidate
     assert not {"train_unet", "detect", "crop_patches", "draw_figures", "evaluate_detection"} & set(jobs)
 
 

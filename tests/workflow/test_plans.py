@@ -62,6 +62,7 @@ def test_the_default_run_draws_prepares_trains_and_scores_the_embedded_cohort(wo
     assert jobs["train_system"] == 1
     assert len([name for name in jobs if name.startswith("detect_")]) == 12
     assert jobs["draw_figures"] == 2
+    assert jobs["describe_nodules"] == jobs["draw_page"] == jobs["draw_index"] == 1
     assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
 
 
@@ -190,6 +191,18 @@ def test_figures_are_drawn_of_the_named_scans_and_an_unknown_one_is_refused(work
         AssertionError, match=r"figures\.scans: no scan that is searched for nodules is called 'nobody'"
     ):
         workflow.plan("micro", change={"figures": {"scans": ["nobody"]}})
+
+
+def test_pages_are_made_of_all_patients_or_of_the_named_ones_and_an_unknown_one_is_refused(workflow) -> None:
+    with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
+        cohort = yaml.safe_load(handle)["cohort"]
+    patients = [plan.scan for plan in plan_cohort(1, cohort) if plan.dataset == "dsb17"]
+    for scans, count in (("all", len(patients)), (patients[:3], 3), ([], 0)):
+        jobs = workflow.plan("micro", change={"pages": {"scans": scans}})
+        assert jobs.get("describe_nodules", 0) == jobs.get("draw_page", 0) == count
+        assert jobs["draw_index"] == 1
+    with pytest.raises(AssertionError, match=r"pages\.scans: no patient is called 'nobody'"):
+        workflow.plan("micro", change={"pages": {"scans": ["nobody"]}})
 
 
 def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:

@@ -1,6 +1,7 @@
 """`lungline predict`: the workflow's answers, from one process, in every format."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -51,9 +52,27 @@ def test_the_answers_are_those_of_the_workflow(finished, answered) -> None:
         assert len(candidates) <= 20
 
 
+def test_the_nodule_table_is_that_of_the_workflow(finished, answered) -> None:
+    (table,) = (finished.folder / "results/micro/describe_nodules/m2-micro").glob("*.json")
+    workflow = json.loads(table.read_text(encoding="utf-8"))
+    scan = answered[table.stem]["scan"]
+    ours = json.loads((finished.folder / f"new/nodules/{scan}.json").read_text(encoding="utf-8"))
+    assert ours["nodules"] == workflow["nodules"]
+    assert ours["grid"] == workflow["grid"]
+    assert ours["patient"] == workflow["patient"]
+
+
+def test_every_scan_has_a_page_to_which_the_index_leads(finished, answered) -> None:
+    index = (finished.folder / "new/index.html").read_text(encoding="utf-8")
+    for row in answered.values():
+        assert f'href="pages/{row["scan"]}.html"' in index
+        page = (finished.folder / f"new/pages/{row['scan']}.html").read_text(encoding="utf-8")
+        assert ("This scan was not used" in page) is (row["status"] == "quarantined")
+
+
 def test_no_original_name_stands_in_what_it_writes_and_stages_are_not_kept(finished, answered) -> None:
     files = [path for path in (finished.folder / "new").rglob("*") if path.is_file() and "private" not in path.parts]
-    assert {path.parts[-2] for path in files} == {"new", "answers", "candidates"}
+    assert {path.parts[-2] for path in files} == {"new", "answers", "candidates", "nodules", "pages"}
     for path in files:
         assert not any(name in path.read_text(encoding="utf-8") for name in answered)
 

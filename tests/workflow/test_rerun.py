@@ -22,6 +22,9 @@ TO_THE_END = {
     "first_predictions": 1,
     "evaluate_cancer": 1,
     "draw_curves": 1,
+    "describe_nodules": 1,
+    "draw_page": 1,
+    "draw_index": 1,
 }
 AFTER_CANDIDATES = {"crop_patches": 10, "train_system": 1, **TO_THE_END, "evaluate_detection": 1, "draw_figures": 2}
 AFTER_CACHES = {

@@ -12,7 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import pydicom
+from numpy.typing import ArrayLike, NDArray
 from pydicom.uid import UID_dictionary
 
 from lungline.errors import Quarantine
@@ -65,6 +66,33 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
     image, more = straighten(stack)
     check_affine(image.affine_ijk)
     return image, codes + more
+
+
+def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]]:
+    """SOPInstanceUID and frame (from 1) of the slice of the chosen series that lies nearest to each point.
+
+    Identifiers: only for the way out (`lungline export`), never for results. No pixel is read.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_dicom`.
+    points_xyz_mm : (n, 3)
+        World points, LPS.
+
+    Raises
+    ------
+    Quarantine
+        If the folder holds no CT any more.
+    """
+    with quiet():
+        chosen = _sorted(choose_series(read_folder(regular_files(path)))[0])
+        depths = _depths(chosen)
+        wanted = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3) @ chosen[0].normal
+        nearest = [chosen[int(np.argmin(np.abs(depths - depth)))] for depth in wanted]
+        tag = "SOPInstanceUID"
+        read = (pydicom.dcmread(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
+        return [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
 
 
 def choose_series(folder: Folder) -> tuple[list[Slice], list[Code]]:

@@ -81,7 +81,9 @@ class Prediction:
 
 COLUMNS = tuple(field.name for field in fields(Prediction))
 HASHES = ("input_sha256", "scored_sha256", "weights_sha256", "card_sha256", "code")
-ANSWER_COLUMNS = ("scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", *HASHES)
+ANSWER_COLUMNS = (
+    "scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", *HASHES, "candidate_logits"
+)  # fmt: skip
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -24,6 +24,7 @@ RankedBy = Literal["sum", "mean", "max"]
 #: Where a cluster is looked at again when clusters are split, as parts of the way from the threshold to 1.
 _SPLIT_AT = (0.25, 0.5, 0.75)
 _SMALLEST_PART = 8  # voxels; a smaller peak is no cluster of its own
+_SAME_PLACE = 1e-3  # voxels; tables keep nine digits
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,64 @@ def extract_candidates(
     -----
     Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the labels.
     """
-    labels = cluster(probability.array, threshold, split=split)
+    inside, label = _voxels_of(cluster(probability.array, threshold, split=split))
+    return _measured(probability, inside, label, count, rank_by)[0]
+
+
+def outline_candidates(
+    probability: Volume, candidates: Sequence[Candidate], *, threshold: float = 0.8, split: bool = False
+) -> NDArray[np.int64]:
+    """Where each candidate lies: its rank in the voxels of the cluster that it came from, 0 elsewhere; (Z, Y, X).
+
+    Parameters
+    ----------
+    probability : Volume
+        The one that the candidates were extracted from.
+    candidates : sequence of Candidate
+        Of `extract_candidates`, or some of them ranked again.
+    threshold, split
+        As they were for `extract_candidates`.
+
+    Raises
+    ------
+    LunglineError
+        If a candidate is none of the clusters: another volume, or other settings.
+    """
+    inside, label = _voxels_of(cluster(probability.array, threshold, split=split))
+    clusters, numbers = _measured(probability, inside, label, None, "sum")
+    rank_of = np.zeros(len(clusters) + 1, dtype=np.int64)
+    places = np.array([found.centroid_zyx for found in clusters]).reshape(-1, 3)
+    for candidate in candidates:
+        away = np.linalg.norm(places - candidate.centroid_zyx, axis=1)
+        nearest = int(np.argmin(away)) if away.size else 0
+        if not away.size or away[nearest] > _SAME_PLACE or clusters[nearest].n_voxels != candidate.n_voxels:
+            raise LunglineError(
+                f"candidate {candidate.rank} is no cluster of this probability at threshold {threshold:g}. "
+                "Outline candidates with the settings and the volume that they were extracted with."
+            )
+        rank_of[numbers[nearest]] = candidate.rank
+    outline = np.zeros(probability.shape_zyx, dtype=np.int64)
+    outline.ravel()[inside] = rank_of[label]
+    return outline
+
+
+def _voxels_of(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Flat indices (n,) of the voxels of all clusters, and the number of the cluster of each (n,)."""
     inside = np.flatnonzero(labels)
+    return inside, labels.ravel()[inside]
+
+
+def _measured(
+    probability: Volume, inside: NDArray[np.int64], label: NDArray[np.int64], count: int | None, rank_by: RankedBy
+) -> tuple[list[Candidate], list[int]]:
+    """The `count` strongest clusters (None: all), and the number in `label` of each."""
     if inside.size == 0:
-        return []
-    label = labels.ravel()[inside].astype(np.int64) - 1
+        return [], []
+    label = label - 1
     weight = probability.array.ravel()[inside].astype(np.float64)
     n = np.bincount(label)
     total = np.bincount(label, weight)
-    index_zyx = np.unravel_index(inside, labels.shape)
+    index_zyx = np.unravel_index(inside, probability.shape_zyx)
     centroid = np.stack([np.bincount(label, weight * index) for index in index_zyx], axis=-1) / total[:, None]
     strongest = np.zeros(len(n))
     np.maximum.at(strongest, label, weight)
@@ -115,7 +165,7 @@ def extract_candidates(
     world = geometry.voxel_to_world(probability.affine, centroid)
     voxel_mm3 = abs(np.linalg.det(probability.affine[:3, :3]))
     diameter_mm = 2 * (3 * n * voxel_mm3 / (4 * math.pi)) ** (1 / 3)
-    return [
+    found = [
         Candidate(
             rank=rank,
             score=float(score[i]),
@@ -133,6 +183,7 @@ def extract_candidates(
         )
         for rank, i in enumerate(order, start=1)
     ]
+    return found, [int(i) + 1 for i in order]
 
 
 def cluster(probability: NDArray, threshold: float, *, split: bool = False) -> NDArray[np.int64]:

@@ -155,7 +155,7 @@ def _fill_each_side(found: Mask, ct: Volume) -> Mask:
     """Dents and holes filled in each lung alone, so that the space between the lungs is not a hole."""
     box = bounding_box(found)
     inside = found[box]
-    middle = _middle_column(inside)
+    middle = middle_column(inside)
     filled = inside.copy()
     for side in (slice(None, middle), slice(middle, None)):
         filled[:, :, side] |= fill_holes(close(inside[:, :, side], _CLOSING_MM, ct.spacing_zyx_mm))
@@ -164,7 +164,7 @@ def _fill_each_side(found: Mask, ct: Volume) -> Mask:
     return out
 
 
-def _middle_column(lungs: Mask) -> int:
+def middle_column(lungs: Mask) -> int:
     """Column x between the lungs: the valley of the mask's projection; the array's end if there is none."""
     hills = np.count_nonzero(lungs, axis=(0, 1)).astype(np.float64)
     to_the_left = np.maximum.accumulate(hills[::-1])[::-1]
@@ -180,7 +180,7 @@ def _measure(ct: Volume, lungs: Mask, threshold_hu: float) -> dict[str, float]:
     inside, values = lungs[box], ct.array[box][lungs[box]]
     voxel_ml = float(np.prod(ct.spacing_zyx_mm)) / 1000
     columns = np.count_nonzero(inside, axis=(0, 1))
-    low_x, high_x = _sides(columns, _middle_column(inside), box[2].start, lungs.shape[2])
+    low_x, high_x = _sides(columns, middle_column(inside), box[2].start, lungs.shape[2])
     sections = np.count_nonzero(lungs, axis=(1, 2))
     return {
         "volume_ml": int(columns.sum()) * voxel_ml,

@@ -13,6 +13,8 @@ from lungline.io.predictions import COLUMNS, Prediction, prediction_words
 from lungline.io.submissions import answers_text, marks_text, submitted
 from lungline.io.tables import table_text
 from lungline.nodules.candidates import Candidate
+from lungline.nodules.table import COLUMNS as NODULE_COLUMNS
+from lungline.nodules.table import NoduleRow, rows_as_words
 
 #: Data sets whose ids are pseudonyms already.
 OWN_PSEUDONYMS = ("luna16", "dsb17")
@@ -41,6 +43,22 @@ def predictions_table(rows: Sequence[Prediction], names: Mapping[str, str]) -> s
 def cancer_submission(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
     """The submission of DSB-17 of rows that have a probability."""
     return answers_text((names[row.scan], row.probability) for row in rows if row.probability is not None)
+
+
+def nodule_table(
+    nodules: Mapping[str, Sequence[NoduleRow]],
+    slices: Mapping[str, Sequence[tuple[str, int]]],
+    names: Mapping[str, str],
+) -> str:
+    """The nodule tables of all scans in one, with the scan's own name and the source slice of each candidate.
+
+    `slices` holds SOPInstanceUID and frame of each candidate, of the scans that have some.
+    """
+    rows = []
+    for scan, those in nodules.items():
+        known: Sequence[tuple[object, object]] = slices.get(scan) or [("", "")] * len(those)
+        rows += [(names[scan], *words, *place) for words, place in zip(rows_as_words(scan, those), known, strict=True)]
+    return table_text(("original", *NODULE_COLUMNS, "sop_instance_uid", "frame"), rows)
 
 
 def nodule_submission(candidates: Mapping[str, Sequence[Candidate]], names: Mapping[str, str]) -> str:

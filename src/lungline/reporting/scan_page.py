@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from lungline import NOTICE
-from lungline.codes import CODES
 from lungline.io.hdf5 import Code
 from lungline.reporting.canvas import text_figure
 from lungline.reporting.figures import (
@@ -18,6 +17,7 @@ from lungline.reporting.figures import (
     draw_three_planes,
 )
 from lungline.reporting.network_figure import Row, draw_unet
+from lungline.reporting.scan_codes import explain
 
 #: A figure, or the reason why it is not drawn.
 Drawn = Mapping[str, Figure | str]
@@ -52,13 +52,6 @@ def draw_scan(subject: Subject, layers: Sequence[Row], slices: int) -> Drawn:
 def draw_unusable(scan: str, codes: Sequence[Code]) -> Drawn:
     """The reason why a scan was quarantined, as a picture of words."""
     return {"not_used": text_figure(f"{scan}: quarantined", [explain(code) for code in codes])}
-
-
-def explain(code: Code) -> str:
-    """A code in words: what it means, what was found, what to do."""
-    known = CODES.get(code.code)
-    found = f" Found: {code.detail}." if code.detail else ""
-    return f"{code.code}: {known.meaning}.{found} {known.remedy}" if known else f"{code.code}.{found}"
 
 
 def page(scan: str, figures: Drawn, codes: Sequence[Code]) -> str:

@@ -7,16 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lungline import NOTICE
-from lungline.errors import LunglineError
+from lungline.errors import LunglineError, Quarantine
+from lungline.io.dicom import nearest_slices
 from lungline.io.predictions import Prediction, read_predictions
 from lungline.io.private import read_map
+from lungline.io.raw import is_dicom
 from lungline.io.secret import open_to_others, write_secret
 from lungline.nodules.candidates import read_candidates
-from lungline.reporting.export import cancer_submission, nodule_submission, original_names, predictions_table
+from lungline.nodules.table import NoduleRow, read_nodules
+from lungline.reporting.export import (
+    cancer_submission,
+    nodule_submission,
+    nodule_table,
+    original_names,
+    predictions_table,
+)
+from lungline.reporting.results import read_result
 
 
 def run(results: Path, *, out: Path, private: Path | None = None) -> None:
-    """Write OUT/predictions.csv and, of each data set, {dataset}-cancer.csv and {dataset}-nodules-{detector}.csv.
+    """Write OUT/predictions.csv and, of each data set, its submissions and nodule tables.
+
+    Those are {dataset}-cancer.csv, {dataset}-nodules-{detector}.csv and {dataset}-nodule-table-{system}.csv. The last
+    names the source slice (SOPInstanceUID) of every candidate of a DICOM scan whose files still lie where they were.
 
     Folders that are made have mode 0700, files 0600. In a name, what a terminal or a spreadsheet would act upon
     (line ends, a leading = + - @, control characters) stands as \\xNN.
@@ -44,12 +57,37 @@ def run(results: Path, *, out: Path, private: Path | None = None) -> None:
         for folder, scans in _searched(results, of_set):
             candidates = {scan: read_candidates(folder / f"{scan}.csv") for scan in scans}
             tables[f"{dataset}-nodules-{folder.name}.csv"] = nodule_submission(candidates, names)
+        for system, nodules in _described(results, of_set).items():
+            slices = {scan: _slices(known[scan].path, those) for scan, those in nodules.items() if scan in known}
+            tables[f"{dataset}-nodule-table-{system}.csv"] = nodule_table(nodules, slices, names)
     for name, text in tables.items():
         write_secret(out / name, text)
     silent = sum(row.status == "quarantined" for row in rows)
     print(f"{out}: {', '.join(tables)}. Original names: do not share. {NOTICE}", file=sys.stderr)
     if silent:
         print(f"{silent} quarantined scans have no probability and no line in a -cancer.csv.", file=sys.stderr)
+
+
+def _described(results: Path, rows: list[Prediction]) -> dict[str, dict[str, list[NoduleRow]]]:
+    """System -> scan -> nodule table, of the scans of `rows` that were described, by the workflow or by `predict`."""
+    found: dict[str, dict[str, list[NoduleRow]]] = {}
+    for row in rows:
+        for path in sorted(
+            [*results.glob(f"describe_nodules/*/{row.scan}.json"), results / f"nodules/{row.scan}.json"]
+        ):
+            if path.is_file() and (table := read_result(path))["nodules"]:
+                found.setdefault(table["system"] or "none", {})[row.scan] = read_nodules(table)
+    return dict(sorted(found.items()))
+
+
+def _slices(raw: Path, nodules: list[NoduleRow]) -> list[tuple[str, int]]:
+    """Where in the source series each candidate lies; nothing for a scan that is no DICOM or is gone."""
+    if not (raw.is_dir() or (raw.is_file() and is_dicom(raw))):
+        return []
+    try:
+        return nearest_slices(raw, [(n.x_mm, n.y_mm, n.z_mm) for n in nodules])
+    except Quarantine:
+        return []
 
 
 def _searched(results: Path, rows: list[Prediction]) -> Iterator[tuple[Path, list[str]]]:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from lungline.errors import LunglineError
 from lungline.io.pipeline import Pipeline, read_pipeline
@@ -18,7 +19,8 @@ from lungline.io.raw_state import raw_state
 from lungline.io.seals import Origin, check, write_sealed_text
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.provenance import code_fingerprint
-from lungline.stages import sheet
+from lungline.reporting.html import look_digest
+from lungline.stages import draw_index, sheet
 
 
 def run(
@@ -28,8 +30,12 @@ def run(
     pipeline: Path = Path("results/demo/pipeline/m2-demo.json"),
     device: str = "auto",
     keep: bool = False,
+    pages: bool = True,
 ) -> int:
-    """Read every scan in RAW, write OUT/predictions.csv and OUT/candidates/{scan}.csv.
+    """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
+
+    OUT/nodules/{scan}.csv and .json say of each candidate where it lies, how large and dense it is, and what was said
+    of it; OUT/pages/{scan}.html shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth) or one such file; several
     calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be shared. PIPELINE is
@@ -41,15 +47,15 @@ def run(
     recipe = read_pipeline(pipeline)
     sheet.run("folder", raw, out)
     rows = read_sheet(out / "scans.csv")
-    same = f"{check(pipeline)} {code_fingerprint('lungline.stages.predict')}"
+    same = f"{check(pipeline)} {code_fingerprint('lungline.stages.predict')} {look_digest()}"
     predictions, failures = [], []
     for number, row in enumerate(rows, start=1):
         raw = out / "private" / "raw" / row.scan
         state = hashlib.sha256(f"{raw_state(raw, row.source)} {same}".encode()).hexdigest()
         say = _sayer(f"[{number}/{len(rows)}] {row.scan}: ")
         try:
-            if not _is_answered(out, row.scan, state):
-                _answer(row, raw, out, recipe, device=device, keep=keep, say=say)
+            if not _is_answered(out, row.scan, state, pages=pages):
+                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, say=say)
                 note = json.dumps({"state": state}) + "\n"
                 write_sealed_text(_note(out, row.scan), note, Origin("predict", (_answer_file(out, row.scan),)))
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.system)
@@ -60,6 +66,10 @@ def run(
         predictions.append(prediction)
         say(_in_words(prediction), last=True)
     write_predictions(out / "predictions.csv", predictions, Origin("predict"))
+    if pages:
+        draw_index.run(
+            out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
+        )
     answered = sum(row.probability is not None for row in predictions)
     print(f"{out / 'predictions.csv'}: {answered} of {len(rows)} scans have a probability")
     if failures:
@@ -67,14 +77,28 @@ def run(
     return 0 if answered == len(rows) else 1
 
 
+#: Settings of `extract_candidates` that say what belongs to a cluster.
+OUTLINE = ("threshold", "split")
+
+
 def _answer(
-    row: ScanRow, raw: Path, out: Path, recipe: Pipeline, *, device: str, keep: bool, say: Callable[[str], None]
+    row: ScanRow,
+    raw: Path,
+    out: Path,
+    recipe: Pipeline,
+    *,
+    device: str,
+    keep: bool,
+    pages: bool,
+    say: Callable[[str], None],
 ) -> None:
     """Every stage of one scan, as the rules of the workflow call them."""
     from lungline.stages import (
         cache_volume,
         crop_patches,
+        describe_nodules,
         detect,
+        draw_page,
         extract_candidates,
         ingest,
         predict_cancer,
@@ -97,7 +121,7 @@ def _answer(
         resample.run(file("ingest"), file("resample"), **settings["resample"])
         segment_lungs.run(file("resample"), file("segment_lungs"), **settings["segment_lungs"])
         cache_volume.run(file("resample"), file("segment_lungs"), file("cache_volume"), **settings["cache_volume"])
-        read = "cache_volume"
+        read, searched = "cache_volume", dict[str, Any]()
         if "resize_volume" in settings:
             read = "resize_volume"
             resize_volume.run(file("cache_volume"), file(read), **settings[read])
@@ -131,10 +155,27 @@ def _answer(
             text = file(last, ".csv").read_text(encoding="utf-8")
             made_of = (file("cache_volume"), file("detect"), file(last, ".csv"))
             write_sealed_text(kept, text, Origin("predict", made_of))
+            outline = {key: value for key, value in settings["extract_candidates"].items() if key in OUTLINE}
+            searched = {"detected": file("detect"), "candidates": kept, **outline}
         say("scoring")
         alone, inputs = file("sheet", ".csv"), work / read
         write_sheet(alone, [row])
         predict_cancer.run(_answer_file(out, scan), model=recipe.model, scans=alone, inputs=inputs, device=device)
+        say("describing")
+        table, lungs = out / "nodules" / f"{scan}.json", file("segment_lungs")
+        describe_nodules.run(
+            table,
+            scan=scan,
+            ingested=file("ingest"),
+            volume=file("resample"),
+            lungs=lungs,
+            answers=_answer_file(out, scan),
+            system=recipe.system,
+            **searched,
+        )
+        if pages:
+            probability = searched.get("detected")
+            draw_page.run(_page(out, scan), nodules=table, volume=file("resample"), lungs=lungs, detected=probability)
 
 
 def _answer_file(out: Path, scan: str) -> Path:
@@ -145,13 +186,18 @@ def _note(out: Path, scan: str) -> Path:
     return out / "answers" / f"{scan}.json"
 
 
-def _is_answered(out: Path, scan: str, state: str) -> bool:
-    """Whether this scan has an answer from the same files, models and code."""
+def _page(out: Path, scan: str) -> Path:
+    return out / "pages" / f"{scan}.html"
+
+
+def _is_answered(out: Path, scan: str, state: str, *, pages: bool) -> bool:
+    """Whether this scan has an answer, and a page if one is wanted, from the same files, models and code."""
     note = _note(out, scan)
-    if not (note.is_file() and _answer_file(out, scan).is_file()):
+    made = [note, _answer_file(out, scan), out / "nodules" / f"{scan}.json", *([_page(out, scan)] if pages else [])]
+    if not all(path.is_file() for path in made):
         return False
-    check(note)
-    check(_answer_file(out, scan))
+    for path in made:
+        check(path)
     return bool(json.loads(note.read_text(encoding="utf-8")).get("state") == state)
 
 

@@ -47,6 +47,7 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
                     "probability": f"{said.probability:.9g}",
                     "n_candidates": said.n_candidates,
                     "deciding_rank": said.deciding_rank,
+                    "candidate_logits": ";".join(f"{logit:.9g}" for logit in said.candidate_logits),
                 }
             codes, status = dict.fromkeys(code.code for code in header.codes), header.status
             if row.split == "test" and status != "quarantined" and header.provenance.get("hu_sha256") in seen:

@@ -28,6 +28,8 @@ class Answer:
         None when the probability is 0 or 1.
     n_candidates, deciding_rank : int or None
         Of a system that reads candidates; no rank when there was none.
+    candidate_logits : tuple of float
+        Of each candidate's cube, strongest candidate first, scaled and shifted as the patient's logit is.
     codes : tuple of Code
         Warnings that belong to this answer.
     """
@@ -36,6 +38,7 @@ class Answer:
     logit: float | None = None
     n_candidates: int | None = None
     deciding_rank: int | None = None
+    candidate_logits: tuple[float, ...] = ()
     codes: tuple[Code, ...] = ()
 
 
@@ -69,8 +72,8 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
         with torch.inference_mode():
             logits = patient_logits(network, cubes, device, spec.turns)
             pooled = float(network.pooled(logits))
-        logit = float(fitted["scale"]) * pooled + float(fitted["shift"])
-        return Answer(_sigmoid(logit), logit, len(cubes), int(logits.argmax()) + 1)
+        logit, *own = (float(fitted["scale"]) * s + float(fitted["shift"]) for s in (pooled, *logits.tolist()))
+        return Answer(_sigmoid(logit), logit, len(cubes), int(logits.argmax()) + 1, tuple(own))
 
     return score
 

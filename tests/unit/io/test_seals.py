@@ -13,6 +13,7 @@ from lungline.nodules.candidates import write_candidates
 from lungline.stages import (
     cache_volume,
     crop_patches,
+    describe_nodules,
     detect,
     draw_figures,
     draw_nodule_mask,
@@ -88,6 +89,15 @@ STAGES = {
     ),
     "draw_figures": lambda h5, out: draw_figures.run(
         out, scan="s", volume=h5, lungs=h5, cache=h5, detected=h5, candidates=h5.with_name("c.csv"), detector={}
+    ),
+    "describe_nodules": lambda h5, out: describe_nodules.run(
+        out.with_name(f"{out.name}.json"),
+        scan="s",
+        ingested=h5,
+        volume=h5,
+        lungs=h5,
+        detected=h5,
+        candidates=h5.with_name("c.csv"),
     ),
 }
 

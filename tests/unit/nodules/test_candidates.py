@@ -11,6 +11,7 @@ from lungline.nodules.candidates import (
     cluster,
     crop_cube,
     extract_candidates,
+    outline_candidates,
     rank_again,
     read_candidates,
     write_candidates,
@@ -121,3 +122,29 @@ def test_a_cube_at_the_border_is_filled_with_air_and_not_shifted():
     assert (cube[:, 3] == -1).all()
     far = crop_cube(array, (100, 100, 100), size=4, outside=-1.0)
     assert (far == -1).all()
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_candidate_is_outlined_by_the_cluster_it_came_from(tmp_path, split):
+    probability = blobs(3)
+    write_candidates(tmp_path / "c.csv", "s", extract_candidates(probability, threshold=0.6, count=9, split=split))
+    kept = read_candidates(tmp_path / "c.csv")
+    again = rank_again(kept, [c.mean_probability for c in kept], 5)
+    outline = outline_candidates(probability, again, threshold=0.6, split=split)
+    assert set(np.unique(outline)) == {0, *range(1, 6)}
+    for candidate in again:
+        inside = outline == candidate.rank
+        assert np.count_nonzero(inside) == candidate.n_voxels
+        assert probability.array[inside].mean() == pytest.approx(candidate.mean_probability, rel=1e-6)
+        middle = ndimage.center_of_mass(np.where(inside, probability.array.astype(float), 0))
+        np.testing.assert_allclose(middle, candidate.centroid_zyx, atol=1e-6)
+
+
+def test_a_candidate_of_other_settings_has_no_outline():
+    probability = blobs()
+    candidates = extract_candidates(probability, threshold=0.7)
+    with pytest.raises(LunglineError, match=r"candidate 1 is no cluster of this probability at threshold 0\.6"):
+        outline_candidates(probability, candidates, threshold=0.6)
+    with pytest.raises(LunglineError, match="is no cluster"):
+        outline_candidates(Volume(np.zeros_like(probability.array), probability.affine), candidates)
+    assert not outline_candidates(probability, [], threshold=0.7).any()

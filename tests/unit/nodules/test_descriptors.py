@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from lungline.nodules.descriptors import CALCIFIED_HU, describe_nodule
+from lungline.nodules.descriptors import CALCIFIED_HU, describe_nodule, kind_of_nodule
 from lungline.volume import Volume
 
 SHAPE = (40, 44, 48)
@@ -65,3 +66,35 @@ def test_densities_are_those_of_the_voxels_inside() -> None:
 
 def test_nothing_outlined_is_nothing_measured() -> None:
     assert describe_nodule(Volume(np.zeros(SHAPE, np.int16), grid()), np.zeros(SHAPE, bool)) is None
+
+
+def blurred(parts) -> Volume:
+    """Lung at -850 HU with balls (diameter mm, HU) around the middle, as a scanner blurs them."""
+    hu = np.full(SHAPE, -850.0)
+    for diameter_mm, value in parts:
+        hu[ball(diameter_mm)] = value
+    return Volume(ndimage.gaussian_filter(hu, 0.7), grid())
+
+
+@pytest.mark.parametrize("outlined_mm", [0, 3])
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [
+        ([(6, 40)], "solid"),
+        ([(20, 40)], "solid"),
+        ([(8, -620)], "ground-glass"),
+        ([(20, -550)], "ground-glass"),
+        ([(16, -600), (11, 30)], "part-solid"),
+        ([(12, 40), (5, 800)], "solid"),
+    ],
+)
+def test_the_kind_is_that_of_the_core_however_generous_the_outline(parts, kind, outlined_mm) -> None:
+    assert kind_of_nodule(blurred(parts), ball(parts[0][0] + outlined_mm)) == kind
+
+
+def test_what_is_too_thin_for_a_core_has_a_kind_and_nothing_has_none() -> None:
+    one = np.zeros(SHAPE, bool)
+    one[20, 22, 24] = True
+    assert kind_of_nodule(blurred([(10, 40)]), one) == "solid"
+    assert kind_of_nodule(blurred([]), one) == "ground-glass"
+    assert kind_of_nodule(blurred([]), np.zeros(SHAPE, bool)) is None

@@ -15,7 +15,10 @@ from lungline.io.predictions import Prediction, write_predictions
 from lungline.io.private import remember
 from lungline.io.sheet import ScanRow
 from lungline.nodules.candidates import Candidate, write_candidates
+from lungline.nodules.table import NoduleRow, rows_as_json
+from lungline.reporting.results import write_result
 from lungline.stages import export, who
+from scans import chest, write_dicom
 
 UID, PATIENT = "1.3.6.1.4.1.14519.5.2.1", "0a0c32c9e08cc2ea76a71649de56be6d"
 NAMES = {"scan-a": "Doe, Jane/series 1", "scan-b": "=1+1\n<script>", "scan-c": "Roe.nii.gz"}
@@ -142,3 +145,23 @@ def test_an_owner_finds_scans_by_pseudonym_name_and_place(results, tmp_path, mon
 def test_a_scan_that_is_not_there_is_one_line(results, capsys):
     assert main(["who", "Nobody", "--private", str(results / "private")]) == 2
     assert "none of its 3 scans" in capsys.readouterr().err
+
+
+def test_a_nodule_leads_to_the_slice_of_its_series_and_only_there(results, tmp_path):
+    series = tmp_path / "data" / NAMES["scan-a"]
+    write_dicom(series, chest((12, 34, 40)), origin=(-31.0, -42.0, 13.0))  # 2.5 mm apart; instance k is 1.2.3.(k + 1)
+    (tmp_path / "data" / NAMES["scan-b"]).mkdir()  # a folder without any CT
+    place = (1.0, 2.0, 13.0 + 4 * 2.5 + 1.0)
+    sizes = (5, "left", "upper", 6.0, 113.0, 20.0, 50.0, "solid", 0.9)
+    row = NoduleRow(1, *place, 1.0, 2.0, 3.0, *sizes, 0.5, 0.62, True)
+    for scan in ("scan-a", "scan-b"):
+        content = {"schema": "nodules/1", "system": "m2", "nodules": rows_as_json([row])}
+        write_result(results / "describe_nodules" / "m2" / f"{scan}.json", content)
+    export.run(results, out=tmp_path / "export")
+    rows = {uncell(row["original"]): row for row in table(tmp_path / "export" / "folder-nodule-table-m2.csv")}
+    assert rows[NAMES["scan-a"]]["sop_instance_uid"] == "1.2.3.5"
+    assert rows[NAMES["scan-a"]]["frame"] == "1"
+    assert rows[NAMES["scan-a"]]["longest_axial_mm"] == "6"
+    assert rows[NAMES["scan-b"]]["sop_instance_uid"] == ""
+    for path in (results / "describe_nodules").rglob("*.*"):
+        assert "1.2.3." not in path.read_text(encoding="utf-8")

@@ -130,7 +130,10 @@ def test_candidates_are_scored_by_their_maximum_and_none_by_the_odds(folder):
     answers = predict(folder, inputs)
     assert float(answers["test0"]["logit"]) == pytest.approx(card["logit_without_candidates"], rel=1e-6)
     assert (answers["test0"]["n_candidates"], answers["test0"]["deciding_rank"]) == ("0", "")
-    assert 1 <= int(answers["test1"]["deciding_rank"]) <= int(answers["test1"]["n_candidates"])
+    own = list(map(float, answers["test1"]["candidate_logits"].split(";")))
+    assert len(own) == int(answers["test1"]["n_candidates"])
+    assert own.index(max(own)) + 1 == int(answers["test1"]["deciding_rank"])
+    assert max(own) == float(answers["test1"]["logit"])
     assert answers["q"]["n_candidates"] == ""
 
 

@@ -1,0 +1,112 @@
+"""Describe every candidate of a scan: where it lies, its size and density, what was said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lungline.errors import LunglineError
+from lungline.io import hdf5
+from lungline.io.hdf5 import Header
+from lungline.io.predictions import read_answers
+from lungline.io.seals import Origin, write_sealed_text
+from lungline.nodules.candidates import outline_candidates, read_candidates
+from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
+from lungline.reporting.results import write_result
+
+_NO_INTERVAL = "one network was trained, and nothing here measures how far the answer of another would lie from it"
+_NO_ANSWER = "the patient has no probability"
+
+
+def run(
+    output: Path,
+    *,
+    scan: str,
+    ingested: Path,
+    volume: Path,
+    lungs: Path,
+    detected: Path | None = None,
+    candidates: Path | None = None,
+    answers: Path | None = None,
+    threshold: float = 0.8,
+    split: bool = False,
+    system: str = "",
+) -> None:
+    """Write OUTPUT (.json, layout nodules/1) and the same rows beside it as .csv.
+
+    Parameters
+    ----------
+    ingested, volume, lungs : Path
+        The scan as read, resampled, and its lung mask.
+    detected, candidates : Path or None
+        Of the detector; none where the system reads no candidates.
+    answers : Path or None
+        The table of `predict-cancer`; none where the scan has no answer.
+    threshold, split
+        As `extract-candidates` was called: a candidate's outline is the cluster that it came from.
+    system : str
+        The entry of `systems:` that answered.
+    """
+    if output.suffix != ".json":
+        raise LunglineError(f"{output}: expected a name that ends in .json. The table as CSV is written beside it.")
+    header = hdf5.read_header(lungs if detected is None else detected)
+    answer = {} if answers is None else dict(read_answers(answers).get(scan, {}))
+    usable, searched = header.status != "quarantined", detected is not None and candidates is not None
+    rows: list[NoduleRow] = []
+    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None}
+    if usable:
+        ct = hdf5.read_volume(volume, "ct")
+        source = Grid(*hdf5.read_grid(ingested, "ct"))
+        grids = {
+            "grid": Grid(ct.shape_zyx, ct.affine).as_json(),
+            "source_grid": source.as_json(),
+            "quality": hdf5.read_header(lungs).provenance.get("quality"),
+        }
+        if detected is not None and candidates is not None:
+            probability = hdf5.read_volume(detected, "probability")
+            found = read_candidates(candidates)
+            grids["grid"] = Grid(probability.shape_zyx, probability.affine).as_json()
+            rows = describe_candidates(
+                found,
+                outline_candidates(probability, found, threshold=threshold, split=split),
+                ct.part(probability.shape_zyx, probability.affine),
+                hdf5.read_volume(lungs, "lungs"),
+                source,
+                [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
+                int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
+            )
+    table = {
+        "schema": SCHEMA,
+        "scan": scan,
+        "system": system or None,
+        "status": answer.get("status") or header.status,
+        "codes": _codes(header, answer),
+        "patient": _patient(answer),
+        **grids,
+        "nodules": rows_as_json(rows) if usable and searched else None,
+    }
+    origin = Origin(
+        "describe_nodules", tuple(p for p in (ingested, volume, lungs, detected, candidates, answers) if p is not None)
+    )
+    write_result(output, table, origin)
+    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows), origin)
+
+
+def _codes(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:
+    """Those of the scan with what was found, then those that only the answer carries."""
+    known = {code.code: code.detail for code in header.codes}
+    named = [*known, *filter(None, answer.get("codes", "").split(";"))]
+    return [{"code": code, "detail": known.get(code, "")} for code in dict.fromkeys(named)]
+
+
+def _patient(answer: dict[str, str]) -> dict[str, Any]:
+    """The answer for the patient as numbers."""
+    said = answer.get("probability")
+    return {
+        "probability": float(said) if said else None,
+        "logit": float(answer["logit"]) if answer.get("logit") else None,
+        "interval": None,
+        "interval_reason": _NO_INTERVAL if said else _NO_ANSWER,
+        "n_candidates": int(answer["n_candidates"]) if answer.get("n_candidates") else None,
+        "deciding_rank": int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
+    }

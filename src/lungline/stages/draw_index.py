@@ -1,0 +1,39 @@
+"""Write the page of a cohort: all scans in a table, links to their pages, how good the answers are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lungline.io.predictions import read_predictions
+from lungline.io.seals import Origin, write_sealed_text
+from lungline.reporting.index_page import index_page
+from lungline.reporting.results import read_result
+
+
+def run(
+    output: Path,
+    *,
+    predictions: Path,
+    nodules: Path | None = None,
+    pages: Path | None = None,
+    detection: Path | None = None,
+) -> None:
+    """Write OUTPUT (.html) from the table PREDICTIONS.
+
+    NODULES is a folder of tables of `describe-nodules`, PAGES one of pages of `draw-page`, both of any of the scans;
+    DETECTION is the result of `evaluate-detection`.
+    """
+    rows = read_predictions(predictions)
+    tables = {
+        row.scan: read_result(path) for row in rows if nodules and (path := nodules / f"{row.scan}.json").is_file()
+    }
+    links = {
+        row.scan: Path(os.path.relpath(path, output.parent)).as_posix()
+        for row in rows
+        if pages and (path := pages / f"{row.scan}.html").is_file()
+    }
+    result = None if detection is None else read_result(detection)
+    files = [predictions, *([nodules / f"{scan}.json" for scan in tables] if nodules else [])]
+    files += [] if detection is None else [detection]
+    write_sealed_text(output, index_page(rows, tables, links, result), Origin("draw_index", tuple(files)))

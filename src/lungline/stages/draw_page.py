@@ -1,0 +1,30 @@
+"""Write the page of one scan: a self-contained HTML file with its answer, a viewer and the nodule table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lungline.io import hdf5
+from lungline.io.seals import Origin, write_sealed_text
+from lungline.nodules.table import read_nodules
+from lungline.reporting.nodule_page import nodule_page
+from lungline.reporting.packed import pack
+from lungline.reporting.results import read_result
+
+
+def run(output: Path, *, nodules: Path, volume: Path, lungs: Path, detected: Path | None = None) -> None:
+    """Write OUTPUT (.html) from the table of `describe-nodules`, the resampled scan and its lung mask.
+
+    DETECTED adds the probability of a nodule. The page asks no server for anything and is at most about 10 MB.
+    """
+    table = read_result(nodules)
+    packed = None
+    if table["status"] != "quarantined":
+        packed = pack(
+            hdf5.read_volume(volume, "ct"),
+            hdf5.read_volume(lungs, "lungs"),
+            None if detected is None else hdf5.read_volume(detected, "probability"),
+            read_nodules(table),
+        )
+    inputs = tuple(path for path in (nodules, volume, lungs, detected) if path is not None)
+    write_sealed_text(output, nodule_page(table, packed), Origin("draw_page", inputs))

@@ -1,0 +1,199 @@
+"""The nodule table, from a drawn chest with balls of known size through the stages that make it."""
+
+import csv
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import lungline
+from lungline import geometry
+from lungline.errors import GeometryError, LunglineError
+from lungline.io import hdf5
+from lungline.io.hdf5 import Code, Header
+from lungline.io.predictions import ANSWER_COLUMNS
+from lungline.io.tables import table_text
+from lungline.nodules.candidates import Candidate
+from lungline.nodules.places import places_in_lungs
+from lungline.nodules.table import COLUMNS, Grid, describe_candidates, read_nodules
+from lungline.preprocess.lungs import LungQuality
+from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
+from lungline.volume import Volume
+
+SPACING = (1.25, 0.7, 0.7)
+ORIGIN = (-91.0, -63.0, 500.0)
+SHAPE = (110, 170, 250)
+#: diameter mm, centre x, y, z mm, HU, the patient's side and third
+BALLS = [
+    (18.0, (45.3, -8.2, 548.4), 40, "left", "lower"),
+    (12.0, (-40.1, 3.3, 571.7), 40, "right", "middle"),
+    (9.0, (-42.6, 1.2, 610.9), -600, "right", "upper"),
+    (6.0, (38.0, 10.5, 601.3), 40, "left", "upper"),
+]
+LOGITS = (-1.5, 0.25, 2.0)
+
+
+def inside(grid: Volume, centre_xyz_mm, diameter_mm) -> np.ndarray:
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape_zyx), indexing="ij"), axis=-1)
+    return np.linalg.norm(geometry.voxel_to_world(grid.affine, index) - centre_xyz_mm, axis=-1) <= diameter_mm / 2
+
+
+def lungs_on(grid: Volume) -> np.ndarray:
+    """Two ellipsoids, 100 mm high, 40 mm left and right of the middle."""
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape_zyx), indexing="ij"), axis=-1)
+    x, y, z = np.moveaxis(geometry.voxel_to_world(grid.affine, index), -1, 0)
+    return np.hypot(np.hypot((abs(x + 3.5) - 42) / 32, (y + 3) / 45), (z - 568) / 55) <= 1
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Files of all stages of the scan s, its probability being 0.9 in the balls."""
+    folder = tmp_path_factory.mktemp("chain")
+    scanned = Volume(np.zeros(SHAPE, np.int16), geometry.make_affine(SPACING, ORIGIN))
+    lungs = lungs_on(scanned)
+    hu = np.where(lungs, -850, 30).astype(np.int16)
+    for diameter_mm, centre, value, *_ in BALLS:
+        hu[inside(scanned, centre, diameter_mm)] = value
+    field = hdf5.volume_field(scanned.with_array(hu), "HU", "")
+    hdf5.write_file(folder / "ingest.h5", Header("ct_hu", "ingest", (Code("W_TILT", "2 degrees"),)), {"ct": field})
+    resample.run(folder / "ingest.h5", folder / "resample.h5")
+    ct = hdf5.read_volume(folder / "resample.h5", "ct")
+    mask = ct.with_array(lungs_on(ct))
+    header = hdf5.read_header(folder / "resample.h5")
+    quality = LungQuality(2000.0, 900.0, 1100.0, -850.0, 0.02, 0.0, 0.0, 0.0, 0.0, 0.0).as_json()
+    fields = {name: hdf5.volume_field(mask, "1", "") for name in ("lungs", "mask")}
+    about = Header("lung_mask", "segment_lungs", header.codes, provenance={"quality": quality})
+    hdf5.write_file(folder / "lungs.h5", about, fields)
+    cache_volume.run(folder / "resample.h5", folder / "lungs.h5", folder / "cache.h5")
+    cache = hdf5.read_volume(folder / "cache.h5", "ct")
+    probability = np.zeros(cache.shape_zyx, np.float16)
+    for diameter_mm, centre, *_ in BALLS:
+        probability[inside(cache, centre, diameter_mm)] = 0.9
+    field = hdf5.volume_field(cache.with_array(probability), "1", "")
+    hdf5.write_file(folder / "detect.h5", Header("nodule_probability", "detect", header.codes), {"probability": field})
+    extract_candidates.run(folder / "detect.h5", folder / "candidates.csv", scan="s")
+    answer = {"scan": "s", "logit": 2.0, "probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
+    answer |= {"status": "warned", "codes": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
+    rows = [[answer.get(name, "") for name in ANSWER_COLUMNS]]
+    (folder / "answers.csv").write_text(table_text(ANSWER_COLUMNS, rows))
+    return folder
+
+
+def described(folder, **change) -> dict:
+    files = {"ingested": "ingest.h5", "volume": "resample.h5", "lungs": "lungs.h5", "detected": "detect.h5"}
+    files |= {"candidates": "candidates.csv", "answers": "answers.csv"}
+    options = {key: folder / name for key, name in files.items()} | change
+    describe_nodules.run(folder / "nodules.json", scan="s", system="m2", **options)
+    return valid(json.loads((folder / "nodules.json").read_text(encoding="utf-8")))
+
+
+def valid(table: dict) -> dict:
+    schema = json.loads((Path(lungline.__file__).parent / "schemas" / "nodules-1.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(table, schema)
+    return table
+
+
+def test_sizes_places_and_densities_are_those_that_were_drawn(folder) -> None:
+    table = described(folder)
+    assert [row["rank"] for row in table["nodules"]] == [1, 2, 3, 4]
+    source = Grid(SHAPE, geometry.make_affine(SPACING, ORIGIN))
+    for row, (diameter_mm, centre, hu, side, third) in zip(table["nodules"], BALLS, strict=True):
+        assert row["longest_axial_mm"] == pytest.approx(diameter_mm, abs=1.0)
+        assert row["volume_mm3"] == pytest.approx(np.pi / 6 * diameter_mm**3, rel=0.05)
+        np.testing.assert_allclose([row["x_mm"], row["y_mm"], row["z_mm"]], centre, atol=0.3)
+        assert (row["side"], row["third"]) == (side, third)
+        assert row["slice"] == 1 + round((centre[2] - ORIGIN[2]) / SPACING[0])
+        index = geometry.world_to_voxel(np.array(table["grid"]["affine_zyx_to_lps_xyz_mm"]), centre)
+        np.testing.assert_allclose([row["z"], row["y"], row["x"]], index, atol=0.3)
+        assert row["kind"] == ("ground-glass" if hu == -600 else "solid")
+        assert abs(row["mean_hu"] - hu) < 220  # the outermost voxels are mixed with lung
+        assert row["nodule_probability"] == pytest.approx(0.9, abs=1e-3)
+    assert table["source_grid"] == source.as_json()
+
+
+def test_the_answer_stands_at_its_candidate_and_a_candidate_not_shown_has_none(folder) -> None:
+    table = described(folder)
+    assert [row["decided"] for row in table["nodules"]] == [False, False, True, False]
+    assert [row["cancer_logit"] for row in table["nodules"]] == [*LOGITS, None]
+    assert table["nodules"][2]["cancer_probability"] == pytest.approx(table["patient"]["probability"])
+    assert table["nodules"][3]["cancer_probability"] is None
+    assert table["status"] == "warned"
+    assert table["codes"] == [{"code": "W_TILT", "detail": "2 degrees"}, {"code": "W_TRAINING_CASE", "detail": ""}]
+    assert table["patient"]["interval"] is None
+    assert "one network" in table["patient"]["interval_reason"]
+
+
+def test_both_files_hold_the_same_rows(folder) -> None:
+    table = described(folder)
+    with open(folder / "nodules.csv", newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert tuple(rows[0]) == COLUMNS
+    for words, row in zip(rows, table["nodules"], strict=True):
+        assert words.pop("scan") == "s"
+        for name, word in words.items():
+            value = row[name]
+            shown = "" if value is None else str(value).lower() if isinstance(value, bool) else value
+            assert word == shown or float(word) == value
+    assert [row.rank for row in read_nodules(table)] == [1, 2, 3, 4]
+
+
+def test_the_density_is_that_of_the_scan_and_not_of_the_masked_cache(folder) -> None:
+    ct = hdf5.read_volume(folder / "resample.h5", "ct")
+    centre = (-3.0, -8.0, 560.0)  # between the lungs
+    outline = inside(ct, centre, 10).astype(np.int64)
+    point = Candidate(1, 1.0, 1.0, 1.0, 1.0, 1, *geometry.world_to_voxel(ct.affine, centre), *centre, 10.0)
+    lungs = hdf5.read_volume(folder / "lungs.h5", "lungs")
+    (row,) = describe_candidates([point], outline, ct, lungs, Grid(ct.shape_zyx, ct.affine))
+    assert row.mean_hu == pytest.approx(30, abs=1)
+    assert row.decided is None
+    assert row.cancer_logit is None
+
+
+def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None:
+    table = described(folder, answers=None)
+    assert (table["patient"]["probability"], table["patient"]["interval_reason"]) == (
+        None, "the patient has no probability"
+    )  # fmt: skip
+    assert {row["decided"] for row in table["nodules"]} == {None}
+    table = described(folder, detected=None, candidates=None)
+    assert table["nodules"] is None
+    assert table["grid"]["shape_zyx"] == list(hdf5.read_shape(folder / "resample.h5", "ct"))
+    for name in ("resample.h5", "lungs.h5", "detect.h5"):
+        hdf5.write_file(folder / f"q-{name}", Header("x", "ingest", (Code("Q_LUNGS_EMPTY", "no air"),)), {})
+    table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", answers=None,
+        detected=folder / "q-detect.h5")  # fmt: skip
+    assert (table["status"], table["nodules"], table["grid"]) == ("quarantined", None, None)
+    assert table["codes"] == [{"code": "Q_LUNGS_EMPTY", "detail": "no air"}]
+
+
+def test_a_table_of_another_layout_and_an_outline_that_lacks_a_candidate_are_refused(folder) -> None:
+    with pytest.raises(LunglineError, match="expected a table of layout nodules/1"):
+        read_nodules({"schema": "nodules/9", "nodules": []})
+    with pytest.raises(LunglineError, match="candidate 1 is no cluster"):
+        described(folder, threshold=0.95)
+    with pytest.raises(LunglineError, match=r"ends in \.json"):
+        describe_nodules.run(folder / "nodules.txt", scan="s", ingested=folder, volume=folder, lungs=folder)
+
+
+def test_a_part_of_a_volume_is_found_by_its_place_and_must_lie_voxel_on_voxel() -> None:
+    rng = np.random.default_rng(0)
+    whole = Volume(rng.normal(size=(7, 8, 9)), geometry.make_affine((1.5, 1.0, 0.5), (3, -2, 8)))
+    some = whole.crop((slice(2, 5), slice(0, 8), slice(4, 9)))
+    np.testing.assert_array_equal(whole.part(some.shape_zyx, some.affine).array, some.array)
+    for shape, first in (((3, 8, 6), (2, 0, 4)), ((3, 8, 5), (2.5, 0, 4)), ((3, 8, 5), (-1, 0, 4))):
+        with pytest.raises(GeometryError, match="voxel on voxel"):
+            whole.part(shape, geometry.shift_origin(whole.affine, first))
+
+
+def test_a_point_beside_the_lungs_belongs_to_the_nearer_one_and_one_lung_is_where_it_lies() -> None:
+    array = np.zeros((30, 20, 60), bool)
+    array[3:27, 5:15, 5:25] = array[6:24, 5:15, 35:55] = True
+    lungs = Volume(array, geometry.make_affine((1, 1, 1)))
+    points = [(2, 0, -5), (26, 10, 14), (58, 10, 40), (33, 10, 9), (45, 10, 15)]
+    places = [("right", "lower"), ("right", "middle"), ("left", "upper"), ("left", "lower"), ("left", "middle")]
+    assert places_in_lungs(lungs, points) == places
+    array[:, :, :30] = False
+    assert places_in_lungs(lungs, points[1:3]) == [("left", "middle"), ("left", "upper")]
