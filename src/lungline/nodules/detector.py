@@ -10,14 +10,21 @@ from numpy.typing import NDArray
 
 from lungline.device import half_precision
 from lungline.models.unet import UNet
+from lungline.names import Precision
 from lungline.nodules.slices import Axis, neighbouring_slices, stack_along, unstack_along
 
 _SLICES_AT_ONCE = 8
 
 
-def predict_axis(scaled: NDArray[np.float32], network: UNet, axis: Axis, device: torch.device) -> NDArray[np.float32]:
+def predict_axis(
+    scaled: NDArray[np.float32],
+    network: UNet,
+    axis: Axis,
+    device: torch.device,
+    precision: Precision = "float32",
+) -> NDArray[np.float32]:
     """Nodule probability (Z, Y, X) of scaled HU (Z, Y, X), from every slice along one axis."""
-    autocast, _ = half_precision(device)
+    autocast, _ = half_precision(device, precision)
     probability = np.empty(scaled.shape, dtype=np.float32)
     stack = stack_along(probability, axis)
     for first in range(0, stack.shape[0], _SLICES_AT_ONCE):
@@ -30,11 +37,14 @@ def predict_axis(scaled: NDArray[np.float32], network: UNet, axis: Axis, device:
 
 
 def predict_nodules(
-    scaled: NDArray[np.float32], networks: Mapping[Axis, UNet], device: torch.device
+    scaled: NDArray[np.float32],
+    networks: Mapping[Axis, UNet],
+    device: torch.device,
+    precision: Precision = "float32",
 ) -> dict[str, NDArray[np.float32]]:
     """Probability of each axis and their mean, under "z", "y", "x" and "mean"."""
     volumes: dict[str, NDArray[np.float32]] = {
-        axis: predict_axis(scaled, network, axis, device) for axis, network in networks.items()
+        axis: predict_axis(scaled, network, axis, device, precision) for axis, network in networks.items()
     }
     mean = sum(volumes.values(), start=np.zeros_like(scaled)) / np.float32(len(volumes))
     return {**volumes, "mean": mean}
