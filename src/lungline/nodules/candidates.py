@@ -98,15 +98,14 @@ def extract_candidates(
     -----
     Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the labels.
     """
-    labels = cluster(probability.array, threshold, split=split)
-    inside = np.flatnonzero(labels)
+    inside, label = cluster(probability.array, threshold, split=split)
     if inside.size == 0:
         return []
-    label = labels.ravel()[inside].astype(np.int64) - 1
+    label -= 1
     weight = probability.array.ravel()[inside].astype(np.float64)
     n = np.bincount(label)
     total = np.bincount(label, weight)
-    index_zyx = np.unravel_index(inside, labels.shape)
+    index_zyx = np.unravel_index(inside, probability.shape_zyx)
     centroid = np.stack([np.bincount(label, weight * index) for index in index_zyx], axis=-1) / total[:, None]
     strongest = np.zeros(len(n))
     np.maximum.at(strongest, label, weight)
@@ -135,31 +134,36 @@ def extract_candidates(
     ]
 
 
-def cluster(probability: NDArray, threshold: float, *, split: bool = False) -> NDArray[np.int64]:
-    """Number of the cluster of each voxel, 1.., and 0 outside; probability (Z, Y, X) 0..1.
+def cluster(
+    probability: NDArray, threshold: float, *, split: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The voxels of all clusters: flat indices (n,), ascending, and the number of the cluster of each (n,), 1 and up.
 
-    With `split`, the threshold rises in a few steps, and a cluster that falls into parts on the way is replaced by
-    them: nodules that a vessel joins are found one by one.
+    `probability` is (Z, Y, X), 0..1. With `split`, the threshold rises in a few steps, and a cluster that falls into
+    parts on the way is replaced by them: nodules that a vessel joins are found one by one.
     """
-    labels = _components(probability, threshold)
+    marked = probability >= np.float32(threshold)
+    inside = np.flatnonzero(marked)
+    label = _components(marked, inside)
     if not split:
-        return labels
-    inside = np.flatnonzero(labels)
-    label = labels.ravel()[inside]
+        return inside, label
+    values = probability.ravel()[inside]
     for part in _SPLIT_AT:
-        peak = _components(probability, threshold + part * (1 - threshold)).ravel()[inside]
+        np.put(marked, inside, values >= np.float32(threshold + part * (1 - threshold)))
+        peak = _components(marked, inside)
         peak[np.bincount(peak)[peak] < _SMALLEST_PART] = 0
         home = np.zeros(peak.max(initial=0) + 1, dtype=np.int64)
         home[peak] = np.where(peak > 0, label, 0)  # the cluster that each peak lies in
         falls_apart = np.bincount(home, minlength=label.max(initial=0) + 1) > 1
         falls_apart[0] = False
         label = np.where(falls_apart[label], np.where(peak > 0, peak + label.max(initial=0), 0), label)
-    labels.ravel()[inside] = np.unique(np.append(0, label), return_inverse=True)[1][1:]
-    return labels
+    kept = label > 0
+    return inside[kept], 1 + np.unique(label[kept], return_inverse=True)[1]
 
 
-def _components(probability: NDArray, threshold: float) -> NDArray[np.int64]:
-    return cc3d.connected_components(probability >= np.float32(threshold), connectivity=26).astype(np.int64)
+def _components(marked: NDArray[np.bool_], inside: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the 26-connected piece of each voxel of the flat indices `inside`; 0 is none."""
+    return cc3d.connected_components(marked, connectivity=26).ravel()[inside].astype(np.int64)
 
 
 def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: int) -> list[Candidate]:
