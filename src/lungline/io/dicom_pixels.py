@@ -58,7 +58,7 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
 
 
 def _shifted(stored: NDArray, by: int) -> NDArray:
-    """Whole numbers plus `by`: in int16 if every sum fits, for int16 counts modulo 2^16 and is then exact, else int64."""
+    """Whole numbers plus `by`: in int16, which counts modulo 2^16, if every sum fits there, else in int64."""
     fits = int(stored.min()) + by >= -(2**15) and int(stored.max()) + by < 2**15
     kind = np.int16 if fits else np.int64
     moved: NDArray = stored.astype(kind)
