@@ -50,9 +50,8 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
         hu: NDArray = _shifted(stored, int(intercept))
     else:
         hu = stored * slope + intercept
-    if (
-        padding is not None and hu.max() > _MAX_CT_HU
-    ):  # a padding value that is no plausible HU; below -1024 all is padding anyway
+    if padding is not None and hu.max() > _MAX_CT_HU:
+        # a padding value that is no plausible HU; below -1024 all is padding anyway
         hu = np.where(padding & np.greater(hu, _MAX_CT_HU), AIR_HU, hu)
     return hu_int16(hu)
 
