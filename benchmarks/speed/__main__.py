@@ -27,14 +27,14 @@ from benchmarks.speed.scene import Scene
 from benchmarks.speed.volumes import dilation, preparation, resampling
 
 PARTS: dict[str, Callable[[Scene], list[Comparison]]] = {
-    "resample": resampling,
-    "dilate": dilation,
-    "prepare": preparation,
-    "read": reading,
-    "cache": cache,
     "u-net": u_net,
     "candidates": candidates,
+    "cache": cache,
+    "dilate": dilation,
+    "resample": resampling,
     "cancer-net": cancer_net,
+    "read": reading,
+    "prepare": preparation,
 }
 
 
@@ -54,7 +54,7 @@ def main() -> int:
             for one in PARTS[name](scene):
                 found.append(one)
                 print(report.table([one]).splitlines()[-1], flush=True)
-    print(report.write(options.out, about, found))
+            report.write(options.out, about, sorted(found, key=lambda one: one.goal))  # what is there, if it is stopped
     return 1 if any(one.verdict == "WRONG" for one in found) else 0
 
 

@@ -37,18 +37,18 @@ def interleave(
     pairs: int,
     clock: Callable[[], Took] = lambda: Took(cpu_seconds(), time.perf_counter()),
 ) -> tuple[list[tuple[Took, Took]], Theirs, Ours]:
-    """Run theirs, ours, theirs, ours ... `pairs` times, after one of each that is not counted; the times, and answers.
+    """Run theirs, ours, theirs, ours ... `pairs` times; the times, and the last answers.
 
-    Neighbours see the same load of the machine, so a ratio is taken of each pair, and then the median.
+    Neighbours see the same load of the machine, so a ratio is taken of each pair, and then the median, which a first
+    run that sets things up does not move.
     """
-    answer, own_answer = theirs(), ours()
     taken = []
     for _ in range(pairs):
-        moments = [clock()]
-        for work in (theirs, ours):
-            work()
-            moments.append(clock())
-        before, between, after = moments
+        before = clock()
+        answer = theirs()
+        between = clock()
+        own_answer = ours()
+        after = clock()
         taken.append(
             (
                 Took(between.cpu - before.cpu, between.wall - before.wall),

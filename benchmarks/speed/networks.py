@@ -28,7 +28,7 @@ PAPER = UNetSpec()
 SMALLER = UNetSpec(base_channels=32, levels=4)
 TRIED = UNetSpec(base_channels=8, levels=4, dropout=0.0, norm="group")
 _EDGE = 368  # a slice of 358 x 358, filled up to whole pools
-_EVERY = 24  # slices of three axes that are computed: one in so many
+_EVERY = 48  # slices of three axes that are computed: one in so many
 _STEPS = 150
 _CUBES = 20
 
