@@ -7,7 +7,7 @@ import torch
 from lungline.models.losses import nodule_loss
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
-from lungline.nodules.detector import predict_axis
+from lungline.nodules.detector import predict_axis, slices_at_once
 from lungline.nodules.slices import AXES, neighbouring_slices
 
 CPU = torch.device("cpu")
@@ -51,6 +51,13 @@ def test_a_volume_is_its_slices_one_by_one(network, axis):
         with torch.inference_mode():
             logits = network(torch.from_numpy(neighbouring_slices(scaled, axis, k, k + 1, 3)))
         np.testing.assert_allclose(found.take(k, axis=number), torch.sigmoid(logits)[0, 0].numpy(), atol=1e-5)
+
+
+def test_fewer_slices_are_computed_together_where_they_are_large():
+    small, paper = UNetSpec(base_channels=8), UNetSpec()
+    found = [slices_at_once(spec, pixels, CPU) for spec in (small, paper) for pixels in (100**2, 200**2, 360**2)]
+    assert found == [8, 6, 2, 3, 1, 1]
+    assert slices_at_once(paper, 360**2, torch.device("cuda")) == 8
 
 
 def test_bfloat16_marks_what_float32_marks(network):
