@@ -8,8 +8,9 @@ CUDA context. Adam's moments are counted, and its own peak: six times the weight
 two temporaries). Where there is a GPU, the same step is run there too, and its largest allocation is printed. The
 weights of the best look and the checkpoints lie in main memory.
 
-Columns, in GB (1e9 bytes): weights; what is kept for the gradient (activations); the largest sum of weights, gradients,
-activations and temporaries in the step; inside a convolution; total, with Adam's moments and the context; measured.
+Columns: patients of a batch, cubes or volumes with a gradient at once; then in GB (1e9 bytes): weights; what is kept
+for the gradient (activations); the largest sum of weights, gradients, activations and temporaries in the step; inside a
+convolution; total, with Adam's moments and the context; measured.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ class Memory:
         return max(self.step + 2 * self.weights + self.inside, 6 * self.weights) + CONTEXT
 
 
-def compute(spec: CancerNetSpec, schedule: PatientSchedule) -> Memory:
-    """Memory of a step, on fake tensors."""
+def compute(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int) -> Memory:
+    """Memory of a step, on fake tensors, when the gradient goes through so many cubes of a patient."""
     with torch.device("meta"):
         model = CancerNet(spec).train()
     with FakeTensorMode():
@@ -107,10 +108,8 @@ def compute(spec: CancerNetSpec, schedule: PatientSchedule) -> Memory:
                 live.see(tensor)
             weights = live.now
             for _ in range(2):  # the second micro-batch meets the gradients of the first
-                loss = _loss(
-                    model, spec, schedule, torch.device("cpu"), torch.autocast("cpu", dtype=torch.bfloat16), kept
-                )
-                loss.backward()
+                half = torch.autocast("cpu", dtype=torch.bfloat16)
+                _loss(model, schedule, cubes, torch.device("cpu"), half, kept).backward()
     return Memory(weights, kept[0], live.peak, max(inside))
 
 
@@ -128,16 +127,17 @@ def _make_fake(model: CancerNet) -> None:
 
 def _loss(
     model: CancerNet,
-    spec: CancerNetSpec,
     schedule: PatientSchedule,
+    cubes: int,
     device: torch.device,
     autocast: AbstractContextManager,
     kept: list[int] | None = None,
 ) -> Tensor:
     count = schedule.micro_batch or schedule.batch
-    volumes = torch.zeros(count, spec.in_channels, *spec.shape_zyx, device=device)
+    seen = torch.zeros(count * cubes, model.spec.in_channels, *model.spec.shape_zyx, device=device)
     with autocast, nullcontext() if kept is None else _counted(model, kept):
-        return cancer_loss(model(volumes).float(), torch.zeros(count, device=device)) * (count / schedule.batch)
+        logits = model(seen).float().view(count, cubes).mean(dim=1)
+        return cancer_loss(logits, torch.zeros(count, device=device)) * (count / schedule.batch)
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def _counted(model: CancerNet, kept: list[int]) -> Iterator[None]:
     kept[0] = max(kept[0], sum(found.values()))
 
 
-def measure(spec: CancerNetSpec, schedule: PatientSchedule) -> int:
+def measure(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int) -> int:
     """The largest allocation of two whole steps on the GPU, Adam included."""
     device = torch.device("cuda")
     torch.cuda.empty_cache()
@@ -167,7 +167,7 @@ def measure(spec: CancerNetSpec, schedule: PatientSchedule) -> int:
     for _ in range(2):
         optimiser.zero_grad(set_to_none=True)
         for _ in range(-(-schedule.batch // (schedule.micro_batch or schedule.batch))):
-            _loss(model, spec, schedule, device, half_precision(device, "auto")[0]).backward()
+            _loss(model, schedule, cubes, device, half_precision(device, "auto")[0]).backward()
         optimiser.step()
     return torch.cuda.max_memory_allocated()
 
@@ -191,13 +191,15 @@ def main() -> int:
         patches = isinstance(system, PatchSystem)
         spec = system.network if patches else system.network_on(system.input.shape_zyx or LARGEST)
         schedule = system.training
-        memory = compute(spec, schedule)
+        pools_all = patches and spec.pool != "max"  # the maximum passes its gradient to one cube
+        cubes = (system.candidates or config["extract_candidates"]["count"]) if pools_all else 1
+        memory = compute(spec, schedule, cubes)
         with torch.device("meta"):
             parameters = count_parameters(CancerNet(spec))
         figures = (memory.weights, memory.kept, memory.step, memory.inside, memory.total)
-        words = [f"{parameters:,}", str(schedule.batch), str(schedule.micro_batch or schedule.batch)]
+        words = [f"{parameters:,}", str(schedule.batch), str((schedule.micro_batch or schedule.batch) * cubes)]
         words += [f"{figure / 1e9:.2f}" for figure in figures]
-        words.append(f"{measure(spec, schedule) / 1e9:.2f}" if torch.cuda.is_available() else "no GPU")
+        words.append(f"{measure(spec, schedule, cubes) / 1e9:.2f}" if torch.cuda.is_available() else "no GPU")
         print(f"| {name} | " + " | ".join(words) + " |", flush=True)
         fits &= memory.total < BUDGET
     print(f"\nGB (1e9 bytes). All under {BUDGET / 1e9:.0f} GB: {'yes' if fits else 'no'}.")

@@ -82,10 +82,20 @@ def answer_fold(nodules: Sequence[RealNodule], test_fold: int, plan: Plan) -> li
         for split, own in splits.items()
     }
     network = malignancy.train(cubes["train"], cubes["valid"], plan.judging, **of_training("cancer_net"))
-    combination = malignancy.choose_combination(choosing, malignancy.logits_of(network, cubes["valid"]))
-    logits = malignancy.logits_of(network, cubes["test"])
+    print(f"fold {test_fold}: threshold {threshold:.2f}", flush=True)
+    described = malignancy.fit_descriptors(splits["train"])
+    outlined = {split: described.logits(own, [nodule.mask for nodule in own]) for split, own in splits.items()}
+    chosen_on, logits = (malignancy.logits_of(network, cubes[split]) for split in ("valid", "test"))
+    with_diameter = malignancy.choose_combination(choosing, chosen_on, malignancy.log_diameters(choosing))
+    with_descriptors = malignancy.choose_combination(choosing, chosen_on, outlined["valid"])
     found = [p >= threshold for p in probability["test"]]
-    print(f"fold {test_fold}: threshold {threshold:.2f}, {combination}", flush=True)
+    scores = {
+        "network_logit": with_diameter.alone(logits),
+        "combined_logit": with_diameter.together(logits, malignancy.log_diameters(testing)),
+        "descriptors_logit": outlined["test"],
+        "found_descriptors_logit": described.logits(testing, found),
+        "together_logit": with_descriptors.together(logits, outlined["test"]),
+    }
     return [
         Answer(
             nodule=nodule.name,
@@ -96,12 +106,9 @@ def answer_fold(nodules: Sequence[RealNodule], test_fold: int, plan: Plan) -> li
             mask_ml=int(nodule.mask.sum()) / 1000,
             found_ml=int(mask.sum()) / 1000,
             dice=segmentation.dice_of(mask, nodule.mask),
-            network_logit=float(alone),
-            combined_logit=float(both),
+            **{name: float(score[i]) for name, score in scores.items()},
         )
-        for nodule, mask, alone, both in zip(
-            testing, found, combination.alone(logits), combination.with_diameter(testing, logits), strict=True
-        )
+        for i, (nodule, mask) in enumerate(zip(testing, found, strict=True))
     ]
 
 

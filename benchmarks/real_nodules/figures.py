@@ -25,6 +25,9 @@ PREDICTORS = {
     "found_ml": "volume that the U-Net found",
     "network_logit": "cancer network",
     "combined_logit": "cancer network and diameter",
+    "descriptors_logit": "descriptors of the readers' mask",
+    "found_descriptors_logit": "descriptors of what the U-Net found",
+    "together_logit": "cancer network and descriptors of the readers' mask",
 }
 
 
@@ -42,6 +45,9 @@ class Answer:
     dice: float
     network_logit: float
     combined_logit: float
+    descriptors_logit: float
+    found_descriptors_logit: float
+    together_logit: float
 
 
 @dataclass(frozen=True)

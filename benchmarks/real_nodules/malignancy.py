@@ -1,4 +1,4 @@
-"""lungline's cancer network on one cube a nodule, and its combination with the diameter."""
+"""lungline's cancer network on one cube a nodule, its descriptors of an outline, and both with one another."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from benchmarks.real_nodules.nodules import RealNodule
 from lungline.models.cancer_net import CancerNet
 from lungline.models.specs import CancerNetSpec, Schedule
 from lungline.nodules.candidates import crop_cube
+from lungline.nodules.descriptors import describe_nodule
+from lungline.preprocess.intensity import WINDOW_HU
 from lungline.splits import refuse_test_rows
 from lungline.training.calibration import fit_scale_and_shift
 from lungline.training.loop import fit
 from lungline.training.patients import PatientBatches, patient_loss, turn
 from lungline.training.validation import labels_and_logits, look_at_patients
+from lungline.volume import Volume
 
 NETWORK = CancerNetSpec(channels=(4, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
 SCHEDULE = Schedule(steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=100, decay="cosine")
@@ -102,8 +105,59 @@ def logits_of(network: CancerNet, cubes: Sequence[NoduleCube]) -> NDArray[np.flo
 
 
 @dataclass(frozen=True)
+class DescriptorModel:
+    """A logistic regression of size, density and calcification of an outlined nodule.
+
+    Attributes
+    ----------
+    mean, sd : (k,) float64
+        Of the columns over the nodules that it was fitted to.
+    weights : (k + 1,) float64
+        Of the columns in units of `sd`, and of 1.
+    """
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def logits(self, nodules: Sequence[RealNodule], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
+        """One logit a nodule, (n,), from its HU inside the outline `masks` gives it."""
+        columns = (_descriptors(nodules, masks) - self.mean) / self.sd
+        return columns @ self.weights[:-1] + self.weights[-1]
+
+
+def fit_descriptors(nodules: Sequence[RealNodule]) -> DescriptorModel:
+    """The model that fits nodules with the readers' outlines best."""
+    refuse_test_rows(nodules, "the weights of the descriptors")
+    columns = _descriptors(nodules, [nodule.mask for nodule in nodules])
+    mean, spread = columns.mean(axis=0), columns.std(axis=0)
+    sd = np.where(spread > 0, spread, 1.0)  # a column that never changes tells nothing
+    labels = np.array([nodule.malignant for nodule in nodules])
+    design = np.column_stack([(columns - mean) / sd, np.ones(len(nodules))])
+    return DescriptorModel(mean, sd, np.array(fit_logistic(labels, design)))
+
+
+def _descriptors(nodules: Sequence[RealNodule], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
+    """Log volume, log diameter, mean and 5th percentile of HU, share that is calcified: (n, 5).
+
+    HU are those of the networks' window. An empty outline counts as the voxel in the middle.
+    """
+    low_hu, high_hu = WINDOW_HU
+    rows = []
+    for nodule, mask in zip(nodules, masks, strict=True):
+        ct = Volume(low_hu + nodule.scaled * (high_hu - low_hu), np.eye(4)[[2, 1, 0, 3]])
+        middle = np.zeros_like(mask)
+        middle[tuple(n // 2 for n in mask.shape)] = True
+        found = describe_nodule(ct, mask if mask.any() else middle)
+        assert found is not None
+        sizes = np.log([found.volume_mm3, found.longest_axial_mm])
+        rows.append([*sizes, found.mean_hu, found.low_hu, found.calcified_share])
+    return np.array(rows)
+
+
+@dataclass(frozen=True)
 class Combination:
-    """How the network's logit s and the diameter d become two answers: a s + b, and u s + v log d + w."""
+    """How the network's logit s becomes a calibrated one, a s + b, or is weighed with a figure x, u s + v x + w."""
 
     scale: float
     shift: float
@@ -113,18 +167,25 @@ class Combination:
         """Calibrated logits (n,) of the network alone."""
         return self.scale * logits + self.shift
 
-    def with_diameter(self, nodules: Sequence[RealNodule], logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Logits (n,) that weigh in the diameter."""
-        return np.asarray(_design(nodules, logits) @ np.array(self.weights))
+    def together(self, logits: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logits (n,) that weigh in the other figure (n,)."""
+        return np.asarray(_design(logits, other) @ np.array(self.weights))
 
 
-def choose_combination(nodules: Sequence[RealNodule], logits: NDArray[np.float64]) -> Combination:
+def choose_combination(
+    nodules: Sequence[RealNodule], logits: NDArray[np.float64], other: NDArray[np.float64]
+) -> Combination:
     """Calibration, and logistic regression, of the logits (n,) of nodules that nothing was trained on."""
     refuse_test_rows(nodules, "the weights of the combination")
     labels = np.array([nodule.malignant for nodule in nodules])
     scale, shift = fit_scale_and_shift(labels, logits)
-    u, v, w = fit_logistic(labels, _design(nodules, logits))
+    u, v, w = fit_logistic(labels, _design(logits, other))
     return Combination(scale, shift, (u, v, w))
+
+
+def log_diameters(nodules: Sequence[RealNodule]) -> NDArray[np.float64]:
+    """Logarithm of the diameter of the table, (n,)."""
+    return np.log([nodule.diameter_mm for nodule in nodules])
 
 
 def fit_logistic(labels: NDArray[np.int64], design: NDArray[np.float64]) -> tuple[float, ...]:
@@ -140,6 +201,5 @@ def fit_logistic(labels: NDArray[np.int64], design: NDArray[np.float64]) -> tupl
     return tuple(float(weight) for weight in minimize(loss, np.zeros(design.shape[1])).x)
 
 
-def _design(nodules: Sequence[RealNodule], logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    log_diameter = np.log([nodule.diameter_mm for nodule in nodules])
-    return np.column_stack([logits, log_diameter, np.ones(len(nodules))])
+def _design(logits: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.column_stack([logits, other, np.ones(len(logits))])

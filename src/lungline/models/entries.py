@@ -112,6 +112,8 @@ class PatchSystem:
         Random flips and quarter turns of the cubes while training.
     candidates : int or None
         How many of the strongest are shown; None: all.
+    at_least : float or None
+        A candidate with a smaller score is not shown, unless it is the strongest; None: all are.
     start : "random" or "reduction"
         First weights of the convolutions: drawn, or those of the detector's reduction network.
     turns : int
@@ -125,6 +127,7 @@ class PatchSystem:
     training: PatientSchedule
     augment: bool = True
     candidates: int | None = None
+    at_least: float | None = None
     start: str = "random"
     turns: int = 1
     calibrate: bool = False
@@ -145,7 +148,7 @@ class PatchSystem:
             detector=str(entry["detector"]),
             network=from_settings(CancerNetSpec, entry.get("network", {}), "system.network"),
             training=from_settings(PatientSchedule, entry["training"], "system.training"),
-            **{name: entry[name] for name in ("augment", "candidates", "start", "turns", "calibrate") if name in entry},
+            **{name: entry[name] for name in entry if name not in ("detector", "network", "training")},
         )
 
 

@@ -12,7 +12,7 @@ from lungline.stages._scan import Made, run_scan_stage
 
 
 def run(cache: Path, detected: Path, candidates: Path, output: Path, *, count: int = 20, size: int = 32) -> None:
-    """Read `ct` of CACHE, `probability` of DETECTED and CANDIDATES, write `patches`, `valid`, `centroid_xyz_mm`."""
+    """Read `ct` of CACHE, `probability` of DETECTED and CANDIDATES, write `patches` and what belongs to each."""
 
     def make() -> Made:
         found = read_candidates(candidates)
@@ -26,7 +26,8 @@ def run(cache: Path, detected: Path, candidates: Path, output: Path, *, count: i
         centroid = Field(
             patches.centroid_xyz_mm, "candidate,xyz", "mm", "centroid in the scanner's world, LPS; NaN if absent"
         )
-        return Made({"patches": cubes, "valid": valid, "centroid_xyz_mm": centroid})
+        score = Field(patches.score, "candidate", "1", "what the candidates are ranked by, falling; NaN if absent")
+        return Made({"patches": cubes, "valid": valid, "centroid_xyz_mm": centroid, "score": score})
 
     run_scan_stage(
         "crop_patches",

@@ -41,7 +41,8 @@ def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
     without: dict[str, list[int]] = {split: [] for split in SPLITS}
     for row in rows:
-        cubes, label = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates), int(row.label or 0)
+        cubes = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
+        label = int(row.label or 0)
         if len(cubes):
             patients[row.split].append(PatientCubes(row.scan, label, cubes, augment=spec.augment))
         else:

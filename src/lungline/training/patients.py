@@ -59,20 +59,27 @@ class PatientCubes:
         return turn(self.cubes, rng) if self.augment else self.cubes
 
 
-def read_cubes(path: Path, spec: CancerNetSpec, most: int | None = None) -> NDArray[np.float16]:
-    """The `most` strongest valid cubes (n, C, D, H, W) of a patch file that is not quarantined; n may be 0.
+def read_cubes(
+    path: Path, spec: CancerNetSpec, most: int | None = None, at_least: float | None = None
+) -> NDArray[np.float16]:
+    """The `most` strongest cubes (n, C, D, H, W) of a patch file that is not quarantined; n may be 0.
+
+    Those whose candidate has a score below `at_least` are left out, the strongest excepted.
 
     Raises
     ------
     LunglineError
         If the cubes are not of the shape that the network takes.
     """
-    cubes: NDArray[np.float16] = hdf5.read_array(path, "patches")[hdf5.read_array(path, "valid")]
+    valid = hdf5.read_array(path, "valid")
+    cubes: NDArray[np.float16] = hdf5.read_array(path, "patches")[valid]
     if cubes.shape[1:] != (spec.in_channels, *spec.shape_zyx):
         raise LunglineError(
             f"{path}: cubes of {cubes.shape[1:]} (channels, z, y, x), but the network takes "
             f"{(spec.in_channels, *spec.shape_zyx)}. Make network.shape_zyx and crop_patches.size equal."
         )
+    if at_least is not None:
+        cubes = cubes[: max(1, int(np.sum(hdf5.read_array(path, "score")[valid] >= at_least)))]
     return cubes[:most]
 
 

@@ -63,7 +63,7 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
     fitted = card.get("calibration", {"scale": 1.0, "shift": 0.0})
 
     def score(path: Path) -> Answer:
-        cubes = read_cubes(path, network.spec, spec.candidates)
+        cubes = read_cubes(path, network.spec, spec.candidates, spec.at_least)
         if not len(cubes):
             return Answer(_sigmoid(nothing_found), nothing_found, n_candidates=0)
         with torch.inference_mode():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from benchmarks.real_nodules import malignancy, segmentation
 from benchmarks.real_nodules.__main__ import run
-from benchmarks.real_nodules.figures import Answer, measure, refuse_twice
+from benchmarks.real_nodules.figures import PREDICTORS, Answer, measure, refuse_twice
 from benchmarks.real_nodules.nodules import (
     FOLDS,
     NEVER_TRAINED,
@@ -24,6 +24,7 @@ from benchmarks.real_nodules.nodules import (
 from benchmarks.robustness.real_cases import sample_folder
 
 from lungline.errors import LunglineError
+from lungline.evaluation.auc import auc
 
 
 def drawn(patient: str, number: int = 0, *, radius: float = 4.0, malignant: int = 0) -> RealNodule:
@@ -86,7 +87,8 @@ CHOICES: dict[str, Callable[[list[RealNodule]], object]] = {
         checkpoint=Path(),
         key="",
     ),
-    "weights of the combination": lambda own: malignancy.choose_combination(own, np.zeros(len(own))),
+    "weights of the combination": lambda own: malignancy.choose_combination(own, *np.zeros((2, len(own)))),
+    "weights of the descriptors": malignancy.fit_descriptors,
 }
 
 
@@ -144,6 +146,21 @@ def test_the_logistic_regression_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(malignancy.fit_logistic(labels, columns), theirs.coef_[0], rtol=1e-3)
 
 
+def test_descriptors_tell_what_the_size_does_not(nodules: list[RealNodule]) -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(2, size=len(nodules))
+    calcium = [nodule.mask & (rng.random(nodule.mask.shape) < 0.5) for nodule in nodules]
+    calcified = [
+        replace(n, malignant=int(y), scaled=n.scaled if y else np.where(dense, 1.0, n.scaled))
+        for n, dense, y in zip(nodules, calcium, labels, strict=True)
+    ]
+    model = malignancy.fit_descriptors(calcified[:40])
+    logits = model.logits(calcified[40:], [nodule.mask for nodule in calcified[40:]])
+    assert auc(labels[40:], logits).value == 1.0
+    nothing = model.logits(calcified[40:], [np.zeros_like(nodule.mask) for nodule in calcified[40:]])
+    assert np.isfinite(nothing).all()
+
+
 def answers(nodules: list[RealNodule], **scores: list[float]) -> list[Answer]:
     return [
         Answer(
@@ -167,7 +184,8 @@ def test_figures_of_a_predictor_that_beats_the_diameter(nodules: list[RealNodule
     ]
     sure = list(labels + rng.normal(0, 0.2, len(nodules)))
     sizes = [nodule.diameter_mm for nodule in own]
-    given = answers(own, mask_ml=sizes, found_ml=sizes, dice=[0.25, 0.75] * 40, network_logit=sure, combined_logit=sure)
+    logits = dict.fromkeys([name for name in PREDICTORS if name.endswith("logit")], sure)
+    given = answers(own, mask_ml=sizes, found_ml=sizes, dice=[0.25, 0.75] * 40, **logits)
     lines = {(line.nodules, line.figure): line for line in measure(given, steering_fold=4, seed=1, rounds=200)}
     dice = lines["all", "Dice"].by_patient
     assert (dice.value, dice.low, dice.high) == (0.5, 0.5, 0.5)  # each patient has one nodule of each kind
@@ -185,7 +203,7 @@ def test_figures_of_a_predictor_that_beats_the_diameter(nodules: list[RealNodule
 
 def test_a_nodule_that_is_answered_twice_is_refused(nodules: list[RealNodule]) -> None:
     zeros = [0.0] * 2
-    names = ("mask_ml", "found_ml", "dice", "network_logit", "combined_logit")
+    names = ["dice", *(name for name in PREDICTORS if name != "diameter_mm")]
     with pytest.raises(LunglineError, match="1 nodules have more than one answer"):
         refuse_twice(answers([nodules[0]] * 2, **dict.fromkeys(names, zeros)))
 

@@ -130,6 +130,21 @@ def test_cubes_that_the_network_does_not_take_are_named(tmp_path):
         read_cubes(tmp_path / "p.h5", CancerNetSpec())
 
 
+@pytest.mark.parametrize(("at_least", "most", "shown"), [(None, None, 4), (0.5, None, 2), (2.0, None, 1), (0.1, 2, 2)])
+def test_candidates_with_a_small_score_are_not_shown_but_the_strongest_always_is(tmp_path, at_least, most, shown):
+    values = np.arange(5, dtype=np.float16)
+    fields = {
+        "patches": Field(
+            np.broadcast_to(values[:, None, None, None, None], (5, 2, 8, 8, 8)), "candidate,channel,z,y,x", "1", ""
+        ),
+        "valid": Field(values < 4, "candidate", "1", ""),
+        "score": Field(np.array([0.9, 0.5, 0.4, 0.2, np.nan]), "candidate", "1", ""),
+    }
+    hdf5.write_file(tmp_path / "p.h5", Header("patches", "crop_patches"), fields)
+    cubes = read_cubes(tmp_path / "p.h5", SPEC, most, at_least)
+    assert cubes[:, 0, 0, 0, 0].tolist() == list(range(shown))
+
+
 def test_micro_batches_hold_every_patient_once_with_their_share():
     patients_of_a_step = [(np.zeros((1, 1, 8, 8, 8), np.float16), label) for label in range(5)]
     parts = micro_batches(patients_of_a_step, 2)
