@@ -1,11 +1,12 @@
 """The ruler itself: pairs, ratios, verdicts, and that the literal way gives the answer of the quick one. No clock."""
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
 import torch
-from benchmarks.speed import literal, report
+from benchmarks.speed import literal, report, stages
 from benchmarks.speed.measure import Check, Comparison, Took, dice, interleave, peak_mib
 from benchmarks.speed.networks import CPU
 from benchmarks.speed.scene import Scene
@@ -118,3 +119,19 @@ def test_the_literal_networks_are_ours():
 
 def test_nodules_lie_in_the_lungs_of_the_scene(scene):
     assert dice(scene.nodules, scene.nodules & scene.mask) > 0.95
+
+
+def test_the_memory_that_every_command_of_a_scan_may_take_is_read_off_the_rules():
+    found = stages.declared()
+    commands = ["ingest", "resample", "segment-lungs", "cache-volume", "detect", "extract-candidates", "crop-patches"]
+    assert all(found[command] >= 500 for command in commands)
+
+
+def test_a_command_that_fails_stops_the_measurement(tmp_path):
+    with pytest.raises(subprocess.CalledProcessError):
+        stages.run_command(["no-such-command"], tmp_path, 1)
+
+
+def test_the_table_of_commands_ends_with_the_sums():
+    costs = [stages.Cost("a", 1.0, 2.0, 300.0, 500, 4.0), stages.Cost("b", 0.5, 1.0, 100.0, 500, 0.5)]
+    assert stages.table(costs).splitlines()[-1] == "| all | 1.50 | 3.00 | 300 | | 4.5 |"
