@@ -167,7 +167,7 @@ def measure(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int) -> int:
     for _ in range(2):
         optimiser.zero_grad(set_to_none=True)
         for _ in range(-(-schedule.batch // (schedule.micro_batch or schedule.batch))):
-            _loss(model, schedule, cubes, device, half_precision(device)[0]).backward()
+            _loss(model, schedule, cubes, device, half_precision(device, "auto")[0]).backward()
         optimiser.step()
     return torch.cuda.max_memory_allocated()
 

@@ -81,6 +81,7 @@ rule train_reduction:
         rows=lambda wildcards: rows_digest(
             training_scans(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
         ),
+        precision=lookup(within=config, dpath="precision"),
         code=fingerprint("train_reduction"),
     message:
         "Training the reduction network of detector {wildcards.detector}"
@@ -88,7 +89,7 @@ rule train_reduction:
         "lungline train-reduction {params.folder:q} {input.annotations:q} --detector {params.detector:q}"
         " --scans {input.sheet:q} --caches {params.caches:q} --detected {params.detected:q}"
         " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --seed {params.seed}"
-        " --device {resources.device} > {log} 2>&1"
+        " --device {resources.device} --precision {params.precision} > {log} 2>&1"
 
 
 for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, config["detect"]["jobs"]).items():

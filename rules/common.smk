@@ -435,6 +435,7 @@ def settings_of(system):
     if entry["kind"] == "volume" and "resize_to" in entry["input"]:
         settings["resize_volume"] = {"size": entry["input"]["resize_to"]}
     if entry["kind"] == "patches":
+        settings["detect"] = {"precision": config["precision"]}
         settings["extract_candidates"] = candidate_settings(entry["detector"])
         if reduces(entry["detector"]):
             settings["rank_candidates"] = {"count": kept}

@@ -93,13 +93,15 @@ rule train_unet:
         rows=lambda wildcards: rows_digest(
             training_scans(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
         ),
+        precision=lookup(within=config, dpath="precision"),
         code=fingerprint("train_unet"),
     message:
         "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
     shell:
         "lungline train-unet {params.folder:q} --axis {wildcards.axis} --detector {params.detector:q}"
         " --scans {input.sheet:q} --caches {params.caches:q} --masks {params.masks:q}"
-        " --checkpoints {params.checkpoints:q} --seed {params.seed} --device {resources.device} > {log} 2>&1"
+        " --checkpoints {params.checkpoints:q} --seed {params.seed} --device {resources.device}"
+        " --precision {params.precision} > {log} 2>&1"
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.
@@ -133,9 +135,10 @@ for job, (detectors, scans) in jobs_of("detect", scans_to_detect, config["detect
             scans=lambda wildcards, output: [Path(path).stem for path in output.detected],
             told=lambda wildcards, output: told(output.detected),
             folder=lambda wildcards: model_folder("detector", wildcards.detector),
+            precision=lookup(within=config, dpath="precision"),
             code=fingerprint("detect"),
         message:
             "Looking for nodules with detector {wildcards.detector} in {params.told}"
         shell:
             "lungline detect {params.caches:q} {params.detected:q} --scans {params.scans:q}"
-            " --detector {params.folder:q} --device {resources.device} > {log} 2>&1"
+            " --detector {params.folder:q} --device {resources.device} --precision {params.precision} > {log} 2>&1"

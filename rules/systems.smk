@@ -61,13 +61,14 @@ rule train_system:
         system=lambda wildcards: json.dumps(config["systems"][wildcards.system], sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
         rows=rows_digest(scans_to_train_on("system"), "scan", "split", "label"),
+        precision=lookup(within=config, dpath="precision"),
         code=fingerprint("train_system"),
     message:
         "Training system {wildcards.system}"
     shell:
         "lungline train-system {params.folder:q} --system {params.system:q} --scans {input.sheet:q}"
         " --inputs {params.inputs:q} {params.start} --checkpoints {params.checkpoints:q} --seed {params.seed}"
-        " --device {resources.device} > {log} 2>&1"
+        " --device {resources.device} --precision {params.precision} > {log} 2>&1"
 
 
 rule describe_pipeline:

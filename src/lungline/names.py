@@ -1,11 +1,15 @@
-"""A name that does not exist is refused with the nearest one that does."""
+"""A name that does not exist is refused with the nearest one that does; names that many modules need."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
 
 from lungline.errors import LunglineError
+
+#: How a network is computed; see `lungline.device.half_precision`.
+Precision = Literal["float32", "bfloat16", "auto"]
 
 
 def known(name: str, names: Iterable[str], complaint: str) -> str:

@@ -88,6 +88,11 @@ def test_threads_device_and_memory_touch_nothing(finished) -> None:
         )
 
 
+def test_the_precision_touches_the_trainings_and_what_follows(finished) -> None:
+    jobs = finished.plan("micro", change={"precision": "bfloat16"})
+    assert jobs == {"train_unet": 3, "detect": 11, "extract_candidates": 11, **AFTER_CANDIDATES}
+
+
 def test_one_more_patient_touches_its_own_chain_and_the_tables(finished) -> None:
     jobs = finished.plan("micro", change={"cohort": {"dsb17_test": 5}})
     own = ["draw_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume"]

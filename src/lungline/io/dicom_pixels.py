@@ -47,12 +47,22 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
     slope = 1.0 if item.slope is None else item.slope
     intercept = 0.0 if item.intercept is None else item.intercept
     if slope == 1.0 and intercept.is_integer() and abs(intercept) < 2**15:
-        hu: NDArray = stored.astype(np.int64 if stored.dtype.itemsize > 2 else np.int32) + int(intercept)
+        hu: NDArray = _shifted(stored, int(intercept))
     else:
         hu = stored * slope + intercept
-    if padding is not None:  # a padding value that is no plausible HU; below -1024 all is padding anyway
+    if padding is not None and hu.max() > _MAX_CT_HU:
+        # a padding value that is no plausible HU; below -1024 all is padding anyway
         hu = np.where(padding & np.greater(hu, _MAX_CT_HU), AIR_HU, hu)
     return hu_int16(hu)
+
+
+def _shifted(stored: NDArray, by: int) -> NDArray:
+    """Whole numbers plus `by`: in int16, which counts modulo 2^16, if every sum fits there, else in int64."""
+    fits = int(stored.min()) + by >= -(2**15) and int(stored.max()) + by < 2**15
+    kind = np.int16 if fits else np.int64
+    moved: NDArray = stored.astype(kind)
+    moved += kind(by)
+    return moved
 
 
 def stored_values(item: Slice) -> tuple[NDArray, NDArray[np.bool_] | None]:

@@ -17,8 +17,8 @@ from lungline.errors import LunglineError
 from lungline.io.seals import Origin, check, write_sealed_text
 
 #: Stages with settings of their own, in the order of the workflow.
-STAGES = ("resample", "segment_lungs", "cache_volume", "extract_candidates", "rank_candidates", "crop_patches",
-          "resize_volume")  # fmt: skip
+STAGES = ("resample", "segment_lungs", "cache_volume", "detect", "extract_candidates", "rank_candidates",
+          "crop_patches", "resize_volume")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -100,5 +100,6 @@ def hu_int16(values: NDArray) -> NDArray[np.int16]:
             raise Quarantine("Q_BAD_VOXELS", "the image holds values that are not finite")
         values = np.rint(values)
     if values.dtype == np.int16:
-        return np.maximum(values, np.int16(AIR_HU)).astype(np.int16, copy=False)
+        native = values.astype(np.int16, copy=False)
+        return native if native.min(initial=AIR_HU) >= AIR_HU else np.maximum(native, np.int16(AIR_HU))
     return np.clip(values, AIR_HU, np.iinfo(np.int16).max).astype(np.int16)

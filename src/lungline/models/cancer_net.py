@@ -48,12 +48,12 @@ class CancerNet(nn.Module):
         """
         norm1, norm2, norm3, norm4, norm5, norm6 = self.norms
         x = 2 * cubes.contiguous(memory_format=torch.channels_last_3d) - 1
-        x = norm1(self.conv1(x)).relu()
-        x = _pool(norm2(self.conv2(x)).relu())  # (N, 48, D/2, H/2, W/2)
-        x = norm3(self.conv3(x)).relu()
-        x = _pool(norm4(self.conv4(x)).relu())  # (N, 64, D/4, H/4, W/4)
-        x = norm5(self.conv5(x)).relu()
-        x = _pool(norm6(self.conv6(x)).relu())  # (N, 96, D/8, H/8, W/8)
+        x = norm1(_convolve(self.conv1, x)).relu()
+        x = _pool(norm2(_convolve(self.conv2, x)).relu())  # (N, 48, D/2, H/2, W/2)
+        x = norm3(_convolve(self.conv3, x)).relu()
+        x = _pool(norm4(_convolve(self.conv4, x)).relu())  # (N, 64, D/4, H/4, W/4)
+        x = norm5(_convolve(self.conv5, x)).relu()
+        x = _pool(norm6(_convolve(self.conv6, x)).relu())  # (N, 96, D/8, H/8, W/8)
         x = self.dense7(x.flatten(1)).relu_()
         return self.dense8(self.dropout(x)).squeeze(1)
 
@@ -81,6 +81,17 @@ def _norm(name: str, channels: int) -> nn.Module:
     if name == "batch":
         return nn.BatchNorm3d(channels)
     return nn.GroupNorm(max(1, channels // 8), channels) if name == "group" else nn.Identity()
+
+
+def _convolve(convolution: nn.Conv3d, x: Tensor) -> Tensor:
+    """The convolution, in float32 where the volume is two voxels deep.
+
+    There PyTorch 2.13 (oneDNN 3.12) leaves parts of a gradient in bfloat16 unwritten on a CPU: whatever stood in memory.
+    """
+    if x.shape[2] != 2 or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return convolution(x)
+    with torch.autocast("cpu", enabled=False):
+        return convolution(x.float())
 
 
 def _pool(x: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def extract_candidates(
     -----
     Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the labels.
     """
-    inside, label = _voxels_of(cluster(probability.array, threshold, split=split))
+    inside, label = cluster(probability.array, threshold, split=split)
     return _measured(probability, inside, label, count, rank_by)[0]
 
 
@@ -122,7 +122,7 @@ def outline_candidates(
     LunglineError
         If a candidate is none of the clusters: another volume, or other settings.
     """
-    inside, label = _voxels_of(cluster(probability.array, threshold, split=split))
+    inside, label = cluster(probability.array, threshold, split=split)
     clusters, numbers = _measured(probability, inside, label, None, "sum")
     rank_of = np.zeros(len(clusters) + 1, dtype=np.int64)
     places = np.array([found.centroid_zyx for found in clusters]).reshape(-1, 3)
@@ -138,12 +138,6 @@ def outline_candidates(
     outline = np.zeros(probability.shape_zyx, dtype=np.int64)
     outline.ravel()[inside] = rank_of[label]
     return outline
-
-
-def _voxels_of(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat indices (n,) of the voxels of all clusters, and the number of the cluster of each (n,)."""
-    inside = np.flatnonzero(labels)
-    return inside, labels.ravel()[inside]
 
 
 def _measured(
@@ -186,31 +180,36 @@ def _measured(
     return found, [int(i) + 1 for i in order]
 
 
-def cluster(probability: NDArray, threshold: float, *, split: bool = False) -> NDArray[np.int64]:
-    """Number of the cluster of each voxel, 1.., and 0 outside; probability (Z, Y, X) 0..1.
+def cluster(
+    probability: NDArray, threshold: float, *, split: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The voxels of all clusters: flat indices (n,), ascending, and the number of the cluster of each (n,), 1 and up.
 
-    With `split`, the threshold rises in a few steps, and a cluster that falls into parts on the way is replaced by
-    them: nodules that a vessel joins are found one by one.
+    `probability` is (Z, Y, X), 0..1. With `split`, the threshold rises in a few steps, and a cluster that falls into
+    parts on the way is replaced by them: nodules that a vessel joins are found one by one.
     """
-    labels = _components(probability, threshold)
+    marked = probability >= np.float32(threshold)
+    inside = np.flatnonzero(marked)
+    label = _components(marked, inside)
     if not split:
-        return labels
-    inside = np.flatnonzero(labels)
-    label = labels.ravel()[inside]
+        return inside, label
+    values = probability.ravel()[inside]
     for part in _SPLIT_AT:
-        peak = _components(probability, threshold + part * (1 - threshold)).ravel()[inside]
+        np.put(marked, inside, values >= np.float32(threshold + part * (1 - threshold)))
+        peak = _components(marked, inside)
         peak[np.bincount(peak)[peak] < _SMALLEST_PART] = 0
         home = np.zeros(peak.max(initial=0) + 1, dtype=np.int64)
         home[peak] = np.where(peak > 0, label, 0)  # the cluster that each peak lies in
         falls_apart = np.bincount(home, minlength=label.max(initial=0) + 1) > 1
         falls_apart[0] = False
         label = np.where(falls_apart[label], np.where(peak > 0, peak + label.max(initial=0), 0), label)
-    labels.ravel()[inside] = np.unique(np.append(0, label), return_inverse=True)[1][1:]
-    return labels
+    kept = label > 0
+    return inside[kept], 1 + np.unique(label[kept], return_inverse=True)[1]
 
 
-def _components(probability: NDArray, threshold: float) -> NDArray[np.int64]:
-    return cc3d.connected_components(probability >= np.float32(threshold), connectivity=26).astype(np.int64)
+def _components(marked: NDArray[np.bool_], inside: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the 26-connected piece of each voxel of the flat indices `inside`; 0 is none."""
+    return cc3d.connected_components(marked, connectivity=26).ravel()[inside].astype(np.int64)
 
 
 def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: int) -> list[Candidate]:

@@ -100,13 +100,13 @@ def air_in_body(blocks: Blocks, threshold_hu: float) -> tuple[Mask, Mask, Mask]:
     # Outside a disc-shaped picture every slice holds the same padding, clamped at ingest.
     padding = blocks.mean_hu.max(axis=0) <= _PADDING_HU
     rim = _rim(padding)
-    body = _body(blocks)
+    wall = _wall(blocks)
     air = (blocks.mean_hu < threshold_hu) & ~padding
-    room = _room(blocks, air, body, rim)
+    room = _room(blocks, air, wall, rim)
 
     def judged(labels: Labels) -> tuple[Mask, Mask, Mask]:
         """Of each label: touches the edge, lies within walls, looks like lung of some size."""
-        count, mean_hu, wall_mm = _measure_pieces(blocks, labels, body)
+        count, mean_hu, wall_mm = _measure_pieces(blocks, labels, wall)
         like_lung = (mean_hu > _LUNG_AT_EDGE_HU[0]) & (mean_hu < _LUNG_AT_EDGE_HU[1])
         like_lung &= count * blocks.section_mm2 >= _LUNG_AT_EDGE_MM2
         return touched(labels, labels[:, rim]), wall_mm >= _WALL_MM, like_lung
@@ -124,11 +124,11 @@ def air_in_body(blocks: Blocks, threshold_hu: float) -> tuple[Mask, Mask, Mask]:
     return inside[labels] | cut | leak, cut, leak
 
 
-def _room(blocks: Blocks, air: Mask, body: Mask, rim: Mask) -> Mask:
+def _room(blocks: Blocks, air: Mask, wall: NDArray[np.int16], rim: Mask) -> Mask:
     """Blocks as dark as the room, joined to the edge of the picture, with no body before or behind most of them."""
     dark = air & (blocks.mean_hu < _ROOM_HU)
     labels = label_slices(dark)
-    _, _, wall_mm = _measure_pieces(blocks, labels, body)
+    _, _, wall_mm = _measure_pieces(blocks, labels, wall)
     return (touched(labels, labels[:, rim]) & (wall_mm < _WALL_MM))[labels]
 
 
@@ -138,19 +138,21 @@ def _rim(padding: Mask) -> Mask:
     return beyond[:-2, 1:-1] | beyond[2:, 1:-1] | beyond[1:-1, :-2] | beyond[1:-1, 2:]
 
 
-def _body(blocks: Blocks) -> Mask:
-    """The largest piece of tissue: the table is not part of it, so the foam in a table has no wall."""
+def _wall(blocks: Blocks) -> NDArray[np.int16]:
+    """Number of blocks of body before or behind each block (Z, Y, X), whichever is less.
+
+    The body is the largest piece of tissue: the table is not part of it, so the foam in a table has no wall.
+    """
     tissue, sizes = label_pieces(blocks.mean_hu > _TISSUE_HU)
     sizes[0] = 0
-    return (tissue == np.argmax(sizes)) & (tissue > 0)
+    before = np.cumsum((tissue == np.argmax(sizes)) & (tissue > 0), axis=1, dtype=np.int16)
+    return np.minimum(before, before[:, -1:] - before)
 
 
 def _measure_pieces(
-    blocks: Blocks, labels: Labels, body: Mask
+    blocks: Blocks, labels: Labels, wall: NDArray[np.int16]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Of each label: number of blocks, mean HU, and mm of body before or behind, whichever is less, on average."""
-    before = np.cumsum(body, axis=1, dtype=np.int16)
-    wall = np.minimum(before, before[:, -1:] - before)
     air = labels > 0
     index = labels[air]
     count = np.bincount(index, minlength=int(labels.max()) + 1)

@@ -19,8 +19,8 @@ from lungline import geometry
 from lungline.errors import GeometryError
 from lungline.volume import Volume
 
-#: Rows of the new grid that are computed together, so that memory stays near input plus output.
-_SLAB = 32
+#: Rows of an operator that are applied together: more are quicker to multiply, fewer see fewer old voxels.
+_BLOCK = 16
 
 
 def resample(ct: Volume, *, spacing_mm: float = 1.0) -> Volume:
@@ -65,24 +65,43 @@ def resample(ct: Volume, *, spacing_mm: float = 1.0) -> Volume:
 
 
 def apply_operators(operators: list[NDArray[np.float32]], array: NDArray, middle: np.float32) -> NDArray[np.float32]:
-    """The operators of the axes z, y, x, one after the other, a slab of new slices at a time.
+    """The operators A of the axes: out[i, j, k] = sum over z, y, x of A_z[i, z] A_y[j, y] A_x[k, x] array[z, y, x].
 
     Operators are (n_out, n_in) float32, `array` is (Z, Y, X). Each row of an operator sums to 1, so `middle` can be
-    taken off before and put back after.
+    taken off before and put back after. A row is zero but for a few neighbours, so blocks of rows are multiplied with
+    the part of the array that they see; of the slices along z, only those that the next block sees are held.
     """
-    along_z, along_y, along_x = operators
-    out = np.empty((along_z.shape[0], along_y.shape[0], along_x.shape[0]), dtype=np.float32)
-    in_plane = np.empty((array.shape[0], *out.shape[1:]), dtype=np.float32)
-    for z in range(array.shape[0]):
-        in_plane[z] = along_y @ ((array[z].astype(np.float32) - middle) @ along_x.T)
-    for first in range(0, out.shape[0], _SLAB):
-        rows = along_z[first : first + _SLAB]
-        used = np.flatnonzero(rows.any(axis=0))  # the spline's memory fades: few old slices matter
-        near = slice(used[0], used[-1] + 1)
-        old = in_plane[near].reshape(near.stop - near.start, -1).astype(np.float64)  # last sum, least rounding
-        block = rows[:, near].astype(np.float64) @ old
-        out[first : first + _SLAB] = block.reshape(-1, *out.shape[1:]) + middle
+    blocks_z, blocks_y, blocks_x = map(_blocks, operators)
+    out = np.empty([len(operator) for operator in operators], dtype=np.float32)
+    held = np.empty((max(seen.stop - seen.start for _, seen, _ in blocks_z), *out.shape[1:]), dtype=np.float32)
+    first = done = 0  # `held` begins with the old slices first..done - 1, resampled in their plane
+    along_x = np.empty((array.shape[1], out.shape[2]), dtype=np.float32)
+    for rows, seen, weights in blocks_z:
+        still_seen = held[seen.start - first : max(done, seen.start) - first]
+        held[: len(still_seen)] = still_seen
+        first = seen.start
+        for z in range(max(done, first), seen.stop):
+            plane = np.subtract(array[z], middle, dtype=np.float32)
+            for columns, near, factors in blocks_x:
+                along_x[:, columns] = plane[:, near] @ factors.T
+            for lines, near, factors in blocks_y:
+                np.matmul(factors, along_x[near], out=held[z - first, lines])
+        done = seen.stop
+        block = out[rows].reshape(len(weights), -1)
+        np.matmul(weights, held[: done - first].reshape(done - first, -1), out=block)
+        block += middle
     return out
+
+
+def _blocks(operator: NDArray[np.float32]) -> list[tuple[slice, slice, NDArray[np.float32]]]:
+    """Rows of an operator (n_out, n_in) by the block: which rows, the columns that are not all zero, what is there."""
+    found = []
+    for start in range(0, len(operator), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(operator)))
+        used = np.flatnonzero(operator[rows].any(axis=0))
+        seen = slice(int(used[0]), int(used[-1]) + 1)
+        found.append((rows, seen, np.ascontiguousarray(operator[rows, seen])))
+    return found
 
 
 @lru_cache(maxsize=32)

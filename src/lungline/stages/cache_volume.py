@@ -22,10 +22,11 @@ def run(
     """Read `ct` of VOLUME and `mask` of LUNGS, write `ct` (int16 HU, OUTSIDE_HU outside the mask)."""
 
     def make() -> Made:
-        mask = hdf5.read_array(lungs, "mask")
-        ct = mask_outside(hdf5.read_volume(volume, "ct"), mask, outside_hu=outside_hu)
+        mask, ct = hdf5.read_array(lungs, "mask"), hdf5.read_volume(volume, "ct")
         if region == "lung_box":
-            ct = ct.crop(bounding_box(mask))
+            box = bounding_box(mask)
+            mask, ct = mask[box], ct.crop(box)
+        ct = mask_outside(ct, mask, outside_hu=outside_hu)
         return Made({"ct": hdf5.volume_field(ct, "HU", f"CT inside the lung mask, {outside_hu} HU outside, {region}")})
 
     run_scan_stage(

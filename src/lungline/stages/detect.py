@@ -8,6 +8,7 @@ import numpy as np
 
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field
+from lungline.names import Precision
 from lungline.nodules.slices import AXES
 from lungline.preprocess.intensity import scale_hu
 from lungline.stages._scan import Made, run_scan_stage
@@ -21,6 +22,7 @@ def run(
     detector: Path,
     keep_axes: bool = False,
     device: str = "auto",
+    precision: Precision = "float32",
 ) -> None:
     """Search CACHES/{scan}.h5 of each of SCANS with DETECTOR/{z,y,x}/weights.safetensors, write OUTPUT/{scan}.h5.
 
@@ -28,10 +30,20 @@ def run(
     """
     for scan in scans:
         name = f"{scan}.h5"
-        detect_scan(caches / name, output / name, detector=detector, keep_axes=keep_axes, device=device)
+        detect_scan(
+            caches / name, output / name, detector=detector, keep_axes=keep_axes, device=device, precision=precision
+        )
 
 
-def detect_scan(cache: Path, output: Path, *, detector: Path, keep_axes: bool = False, device: str = "auto") -> None:
+def detect_scan(
+    cache: Path,
+    output: Path,
+    *,
+    detector: Path,
+    keep_axes: bool = False,
+    device: str = "auto",
+    precision: Precision = "float32",
+) -> None:
     """Read `ct` of one scan, write `probability`: the mean of three axes, float16 0..1."""
 
     def make() -> Made:
@@ -47,7 +59,7 @@ def detect_scan(cache: Path, output: Path, *, detector: Path, keep_axes: bool = 
         networks = {axis: load_unet(detector / axis, where, header.parameters) for axis in AXES}
         pixels = header.provenance.get("hu_sha256")
         seen = any(pixels in pixels_trained_on(read_card(detector / axis / "card.json")) for axis in AXES)
-        volumes = predict_nodules(scale_hu(ct.array), networks, where)
+        volumes = predict_nodules(scale_hu(ct.array), networks, where, precision)
         kept = ("mean", *AXES) if keep_axes else ("mean",)
         fields = {
             "probability" if name == "mean" else f"probability_{name}": Field(
@@ -64,5 +76,5 @@ def detect_scan(cache: Path, output: Path, *, detector: Path, keep_axes: bool = 
         make,
         scan_files={"cache": cache},
         other_files={f"weights_{axis}": detector / axis / "weights.safetensors" for axis in AXES},
-        parameters={"keep_axes": keep_axes},
+        parameters={"keep_axes": keep_axes, "precision": precision},
     )

@@ -43,10 +43,10 @@ def run(
     for name in dict.fromkeys(entry["detector"] for entry in systems.values() if entry.get("detector")):
         if name not in config["models"].get("detectors", {}):
             spec = DetectorSpec.from_config(config["detectors"][name])
-            seconds = seconds_a_detector_step(spec, where, steps)
+            seconds = seconds_a_detector_step(spec, where, steps, config["precision"])
             trainings.append(Training(f"detector {name}", len("zyx"), spec.training.steps, seconds))
             if second := spec.reduction:
-                seconds = seconds_a_reduction_step(second, where, steps)
+                seconds = seconds_a_reduction_step(second, where, steps, config["precision"])
                 trainings.append(Training(f"reduction {name}", 1, second.training.steps, seconds))
     for name, entry in systems.items():
         if name in config["models"].get("systems", {}):
@@ -56,7 +56,7 @@ def run(
             continue
         took: float | None = None
         if shown := _shown(system, config["extract_candidates"]["count"]):
-            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps)
+            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps, config["precision"])
         trainings.append(Training(f"system {name}", 1, system.training.steps, took))
     print(plan_text(trainings, _scans(config), config, where.type))
 

@@ -127,7 +127,13 @@ def _answer(
             resize_volume.run(file("cache_volume"), file(read), **settings[read])
         if recipe.detector is not None:
             say("searching nodules")
-            detect.detect_scan(file("cache_volume"), file("detect"), detector=recipe.detector, device=device)
+            detect.detect_scan(
+                file("cache_volume"),
+                file("detect"),
+                detector=recipe.detector,
+                device=device,
+                **settings.get("detect", {}),
+            )
             last = "extract_candidates"
             extract_candidates.run(work / "detect", work / last, scans=[scan], **settings[last])
             if "rank_candidates" in settings:

@@ -11,6 +11,7 @@ from lungline.io.sheet import read_sheet
 from lungline.models.cancer_net import CancerNet
 from lungline.models.entries import DetectorSpec
 from lungline.models.losses import cancer_loss
+from lungline.names import Precision
 from lungline.nodules.annotations import read_annotations
 from lungline.training.fitting import fit_and_write
 from lungline.training.reduction import CandidateBatches, look_at_candidates, read_labelled_candidates
@@ -28,6 +29,7 @@ def run(
     checkpoints: Path,
     seed: int,
     device: str = "auto",
+    precision: Precision = "float32",
 ) -> None:
     """Read the CANDIDATES of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve)."""
     spec = DetectorSpec.from_config(detector).reduction
@@ -76,6 +78,7 @@ def run(
         checkpoints=checkpoints,
         seed=seed,
         device=where,
+        precision=precision,
         stage="train_reduction",
         card={
             "purpose": "nodule logit a candidate cube; ranks the candidates of a detector",

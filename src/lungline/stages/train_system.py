@@ -13,6 +13,7 @@ from lungline.io.hdf5 import Code
 from lungline.io.sheet import read_sheet
 from lungline.models.cancer_net import CancerNet
 from lungline.models.entries import ConstantSystem, PatchSystem, read_system
+from lungline.names import Precision
 from lungline.training.calibration import fit_scale_and_shift
 from lungline.training.cohort import SPLITS, gather
 from lungline.training.constant import write_constant
@@ -34,6 +35,7 @@ def run(
     checkpoints: Path,
     seed: int,
     device: str = "auto",
+    precision: Precision = "float32",
 ) -> None:
     """Read INPUTS/{scan}.h5 of the labelled patients of SCANS, write the model folder OUTPUT (weights, card, curve).
 
@@ -62,13 +64,13 @@ def run(
     turns = spec.turns if isinstance(spec, PatchSystem) else 1
 
     def judge(_: object, curve: Sequence[Look]) -> list[Code]:
-        labels, logits = labels_and_logits(model, valid, where)
+        labels, logits = labels_and_logits(model, valid, where, precision=precision)
         return [*learned_all_negative(labels, sigmoid(logits), "validation patients"), *overfitted(curve)]
 
     def measure(_: object) -> dict[str, object]:
         if not (isinstance(spec, PatchSystem) and spec.calibrate):
             return {}
-        scale, shift = fit_scale_and_shift(*labels_and_logits(model, valid, where, turns))
+        scale, shift = fit_scale_and_shift(*labels_and_logits(model, valid, where, turns, precision))
         return {"calibration": {"scale": scale, "shift": shift, "on": "valid"}}
 
     fit_and_write(
@@ -84,6 +86,7 @@ def run(
         checkpoints=checkpoints,
         seed=seed,
         device=where,
+        precision=precision,
         stage="train_system",
         card={"system": system, **cohort.card, **begun},
         cases={split: {p.scan: [inputs / f"{p.scan}.h5"] for p in cohort.patients[split]} for split in SPLITS},

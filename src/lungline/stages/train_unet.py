@@ -10,6 +10,7 @@ from lungline.io.sheet import read_sheet
 from lungline.models.entries import DetectorSpec
 from lungline.models.losses import nodule_loss
 from lungline.models.unet import UNet
+from lungline.names import Precision
 from lungline.nodules.slices import Axis
 from lungline.training.fitting import fit_and_write
 from lungline.training.slices import SliceCrops, find_training_scans
@@ -27,6 +28,7 @@ def run(
     checkpoints: Path,
     seed: int,
     device: str = "auto",
+    precision: Precision = "float32",
 ) -> None:
     """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve)."""
     spec = DetectorSpec.from_config(detector)
@@ -50,6 +52,7 @@ def run(
         checkpoints=checkpoints,
         seed=seed,
         device=where,
+        precision=precision,
         stage="train_unet",
         card={
             "purpose": f"nodule logit a pixel of the slices along {axis}",

@@ -18,6 +18,7 @@ from lungline.io.hdf5 import Code
 from lungline.io.seals import Origin, check, remove
 from lungline.models.specs import Schedule
 from lungline.models.unet import count_parameters
+from lungline.names import Precision
 from lungline.provenance import code_fingerprint
 from lungline.training.loop import Batch, Look, fit, in_one_part
 from lungline.training.weights import write_card, write_curve, write_tensors
@@ -34,6 +35,7 @@ def fit_and_write(
     checkpoints: Path,
     seed: int,
     device: torch.device,
+    precision: Precision = "float32",
     stage: str,
     card: Mapping[str, Any],
     cases: Mapping[str, Mapping[str, Sequence[Path]]],
@@ -69,6 +71,7 @@ def fit_and_write(
         "schedule": asdict(schedule),
         "seed": seed,
         "device": device.type,
+        "precision": precision,
         "threads": torch.get_num_threads(),
         "inputs": inputs,
         "card": dict(card),
@@ -87,6 +90,7 @@ def fit_and_write(
         key=key,
         seed=seed,
         device=device,
+        precision=precision,
         split=split,
         say=lambda line: print(line, flush=True),
     )
@@ -107,6 +111,7 @@ def fit_and_write(
             "parameters": count_parameters(model),
             "schedule": asdict(schedule),
             "seed": seed,
+            "precision": precision,
             "cases": {split: sorted(scans) for split, scans in cases.items()},
             "case_hu_sha256": {split: _pixels(scans) for split, scans in cases.items()},
             "input_sha256": inputs,

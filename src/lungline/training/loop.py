@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lungline.device import half_precision
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.models.specs import Schedule
+from lungline.names import Precision
 from lungline.training.weights import read_tensors, write_tensors
 
 Batch = TypeVar("Batch")
@@ -50,6 +51,7 @@ def fit(
     key: str,
     seed: int,
     device: torch.device,
+    precision: Precision = "float32",
     split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
     say: Callable[[str], None] = print,
 ) -> list[Look]:
@@ -79,7 +81,7 @@ def fit(
         M_NOT_FINITE: if a loss is no longer a finite number.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    autocast, scaled = half_precision(device)
+    autocast, scaled = half_precision(device, precision)
     scaler = torch.amp.GradScaler(device.type, enabled=scaled)
     done = _resume(checkpoint, key, model, optimiser, device) or Progress()
     if done.step:

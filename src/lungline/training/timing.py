@@ -15,30 +15,38 @@ from lungline.models.entries import DetectorSpec, ReductionSpec
 from lungline.models.losses import cancer_loss, nodule_loss
 from lungline.models.specs import CancerNetSpec, PatientSchedule
 from lungline.models.unet import UNet
+from lungline.names import Precision
 from lungline.training.patients import micro_batches, patient_loss
 
 
-def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int) -> float:
+def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int, precision: Precision) -> float:
     """Mean seconds of a step of one axis's U-Net, reading of crops not counted."""
     batch, edge = spec.training.batch, spec.sampling.crop
     images = torch.zeros(batch, spec.network.slices, edge, edge, device=device)
     labels = torch.zeros(batch, 1, edge, edge, device=device)
     weights = {"positive": spec.loss.positive, "negative": spec.loss.negative}
     return _seconds_a_step(
-        UNet(spec.network), lambda model: nodule_loss(model(images), labels, **weights), device, steps
+        UNet(spec.network), lambda model: nodule_loss(model(images), labels, **weights), device, steps, precision
     )
 
 
-def seconds_a_reduction_step(spec: ReductionSpec, device: torch.device, steps: int) -> float:
+def seconds_a_reduction_step(spec: ReductionSpec, device: torch.device, steps: int, precision: Precision) -> float:
     """Mean seconds of a step of the reduction network, reading of cubes not counted."""
     batch, network = spec.training.batch, spec.network
     cubes = torch.zeros(batch, network.in_channels, *network.shape_zyx, device=device)
     labels = torch.zeros(batch, device=device)
-    return _seconds_a_step(CancerNet(network), lambda model: cancer_loss(model(cubes).float(), labels), device, steps)
+    return _seconds_a_step(
+        CancerNet(network), lambda model: cancer_loss(model(cubes).float(), labels), device, steps, precision
+    )
 
 
 def seconds_a_patient_step(
-    spec: CancerNetSpec, schedule: PatientSchedule, cubes: int, device: torch.device, steps: int
+    spec: CancerNetSpec,
+    schedule: PatientSchedule,
+    cubes: int,
+    device: torch.device,
+    steps: int,
+    precision: Precision,
 ) -> float:
     """Mean seconds of a step of a cancer network when every patient of the batch has so many cubes (or volumes).
 
@@ -47,16 +55,20 @@ def seconds_a_patient_step(
     seen = np.zeros((cubes, spec.in_channels, *spec.shape_zyx), np.float16)
     share, patients = micro_batches([(seen, 0)] * schedule.batch, schedule.micro_batch)[0]
     network = CancerNet(spec)
-    return _seconds_a_step(network, lambda _: patient_loss(network, patients, device), device, steps) / share
+    return _seconds_a_step(network, lambda _: patient_loss(network, patients, device), device, steps, precision) / share
 
 
 def _seconds_a_step(
-    model: nn.Module, loss_of: Callable[[nn.Module], Tensor], device: torch.device, steps: int
+    model: nn.Module,
+    loss_of: Callable[[nn.Module], Tensor],
+    device: torch.device,
+    steps: int,
+    precision: Precision,
 ) -> float:
     """The first step, which also sets things up, is not counted."""
     model = model.to(device).train()
     optimiser = torch.optim.Adam(model.parameters())
-    autocast, _ = half_precision(device)
+    autocast, _ = half_precision(device, precision)
     taken = []
     for _ in range(1 + steps):
         started = time.perf_counter()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lungline.device import half_precision
 from lungline.models.cancer_net import CancerNet
 from lungline.models.losses import cancer_loss, nodule_loss
+from lungline.names import Precision
 from lungline.training.patients import Patient, patient_logits
 from lungline.training.slices import SliceCrops
 
@@ -51,10 +52,14 @@ def look_at_patients(model: CancerNet, patients: Sequence[Patient], device: torc
 
 
 def labels_and_logits(
-    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
+    model: CancerNet,
+    patients: Sequence[Patient],
+    device: torch.device,
+    turns: int = 1,
+    precision: Precision = "float32",
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels and logits (n,) of the patients, computed as precisely as in the training."""
-    autocast, _ = half_precision(device)
+    autocast, _ = half_precision(device, precision)
     with torch.inference_mode(), autocast:
         logits, labels = answers(model, patients, device, turns)
     return labels.cpu().numpy().astype(np.int64), logits.double().cpu().numpy()

@@ -11,6 +11,7 @@ from lungline.io.dicom_headers import quiet, read_folder
 from lungline.io.dicom_pixels import (
     SUPPORTED,
     DamagedSliceError,
+    _shifted,
     slice_hu,
     stops_within_a_row,
     stored_values,
@@ -134,6 +135,15 @@ def test_stored_bits_become_hu_whatever_their_form(tmp_path, form):
     assert codes == []
     expected = (hu + 1024) // 8 * 8 - 1024 if form == "8 bits" else hu
     np.testing.assert_array_equal(ct.array, expected)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32])
+@pytest.mark.parametrize("by", [0, 7, -1024, 32767, -32767])
+def test_the_intercept_is_added_exactly_whatever_the_type(kind, by):
+    limits = np.iinfo(kind)
+    for values in ([limits.min, 0, limits.max], [0, min(limits.max, 60000)], [max(limits.min, -30000), 5]):
+        stored = np.array([values], dtype=kind)
+        assert _shifted(stored, by).tolist() == [[value + by for value in values]]
 
 
 def test_signed_values_of_twelve_bits_keep_their_sign(tmp_path):

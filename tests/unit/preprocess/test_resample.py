@@ -6,7 +6,8 @@ from scipy.ndimage import map_coordinates
 
 from lungline import geometry
 from lungline.errors import GeometryError
-from lungline.preprocess.resample import resample
+from lungline.preprocess.resample import apply_operators, resample, spline_operator
+from lungline.preprocess.resize import triangle_operator
 from lungline.volume import Volume
 
 
@@ -63,3 +64,18 @@ def test_a_single_slice_can_be_resampled():
 def test_a_spacing_of_zero_is_refused():
     with pytest.raises(GeometryError, match="positive"):
         resample(noise(), spacing_mm=0.0)
+
+
+@pytest.mark.parametrize("new_zyx", [(70, 31, 260), (5, 90, 33), (300, 1, 7)])
+def test_the_blocks_of_the_operators_give_the_whole_products(new_zyx):
+    """The obvious way: every old voxel times its three factors. Axes longer than a block, finer, coarser, and gaps."""
+    array = np.random.default_rng(1).integers(-1024, 3071, (60, 90, 200)).astype(np.int16)
+    for operator_of in (
+        triangle_operator,
+        lambda n_in, n_out: spline_operator(n_in, n_out, (n_in / n_out - 1) / 2, n_in / n_out),
+    ):
+        operators = [operator_of(n_in, n_out) for n_in, n_out in zip(array.shape, new_zyx, strict=True)]
+        expected = np.einsum("iz,jy,kx,zyx->ijk", *operators, array.astype(np.float64), optimize=True)
+        found = apply_operators(operators, array, np.float32(1000))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=2e-3)

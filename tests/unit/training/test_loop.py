@@ -117,3 +117,15 @@ def test_a_validation_loss_that_is_no_number_stops_the_training_by_name(tmp_path
     parts["validate"] = lambda network: {"valid_loss": float("inf")}
     with pytest.raises(LunglineError, match="M_NOT_FINITE: the validation loss is inf at step 9"):
         fit(model, SCHEDULE, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"))
+
+
+def test_bfloat16_trains_to_other_weights_that_answer_nearly_the_same(tmp_path):
+    trained = {}
+    for precision in ("float32", "bfloat16"):
+        model, parts = problem()
+        common = {"checkpoint": tmp_path / precision, "key": "k", "seed": 1, "device": torch.device("cpu"), "say": len}
+        curve = fit(model, SCHEDULE, **parts, **common, precision=precision)
+        trained[precision] = (model.state_dict()["0.weight"], curve[-1]["valid_loss"])
+    assert not torch.equal(trained["float32"][0], trained["bfloat16"][0])
+    assert trained["bfloat16"][1] == pytest.approx(trained["float32"][1], rel=0.05)
+    assert trained["bfloat16"][0].dtype == torch.float32

@@ -1,0 +1,79 @@
+"""The three U-Nets: every slice once, in its place, and in bfloat16 what they are in float32."""
+
+import numpy as np
+import pytest
+import torch
+
+from lungline.models.losses import nodule_loss
+from lungline.models.specs import UNetSpec
+from lungline.models.unet import UNet
+from lungline.nodules.detector import predict_axis, slices_at_once
+from lungline.nodules.slices import AXES, neighbouring_slices
+
+CPU = torch.device("cpu")
+
+
+def balls(seed):
+    """Scaled HU (Z, Y, X) of bright balls in a darker, noisy medium, and where they are."""
+    rng = np.random.default_rng(seed)
+    shape = (24, 44, 36)
+    grid = np.indices(shape)
+    truth = np.zeros(shape, bool)
+    for _ in range(5):
+        centre = rng.uniform(4, np.array(shape) - 4).reshape(3, 1, 1, 1)
+        truth |= ((grid - centre) ** 2).sum(axis=0) <= rng.uniform(3, 5) ** 2
+    return (0.1 + 0.6 * truth + 0.05 * rng.normal(size=shape)).astype(np.float32), truth
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    model = UNet(UNetSpec(slices=3, base_channels=8, levels=3, dropout=0.0, norm="group"))
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(120):
+        scaled, truth = balls(step)
+        images = torch.from_numpy(neighbouring_slices(scaled, "z", 8, 16, 3))
+        loss = nodule_loss(
+            model(images), torch.from_numpy(truth[8:16, None].astype(np.float32)), positive=1, negative=1
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval().to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_a_volume_is_its_slices_one_by_one(network, axis):
+    scaled, _ = balls(99)
+    found = predict_axis(scaled, network, axis, CPU)
+    number = AXES.index(axis)
+    for k in (0, 7, 8, scaled.shape[number] - 1):
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(neighbouring_slices(scaled, axis, k, k + 1, 3)))
+        np.testing.assert_allclose(found.take(k, axis=number), torch.sigmoid(logits)[0, 0].numpy(), atol=1e-5)
+
+
+def test_fewer_slices_are_computed_together_where_they_are_large():
+    small, paper = UNetSpec(base_channels=8), UNetSpec()
+    found = [slices_at_once(spec, pixels, CPU) for spec in (small, paper) for pixels in (100**2, 200**2, 360**2)]
+    assert found == [8, 6, 2, 3, 1, 1]
+    assert slices_at_once(paper, 360**2, torch.device("cuda")) == 8
+
+
+def test_bfloat16_marks_what_float32_marks(network):
+    scaled, truth = balls(100)
+    exact, quick = (predict_axis(scaled, network, "z", CPU, precision) for precision in ("float32", "bfloat16"))
+    assert not np.array_equal(exact, quick)
+    one, two = exact >= 0.8, quick >= 0.8
+    assert dice(one, truth) > 0.9  # it has learned something to mark
+    assert dice(one, two) >= 0.998
+
+
+def test_bfloat16_gives_the_same_bytes_each_time(network):
+    scaled, _ = balls(101)
+    one, two = (predict_axis(scaled, network, "y", CPU, "bfloat16") for _ in range(2))
+    assert one.tobytes() == two.tobytes()
+
+
+def dice(one, two):
+    return 2 * np.count_nonzero(one & two) / (np.count_nonzero(one) + np.count_nonzero(two))
