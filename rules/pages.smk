@@ -21,7 +21,7 @@ rule describe_nodules:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=10,
     params:
         options=lambda wildcards, input: options(
@@ -52,7 +52,7 @@ rule draw_page:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=10,
     params:
         options=lambda wildcards, input: options(detected=input.detected),
@@ -81,7 +81,7 @@ rule draw_index:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         options=lambda wildcards, input, output: options(
