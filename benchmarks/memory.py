@@ -90,7 +90,7 @@ class Memory:
         return max(self.step + 2 * self.weights + self.inside, 6 * self.weights) + CONTEXT
 
 
-def compute(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int) -> Memory:
+def compute(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int = 1) -> Memory:
     """Memory of a step, on fake tensors, when the gradient goes through so many cubes of a patient."""
     with torch.device("meta"):
         model = CancerNet(spec).train()
