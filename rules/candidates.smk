@@ -1,29 +1,40 @@
 # From nodule probabilities to the cubes that the cancer network reads (paper, section 4.2).
 
 
-rule extract_candidates:
-    input:
-        detected=out("detect/{detector}/{scan}.h5"),
-    output:
-        candidates=out("extract_candidates/{detector}/{scan}.csv"),
-    log:
-        out("logs/extract_candidates/{detector}/{scan}.log"),
-    benchmark:
-        out("benchmarks/extract_candidates/{detector}/{scan}.tsv")
-    conda:
-        "../envs/lungline.yaml"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=10,
-    params:
-        options=lambda wildcards: options(**candidate_settings(wildcards.detector)),
-        code=fingerprint("extract_candidates"),
-    message:
-        "Picking the strongest candidates of {wildcards.scan}"
-    shell:
-        "lungline extract-candidates {input.detected:q} {output.candidates:q} --scan {wildcards.scan}"
-        " {params.options} > {log} 2>&1"
+# Starting Python costs more than looking through a small chest, so here, too, a job may take many scans.
+for job, (detectors, scans) in jobs_of("extract_candidates", scans_to_detect, config["detect"]["jobs"]).items():
+
+    rule:
+        name:
+            job
+        input:
+            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
+        output:
+            candidates=out_of("extract_candidates/{{detector}}/{scan}.csv", scans),
+        log:
+            out(f"logs/extract_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
+        benchmark:
+            out(f"benchmarks/extract_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+        wildcard_constraints:
+            detector=detectors,
+        conda:
+            "../envs/lungline.yaml"
+        threads: 1
+        resources:
+            mem_mb=1500,
+            runtime=10 * len(scans),
+        params:
+            folder=lambda wildcards, input: os.path.dirname(input.detected[0]),
+            output=lambda wildcards, output: os.path.dirname(output.candidates[0]),
+            scans=lambda wildcards, output: [Path(path).stem for path in output.candidates],
+            told=lambda wildcards, output: told(output.candidates),
+            options=lambda wildcards: options(**candidate_settings(wildcards.detector)),
+            code=fingerprint("extract_candidates"),
+        message:
+            "Picking the strongest candidates of detector {wildcards.detector} in {params.told}"
+        shell:
+            "lungline extract-candidates {params.folder:q} {params.output:q} --scans {params.scans:q}"
+            " {params.options} > {log} 2>&1"
 
 
 rule train_reduction:
@@ -125,29 +136,44 @@ for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, confi
             " --count {params.at_most} --device {resources.device} > {log} 2>&1"
 
 
-rule crop_patches:
-    input:
-        cache=out("cache_volume/{scan}.h5"),
-        detected=out("detect/{detector}/{scan}.h5"),
-        candidates=lambda wildcards: candidates_of(wildcards.detector, [wildcards.scan]),
-    output:
-        patches=out("crop_patches/{detector}/{scan}.h5"),
-    log:
-        out("logs/crop_patches/{detector}/{scan}.log"),
-    benchmark:
-        out("benchmarks/crop_patches/{detector}/{scan}.tsv")
-    conda:
-        "../envs/lungline.yaml"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=10,
-    params:
-        at_most=lookup(within=config, dpath="extract_candidates/count"),
-        size=lookup(within=config, dpath="crop_patches/size"),
-        code=fingerprint("crop_patches"),
-    message:
-        "Cropping the candidates of {wildcards.scan}"
-    shell:
-        "lungline crop-patches {input.cache:q} {input.detected:q} {input.candidates:q} {output.patches:q}"
-        " --count {params.at_most} --size {params.size} > {log} 2>&1"
+for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config["detect"]["jobs"]).items():
+
+    rule:
+        name:
+            job
+        input:
+            caches=out_of("cache_volume/{scan}.h5", scans),
+            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
+            candidates=lambda wildcards, scans=scans: candidates_of(
+                wildcards.detector, [scan.format(**dict(wildcards.items())) for scan in scans]
+            ),
+        output:
+            patches=out_of("crop_patches/{{detector}}/{scan}.h5", scans),
+        log:
+            out(f"logs/crop_patches/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
+        benchmark:
+            out(f"benchmarks/crop_patches/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+        wildcard_constraints:
+            detector=detectors,
+        conda:
+            "../envs/lungline.yaml"
+        threads: 1
+        resources:
+            mem_mb=1500,
+            runtime=10 * len(scans),
+        params:
+            output=lambda wildcards, output: os.path.dirname(output.patches[0]),
+            caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
+            detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
+            candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
+            scans=lambda wildcards, output: [Path(path).stem for path in output.patches],
+            told=lambda wildcards, output: told(output.patches),
+            at_most=lookup(within=config, dpath="extract_candidates/count"),
+            size=lookup(within=config, dpath="crop_patches/size"),
+            code=fingerprint("crop_patches"),
+        message:
+            "Cropping the candidates of detector {wildcards.detector} in {params.told}"
+        shell:
+            "lungline crop-patches {params.output:q} --scans {params.scans:q} --caches {params.caches:q}"
+            " --detected {params.detected:q} --candidates {params.candidates:q} --count {params.at_most}"
+            " --size {params.size} > {log} 2>&1"

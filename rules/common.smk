@@ -261,6 +261,11 @@ def jobs_of(step, scans_of, jobs):
     return {name: (detectors, scans) for name, (detectors, scans) in jobs.items() if scans}
 
 
+def scans_with_cubes(detector):
+    """Those whose candidates a system looks at."""
+    return scans_to_score() if DETECTORS and "@" not in detector else []
+
+
 def told(files):
     """The scans of a job in a few words."""
     return Path(files[0]).stem if len(files) == 1 else f"{len(files)} scans"

@@ -1,4 +1,4 @@
-"""Crop the two-channel cubes around the candidates of a scan (paper, section 4.2)."""
+"""Crop the two-channel cubes around the candidates of scans (paper, section 4.2)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,26 @@ from lungline.nodules.patches import crop_patches
 from lungline.stages._scan import Made, run_scan_stage
 
 
-def run(cache: Path, detected: Path, candidates: Path, output: Path, *, count: int = 20, size: int = 32) -> None:
-    """Read `ct` of CACHE, `probability` of DETECTED and CANDIDATES, write `patches` and what belongs to each."""
+def run(
+    output: Path,
+    *,
+    scans: list[str],
+    caches: Path,
+    detected: Path,
+    candidates: Path,
+    count: int = 20,
+    size: int = 32,
+) -> None:
+    """Crop around the first COUNT of CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.h5.
 
+    HU are those of CACHES/{scan}.h5, the nodule probability that of DETECTED/{scan}.h5.
+    """
+    for scan in scans:
+        name = f"{scan}.h5"
+        _crop(caches / name, detected / name, candidates / f"{scan}.csv", output / name, count=count, size=size)
+
+
+def _crop(cache: Path, detected: Path, candidates: Path, output: Path, *, count: int, size: int) -> None:
     def make() -> Made:
         found = read_candidates(candidates)
         patches = crop_patches(

@@ -1,4 +1,4 @@
-"""Find the strongest nodule candidates of a scan (paper, section 4.2)."""
+"""Find the strongest nodule candidates of scans (paper, section 4.2)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ def run(
     detected: Path,
     output: Path,
     *,
-    scan: str,
+    scans: list[str],
     threshold: float = 0.8,
     count: int = 20,
     rank_by: RankedBy = "sum",
     split: bool = False,
 ) -> None:
-    """Read `probability` of DETECTED, write the COUNT strongest clusters as CSV."""
-    candidates = []
-    if hdf5.read_header(detected).status != "quarantined":
-        probability = hdf5.read_volume(detected, "probability")
-        candidates = extract_candidates(probability, threshold=threshold, count=count, rank_by=rank_by, split=split)
-    write_candidates(output, scan, candidates, Origin("extract_candidates", (detected,)))
+    """Read `probability` of DETECTED/{scan}.h5 of each of SCANS, write OUTPUT/{scan}.csv: the COUNT strongest."""
+    for scan in scans:
+        path, candidates = detected / f"{scan}.h5", []
+        if hdf5.read_header(path).status != "quarantined":
+            probability = hdf5.read_volume(path, "probability")
+            candidates = extract_candidates(probability, threshold=threshold, count=count, rank_by=rank_by, split=split)
+        write_candidates(output / f"{scan}.csv", scan, candidates, Origin("extract_candidates", (path,)))

@@ -111,7 +111,7 @@ def _answer(
                 **settings.get("detect", {}),
             )
             last = "extract_candidates"
-            extract_candidates.run(file("detect"), file(last, ".csv"), scan=scan, **settings[last])
+            extract_candidates.run(work / "detect", work / last, scans=[scan], **settings[last])
             if "rank_candidates" in settings:
                 last = "rank_candidates"
                 rank_candidates.run(
@@ -125,11 +125,18 @@ def _answer(
                     **settings[last],
                 )
             read = "crop_patches"
-            candidates = (file("cache_volume"), file("detect"), file(last, ".csv"))
-            crop_patches.run(*candidates, file(read), **settings[read])
+            crop_patches.run(
+                work / read,
+                scans=[scan],
+                caches=work / "cache_volume",
+                detected=work / "detect",
+                candidates=work / last,
+                **settings[read],
+            )
             kept = out / "candidates" / f"{scan}.csv"
             text = file(last, ".csv").read_text(encoding="utf-8")
-            write_sealed_text(kept, text, Origin("predict", candidates))
+            made_of = (file("cache_volume"), file("detect"), file(last, ".csv"))
+            write_sealed_text(kept, text, Origin("predict", made_of))
         say("scoring")
         alone, inputs = file("sheet", ".csv"), work / read
         write_sheet(alone, [row])

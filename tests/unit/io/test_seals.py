@@ -82,8 +82,10 @@ STAGES = {
     "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out),
     "draw_nodule_mask": lambda h5, out: draw_nodule_mask.run(h5, h5.with_name("a.csv"), out, scan="s"),
     "detect": lambda h5, out: detect.detect_scan(h5, out, detector=h5.parent),
-    "extract_candidates": lambda h5, out: extract_candidates.run(h5, out, scan="s"),
-    "crop_patches": lambda h5, out: crop_patches.run(h5, h5, h5.with_name("c.csv"), out),
+    "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"]),
+    "crop_patches": lambda h5, out: crop_patches.run(
+        out, scans=["s"], caches=h5.parent, detected=h5.parent, candidates=h5.parent
+    ),
     "draw_figures": lambda h5, out: draw_figures.run(
         out, scan="s", volume=h5, lungs=h5, cache=h5, detected=h5, candidates=h5.with_name("c.csv"), detector={}
     ),
@@ -96,7 +98,8 @@ def test_no_stage_uses_a_damaged_input(tmp_path, stage):
     (tmp_path / "a.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n")
     for axis in "zyx":
         write_sealed_text(tmp_path / axis / "weights.safetensors", "weights")
-    write_candidates(tmp_path / "c.csv", "s", [])
+    for name in ("c.csv", "s.csv"):
+        write_candidates(tmp_path / name, "s", [])
     STAGES[stage](h5, tmp_path / "sound")
     damage(h5)
     with pytest.raises(DamagedFileError):
@@ -104,15 +107,15 @@ def test_no_stage_uses_a_damaged_input(tmp_path, stage):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("damaged", ["c.csv", "z/weights.safetensors"])
+@pytest.mark.parametrize("damaged", ["s.csv", "z/weights.safetensors"])
 def test_candidates_and_weights_are_checked_too(tmp_path, damaged):
     h5 = unusable_scan(tmp_path / "s.h5")
-    write_candidates(tmp_path / "c.csv", "s", [])
+    write_candidates(tmp_path / "s.csv", "s", [])
     for axis in "zyx":
         write_sealed_text(tmp_path / axis / "weights.safetensors", "weights")
     damage(tmp_path / damaged)
     with pytest.raises(DamagedFileError):
-        STAGES["crop_patches" if damaged == "c.csv" else "detect"](h5, tmp_path / "out.h5")
+        STAGES["crop_patches" if damaged == "s.csv" else "detect"](h5, tmp_path / "out.h5")
 
 
 def test_the_command_line_sets_a_damaged_file_aside_and_says_what_to_do(tmp_path, capsys):
