@@ -89,9 +89,7 @@ def write_detector(folder: Path, entry: dict[str, Any], made_by: dict[str, Any])
 
 def measure(raw: Path, entry: dict[str, Any], precision: str, work: Path) -> list[Cost]:
     """The commands of one scan, in the order of the workflow."""
-    limits = declared(
-        "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "rules").glob("*.smk")))
-    )
+    limits = declared()
 
     def path(stage: str, suffix: str = ".h5") -> str:
         return str(work / stage / f"scan{suffix}")
@@ -108,10 +106,12 @@ def measure(raw: Path, entry: dict[str, Any], precision: str, work: Path) -> lis
     detector = work / "detector"
     write_detector(detector, entry, dict(hdf5.read_header(Path(path("cache"))).parameters))
     words = ("--scans", "scan", "--detector", str(detector), "--device", "cpu", "--precision", precision)
-    costs.append(run("detect", str(work / "cache"), str(work / "detected"), *words, output=path("detected")))
-    table = path("candidates", ".csv")
-    costs.append(run("extract-candidates", path("detected"), table, "--scan", "scan", output=table))
-    costs.append(run("crop-patches", path("cache"), path("detected"), table, path("cubes"), output=path("cubes")))
+    cache, detected, candidates, cubes = (str(work / name) for name in ("cache", "detected", "candidates", "cubes"))
+    costs.append(run("detect", cache, detected, *words, output=path("detected")))
+    words = ("--scans", "scan")
+    costs.append(run("extract-candidates", detected, candidates, *words, output=path("candidates", ".csv")))
+    words = (*words, "--caches", cache, "--detected", detected, "--candidates", candidates)
+    costs.append(run("crop-patches", cubes, *words, output=path("cubes")))
     return costs
 
 

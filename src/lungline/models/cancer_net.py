@@ -86,7 +86,7 @@ def _norm(name: str, channels: int) -> nn.Module:
 def _convolve(convolution: nn.Conv3d, x: Tensor) -> Tensor:
     """The convolution, in float32 where the volume is two voxels deep.
 
-    There PyTorch 2.13 (oneDNN 3.12) leaves parts of a bfloat16 gradient unwritten on a CPU: whatever stood in memory.
+    There PyTorch 2.13 (oneDNN 3.12) on a CPU leaves parts of a gradient in bfloat16 unwritten, as memory was before.
     """
     if x.shape[2] != 2 or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return convolution(x)
