@@ -1,4 +1,4 @@
-"""What many tests need: where the real sample data are."""
+"""What many tests need: where the real sample data are; options."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slurm-long", action="store_true", help="also run the long test on a real Slurm")
 
 
 @pytest.fixture(scope="session")

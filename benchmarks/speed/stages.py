@@ -71,7 +71,7 @@ def declared() -> dict[str, int]:
     rules = "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "rules").glob("*.smk")))
     found = {}
     for rule in re.split(r"^rule |^    rule:", rules, flags=re.MULTILINE)[1:]:
-        memory, command = re.search(r"mem_mb=(\d+),", rule), re.search(r'"lungline ([a-z-]+) ', rule)
+        memory, command = re.search(r"mem_mb=memory\((\d+)\),", rule), re.search(r'"lungline ([a-z-]+) ', rule)
         if memory and command:
             found[command[1]] = int(memory[1])
     return found

@@ -11,9 +11,12 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8"))
 
 
+UNDER = {"ablations": "benchmark"}  # a preset that lies on another one
+
+
 def preset(name: str = "config") -> dict:
-    default = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
-    return laid_over(default, yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")))
+    under = {} if name == "config" else preset(UNDER.get(name, "config"))
+    return laid_over(under, yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
 PRESETS = sorted(path.stem for path in CONFIG.glob("*.yaml") if path.stem != "schema")

@@ -15,11 +15,11 @@ from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Header
 from lungline.io.predictions import ANSWER_COLUMNS
 from lungline.io.tables import table_text
-from lungline.nodules.candidates import Candidate
+from lungline.nodules.candidates import Candidate, extract_candidates, write_candidates
 from lungline.nodules.places import places_in_lungs
 from lungline.nodules.table import COLUMNS, Grid, describe_candidates, read_nodules
 from lungline.preprocess.lungs import LungQuality
-from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
+from lungline.stages import cache_volume, describe_nodules, resample
 from lungline.volume import Volume
 
 SPACING = (1.25, 0.7, 0.7)
@@ -73,7 +73,8 @@ def folder(tmp_path_factory) -> Path:
         probability[inside(cache, centre, diameter_mm)] = 0.9
     field = hdf5.volume_field(cache.with_array(probability), "1", "")
     hdf5.write_file(folder / "detect.h5", Header("nodule_probability", "detect", header.codes), {"probability": field})
-    extract_candidates.run(folder / "detect.h5", folder / "candidates.csv", scan="s")
+    found = extract_candidates(hdf5.read_volume(folder / "detect.h5", "probability"))
+    write_candidates(folder / "candidates.csv", "s", found)
     answer = {"scan": "s", "logit": 2.0, "probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
     answer |= {"status": "warned", "codes": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
     rows = [[answer.get(name, "") for name in ANSWER_COLUMNS]]
