@@ -99,7 +99,8 @@ def test_one_more_patient_touches_its_own_chain_and_the_tables(finished) -> None
     own += ["detect", "extract_candidates", "crop_patches"]
     tables = {"write_cohort_tables": 1, "sheet": 1, "check_leakage": 1}
     tables["evaluate_detection"] = 1  # a test patient's nodules count, too
-    assert jobs == {**dict.fromkeys(own, 1), **tables, **TO_THE_END}
+    answers = {step: count for step, count in TO_THE_END.items() if step != "describe_pipeline"}  # the models stay
+    assert jobs == {**dict.fromkeys(own, 1), **tables, **answers}
 
 
 def test_a_change_in_a_module_touches_the_steps_that_reach_it(finished) -> None:
