@@ -57,4 +57,4 @@ def test_every_setting_of_the_profile_has_its_reason() -> None:
     settings = [line for line in lines if re.match(r"[a-z-]+:", line)]
     assert len(settings) == len(yaml.safe_load("\n".join(lines)))
     bare = {line.partition(":")[0] for line in settings if " # " not in line}
-    assert bare == {"resources", "config", "default-resources", "group-components"}  # theirs stand line by line
+    assert bare == {"resources", "config", "default-resources"}  # theirs stand line by line

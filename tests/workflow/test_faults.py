@@ -41,14 +41,16 @@ def test_after_a_kill_the_same_command_goes_on(place) -> None:
     command = [sys.executable, "run", *MICRO, "caches"]
     environment = {**os.environ, "LUNGLINE_VENV": sys.prefix, "PYTHONPATH": str(place.folder / "src")}
     began = subprocess.Popen(command, cwd=place.folder, env=environment, start_new_session=True)
-    while not (place.folder / TABLE).exists() and began.poll() is None:
-        time.sleep(0.1)
+    locks = place.folder / ".snakemake" / "locks"
+    while not (locks.is_dir() and any(locks.iterdir())):
+        assert began.poll() is None
+        time.sleep(0.05)
     os.killpg(began.pid, signal.SIGKILL)
     began.wait()
-    assert any((place.folder / ".snakemake" / "locks").iterdir())
+    assert any(locks.iterdir())
     again = subprocess.run(
         [*command[:-1], TABLE], cwd=place.folder, env=environment, capture_output=True, text=True, check=False
     )
     assert again.returncode == 0, again.stdout + again.stderr
     assert "its lock is taken away" in again.stderr
-    assert not (place.folder / ".snakemake" / "locks").exists()
+    assert not locks.exists()

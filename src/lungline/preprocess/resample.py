@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from lungline import geometry
 from lungline.errors import GeometryError
@@ -53,15 +54,16 @@ def resample(ct: Volume, *, spacing_mm: float = 1.0) -> Volume:
     steps = spacing_mm / ct.spacing_zyx_mm  # new step in old voxels
     starts = (steps - 1) / 2  # outer edges coincide
     shape = [max(1, round(n / step)) for n, step in zip(ct.shape_zyx, steps, strict=True)]
-    operators = [
-        spline_operator(n_in, n_out, float(start), float(step))
-        for n_in, n_out, start, step in zip(ct.shape_zyx, shape, starts, steps, strict=True)
-    ]
     affine = ct.affine.copy()
     affine[:3, :3] = geometry.direction(ct.affine) * spacing_mm
     affine[:3, 3] = geometry.voxel_to_world(ct.affine, starts)
     middle = np.float32((float(ct.array.min()) + float(ct.array.max())) / 2)  # smaller numbers, smaller rounding
-    return Volume(apply_operators(operators, ct.array, middle), affine)
+    with threadpool_limits(1, user_api="blas"):  # more threads add up in another order, and end in another last digit
+        operators = [
+            spline_operator(n_in, n_out, float(start), float(step))
+            for n_in, n_out, start, step in zip(ct.shape_zyx, shape, starts, steps, strict=True)
+        ]
+        return Volume(apply_operators(operators, ct.array, middle), affine)
 
 
 def apply_operators(operators: list[NDArray[np.float32]], array: NDArray, middle: np.float32) -> NDArray[np.float32]:

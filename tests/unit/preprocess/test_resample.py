@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
+from threadpoolctl import threadpool_limits
 
 from lungline import geometry
 from lungline.errors import GeometryError
@@ -34,6 +35,15 @@ def test_the_new_grid_is_exact_and_its_outer_edge_stays():
     np.testing.assert_allclose(
         geometry.voxel_to_world(fine.affine, (-0.5, -0.5, -0.5)), geometry.voxel_to_world(ct.affine, (-0.5, -0.5, -0.5))
     )
+
+
+def test_the_number_of_threads_changes_no_bit():
+    hu = np.random.default_rng(4).normal(-700, 300, (60, 90, 100)).astype(np.int16)
+    ct = Volume(hu, geometry.make_affine((1.25, 0.7, 0.7), (0, 0, 0)))
+    with threadpool_limits(1, user_api="blas"):
+        alone = resample(ct)
+    with threadpool_limits(2, user_api="blas"):
+        assert np.array_equal(resample(ct).array, alone.array)
 
 
 def test_resample_keeps_a_bead_where_it_was():
