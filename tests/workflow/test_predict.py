@@ -57,7 +57,12 @@ def test_the_nodule_table_is_that_of_the_workflow(finished, answered) -> None:
     workflow = json.loads(table.read_text(encoding="utf-8"))
     scan = answered[table.stem]["scan"]
     ours = json.loads((finished.folder / f"new/nodules/{scan}.json").read_text(encoding="utf-8"))
-    assert ours["nodules"] == workflow["nodules"]
+    assert len(ours["nodules"]) == len(workflow["nodules"])
+    for own, other in zip(ours["nodules"], workflow["nodules"], strict=True):
+        measured = {key for key, value in other.items() if isinstance(value, float)}
+        for key in measured:  # predict uses more threads, which add up in another order
+            assert own[key] == pytest.approx(other[key], rel=1e-3, abs=1e-3)
+        assert {**own, **{key: other[key] for key in measured}} == other
     assert ours["grid"] == workflow["grid"]
     assert ours["patient"] == workflow["patient"]
 
