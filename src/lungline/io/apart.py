@@ -7,6 +7,7 @@ array back through memory that both share: no copy, and no file that could stay 
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import mmap
@@ -28,6 +29,7 @@ from lungline.io.raw import MAX_VOXELS
 
 SECONDS = 480.0
 MEMORY_BYTES = 7 << 28  # with the process itself under 2 GiB
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _SHARED_BYTES = 2 * MAX_VOXELS  # int16; pages that are not touched cost nothing
 
 Work = Callable[[], tuple[NDArray[np.int16], Any]]
@@ -51,7 +53,7 @@ def run_apart(
         As raised by `work`; `Q_UNREADABLE` for its `OSError`; `Q_LIMIT` if the memory does not suffice;
         `Q_DECODER_TIMEOUT`; `Q_DECODER_DIED` for every other end.
     LunglineError
-        As raised by `work`.
+        As raised by `work`; where its `OSError` says that temporary files have no room.
     """
     shared = mmap.mmap(-1, _SHARED_BYTES)
     reading, writing = os.pipe()
@@ -97,6 +99,9 @@ def _do(work: Work, shared: mmap.mmap, memory_bytes: int) -> dict[str, Any]:
     except LunglineError as error:
         return {"error": str(error)}
     except OSError as error:  # its own words name the raw file
+        if error.errno in _NO_ROOM:  # says nothing of the scan
+            why = os.strerror(error.errno)
+            return {"error": f"{why} for the temporary files of reading. Make room there ($TMPDIR) and run again."}
         return {"quarantine": ("Q_UNREADABLE", type(error).__name__)}
     except MemoryError:
         return {"quarantine": ("Q_LIMIT", f"reading needs more than {memory_bytes >> 20} MiB of memory")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import time
@@ -94,6 +95,16 @@ def test_what_the_reader_says_of_a_scan_comes_through():
     assert refusal(say(PermissionError(13, "no", "Doe"))) == ("Q_UNREADABLE", "PermissionError")
     with pytest.raises(LunglineError, match="what to do"):
         run_apart(say(LunglineError("what to do")))
+
+
+@pytest.mark.parametrize("lack", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_for_temporary_files_costs_no_scan(lack):
+    def work():
+        raise OSError(lack, "no", "Doe")
+
+    with pytest.raises(LunglineError, match=rf"^{os.strerror(lack)} for the temporary files of reading") as caught:
+        run_apart(work)
+    assert "Doe" not in str(caught.value)
 
 
 def test_a_child_leaves_no_process_no_core_and_no_open_file():
