@@ -69,6 +69,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "answers": ("predict_cancer/*.csv", read_answers),
     "predictions": ("collect_predictions/*.csv", read_predictions),
     "evaluation": ("evaluate/*.json", read_result),
+    "nodule table": ("describe_nodules/*/*.json", read_result),
     "seal": ("crop_patches/*/.*.sha256", read_sealed),
 }
 

@@ -14,6 +14,7 @@ from lungline.errors import LunglineError
 from lungline.io.labels import read_labels
 from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.notes import say, write_notes
+from lungline.io.pipeline import OUTLINE
 from lungline.io.private import pseudonym_key, read_map, remember
 from lungline.io.raw_state import raw_state
 from lungline.io.running import hold, trouble_with
@@ -571,7 +572,7 @@ def outline_of(system):
     """The settings that say which voxels belong to a candidate of a system."""
     detector = searched_for(system)
     settings = candidate_settings(detector) if detector else {}
-    return {key: settings[key] for key in ("threshold", "split") if key in settings}
+    return {key: settings[key] for key in OUTLINE if key in settings}
 
 
 def probability_for(system, scan):

@@ -29,7 +29,7 @@ SMALLER = UNetSpec(base_channels=32, levels=4)
 TRIED = UNetSpec(base_channels=8, levels=4, dropout=0.0, norm="group")
 _EDGE = 368  # a slice of 358 x 358, filled up to whole pools
 _EVERY = 48  # slices of three axes that are computed: one in so many
-_STEPS = 150
+_STEPS, _BATCH = 300, 8
 _CUBES = 20
 
 
@@ -96,7 +96,7 @@ def _answers(scene: Scene, whole: NDArray[np.float32], boxed: NDArray[np.float32
     everywhere = predict_axis(whole, quick, "z", CPU)[scene.box]
     checks = (
         Check("Dice of bfloat16 with float32, same region", dice(marked, found >= THRESHOLD), ">=", 0.998),
-        Check("Dice of lung box with whole slices", dice(marked, everywhere >= THRESHOLD), ">=", 0.0),
+        Check("Dice of lung box with whole slices", dice(marked, everywhere >= THRESHOLD), "reported"),
         Check("Dice with the nodules it was shown", dice(marked, nodules), ">=", 0.5),
     )
     what = f"U-Net of 8 channels, 4 levels, trained {_STEPS} steps, all axial slices of the lung box"
@@ -104,21 +104,22 @@ def _answers(scene: Scene, whole: NDArray[np.float32], boxed: NDArray[np.float32
 
 
 def _train(scaled: NDArray[np.float32], nodules: NDArray[np.bool_]) -> UNet:
-    """A few steps on axial slices around the nodules."""
+    """A few steps on axial slices, half of them around a nodule and half anywhere."""
     network = UNet(TRIED)
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     rng = np.random.default_rng(0)
     edge = min(96, *scaled.shape[1:])
     z, y, x = np.nonzero(nodules)
     for _ in range(_STEPS):
-        chosen = rng.integers(len(z), size=4)
         images, labels = [], []
-        for one in chosen:
+        for number in range(_BATCH):
+            one = rng.integers(len(z))
+            centre = (z[one], y[one], x[one]) if number % 2 else rng.integers(scaled.shape)
             top, left = (
-                int(np.clip(centre - rng.integers(edge), 0, n - edge))
-                for centre, n in zip((y[one], x[one]), scaled.shape[1:], strict=True)
+                int(np.clip(middle - rng.integers(edge), 0, n - edge))
+                for middle, n in zip(centre[1:], scaled.shape[1:], strict=True)
             )
-            part = (z[one], slice(top, top + edge), slice(left, left + edge))
+            part = (centre[0], slice(top, top + edge), slice(left, left + edge))
             images.append(scaled[part])
             labels.append(nodules[part])
         loss = nodule_loss(

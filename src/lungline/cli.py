@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import argparse
 import ast
-import errno
 import importlib
 import inspect
 import json
-import os
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE, __version__
-from lungline.errors import DamagedFileError, LunglineError
+from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.io.seals import set_aside
 
@@ -61,22 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lungline {name}: {visible(str(error))}", file=sys.stderr)
         return 2
     except Exception as error:
-        cause = _of_the_disk(error)
+        cause = lack_of_the_disk(error)
         if cause is None:
             raise
         print(f"lungline {name}: {cause}. Mend that, then run the same command again: it goes on.", file=sys.stderr)
         return 2
-
-
-def _of_the_disk(error: BaseException | None) -> str | None:
-    """What the disk lacks, in the system's words; libraries say it in errors of their own, or deeper down."""
-    while error is not None:
-        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
-            words = os.strerror(number)
-            if getattr(error, "errno", None) == number or words in str(error) or f"errno = {number}," in str(error):
-                return words
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _overview() -> str:

@@ -7,6 +7,8 @@ the scan to the end result.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 
@@ -48,3 +50,17 @@ class Quarantine(Exception):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+
+
+def lack_of_the_disk(error: BaseException | None) -> str | None:
+    """What the disk lacks, in the system's words; libraries say it in errors of their own, or deeper down.
+
+    Words are believed only of an error without a number: with one, they quote names of files, which others choose.
+    """
+    while error is not None:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+            lack, own = os.strerror(number), getattr(error, "errno", None)
+            if own == number or (own is None and (lack in str(error) or f"errno = {number}," in str(error))):
+                return lack
+        error = error.__cause__ or error.__context__
+    return None

@@ -41,7 +41,8 @@ def results(tmp_path_factory) -> Path:
         write_predictions(folder / "collect_predictions" / f"{scan}.csv", rows)
         answers = table_text(ANSWER_COLUMNS, [[f"{scan}{n}", *"0123456789ab"] for n in range(3 + number)])
         write_sealed_text(folder / "predict_cancer" / f"{scan}.csv", answers)
-        write_result(folder / "evaluate" / f"{scan}.json", {"value": [0.5] * (9 + number)})
+        for place in ("evaluate", "describe_nodules/m"):
+            write_result(folder / place / f"{scan}.json", {"value": [0.5] * (9 + number)})
         model = folder / "train_system" / scan
         write_tensors(model / "weights.safetensors", {"w": torch.arange(40.0 + number)}, {"purpose": "test"})
         write_card(model / "card.json", {"logit_without_candidates": 0.5, "cases": [scan] * (1 + number)})

@@ -7,7 +7,6 @@ array back through memory that both share: no copy, and no file that could stay 
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import json
 import mmap
@@ -24,12 +23,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline.errors import LunglineError, Quarantine
+from lungline.errors import LunglineError, Quarantine, lack_of_the_disk
 from lungline.io.raw import MAX_VOXELS
 
 SECONDS = 480.0
 MEMORY_BYTES = 7 << 28  # with the process itself under 2 GiB
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _SHARED_BYTES = 2 * MAX_VOXELS  # int16; pages that are not touched cost nothing
 
 Work = Callable[[], tuple[NDArray[np.int16], Any]]
@@ -99,9 +97,8 @@ def _do(work: Work, shared: mmap.mmap, memory_bytes: int) -> dict[str, Any]:
     except LunglineError as error:
         return {"error": str(error)}
     except OSError as error:  # its own words name the raw file
-        if error.errno in _NO_ROOM:  # says nothing of the scan
-            why = os.strerror(error.errno)
-            return {"error": f"{why} for the temporary files of reading. Make room there ($TMPDIR) and run again."}
+        if lack := lack_of_the_disk(error):  # says nothing of the scan
+            return {"error": f"{lack} for the temporary files of reading. Make room there ($TMPDIR) and run again."}
         return {"quarantine": ("Q_UNREADABLE", type(error).__name__)}
     except MemoryError:
         return {"quarantine": ("Q_LIMIT", f"reading needs more than {memory_bytes >> 20} MiB of memory")}

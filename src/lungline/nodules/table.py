@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 
 from lungline import geometry
 from lungline.errors import LunglineError
@@ -148,7 +148,7 @@ def describe_candidates(
                 kind=kind,
                 nodule_probability=candidate.mean_probability,
                 cancer_logit=logit,
-                cancer_probability=None if logit is None else _sigmoid(logit),
+                cancer_probability=None if logit is None else float(expit(logit)),
                 decided=None if deciding_rank is None else candidate.rank == deciding_rank,
             )
         )
@@ -158,10 +158,6 @@ def describe_candidates(
 def _slice_number(source: Grid, candidate: Candidate) -> int:
     index = geometry.world_to_voxel(source.affine, candidate.centroid_xyz_mm)[0]
     return 1 + min(max(round(index), 0), source.shape_zyx[0] - 1)
-
-
-def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit)) if logit > 0 else math.exp(logit) / (1 + math.exp(logit))
 
 
 def rows_as_json(rows: Sequence[NoduleRow]) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ def summarise(outdir: Path) -> str:
     lines = [f"Predictions: {predictions} ({counts})"]
     lines += [_detection(path) for path in sorted(outdir.glob("evaluate/detection-*.json"))]
     lines += [_cancer(path) for path in sorted(outdir.glob("evaluate/cancer-*.json"))]
+    lines += [f"To look at, in a browser: {path}" for path in sorted(outdir.glob("pages/*/index.html"))]
     return "\n".join([*lines, NOTICE])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lungline.errors import LunglineError
-from lungline.io.pipeline import Pipeline, read_pipeline
+from lungline.io.pipeline import OUTLINE, Pipeline, read_pipeline
 from lungline.io.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.io.raw_state import raw_state
 from lungline.io.seals import Origin, check, write_sealed_text
@@ -77,10 +77,6 @@ def run(
     return 0 if answered == len(rows) else 1
 
 
-#: Settings of `extract_candidates` that say what belongs to a cluster.
-OUTLINE = ("threshold", "split")
-
-
 def _answer(
     row: ScanRow,
     raw: Path,
@@ -132,7 +128,7 @@ def _answer(
                 file("detect"),
                 detector=recipe.detector,
                 device=device,
-                **settings.get("detect", {}),
+                **settings["detect"],
             )
             last = "extract_candidates"
             extract_candidates.run(work / "detect", work / last, scans=[scan], **settings[last])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.special import expit
 
 from lungline.errors import LunglineError
 from lungline.io.hdf5 import Code
@@ -68,12 +69,12 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
     def score(path: Path) -> Answer:
         cubes = read_cubes(path, network.spec, spec.candidates, spec.at_least)
         if not len(cubes):
-            return Answer(_sigmoid(nothing_found), nothing_found, n_candidates=0)
+            return Answer(float(expit(nothing_found)), nothing_found, n_candidates=0)
         with torch.inference_mode():
             logits = patient_logits(network, cubes, device, spec.turns)
             pooled = float(network.pooled(logits))
         logit, *own = (float(fitted["scale"]) * s + float(fitted["shift"]) for s in (pooled, *logits.tolist()))
-        return Answer(_sigmoid(logit), logit, len(cubes), int(logits.argmax()) + 1, tuple(own))
+        return Answer(float(expit(logit)), logit, len(cubes), int(logits.argmax()) + 1, tuple(own))
 
     return score
 
@@ -85,11 +86,6 @@ def _volume_scorer(folder: Path, spec: VolumeSystem, device: torch.device) -> Sc
         volume, codes = read_region(path, spec.input, network.spec.shape_zyx)
         with torch.inference_mode():
             logit = float(network.pooled(patient_logits(network, fixed_crops(volume, spec.input.crop), device)))
-        return Answer(_sigmoid(logit), logit, codes=codes)
+        return Answer(float(expit(logit)), logit, codes=codes)
 
     return score
-
-
-def _sigmoid(logit: float) -> float:
-    """The probability of a logit, without overflow."""
-    return 1 / (1 + math.exp(-logit)) if logit > 0 else math.exp(logit) / (1 + math.exp(logit))

@@ -107,6 +107,13 @@ def test_a_full_disk_for_temporary_files_costs_no_scan(lack):
     assert "Doe" not in str(caught.value)
 
 
+def test_a_file_that_is_called_like_a_full_disk_costs_its_own_scan():
+    def work():
+        raise PermissionError(errno.EACCES, "no", f"{os.strerror(errno.ENOSPC)}.dcm")
+
+    assert refusal(work) == ("Q_UNREADABLE", "PermissionError")
+
+
 def test_a_child_leaves_no_process_no_core_and_no_open_file():
     def work():
         return np.zeros(1, np.int16), resource.getrlimit(resource.RLIMIT_CORE)

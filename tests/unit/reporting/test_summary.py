@@ -32,7 +32,11 @@ def test_the_summary_counts_the_answers_and_gives_the_figures_beside_their_ruler
     assert "demo, test scans: 9 of 10, recall 0.900 (0.600 to 0.980)" in told
     assert "ROC AUC 0.910 (0.800 to 1.000), log loss 0.400 (0.300 to 0.500), constant prior 0.693;" in told
     assert "diameter alone not known (one class only)" in told
+    assert "browser" not in told
     assert "Not a medical device." in told
+    (tmp_path / "pages" / "demo").mkdir(parents=True)
+    (tmp_path / "pages" / "demo" / "index.html").touch()
+    assert f"in a browser: {tmp_path / 'pages' / 'demo' / 'index.html'}" in summarise(tmp_path)
 
 
 def test_a_result_without_test_patients_is_named(tmp_path: Path) -> None:
