@@ -13,6 +13,7 @@ from lungline.io.predictions import Prediction, read_predictions
 from lungline.io.private import read_map
 from lungline.io.raw import is_dicom
 from lungline.io.secret import open_to_others, write_secret
+from lungline.io.zips import unpacked
 from lungline.nodules.candidates import read_candidates
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reporting.export import (
@@ -82,10 +83,11 @@ def _described(results: Path, rows: list[Prediction]) -> dict[str, dict[str, lis
 
 def _slices(raw: Path, nodules: list[NoduleRow]) -> list[tuple[str, int]]:
     """Where in the source series each candidate lies; nothing for a scan that is no DICOM or is gone."""
-    if not (raw.is_dir() or (raw.is_file() and is_dicom(raw))):
-        return []
     try:
-        return nearest_slices(raw, [(n.x_mm, n.y_mm, n.z_mm) for n in nodules])
+        with unpacked(raw, "dicom") as files:
+            if not (files.is_dir() or (files.is_file() and is_dicom(files))):
+                return []
+            return nearest_slices(files, [(n.x_mm, n.y_mm, n.z_mm) for n in nodules])
     except Quarantine:
         return []
 

@@ -24,7 +24,7 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
     ----------
     kind : "luna16", "dsb17" or "folder"
         How FOLDER is laid out. In a plain folder, each folder with DICOM files and each .mhd, .mha, .nii, .nii.gz
-        is a scan, and gets a pseudonym; FOLDER may be one such file.
+        is a scan, and gets a pseudonym, also in a zip; FOLDER may be one such file.
     folder : Path
         Where the scans lie; nothing is written there.
     out : Path
