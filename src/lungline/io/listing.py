@@ -20,7 +20,7 @@ from lungline.io.notes import Note
 from lungline.io.raw import is_dicom, is_file, looks_like_dicom, scan_suffix, source_of_name
 from lungline.io.sheet import ScanRow
 from lungline.io.tables import Faults
-from lungline.io.zips import is_zip, scans_in_zip
+from lungline.io.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 
 Rest = ParamSpec("Rest")
@@ -188,6 +188,9 @@ def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
         yield from _scans_of_file(folder)
         if is_dicom(folder):
             yield folder, "dicom"
+        return
+    if place := place_in_zip(folder):
+        yield from (found for found in scans_in_zip(place[0]) if found[0].is_relative_to(place[0] / place[1]))
         return
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=_stop, followlinks=True):

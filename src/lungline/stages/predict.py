@@ -37,11 +37,12 @@ def run(
     OUT/nodules/{scan}.csv and .json say of each candidate where it lies, how large and dense it is, and what was said
     of it; OUT/pages/{scan}.html shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
 
-    RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one such
-    file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be shared. PIPELINE is
-    the description that a finished run of the workflow leaves; the answer is the workflow's. A scan that is answered
-    already is not read again, unless its files, the models or the code have changed, so an interrupted call goes on
-    where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan has no answer.
+    RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
+    such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
+    shared. PIPELINE is the description that a finished run of the workflow leaves; the answer is the workflow's. A scan
+    that is answered already is not read again, unless its files, the models or the code have changed, so an
+    interrupted call goes on where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan
+    has no answer.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
     recipe = read_pipeline(pipeline)
