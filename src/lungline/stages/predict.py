@@ -18,6 +18,7 @@ from lungline.io.predictions import Prediction, collect, read_answers, write_pre
 from lungline.io.raw_state import raw_state
 from lungline.io.seals import Origin, check, write_sealed_text
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
+from lungline.names import Device
 from lungline.provenance import code_fingerprint
 from lungline.reporting.html import look_digest
 from lungline.stages import draw_index, sheet
@@ -28,7 +29,7 @@ def run(
     *,
     out: Path = Path("predictions"),
     pipeline: Path = Path("results/demo/pipeline/m2-demo.json"),
-    device: str = "auto",
+    device: Device = "auto",
     keep: bool = False,
     pages: bool = True,
 ) -> int:
