@@ -43,7 +43,9 @@ def as_sent(k: int, dataset: Dataset, more: Callable[[int, Dataset], object] | N
         more(k, dataset)
 
 
-def write_series(folder: Path, hu: np.ndarray, *, more: Callable[[int, Dataset], object] | None = None, **options) -> Path:
+def write_series(
+    folder: Path, hu: np.ndarray, *, more: Callable[[int, Dataset], object] | None = None, **options
+) -> Path:
     """As `write_dicom`, of a patient in a study."""
     return write_dicom(folder, hu, change=lambda k, dataset: as_sent(k, dataset, more), **options)
 

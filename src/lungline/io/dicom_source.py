@@ -105,7 +105,8 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     for name in _UIDS:
         if not UID(str(header.get(name) or "")).is_valid:
             raise LunglineError(f"the source has no valid {name}, so nothing can refer to it.")
-    for element in [element for group in _ABOUT for element in header.group_dataset(group)]:
+    copied = [element for element in header if element.tag.group in _ABOUT or element.keyword in _MAY_BE_EMPTY]
+    for element in copied:
         if element.VR != "SQ" and not _is_allowed(element.VR, element.value):
             del header[element.tag]
     for name in _MAY_BE_EMPTY:

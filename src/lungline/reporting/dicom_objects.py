@@ -227,9 +227,9 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
     found = (_SOME_FOUND if rows else _NONE_FOUND) if searched else _NOT_SEARCHED
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(name.uid("scan"), "scan"),
+        finding_type=found,
         finding_sites=[sr.FindingSite(codes.SCT.Thorax)],
         measurements=measured,
-        qualitative_evaluations=[sr.QualitativeEvaluation(codes.DCM.Finding, found)],
     )
 
 
