@@ -9,58 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from lungline.cli import main
 from lungline.escape import uncell
 from lungline.io import hdf5
 from lungline.io.private import read_map
-from lungline.io.seals import sha256
-from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import CancerNetSpec, UNetSpec
-from lungline.models.unet import UNet
 from lungline.reporting.canvas import new_figure
-from lungline.training.weights import write_card, write_tensors
 from phantoms import make_chest
 from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_scans
 from scans import write_mhd
+from untrained import untrained_models
 
 from .conftest import copy_workflow
 
 pytestmark = pytest.mark.workflow
-
-CACHE = {"region": "lung_box", "outside_hu": -1000}
-U_NET = {"slices": 1, "base_channels": 4, "levels": 2, "dropout": 0.0}
-CANCER_NET = {"in_channels": 2, "channels": [2, 2, 2, 2, 4, 4], "dense": 8, "dropout": 0.0}
-
-
-def untrained_models(folder: Path) -> dict:
-    """Model folders of random weights that call nearly everything a nodule, and the configuration of them."""
-    torch.manual_seed(0)
-    for axis in "zyx":
-        network = UNet(UNetSpec(**U_NET))
-        torch.nn.init.constant_(list(network.parameters())[-1], 3)  # the bias of the last layer
-        _write(folder / "detector" / axis, network, {"network": U_NET, "cache": CACHE})
-    spec = CancerNetSpec(**{**CANCER_NET, "channels": tuple(CANCER_NET["channels"])})
-    system = {"kind": "patches", "detector": "micro", "network": CANCER_NET, "training": {"steps": 1, "batch": 1}}
-    card = {
-        "system": system,
-        "network": CANCER_NET,
-        "logit_without_candidates": 0.0,
-        "training_patients": {"cancer": 1, "all": 2},
-    }
-    _write(folder / "system", CancerNet(spec), card)
-    return {
-        "detectors": {"micro": str(folder / "detector")},
-        "systems": {"m2-micro": str(folder / "system")},
-    }
-
-
-def _write(folder: Path, model: torch.nn.Module, card: dict) -> None:
-    write_tensors(folder / "weights.safetensors", model.state_dict(), {"purpose": "test"})
-    digest = sha256(folder / "weights.safetensors")
-    write_card(folder / "card.json", {"cases": {"train": [], "valid": []}, "weights_sha256": digest, **card})
 
 
 @pytest.fixture(scope="module")

@@ -114,6 +114,8 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
             setattr(header, name, "")
     if header.PatientSex not in _SEXES:
         header.PatientSex = ""
+    if header.get("PatientIdentityRemoved") == "YES" and not header.get("DeidentificationMethodCodeSequence"):
+        header.DeidentificationMethod = header.get("DeidentificationMethod") or "not stated by the source"
     if "NumberOfFrames" not in header and not _is_positive(header, "SliceThickness"):
         header.SliceThickness = f"{_distance_mm(slices):.9g}"
     header.SpecificCharacterSet = "ISO_IR 192"

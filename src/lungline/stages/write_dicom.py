@@ -33,6 +33,8 @@ def run(
 ) -> None:
     """Write OUT/seg.dcm (none where there is no candidate) and OUT/sr.dcm; folders of mode 0700, files of mode 0600.
 
+    Of a quarantined scan nothing is said but that, in OUT/why-not.txt.
+
     Parameters
     ----------
     out : Path
@@ -52,7 +54,8 @@ def run(
 
     table = read_result(nodules)
     if table["status"] == "quarantined":
-        raise LunglineError("the scan is quarantined, so there is nothing to say of it.")
+        _say_why(out, "the scan is quarantined, so there is nothing to say of it.")
+        return
     rows, outline = read_nodules(table), None
     if rows:
         if detected is None or candidates is None:
@@ -83,8 +86,7 @@ def run_or_say_why(out: Path, scan: str, **options: Any) -> bool:
     try:
         run(out, **options)
     except LunglineError as reason:
-        _folder(out)
-        write_secret(out / WHY_NOT, f"{reason} {NOTICE}\n")
+        _say_why(out, str(reason))
         print(f"{scan}: no DICOM was written: {reason}", file=sys.stderr)
         return False
     return True
@@ -93,6 +95,22 @@ def run_or_say_why(out: Path, scan: str, **options: Any) -> bool:
 def is_written(out: Path) -> bool:
     """Whether a folder holds what `run_or_say_why` writes."""
     return (out / SR).is_file() or (out / WHY_NOT).is_file()
+
+
+def copy(made: Path, out: Path) -> None:
+    """What `run` wrote to a folder, in another one."""
+    _folder(out)
+    for name in (SEG, SR):
+        if (made / name).is_file():
+            with secret_path(out / name) as temporary:
+                temporary.write_bytes((made / name).read_bytes())
+
+
+def _say_why(out: Path, reason: str) -> None:
+    _folder(out)
+    for name in (SEG, SR):
+        (out / name).unlink(missing_ok=True)
+    write_secret(out / WHY_NOT, f"{reason} {NOTICE}\n")
 
 
 def _folder(out: Path) -> None:

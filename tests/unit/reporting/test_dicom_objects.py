@@ -11,7 +11,7 @@ from lungline.io.dicom import read_dicom
 from lungline.io.dicom_source import read_series
 from lungline.io.images import volume_of
 from lungline.nodules.table import NoduleRow
-from lungline.reporting.dicom_objects import dicom_objects
+from lungline.reporting.dicom_objects import dicom_objects, planes_of
 from lungline.volume import Volume
 from scans import AXIAL, ENHANCED_CT, chest, write_enhanced
 
@@ -238,3 +238,26 @@ def test_the_frames_of_an_enhanced_ct_are_referred_to_by_their_number(tmp_path) 
         )
     counts = [int((outline.array == rank).sum()) for rank in BALLS]
     assert seg.pixel_array.sum() * np.prod(SPACING) == pytest.approx(sum(counts), rel=0.08)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "off"),
+    [("cip-ct64", 0.1), ("cptac-c3n-00247", 0.1), ("ricord1a-001012", 0.1), ("lung-dx-a0002", 0.3)],  # the last: 8 mm
+)
+def test_of_real_series_both_are_valid_and_a_ball_keeps_its_volume(sample_data, tmp_path, name, off) -> None:
+    series = read_series(sample_data / "chest-ct" / name)
+    plane = planes_of(series)[len(series.slices) // 2]
+    rows, columns = plane.shape_ji
+    centre = plane.world(np.array([rows / 2]), np.array([columns / 4]))[0]
+    grid = geometry.make_affine((1, 1, 1), centre - 20)
+    z, y, x = np.ogrid[:41, :41, :41]
+    ball = Volume(((z - 20) ** 2 + (y - 20) ** 2 + (x - 20) ** 2 <= 64).astype(np.int64), grid)
+    row = NoduleRow(1, *centre, 20, 20, 20, 1, "left", "lower", 16.0, 2109.0, 10.0, 5.0, "solid", 0.9, 1.2, 0.77, True)
+    made = dicom_objects(series, table_of([row]), [row], ball)
+    made.seg.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
+    made.sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    assert complaints(tmp_path / "seg.dcm") == complaints(tmp_path / "sr.dcm") == []
+    measures = made.seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    voxel_mm3 = np.prod([*measures.PixelSpacing, measures.SpacingBetweenSlices])
+    assert made.seg.pixel_array.sum() * voxel_mm3 == pytest.approx(ball.array.sum(), rel=off)
