@@ -3,23 +3,26 @@
 import base64
 import csv
 import gzip
+import stat
 import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import yaml
 
+from dicom_series import FRAME, SERIES, STUDY, complaints
 from lungline.cli import main
 from lungline.escape import uncell
 from lungline.io import hdf5
 from lungline.io.private import read_map
 from lungline.reporting.canvas import new_figure
 from phantoms import make_chest
-from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_scans
-from scans import write_mhd
-from untrained import untrained_models
+from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_in_dicom, plant_scans
+from scans import write_dicom, write_mhd
+from untrained import untrained_models, untrained_pipeline
 
 from .conftest import copy_workflow
 
@@ -120,6 +123,28 @@ def test_only_the_export_brings_the_names_back(run, tmp_path, capsys) -> None:
         with open(files[table], encoding="utf-8", newline="") as handle:
             assert Counter(next(iter(row.values())) for row in csv.DictReader(handle)) == wanted
     assert leaks(copy.folder, but=(results / "private",)) == []
+
+
+def test_dicom_out_names_the_patient_in_the_private_folder_and_nowhere_else(tmp_path, capsys) -> None:
+    def plant(k: int, dataset: pydicom.Dataset) -> None:
+        plant_in_dicom(k, dataset)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = STUDY, SERIES, FRAME
+        dataset.SOPInstanceUID = f"{SERIES}.{k + 1}"
+
+    ct, out = make_chest(spacing_mm=2.0).ct, tmp_path / "out"
+    write_dicom(tmp_path / MARKER, np.rint(ct.array).astype(np.int16), spacing_kji=(2, 2, 2), change=plant)
+    pipeline = str(untrained_pipeline(tmp_path / "models"))
+    assert main(["predict", str(tmp_path / MARKER), "--out", str(out), "--pipeline", pipeline]) == 0
+    said = capsys.readouterr()
+    assert not holds_marker((said.out + said.err).encode(errors="surrogateescape"))
+    assert leaks(out, but=(out / "private",)) == []
+    (made,) = (out / "private/dicom").iterdir()
+    assert sorted(path.name for path in made.iterdir()) == ["seg.dcm", "sr.dcm"]
+    for path in made.iterdir():
+        assert str(pydicom.dcmread(path).PatientName) == MARKER
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (out / "private", made.parent, made)} == {0o700}
+    assert complaints(made / "seg.dcm") == complaints(made / "sr.dcm") == []
 
 
 def test_an_owner_finds_a_scan_again(run, capsys) -> None:

@@ -18,6 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from lungline import NOTICE, __version__
+from lungline.io.dicom_headers import quiet
 from lungline.io.dicom_source import Series
 from lungline.nodules.planes import Plane, outlines_on_planes
 from lungline.nodules.table import NoduleRow
@@ -77,12 +78,13 @@ def dicom_objects(
     if outline is not None:
         said.update(np.ascontiguousarray(outline.array).data)
     name = _Names(series.uid("SeriesInstanceUID"), said.hexdigest())
-    if outline is None or not rows:
-        return Objects(None, _report(series, table, [], [], None, name))
-    marked = outlines_on_planes(outline, planes_of(series))
-    seg = _segmentation(series, rows, marked, name)
-    shown = [np.flatnonzero((marked == row.rank).any(axis=(1, 2))).tolist() for row in rows]
-    return Objects(seg, _report(series, table, rows, shown, seg, name))
+    with quiet():  # highdicom's warnings quote the patient's name
+        if outline is None or not rows:
+            return Objects(None, _report(series, table, [], [], None, name))
+        marked = outlines_on_planes(outline, planes_of(series))
+        seg = _segmentation(series, rows, marked, name)
+        shown = [np.flatnonzero((marked == row.rank).any(axis=(1, 2))).tolist() for row in rows]
+        return Objects(seg, _report(series, table, rows, shown, seg, name))
 
 
 @dataclass(frozen=True)
