@@ -58,7 +58,7 @@ class Pacs:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http}"
+        return f"127.0.0.1:{self.http}"
 
     @property
     def server(self) -> Orthanc:
@@ -84,7 +84,7 @@ class Pacs:
         found = []
         for study in self.server.studies():
             for instance in self.server.instances(study.id).get(modality, []):
-                with urllib.request.urlopen(f"{self.url}/instances/{instance}/file") as answer:
+                with urllib.request.urlopen(f"{self.server.url}/instances/{instance}/file") as answer:
                     found.append(pydicom.dcmread(pydicom.filebase.DicomBytesIO(answer.read())))
         return [dataset for dataset in found if dataset.StudyInstanceUID == study_uid]
 
@@ -133,7 +133,7 @@ def listen(pacs, out: Path, pipeline: Path, code: int = 0) -> list[str]:
     answer = subprocess.run([*command, "--pipeline", str(pipeline)], capture_output=True, text=True, check=False)
     assert answer.returncode == code, answer.stdout + answer.stderr
     first, *others = answer.stdout.splitlines()
-    assert f"listening to {pacs.url}" in first
+    assert f"listening to {pacs.server.url}" in first
     return [line.partition(" study-")[2] for line in others]
 
 
@@ -203,7 +203,9 @@ def test_a_study_without_ct_a_useless_one_and_a_failure_are_named(pacs, pipeline
 
 
 def test_a_wrong_address_is_one_line(tmp_path, capsys) -> None:
-    assert main(["listen", f"http://127.0.0.1:{free_port()}", "--out", str(tmp_path / "out")]) == 2
+    assert main(["listen", f"127.0.0.1:{free_port()}", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert "no Orthanc answers there" in said.err
+    assert main(["listen", "ftp://pacs", "--out", str(tmp_path / "out")]) == 2
+    assert "expected the address of an Orthanc" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_the_report_agrees_with_the_nodule_table_and_names_the_patient_of_the_so
     ]
     source = {
         (header := pydicom.dcmread(path, stop_before_pixels=True)).SOPInstanceUID: header
-        for path in (finished.folder / "results/micro/cohort/dsb17/stage1" / patient).iterdir()
+        for path in (finished.folder / "results/micro/cohort/dsb17/stage1" / patient).glob("*.dcm")
     }
     first = next(iter(source.values()))
     seg = pydicom.dcmread(folder / "seg.dcm")

@@ -45,9 +45,15 @@ class Study:
 
 @dataclass(frozen=True)
 class Orthanc:
-    """A server at `url`; user and password are looked up in ~/.netrc."""
+    """A server at `url` (http without a scheme); user and password are looked up in ~/.netrc."""
 
     url: str
+
+    def __post_init__(self) -> None:
+        whole = self.url if "://" in self.url else f"http://{self.url}"
+        if urllib.parse.urlsplit(whole).scheme not in ("http", "https"):
+            raise LunglineError(f"{self.url}: expected the address of an Orthanc, as HOST:8042 or https://HOST.")
+        object.__setattr__(self, "url", whole.rstrip("/"))
 
     def last_change(self) -> int:
         """A number that grows with everything that happens there."""
@@ -97,7 +103,7 @@ class Orthanc:
         LunglineError
             If the server refuses.
         """
-        request = urllib.request.Request(f"{self.url.rstrip('/')}/{path}", data=body, headers=self._login())
+        request = urllib.request.Request(f"{self.url}/{path}", data=body, headers=self._login())
         try:
             with _OPENER.open(request, timeout=_SECONDS) as answer:
                 return bytes(answer.read())

@@ -47,7 +47,7 @@ def run(
     with hold(out):
         secret_folder(out / "private")
         server.last_change()  # a wrong URL is said at once
-        _say(f"listening to {url}; Ctrl-C ends it. {NOTICE}")
+        _say(f"listening to {server.url}; Ctrl-C ends it. {NOTICE}")
         try:
             return _listen(server, out, _read(out), options, send_to, every_s, once=once)
         except KeyboardInterrupt:
