@@ -114,8 +114,11 @@ def _say_why(out: Path, reason: str) -> None:
 
 
 def _folder(out: Path) -> None:
-    for folder in (out.parent, out):
-        secret_folder(folder)
+    """The folder and what is missing above it, for their owner alone."""
+    for folder in reversed(out.parents):
+        if not folder.exists():
+            secret_folder(folder)
+    secret_folder(out)
 
 
 def _write(path: Path, made: Any) -> None:

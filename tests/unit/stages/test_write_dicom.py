@@ -38,8 +38,14 @@ def test_the_report_is_its_owners_alone_and_takes_the_place_of_older_ones(tmp_pa
     assert os.listdir(out) == ["sr.dcm"]
     assert write_dicom.is_written(out)
     assert stat.S_IMODE((out / "sr.dcm").stat().st_mode) == 0o600
-    assert stat.S_IMODE(out.stat().st_mode) == stat.S_IMODE(out.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
     assert pydicom.dcmread(out / "sr.dcm").StudyInstanceUID == STUDY
+
+
+def test_folders_that_are_made_are_closed_and_those_above_stay_as_they_are(tmp_path) -> None:
+    tmp_path.chmod(0o755)
+    write_dicom.run(tmp_path / "a/b", raw=write_series(tmp_path / "raw", chest()), nodules=table(tmp_path / "s.json"))
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("", "a", "a/b")] == [0o755, 0o700, 0o700]
 
 
 def test_a_quarantined_scan_says_so_in_a_file(tmp_path) -> None:
