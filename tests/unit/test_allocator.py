@@ -11,8 +11,9 @@ if sys.argv[1] == "kept":
     keep_freed_memory()
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        np.ones(1 << 21), np.ones(1 << 20)
+    for _ in range(5):
+        arrays = [np.ones(3 << 20) for _ in range(4)]  # 24 MiB each
+        del arrays
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
