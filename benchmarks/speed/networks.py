@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.speed import literal
-from benchmarks.speed.measure import Check, Comparison, Ours, Theirs, Took, apart, dice, interleave
+from benchmarks.speed.measure import Check, Comparison, Ours, Theirs, Took, dice, interleave_apart
 from benchmarks.speed.scene import THRESHOLD, Scene
 from lungline.allocator import keep_freed_memory
 from lungline.device import half_precision
@@ -39,9 +39,9 @@ _CUBES = 20
 
 
 def _interleave(
-    theirs: Callable[[], Theirs], ours: Callable[[], Ours], pairs: int
+    theirs: Callable[[], Theirs], ours: Callable[[], Ours], pairs: int, warm_ups: int = 0
 ) -> tuple[list[tuple[Took, Took]], Theirs, Ours]:
-    return interleave(apart(theirs), apart(ours, keep_freed_memory), pairs)
+    return interleave_apart(theirs, ours, pairs, keep_freed_memory, warm_ups)
 
 
 def u_net(scene: Scene) -> list[Comparison]:
@@ -86,6 +86,7 @@ def _one_slice(scene: Scene, spec: UNetSpec, at_least: float | None) -> Comparis
         lambda: literal.detect_slices(network, image),
         lambda: predict_axis(image, quick, "z", CPU, "bfloat16"),
         scene.pairs,
+        warm_ups=3,
     )
     error = float(np.abs(wanted - found).max())
     checks = (Check("largest difference of a probability (untrained)", error, "<=", 0.02),)
@@ -173,8 +174,8 @@ def cancer_net(scene: Scene) -> list[Comparison]:
     found = winner("float32")
     error = max(float((a - b).abs().max()) for a, b in zip(wanted, found, strict=True)) / largest
     checks = (Check("largest difference of the gradient, relative", error, "<=", 1e-5),)
-    taken, _, _ = _interleave(lambda: whole(ours), lambda: winner("float32"), scene.pairs)
+    taken, _, _ = _interleave(lambda: whole(ours), lambda: winner("float32"), scene.pairs, warm_ups=3)
     what = f"training step, a patient with {_CUBES} cubes of 32"
     alone = Comparison(8, what, "ours, gradient through all cubes", "winner only, float32", taken, 2, checks)
-    taken, _, _ = _interleave(lambda: whole(theirs), lambda: winner("bfloat16"), scene.pairs)
+    taken, _, _ = _interleave(lambda: whole(theirs), lambda: winner("bfloat16"), scene.pairs, warm_ups=3)
     return [alone, Comparison(8, what, "torch eager float32, all cubes", "winner only, bfloat16", taken, 4)]
