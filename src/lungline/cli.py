@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE, __version__
+from lungline.allocator import keep_freed_memory
 from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.io.seals import set_aside
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (STAGES / f"{name.replace('-', '_')}.py").is_file() or not name[:1].isalpha():
         print(f"lungline: no command '{name}'. Run 'lungline --help' for the list.", file=sys.stderr)
         return 2
+    keep_freed_memory()
     run = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}").run
     options = parser_of(run, name).parse_args(words[1:])
     try:

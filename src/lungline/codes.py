@@ -24,7 +24,7 @@ CODES: dict[str, Meaning] = {
     ),
     "Q_LIMIT": Meaning(
         "a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^28 voxels, 2^30 bytes, "
-        "20,000 files a folder, 2 GiB of memory",
+        "20,000 files a folder or zip, 2 GiB a scan in a zip, 2 GiB of memory",
         "Not a chest CT, or a damaged or hostile file. Split or re-export the scan.",
     ),
     "Q_DECODER_DIED": Meaning(
@@ -39,6 +39,10 @@ CODES: dict[str, Meaning] = {
     "Q_ENHANCED_CT": Meaning(
         "the only CT is multi-frame and does not say of every frame where it lies",
         "Export the series as classic DICOM, one file a slice.",
+    ),
+    "Q_BAD_ZIP": Meaning(
+        "the zip is damaged or encrypted, or holds links, another zip, or names that lead out of it",
+        "Unpack it yourself, look at what comes out, and name the folder.",
     ),
     "W_FILES_SKIPPED": Meaning("the folder holds files that are not DICOM", "Nothing to do; remove them for silence."),
     "W_SERIES_CHOSEN": Meaning(

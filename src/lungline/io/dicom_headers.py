@@ -22,7 +22,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from lungline.errors import Quarantine
-from lungline.io.raw import ROOM_MM, is_dicom, is_file
+from lungline.io.raw import MAX_FILES, ROOM_MM, is_dicom, is_file
 
 _TAGS = [
     "SOPClassUID",
@@ -67,7 +67,6 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _NOT_A_SLICE = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCREEN SAVE", "DOSE_INFO", "MIP", "MINIP"}
 DEFLATED = "1.2.840.10008.1.2.1.99"
-_MAX_FILES = 20_000
 _MAX_INFLATED_BYTES = 1 << 26
 
 
@@ -152,8 +151,8 @@ def regular_files(path: Path) -> list[Path]:
         return [path]
     with os.scandir(path) as entries:
         found = sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and is_file(entry))
-    if len(found) > _MAX_FILES:
-        raise Quarantine("Q_LIMIT", f"{len(found)} files in one folder; at most {_MAX_FILES}")
+    if len(found) > MAX_FILES:
+        raise Quarantine("Q_LIMIT", f"{len(found)} files in one folder; at most {MAX_FILES}")
     return found
 
 

@@ -17,14 +17,13 @@ from typing import Concatenate, ParamSpec
 from lungline.errors import LunglineError
 from lungline.io.labels import Labels, match_labels, read_labels, without_label
 from lungline.io.notes import Note
-from lungline.io.raw import is_dicom, is_file
+from lungline.io.raw import is_dicom, is_file, looks_like_dicom, scan_suffix, source_of_name
 from lungline.io.sheet import ScanRow
 from lungline.io.tables import Faults
+from lungline.io.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 
 Rest = ParamSpec("Rest")
-_FILES = {".mhd": "mhd", ".mha": "mhd", ".nii": "nifti", ".nii.gz": "nifti"}
-_LOOK_INTO = 8  # files of a folder that are opened before it counts as one without DICOM
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _refuse_both(known: Labels, solution: Labels) -> None:
 
 @_without_names
 def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
-    """Every folder with DICOM files and every .mhd, .mha, .nii, .nii.gz, at any depth, or one such file; for the test.
+    """Every folder with DICOM files, every .mhd, .mha, .nii, .nii.gz, at any depth, also in a zip; for the test.
 
     Parameters
     ----------
@@ -148,13 +147,13 @@ def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
         original = path.relative_to(folder).as_posix() if path != folder else folder.name
         scan = f"scan-{hmac.new(key, os.fsencode(path), hashlib.sha256).hexdigest()[:10]}"
         places[scan] = (path, source, original)
-        names[scan] = (original, path.name.removesuffix(_suffix(path)) if source != "dicom" else path.name)
+        names[scan] = (original, path.name.removesuffix(scan_suffix(path.name)) if source != "dicom" else path.name)
     of, notes = match_labels(labels, names) if labels else ({}, [])
     found = [
         Listed(ScanRow(scan, source, "folder", "test", None, of.get(scan)), original, path)
         for scan, (path, source, original) in places.items()
     ]
-    scans = _checked(found, folder, "a folder of DICOM files, or .mhd, .mha, .nii, .nii.gz")
+    scans = _checked(found, folder, "a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip of them")
     if labels is None:
         return Listing(scans)
     return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,))
@@ -185,8 +184,13 @@ def _stop(error: OSError) -> None:
 
 def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
     """(path, source) of every scan, sorted; links to folders are followed, each place once."""
-    if folder.is_file() and _suffix(folder):
-        yield folder, _FILES[_suffix(folder)]
+    if folder.is_file():
+        yield from _scans_of_file(folder)
+        if is_dicom(folder):
+            yield folder, "dicom"
+        return
+    if place := place_in_zip(folder):
+        yield from (found for found in scans_in_zip(place[0]) if found[0].is_relative_to(place[0] / place[1]))
         return
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=_stop, followlinks=True):
@@ -199,19 +203,22 @@ def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
         if holds_dicom(Path(here)):
             yield Path(here), "dicom"
         for name in sorted(files):
-            if not name.startswith(".") and _suffix(Path(name)):
-                yield Path(here, name), _FILES[_suffix(Path(name))]
+            if not name.startswith("."):
+                yield from _scans_of_file(Path(here, name))
 
 
-def _suffix(path: Path) -> str:
-    return next((suffix for suffix in (".nii.gz", *_FILES) if path.name.endswith(suffix)), "")
+def _scans_of_file(path: Path) -> Iterator[tuple[Path, str]]:
+    """The scan that a file is by itself, or those in a zip."""
+    if scan_suffix(path.name):
+        yield path, source_of_name(path.name)
+    elif is_zip(path) and path.is_file():
+        yield from scans_in_zip(path)
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether a folder holds DICOM files directly: by a name in .dcm, else by the mark in the first files."""
+    """Whether a folder holds DICOM files directly."""
     with os.scandir(folder) as entries:
-        files = sorted(Path(entry.path) for entry in entries if is_file(entry))
-    return any(path.suffix.lower() == ".dcm" for path in files) or any(map(is_dicom, files[:_LOOK_INTO]))
+        return looks_like_dicom(sorted(Path(entry.path) for entry in entries if is_file(entry)))
 
 
 def _checked(found: list[Listed], folder: Path, expected: str) -> list[Listed]:

@@ -112,11 +112,20 @@ def files_of(path: Path) -> list[Path]:
     """The files that a MetaImage consists of, as far as its header can be read."""
     path = Path(path).resolve()
     try:
-        with open(path, "rb") as handle:
-            name = _read_header(handle)[0]["ElementDataFile"]
-        return [path] if name.upper() == "LOCAL" else [path, data_file(path, name)]
+        name = data_file_name(path)
+        return [path, data_file(path, name)] if name else [path]
     except Quarantine:
         return [path]
+
+
+def data_file_name(path: Path) -> str:
+    """What a header calls the file of its pixels; "" where they follow in the same file, or the header is bad."""
+    try:
+        with open(path, "rb") as handle:
+            name = _read_header(handle)[0]["ElementDataFile"]
+    except Quarantine:
+        return ""
+    return "" if name.upper() == "LOCAL" else name
 
 
 def data_file(header_path: Path, name: str) -> Path:

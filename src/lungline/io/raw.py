@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from lungline.errors import Quarantine
 MAX_IN_PLANE = 2048  # rows or columns
 MAX_SLICES = 5000
 MAX_VOXELS = 2**28
+MAX_FILES = 20_000  # of a folder or a zip
 MAX_BYTES = 2**30  # of the voxels, in the type of the file
 AIR_HU = -1024  # the lowest value a scanner means; below it lies only padding
 ROOM_MM = 1e5  # no scanner's origin is farther away
 _SPACING_MM = (0.05, 20.0)  # what a CT can have
+_SOURCES = {".nii.gz": "nifti", ".nii": "nifti", ".mhd": "mhd", ".mha": "mhd"}
+_LOOK_INTO = 8  # files of a folder that are opened before it counts as one without DICOM
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,32 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file carries the mark of DICOM; a DICOMDIR, which is only a list, does not count."""
-    if path.name.upper() == "DICOMDIR":
-        return False
+def scan_suffix(name: str) -> str:
+    """The end of a file's name that says it is a scan by itself (MetaImage, NIfTI); "" where there is none."""
+    return next((suffix for suffix in _SOURCES if name.endswith(suffix)), "")
+
+
+def source_of_name(name: str) -> str:
+    """How to read a file that is a scan by itself."""
+    return _SOURCES[scan_suffix(name)]
+
+
+def start_of_file(path: Path) -> bytes:
+    """What the mark of DICOM is looked for in."""
     with open(path, "rb") as handle:
-        return handle.read(132)[128:] == b"DICM"
+        return handle.read(132)
+
+
+def is_dicom(path: Path, start_of: Callable[[Path], bytes] = start_of_file) -> bool:
+    """Whether a file carries the mark of DICOM; a DICOMDIR, which is only a list, does not count."""
+    return path.name.upper() != "DICOMDIR" and start_of(path)[128:] == b"DICM"
+
+
+def looks_like_dicom(files: Sequence[Path], start_of: Callable[[Path], bytes] = start_of_file) -> bool:
+    """Whether the sorted files of one folder are a scan: by a name in .dcm, else by the mark in the first files."""
+    return any(path.suffix.lower() == ".dcm" for path in files) or any(
+        is_dicom(path, start_of) for path in files[:_LOOK_INTO]
+    )
 
 
 def check_size(columns: int, rows: int, slices: int, bytes_per_voxel: int = 2) -> None:

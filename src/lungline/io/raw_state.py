@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lungline.io.metaimage import files_of
+from lungline.io.zips import place_in_zip
 
 
 def raw_state(path: Path, source: str) -> str:
@@ -16,7 +17,7 @@ def raw_state(path: Path, source: str) -> str:
     Parameters
     ----------
     path : Path
-        Folder of DICOM files, or a file, or a link to one; it may be missing.
+        Folder of DICOM files, a file, a place in a zip, or a link to one; it may be missing.
     source : "dicom", "mhd" or "nifti"
 
     Returns
@@ -33,6 +34,9 @@ def raw_state(path: Path, source: str) -> str:
 
 
 def _lines(path: Path, source: str) -> Iterator[str]:
+    if place := place_in_zip(path):
+        yield from _described([(place[1], place[0])])
+        return
     path = Path(path).resolve(strict=True)
     if path.is_dir():
         with os.scandir(path) as entries:

@@ -13,6 +13,7 @@ from lungline.io.images import digests_of_files, hash_of_files, raw_files
 from lungline.io.predictions import read_predictions
 from lungline.io.seals import Seal, read_seal, seal_path, sha256
 from lungline.io.sheet import ScanRow, read_sheet
+from lungline.io.zips import place_in_zip, unpacked
 from lungline.provenance import code_fingerprint
 
 #: Folders and files that need no seal: raw data, tables that people may edit, what Snakemake writes.
@@ -156,13 +157,15 @@ def _about_raw(row: ScanRow, results: Path) -> Iterator[Finding]:
     """Are the raw files those that were ingested? Their names may be a patient's and are never told."""
     name = f"private/raw/{row.scan}"
     header, ingested = _origin_of(row.scan, results), read_seal(results / "ingest" / f"{row.scan}.h5")
-    if header is None or "raw_sha256" not in header.provenance or not (results / name).exists():
+    there = (results / name).exists() or place_in_zip(results / name)
+    if header is None or "raw_sha256" not in header.provenance or not there:
         yield Finding(name, "raw scan not here", "its bytes cannot be compared")
         return
     try:
-        files = raw_files(results / name, row.source)  # type: ignore[arg-type]
-        now, then = Counter(digests_of_files(files)), Counter(ingested.raw if ingested else ())
-        same = hash_of_files(files) == header.provenance["raw_sha256"]
+        with unpacked(results / name, row.source) as raw:
+            files = raw_files(raw, row.source)  # type: ignore[arg-type]
+            now, then = Counter(digests_of_files(files)), Counter(ingested.raw if ingested else ())
+            same = hash_of_files(files) == header.provenance["raw_sha256"]
     except (OSError, LunglineError, Quarantine) as error:
         yield Finding(name, "raw scan changed", f"it can no longer be read ({type(error).__name__})")
         return

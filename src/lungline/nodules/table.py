@@ -162,10 +162,11 @@ def _slice_number(source: Grid, candidate: Candidate) -> int:
 
 def rows_as_json(rows: Sequence[NoduleRow]) -> list[dict[str, Any]]:
     """The rows as JSON, numbers as they stand in the CSV."""
-    return [{name: _rounded(value) for name, value in asdict(row).items()} for row in rows]
+    return [{name: rounded(value) for name, value in asdict(row).items()} for row in rows]
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """A value as JSON holds it: numbers to nine digits."""
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
@@ -176,10 +177,11 @@ def rows_as_csv(scan: str, rows: Sequence[NoduleRow]) -> str:
 
 def rows_as_words(scan: str, rows: Sequence[NoduleRow]) -> list[list[Any]]:
     """The rows as they are written, in the order of `COLUMNS`."""
-    return [[scan, *map(_word, astuple(row))] for row in rows]
+    return [[scan, *map(word, astuple(row))] for row in rows]
 
 
-def _word(value: Any) -> Any:
+def word(value: Any) -> Any:
+    """A value as CSV holds it."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.9g}" if isinstance(value, float) else value

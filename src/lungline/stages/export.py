@@ -14,8 +14,9 @@ from lungline.io.dicom import nearest_slices
 from lungline.io.pipeline import OUTLINE, read_pipeline
 from lungline.io.predictions import Prediction, read_predictions
 from lungline.io.private import Original, read_map
-from lungline.io.raw import is_dicom
+from lungline.io.raw import is_dicom, scan_suffix
 from lungline.io.secret import open_to_others, write_secret
+from lungline.io.zips import place_in_zip, unpacked
 from lungline.nodules.candidates import read_candidates
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reporting.export import (
@@ -139,6 +140,8 @@ def _outline(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, An
 
 
 def _is_dicom(raw: Path) -> bool:
+    if place := place_in_zip(raw):
+        return not scan_suffix(place[1])
     return raw.is_dir() or (raw.is_file() and is_dicom(raw))
 
 
@@ -147,7 +150,8 @@ def _slices(raw: Path, nodules: list[NoduleRow]) -> list[tuple[str, int]]:
     if not _is_dicom(raw):
         return []
     try:
-        return nearest_slices(raw, [(n.x_mm, n.y_mm, n.z_mm) for n in nodules])
+        with unpacked(raw, "dicom") as files:
+            return nearest_slices(files, [(n.x_mm, n.y_mm, n.z_mm) for n in nodules])
     except Quarantine:
         return []
 

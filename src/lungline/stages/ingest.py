@@ -21,6 +21,7 @@ from lungline.io.images import (
     raw_files,
     read_scan,
 )
+from lungline.io.zips import unpacked
 from lungline.preprocess.chest import check_chest
 from lungline.stages._scan import Made, run_scan_stage
 
@@ -31,7 +32,7 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
     Parameters
     ----------
     raw : Path
-        Folder of DICOM files, .mhd, .mha, .nii or .nii.gz; or a link to one.
+        Folder of DICOM files, .mhd, .mha, .nii or .nii.gz, also in a zip (`study.zip/series`); or a link to one.
     output : Path
         HDF5 file with the field `ct`.
     source : "dicom", "mhd" or "nifti"
@@ -40,16 +41,21 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
     """
 
     hashes: dict[str, str] = {}
+    named: dict[str, tuple[str, ...]] = {}
 
     def make() -> Made:
+        with unpacked(raw, source) as here:
+            return make_of(here)
+
+    def make_of(here: Path) -> Made:
         provenance: dict[str, str | int] = {}
         digests: tuple[str, ...] = ()
         try:
-            files = raw_files(raw, source)
+            files = raw_files(here, source)
             digests = digests_of_files(files)
             hashes["raw_sha256"] = hash_of_files(files)
             provenance = {"raw_sha256": hashes["raw_sha256"], "raw_files": len(files)}
-            ct, codes = read_scan(raw, source)
+            ct, codes = read_scan(here, source)
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
             return Made({}, [Code(reason.code, reason.detail)], provenance, digests)
@@ -63,6 +69,8 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
             raise LunglineError(f"{raw}: reading failed ({where}). This is a mistake of lungline: report it.") from None
         hashes.update(hu_sha256=hash_of_hu(ct), histogram_sha256=hash_of_histogram(ct))
         provenance["hu_sha256"] = hashes["hu_sha256"]
+        if identity is not None:
+            named.update(identifiers(here, source))
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
         return Made({"ct": field}, codes, provenance, digests)
 
@@ -70,4 +78,4 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
     if identity is not None:
         usable = header.status != "quarantined"
         marks = {kind: (value,) for kind, value in hashes.items()}
-        write_identity(identity, Identity(usable, {**marks, **(identifiers(raw, source) if usable else {})}))
+        write_identity(identity, Identity(usable, {**marks, **named}))

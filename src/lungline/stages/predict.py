@@ -40,11 +40,12 @@ def run(
     Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (outlines) and sr.dcm (measurements),
     which name the patient as the scan does. DICOM false leaves them out.
 
-    RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth) or one such file; several
-    calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be shared. PIPELINE is
-    the description that a finished run of the workflow leaves; the answer is the workflow's. A scan that is answered
-    already is not read again, unless its files, the models or the code have changed, so an interrupted call goes on
-    where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan has no answer.
+    RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
+    such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
+    shared. PIPELINE is the description that a finished run of the workflow leaves; the answer is the workflow's. A scan
+    that is answered already is not read again, unless its files, the models or the code have changed, so an
+    interrupted call goes on where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan
+    has no answer.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
     recipe = read_pipeline(pipeline)

@@ -15,6 +15,7 @@ from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.notes import replace_notes, say
 from lungline.io.private import pseudonym_key, read_map, remember
 from lungline.io.sheet import read_sheet, write_sheet
+from lungline.io.zips import place_in_zip
 
 
 def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, labels: Path | None = None) -> None:
@@ -24,7 +25,7 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
     ----------
     kind : "luna16", "dsb17" or "folder"
         How FOLDER is laid out. In a plain folder, each folder with DICOM files and each .mhd, .mha, .nii, .nii.gz
-        is a scan, and gets a pseudonym; FOLDER may be one such file.
+        is a scan, and gets a pseudonym, also in a zip; FOLDER may be one such file.
     folder : Path
         Where the scans lie; nothing is written there.
     out : Path
@@ -34,7 +35,7 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
     """
     if labels is not None and kind != "folder":
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
-    if not folder.is_dir() and not (kind == "folder" and folder.is_file()):
+    if not folder.is_dir() and not (kind == "folder" and (folder.is_file() or place_in_zip(folder))):
         raise LunglineError(f"{folder}: expected a folder of scans. There is none.")
     folder, private, sheet = folder.absolute(), out / "private", out / "scans.csv"
     if kind == "luna16":

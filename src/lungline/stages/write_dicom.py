@@ -14,6 +14,7 @@ from lungline import NOTICE
 from lungline.errors import LunglineError, Quarantine
 from lungline.io import hdf5
 from lungline.io.secret import secret_folder, secret_path, write_secret
+from lungline.io.zips import unpacked
 from lungline.nodules.candidates import outline_candidates, read_candidates
 from lungline.nodules.table import read_nodules
 from lungline.reporting.results import read_result
@@ -40,7 +41,7 @@ def run(
     out : Path
         Should lie in a private folder.
     raw : Path
-        The scan, a folder of DICOM files, a DICOM file, or a link to one. Its headers are read again.
+        The scan, a folder of DICOM files, a DICOM file, either in a zip, or a link to one. Its headers are read again.
     nodules : Path
         The nodule table (.json) of `describe-nodules`.
     detected, candidates : Path or None
@@ -63,9 +64,8 @@ def run(
         probability, found = hdf5.read_volume(detected, "probability"), read_candidates(candidates)
         outline = probability.with_array(outline_candidates(probability, found, threshold=threshold, split=split))
     try:
-        series = read_series(raw)
-        with quiet():
-            made = dicom_objects(series, table, rows, outline)
+        with unpacked(raw, "dicom") as files, quiet():
+            made = dicom_objects(read_series(files), table, rows, outline)
             _write(out / SEG, made.seg)
             _write(out / SR, made.sr)
     except LunglineError:
