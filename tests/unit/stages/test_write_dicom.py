@@ -10,6 +10,7 @@ import pytest
 from dicom_series import STUDY, write_series
 from lungline import NOTICE
 from lungline.errors import LunglineError
+from lungline.io.images import hash_of_files, raw_files
 from lungline.nodules.table import COLUMNS
 from lungline.reporting.results import write_result
 from lungline.stages import write_dicom
@@ -74,6 +75,15 @@ def test_a_source_that_cannot_be_referred_to_is_one_line_and_a_file(tmp_path, ca
     assert capsys.readouterr().err.startswith("scan-1: no DICOM was written: ")
     assert os.listdir(tmp_path / "out") == ["why-not.txt"]
     assert write_dicom.is_written(tmp_path / "out")
+
+
+def test_a_source_that_has_changed_since_it_was_answered_is_refused(tmp_path) -> None:
+    raw, nodules = write_series(tmp_path / "raw", chest()), table(tmp_path / "s.json")
+    answered = hash_of_files(raw_files(raw, "dicom"))
+    write_dicom.run(tmp_path / "out", raw=raw, nodules=nodules, input_sha256=answered)
+    next(raw.iterdir()).unlink()
+    with pytest.raises(LunglineError, match="have changed since it was answered"):
+        write_dicom.run(tmp_path / "out", raw=raw, nodules=nodules, input_sha256=answered)
 
 
 def test_headers_that_break_the_writer_are_named_by_kind_and_not_quoted(tmp_path) -> None:
