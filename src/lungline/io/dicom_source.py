@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
@@ -105,10 +107,11 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     for name in _UIDS:
         if not UID(str(header.get(name) or "")).is_valid:
             raise LunglineError(f"the source has no valid {name}, so nothing can refer to it.")
-    copied = [element for element in header if element.tag.group in _ABOUT or element.keyword in _MAY_BE_EMPTY]
-    for element in copied:
-        if element.VR != "SQ" and not _is_allowed(element.VR, element.value):
-            del header[element.tag]
+    tags = list(header.keys())  # to walk over the elements would read them all, and some cannot be read
+    for tag in tags:
+        copied = tag.group in _ABOUT or keyword_for_tag(tag) in _MAY_BE_EMPTY
+        if copied and not _is_allowed(header, tag):
+            del header[tag]
     for name in _MAY_BE_EMPTY:
         if not header.get(name):
             setattr(header, name, "")
@@ -122,12 +125,15 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     return header
 
 
-def _is_allowed(vr: str, value: Any) -> bool:
+def _is_allowed(header: Dataset, tag: BaseTag) -> bool:
+    """Whether an element can be read, and is as DICOM wants it; what a sequence holds is not looked at."""
     try:
-        for one in value if isinstance(value, MultiValue) else [value]:
-            validate_value(vr, one, pydicom.config.RAISE)
-            if vr == "DA" and one and not _DATE.fullmatch(str(one)):  # DICOM allows spans of dates in questions only
-                return False
+        element = header[tag]
+        value = element.value
+        for one in value if isinstance(value, MultiValue) else [] if element.VR == "SQ" else [value]:
+            validate_value(element.VR, one, pydicom.config.RAISE)
+            if element.VR == "DA" and one and not _DATE.fullmatch(str(one)):
+                return False  # DICOM allows spans of dates in questions only
     except Exception:  # of nine kinds, and its words quote the value
         return False
     return True
