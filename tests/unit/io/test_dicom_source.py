@@ -30,11 +30,13 @@ def test_what_dicom_does_not_allow_of_the_patient_is_left_out_and_the_rest_is_ke
         with quiet():
             dataset.PatientBirthDate, dataset.PatientSex, dataset.StudyID = "in spring", "none", "far too long for this"
             del dataset.AccessionNumber, dataset.SliceThickness
+            dataset.SpacingBetweenSlices = 7
 
     header = read_series(write_series(tmp_path / "raw", chest(), more=spoil)).headers[0]
     assert (header.PatientBirthDate, header.PatientSex, header.StudyID, header.AccessionNumber) == ("", "", "", "")
     assert (str(header.PatientName), header.PatientID) == ("Roe^Jané", "MRN-0042")
     assert header.SliceThickness == 2.5
+    assert "SpacingBetweenSlices" not in header  # the positions lie 2.5 mm apart
     assert header.SpecificCharacterSet == "ISO_IR 192"
 
 
