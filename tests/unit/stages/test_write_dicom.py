@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -40,6 +41,15 @@ def test_the_report_is_its_owners_alone_and_takes_the_place_of_older_ones(tmp_pa
     assert stat.S_IMODE((out / "sr.dcm").stat().st_mode) == 0o600
     assert stat.S_IMODE(out.stat().st_mode) == stat.S_IMODE(out.parent.stat().st_mode) == 0o700
     assert pydicom.dcmread(out / "sr.dcm").StudyInstanceUID == STUDY
+
+
+def test_a_zip_of_a_study_gets_the_report_of_its_folder(tmp_path) -> None:
+    raw, nodules = write_series(tmp_path / "raw", chest()), table(tmp_path / "s.json")
+    zipped = Path(shutil.make_archive(str(tmp_path / "study"), "zip", raw))
+    for name, source in (("folder", raw), ("zip", zipped)):
+        write_dicom.run(tmp_path / name, raw=source, nodules=nodules)
+    reports = [pydicom.dcmread(tmp_path / name / "sr.dcm") for name in ("folder", "zip")]
+    assert reports[0].CurrentRequestedProcedureEvidenceSequence == reports[1].CurrentRequestedProcedureEvidenceSequence
 
 
 def test_a_quarantined_scan_says_so_in_a_file(tmp_path) -> None:
