@@ -7,17 +7,19 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults import disks, kills, place, resumes, starts
 
-Result = dict[str, object]
+Result = dict[str, Any]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="kill points (100)")
+    parser.add_argument("--kills", type=int, default=100, help="kill points, five a run (100)")
     parser.add_argument("--disks", type=int, default=10, help="sizes of a full disk (10)")
     parser.add_argument("--resumes", type=int, default=20, help="trainings that are killed and resumed (20)")
     parser.add_argument("--starts", type=int, default=20, help="pairs of runs that start together (20)")
@@ -39,7 +41,7 @@ def run_plan(words: argparse.Namespace, scratch: Path) -> bool:
     if answer.code:
         sys.exit(f"the run without a fault failed:\n{answer.said[-3000:]}")
     print(f"a run without a fault: {answer.seconds:.0f} s, {len(sound.digests())} files to compare", flush=True)
-    numbers = range(words.first, words.first + max(words.kills, words.resumes, words.starts))
+    numbers = range(words.first, words.first + max(words.resumes, words.starts))
     figures: dict[str, list[Result]] = {}
 
     def note(kind: str, trials: Iterable[Callable[[], Result]]) -> None:
@@ -52,10 +54,15 @@ def run_plan(words: argparse.Namespace, scratch: Path) -> bool:
             print(f"{kind} {number + 1}, {time.monotonic() - began:.0f} s: {told}", flush=True)
 
     trial = scratch / "trial"
-    note(
-        "kills",
-        (lambda n=n: kills.try_kill(sound, trial, n, words.seed) for n in numbers[: words.kills]),
-    )
+
+    def runs_with_kills() -> Iterator[Callable[[], Result]]:
+        """As many as there must be: a run may end before its last kill."""
+        for number in count(words.first):
+            if kills.points(figures["kills"]) >= words.kills:
+                return
+            yield lambda n=number: kills.try_kills(sound, trial, n, words.seed)
+
+    note("kills", runs_with_kills())
     if why := disks.why_not():
         print(f"disks: not run, {why}")
     else:
@@ -78,7 +85,7 @@ def run_plan(words: argparse.Namespace, scratch: Path) -> bool:
 
 
 FAULTS = {
-    "kills": "kill -9 at a random point, then the same command: same bytes",
+    "kills": "kill -9 at random points, up to five a run, then the same command: same bytes",
     "disks": "disk full: one clear line, nothing torn, then the same command: same bytes",
     "resumes": "training killed and resumed: same weights and curve",
     "starts": "two runs started together: exactly one runs",
@@ -90,8 +97,13 @@ def table(figures: dict[str, list[Result]]) -> str:
     for kind, sentence in FAULTS.items():
         results = figures.get(kind, [])
         good = sum(bool(result["passed"]) for result in results)
-        lines.append(f"| {sentence} | {f'{good} of {len(results)}' if results else 'not run'} |")
-    return "\n".join(lines) + "\n"
+        told = f"{good} of {len(results)}" if results else "not run"
+        if results and kind == "kills":
+            met = kills.points(result for result in results if result["passed"])
+            told = f"{met} of {kills.points(results)} kill points, {told} runs"
+        lines.append(f"| {sentence} | {told} |")
+    met = [result for result in figures.get("kills", []) if result["kills"]]
+    return "\n".join(lines) + "\n" + (f"\n{kills.victims(met)}" if met else "")
 
 
 if __name__ == "__main__":
