@@ -16,11 +16,10 @@ from pathlib import Path
 import psutil
 import yaml
 
+from benchmarks.copies import PARTS, copy_parts
 from lungline.errors import LunglineError
 from lungline.io.verify import DIFFERENCES, verify_tree
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PARTS = ("run", "Snakefile", "rules", "config", "profiles", "envs", "report", "src")
 #: The micro preset with the fewest scans with which every split has a case.
 SETTINGS = {
     "outdir": "results/faults",
@@ -127,13 +126,7 @@ class Place:
 
 def make(folder: Path) -> Place:
     """A place before its first run."""
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        source = REPOSITORY / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(source, folder / part)
+    copy_parts(folder, ("run", *PARTS))
     (folder / "faults.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
     return Place(folder)
 
