@@ -30,7 +30,7 @@ SETTINGS = {
 STEPS = ("cohort", "ingest", "resample", "segment_lungs", "cache_volume", "draw_nodule_mask", "train_unet", "detect")
 STEPS += ("extract_candidates", "crop_patches", "train_system", "predict_cancer", "collect_predictions")
 ENDS = ("predictions.csv", "check_leakage.csv", "scans.csv")
-PATIENCE_S = 900
+PATIENCE_S = 3600
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ class Place:
         try:
             code = process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
+            code = -1
+        finally:
             kill(tree(process.pid))
             process.wait()
-            code = -1
         said = (self.folder / log).read_text(encoding="utf-8", errors="replace")
         return Answer(code, said + ("\n(killed: it hung)" if code == -1 else ""), time.monotonic() - began)
 
