@@ -7,6 +7,7 @@ The weights that are kept are those of the best look at the validation split.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -93,10 +94,13 @@ def fit(
     if done.step:
         say(f"resumed at step {done.step} of {schedule.steps}")
     losses: list[float] = []
+    started, waited_s = time.perf_counter(), 0.0
     with ThreadPoolExecutor(max_workers=1) as ahead:
         coming = ahead.submit(make_batch, done.step)
         for step in range(done.step, schedule.steps):
+            asked = time.perf_counter()
             batch = coming.result()
+            waited_s += time.perf_counter() - asked
             if step + 1 < schedule.steps:
                 coming = ahead.submit(make_batch, step + 1)
             for group in optimiser.param_groups:
@@ -130,6 +134,7 @@ def fit(
                 done.step = step + 1
                 _save(checkpoint, key, model, optimiser, done)
     if team.leads:
+        say(f"waited for batches {waited_s:.1f} of {time.perf_counter() - started:.1f} s")
         model.load_state_dict(done.best)
     return done.curve
 
