@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -47,6 +48,15 @@ def test_folders_that_are_made_are_closed_and_those_above_stay_as_they_are(tmp_p
     tmp_path.chmod(0o755)
     write_dicom.run(tmp_path / "a/b", raw=write_series(tmp_path / "raw", chest()), nodules=table(tmp_path / "s.json"))
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("", "a", "a/b")] == [0o755, 0o700, 0o700]
+
+
+def test_a_zip_of_a_study_gets_the_report_of_its_folder(tmp_path) -> None:
+    raw, nodules = write_series(tmp_path / "raw", chest()), table(tmp_path / "s.json")
+    zipped = Path(shutil.make_archive(str(tmp_path / "study"), "zip", raw))
+    for name, source in (("folder", raw), ("zip", zipped)):
+        write_dicom.run(tmp_path / name, raw=source, nodules=nodules)
+    reports = [pydicom.dcmread(tmp_path / name / "sr.dcm") for name in ("folder", "zip")]
+    assert reports[0].CurrentRequestedProcedureEvidenceSequence == reports[1].CurrentRequestedProcedureEvidenceSequence
 
 
 def test_a_quarantined_scan_says_so_in_a_file(tmp_path) -> None:
