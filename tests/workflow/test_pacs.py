@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import socket
 import stat
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -118,21 +119,11 @@ def listened(pacs, pipeline, tmp_path_factory):
 
 def listen(pacs, out: Path, pipeline: Path, code: int = 0) -> list[str]:
     """What `lungline listen --once` says of studies."""
-    command = [
-        sys.executable,
-        "-m",
-        "lungline.cli",
-        "listen",
-        pacs.url,
-        "--out",
-        str(out),
-        "--once",
-        "--every-s",
-        "0.5",
-    ]
-    answer = subprocess.run([*command, "--pipeline", str(pipeline)], capture_output=True, text=True, check=False)
-    assert answer.returncode == code, answer.stdout + answer.stderr
-    first, *others = answer.stdout.splitlines()
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        words = ["listen", pacs.url, "--out", str(out), "--once", "--every-s", "0.5", "--pipeline", str(pipeline)]
+        assert main(words) == code
+    first, *others = said.getvalue().splitlines()
     assert f"listening to {pacs.server.url}" in first
     return [line.partition(" study-")[2] for line in others]
 

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
@@ -42,6 +44,19 @@ _MAY_BE_EMPTY = (
 )
 #: Groups of elements that say who, when and where: what is copied from a source into what is written about it.
 _ABOUT = (0x0008, 0x0010, 0x0012, 0x0032, 0x0040)
+#: Where the pixels lie; words of the reader (`Slice`) that have been understood, so they are right.
+_GEOMETRY = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _SEXES = ("M", "F", "O")
 _DATE = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 
@@ -54,7 +69,7 @@ class Series:
     ----------
     slices : sequence of Slice
     headers : sequence of Dataset
-        One a slice, without pixels; a single one if all slices are frames of one enhanced CT.
+        One a slice; a single one if all slices are frames of one enhanced CT.
     """
 
     slices: Sequence[Slice]
@@ -71,10 +86,10 @@ class Series:
 
 
 def read_series(path: Path) -> Series:
-    """The slices that `lungline ingest` read from a folder (or file), with the headers as they are.
+    """The slices that `lungline ingest` read from a folder (or file), with what others refer to of their headers.
 
-    What could harm the one who writes or reads the copy is mended: text is written as UTF-8, and what says who, when
-    and where in a way that DICOM does not allow is left out.
+    That is who, when and where, as far as DICOM allows it to be said so, UIDs, and where the pixels lie. Text is
+    written as UTF-8. All else is left out: it need not be true of what is written about the series.
 
     Raises
     ------
@@ -105,10 +120,12 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     for name in _UIDS:
         if not UID(str(header.get(name) or "")).is_valid:
             raise LunglineError(f"the source has no valid {name}, so nothing can refer to it.")
-    copied = [element for element in header if element.tag.group in _ABOUT or element.keyword in _MAY_BE_EMPTY]
-    for element in copied:
-        if element.VR != "SQ" and not _is_allowed(element.VR, element.value):
-            del header[element.tag]
+    tags = list(header.keys())  # to walk over the elements would read them all, and some cannot be read
+    for tag in tags:
+        name = keyword_for_tag(tag)
+        checked = tag.group in _ABOUT or name in _MAY_BE_EMPTY or name in _LOSSY
+        if not (name in _GEOMETRY or name in _UIDS or (checked and _is_allowed(header, tag))):
+            del header[tag]
     for name in _MAY_BE_EMPTY:
         if not header.get(name):
             setattr(header, name, "")
@@ -122,12 +139,15 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     return header
 
 
-def _is_allowed(vr: str, value: Any) -> bool:
+def _is_allowed(header: Dataset, tag: BaseTag) -> bool:
+    """Whether an element can be read, and is as DICOM wants it; what a sequence holds is not looked at."""
     try:
-        for one in value if isinstance(value, MultiValue) else [value]:
-            validate_value(vr, one, pydicom.config.RAISE)
-            if vr == "DA" and one and not _DATE.fullmatch(str(one)):  # DICOM allows spans of dates in questions only
-                return False
+        element = header[tag]
+        value = element.value
+        for one in value if isinstance(value, MultiValue) else [] if element.VR == "SQ" else [value]:
+            validate_value(element.VR, one, pydicom.config.RAISE)
+            if element.VR == "DA" and one and not _DATE.fullmatch(str(one)):
+                return False  # DICOM allows spans of dates in questions only
     except Exception:  # of nine kinds, and its words quote the value
         return False
     return True

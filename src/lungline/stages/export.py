@@ -111,8 +111,8 @@ def _export_dicom(
                 if (made / write_dicom.SR).is_file():
                     write_dicom.copy(made, folder)
                 else:
-                    outline = _outline(results, row.scan, table)
-                    write_dicom.run(folder, raw=known[row.scan].path, nodules=path, **outline)
+                    options = {**_outline(results, row.scan, table), "input_sha256": row.input_sha256 or None}
+                    write_dicom.run(folder, raw=known[row.scan].path, nodules=path, **options)
                 written += (folder / write_dicom.SR).is_file()
             except LunglineError as reason:
                 reasons[str(reason)] += 1

@@ -184,6 +184,7 @@ def _answer(
         if pages:
             probability = searched.get("detected")
             draw_page.run(_page(out, scan), nodules=table, volume=file("resample"), lungs=lungs, detected=probability)
+        write_dicom.forget(_dicom(out, scan))
         if dicom:
             write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
 

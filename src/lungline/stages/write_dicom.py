@@ -13,6 +13,7 @@ from typing import Any
 from lungline import NOTICE
 from lungline.errors import LunglineError, Quarantine
 from lungline.io import hdf5
+from lungline.io.images import hash_of_files, raw_files
 from lungline.io.secret import secret_folder, secret_path, write_secret
 from lungline.io.zips import unpacked
 from lungline.nodules.candidates import outline_candidates, read_candidates
@@ -31,6 +32,7 @@ def run(
     candidates: Path | None = None,
     threshold: float = 0.8,
     split: bool = False,
+    input_sha256: str | None = None,
 ) -> None:
     """Write OUT/seg.dcm (none where there is no candidate) and OUT/sr.dcm; folders of mode 0700, files of mode 0600.
 
@@ -48,6 +50,8 @@ def run(
         Of the detector; none where the system reads no candidates.
     threshold, split
         As `extract-candidates` was called.
+    input_sha256 : str or None
+        Of the raw files that were answered (`predictions.csv`); others are refused.
     """
     from lungline.io.dicom_headers import quiet
     from lungline.io.dicom_source import read_series
@@ -65,6 +69,8 @@ def run(
         outline = probability.with_array(outline_candidates(probability, found, threshold=threshold, split=split))
     try:
         with unpacked(raw, "dicom") as files, quiet():
+            if input_sha256 is not None and hash_of_files(raw_files(files, "dicom")) != input_sha256:
+                raise LunglineError("the source's files have changed since it was answered. Answer it again.")
             made = dicom_objects(read_series(files), table, rows, outline)
             _write(out / SEG, made.seg)
             _write(out / SR, made.sr)
@@ -97,6 +103,12 @@ def is_written(out: Path) -> bool:
     return (out / SR).is_file() or (out / WHY_NOT).is_file()
 
 
+def forget(out: Path) -> None:
+    """Remove what was written of an older answer."""
+    for name in (SEG, SR, WHY_NOT):
+        (out / name).unlink(missing_ok=True)
+
+
 def copy(made: Path, out: Path) -> None:
     """What `run` wrote to a folder, in another one."""
     _folder(out)
@@ -108,14 +120,16 @@ def copy(made: Path, out: Path) -> None:
 
 def _say_why(out: Path, reason: str) -> None:
     _folder(out)
-    for name in (SEG, SR):
-        (out / name).unlink(missing_ok=True)
+    forget(out)
     write_secret(out / WHY_NOT, f"{reason} {NOTICE}\n")
 
 
 def _folder(out: Path) -> None:
-    for folder in (out.parent, out):
-        secret_folder(folder)
+    """The folder and what is missing above it, for their owner alone."""
+    for folder in reversed(out.parents):
+        if not folder.exists():
+            secret_folder(folder)
+    secret_folder(out)
 
 
 def _write(path: Path, made: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 from dicom_series import STUDY, write_series
 from lungline import NOTICE
 from lungline.errors import LunglineError
+from lungline.io.images import hash_of_files, raw_files
 from lungline.nodules.table import COLUMNS
 from lungline.reporting.results import write_result
 from lungline.stages import write_dicom
@@ -39,8 +40,14 @@ def test_the_report_is_its_owners_alone_and_takes_the_place_of_older_ones(tmp_pa
     assert os.listdir(out) == ["sr.dcm"]
     assert write_dicom.is_written(out)
     assert stat.S_IMODE((out / "sr.dcm").stat().st_mode) == 0o600
-    assert stat.S_IMODE(out.stat().st_mode) == stat.S_IMODE(out.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
     assert pydicom.dcmread(out / "sr.dcm").StudyInstanceUID == STUDY
+
+
+def test_folders_that_are_made_are_closed_and_those_above_stay_as_they_are(tmp_path) -> None:
+    tmp_path.chmod(0o755)
+    write_dicom.run(tmp_path / "a/b", raw=write_series(tmp_path / "raw", chest()), nodules=table(tmp_path / "s.json"))
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("", "a", "a/b")] == [0o755, 0o700, 0o700]
 
 
 def test_a_zip_of_a_study_gets_the_report_of_its_folder(tmp_path) -> None:
@@ -78,6 +85,15 @@ def test_a_source_that_cannot_be_referred_to_is_one_line_and_a_file(tmp_path, ca
     assert capsys.readouterr().err.startswith("scan-1: no DICOM was written: ")
     assert os.listdir(tmp_path / "out") == ["why-not.txt"]
     assert write_dicom.is_written(tmp_path / "out")
+
+
+def test_a_source_that_has_changed_since_it_was_answered_is_refused(tmp_path) -> None:
+    raw, nodules = write_series(tmp_path / "raw", chest()), table(tmp_path / "s.json")
+    answered = hash_of_files(raw_files(raw, "dicom"))
+    write_dicom.run(tmp_path / "out", raw=raw, nodules=nodules, input_sha256=answered)
+    next(raw.iterdir()).unlink()
+    with pytest.raises(LunglineError, match="have changed since it was answered"):
+        write_dicom.run(tmp_path / "out", raw=raw, nodules=nodules, input_sha256=answered)
 
 
 def test_headers_that_break_the_writer_are_named_by_kind_and_not_quoted(tmp_path) -> None:
