@@ -88,6 +88,7 @@ rule draw_index:
             nodules=out(f"describe_nodules/{wildcards.system}"),
             pages=os.path.dirname(output.index),
             detection=input.detection,
+            comparison=[table for table in [out("compare/comparison.csv")] if os.path.isfile(table)],
         ),
         look=look_digest(),
         code=fingerprint("draw_index"),

@@ -12,17 +12,19 @@ import ast
 import importlib
 import inspect
 import json
+import os
 import sys
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lungline import NOTICE, __version__
 from lungline.allocator import keep_freed_memory
 from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.io.seals import set_aside
+from lungline.names import did_you_mean
 
 STAGES = Path(__file__).parent / "stages"
 
@@ -47,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name = words[0]
     if not (STAGES / f"{name.replace('-', '_')}.py").is_file() or not name[:1].isalpha():
-        print(f"lungline: no command '{name}'. Run 'lungline --help' for the list.", file=sys.stderr)
+        hint = did_you_mean(name, commands())
+        print(f"lungline: no command '{name}'.{hint} Run 'lungline --help' for the list.", file=sys.stderr)
         return 2
     keep_freed_memory()
     run = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}").run
@@ -57,15 +60,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DamagedFileError as error:
         print(f"lungline {name}: {visible(str(error))} {set_aside(error.path)}", file=sys.stderr)
         return 2
-    except (LunglineError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+    except LunglineError as error:
         print(f"lungline {name}: {visible(str(error))}", file=sys.stderr)
         return 2
     except Exception as error:
-        cause = lack_of_the_disk(error)
-        if cause is None:
+        if cause := lack_of_the_disk(error):
+            said = f"{cause}. Mend that, then run the same command again: it goes on."
+        elif isinstance(error, OSError) and error.filename is not None:
+            said = _about_a_file(error)
+        else:
             raise
-        print(f"lungline {name}: {cause}. Mend that, then run the same command again: it goes on.", file=sys.stderr)
+        print(f"lungline {name}: {visible(said)}", file=sys.stderr)
         return 2
+
+
+def _about_a_file(error: OSError) -> str:
+    """What the system says of a file or folder, and what to do; of a temporary file, the folder that it was for."""
+    path = Path(os.fsdecode(error.filename))
+    if path.name.startswith(".") and path.suffix == ".tmp":
+        path = path.parent
+    remedies: dict[type[OSError], str] = {
+        FileNotFoundError: "Check its name, and the folder that you are in.",
+        PermissionError: "Give yourself the right to it, or name another place.",
+        FileExistsError: "A file stands where a folder is needed: name another place.",
+        NotADirectoryError: "A file stands where a folder is needed: name another place.",
+        IsADirectoryError: "Name a file in it.",
+    }
+    return f"{path}: {error.strerror}. {remedies.get(type(error), 'Check the disk and the name.')}"
 
 
 def _overview() -> str:
@@ -74,9 +95,19 @@ def _overview() -> str:
     return "\n".join(["lungline COMMAND ...", "", *lines, "", f"lungline {__version__}. {NOTICE}"])
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong with the words, and where the right ones stand."""
+
+    def error(self, message: str) -> NoReturn:
+        _, unknown, words = message.partition("unrecognized arguments: ")
+        option = words.split(" ")[0].partition("=")[0]
+        near = did_you_mean(option, self._option_string_actions) if unknown and option.startswith("-") else ""
+        self.exit(2, visible(f"{self.prog}: {message}.{near} `{self.prog} --help` lists all words.") + "\n")
+
+
 def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
     """The argument parser that the signature of a stage's `run` describes."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"lungline {name}",
         description=inspect.getdoc(run),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -125,7 +156,10 @@ def _reader(kind: Any) -> Callable[[str], Any]:
 
 
 def _json_object(word: str) -> dict:
-    value = json.loads(word)
+    try:
+        value = json.loads(word)
+    except ValueError:
+        value = None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"expected a JSON object. Got '{word}'.")
     return value

@@ -164,6 +164,11 @@ CODES: dict[str, Meaning] = {
         "the pixels of the scan are those of a case that the detector or the system was trained on",
         "Do not count the answer as one for a new patient: the model may know the scan by heart.",
     ),
+    "W_UNLIKE_TRAINING": Meaning(
+        "slice distance, pixel size or noise lies outside the scans that the detector or the system learnt from, "
+        "by more than a factor of 1.25",
+        "Nobody has measured how good such an answer is. Prefer a reconstruction like those of the training.",
+    ),
     # ---- tables and cohort
     "T_ROW_TWICE": Meaning("a row says what an earlier row says; it was left out", "Remove the copy for silence."),
     "T_ROW_REFUSED": Meaning(

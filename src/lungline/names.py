@@ -11,12 +11,19 @@ from lungline.errors import LunglineError
 #: How a network is computed; see `lungline.device.half_precision`.
 Precision = Literal["float32", "bfloat16", "auto"]
 
+#: Where a network is computed; see `lungline.device.pick_device`.
+Device = Literal["auto", "cpu", "cuda"]
+
 
 def known(name: str, names: Iterable[str], complaint: str) -> str:
     """`name` if it is one of `names`, else a `LunglineError` that starts with `complaint` and names the nearest."""
     names = list(names)
     if name in names:
         return name
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
-    raise LunglineError(f"{complaint} '{name}'.{hint} Known: {', '.join(sorted(names))}.")
+    raise LunglineError(f"{complaint} '{name}'.{did_you_mean(name, names)} Known: {', '.join(sorted(names))}.")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A question that names the nearest of `names`; "" if none is near."""
+    nearest = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean '{nearest[0]}'?" if nearest else ""

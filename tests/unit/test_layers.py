@@ -15,7 +15,7 @@ LAYERS = (
     ("stages",),
     ("io", "phantom", "preprocess", "nodules", "training", "evaluation", "reporting"),
     ("models", "volume", "geometry", "config"),
-    ("errors", "allocator", "names", "escape", "codes", "device", "provenance", "splits"),
+    ("errors", "allocator", "names", "escape", "codes", "device", "progress", "provenance", "splits"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FORBIDDEN = {"snakemake"}  # the package must not know what runs it

@@ -21,13 +21,14 @@ from lungline.volume import Volume
 
 _WIDTH_MM, _PIXELS = 40.0, 96
 _LUNG_HU = (-1350.0, 150.0)  # centre -600, width 1500
-_HEADS = ("Before", "After", "State", "Place", "Longest axial", "Volume", "Change", "Doubles in")
-_WORDS = {"paired": "in both", "new": "new", "gone": "gone", "not-imaged": "place not imaged in the other scan"}
+_HEADS = ("Before", "After", "What became of it", "Volume", "Longest axial", "Place")
+_WORDS = {"paired": "in both", "new": "new", "gone": "gone", "not-imaged": "not imaged"}
 LIMITS = (
     "Volumes are those of the detector's outlines. An outline moves with noise, dose, kernel, slice thickness and "
     "breathing, so a change below 25 % is not taken as growth (BTS guideline, Thorax 2015), and between scans that "
     "were made differently more is needed. Gone means that the detector did not find it again, new that it had not "
-    "found it before: look at both pictures. Scans are laid on one another as rigid bodies."
+    "found it before: look at both pictures. Not imaged: the other scan does not show the place. "
+    "Scans are laid on one another as rigid bodies."
 )
 
 
@@ -78,18 +79,23 @@ def _row(row: FollowUpRow, before: Volume, after: Volume, motion: Motion) -> str
     cells = (
         _picture(before, window, "before", row.rank_before),
         _picture(after, moved, "after", row.rank_after),
-        f'<span class="tag">{_WORDS[row.state]}</span>',
-        f"{row.side}, {row.third} third",
-        _both(row.longest_axial_mm_before, row.longest_axial_mm_after, ".1f", "mm"),
+        _change(row),
         _both(row.volume_mm3_before, row.volume_mm3_after, ".0f", "mm³"),
-        "" if row.volume_change_percent is None else f"{row.volume_change_percent:+.0f} %".replace("-", "−"),
-        "" if row.doubling_days is None else f"{row.doubling_days:.0f} days",
+        _both(row.longest_axial_mm_before, row.longest_axial_mm_after, ".1f", "mm"),
+        f"{row.side}, {row.third} third",
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
+def _change(row: FollowUpRow) -> str:
+    change, days = row.volume_change_percent, row.doubling_days
+    said = "" if change is None else f"<br>volume {change:+.0f} %".replace("-", "−")
+    doubles = "" if days is None else f"<br><small>doubles in {days:.0f} days</small>"
+    return f'<span class="tag">{_WORDS[row.state]}</span>{said}{doubles}'
+
+
 def _both(before: float | None, after: float | None, style: str, unit: str) -> str:
-    first, last = ("none" if value is None else f"{value:{style}}" for value in (before, after))
+    first, last = ("–" if value is None else f"{value:{style}}" for value in (before, after))
     return f"{first} → {last} {unit}"
 
 

@@ -16,6 +16,7 @@ from lungline.io.hdf5 import Code
 from lungline.io.predictions import Prediction
 from lungline.nodules.table import read_nodules
 from lungline.reporting.html import document, percent
+from lungline.reporting.metric_tables import LABELS
 from lungline.reporting.scan_codes import explain
 from lungline.reporting.svg import Chart
 
@@ -28,6 +29,7 @@ def index_page(
     tables: Mapping[str, Mapping[str, Any]],
     links: Mapping[str, str],
     detection: Mapping[str, Any] | None = None,
+    compared: Sequence[Mapping[str, str]] = (),
 ) -> str:
     """The page as text.
 
@@ -40,20 +42,47 @@ def index_page(
         Of the pages of some scans, relative to this one.
     detection : mapping or None
         The result of `evaluate-detection`.
+    compared : sequence of mapping
+        Rows of the table that `compare` wrote, as text.
     """
     systems = ", ".join(sorted({row.system for row in rows if row.system}))
     counts = Counter(row.status for row in rows)
     told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
-    body = [f"<section><h2>Scans</h2><p>{len(rows)} scans: {told}. System: {escape(systems) or 'none'}.</p>"]
-    body.append(_table(sorted(rows, key=_first), tables, links) + "</section>")
-    measured = [*_reliability(rows), *([] if detection is None else [_froc(detection)])]
-    body.append(
-        f'<section><h2>How good the answers are</h2><div class="curves">{"".join(measured)}</div></section>'
-        if measured
-        else "<section><h2>How good the answers are</h2><p>Not known here: no labelled test patient, no annotated test "
-        "scan. What the system's own report says holds for the patients that it was tested on.</p></section>"
-    )
+    scans = [f"<section><h2>Scans</h2><p>{len(rows)} scans: {told}. System: {escape(systems) or 'none'}.</p>"]
+    scans.append(_table(sorted(rows, key=_first), tables, links) + "</section>")
+    curves = "".join([*_reliability(rows), *([] if detection is None else [_froc(detection)])])
+    heading = "<section><h2>How good the answers are</h2>"
+    unknown = [
+        f"{heading}<p>Not known here: no labelled test patient, no annotated test scan. What the system's own report "
+        "says holds for the patients that it was tested on.</p></section>"
+    ]
+    known = [f'{heading}<div class="curves">{curves}</div>{_comparison(compared)}</section>']
+    body = [*known, *scans] if curves or compared else [*scans, *unknown]
     return document("Lung cancer in chest CT: answers", body, script="index.js")
+
+
+def _comparison(rows: Sequence[Mapping[str, str]]) -> str:
+    """Systems side by side on the test patients: figure and 95 % interval; those that were not run are left out."""
+    run = [row for row in rows if row["patients"]]
+    if not run:
+        return ""
+    columns = {**{name: LABELS[name] for name in ("log_loss", "auc", "accuracy")}, "cpm": "CPM"}
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("System", "Patients", *columns.values()))
+    lines = [
+        f"<tr><td>{escape(row['system'])}</td><td>{escape(row['patients'])}</td>"
+        + "".join(f"<td>{_estimate(row, name)}</td>" for name in columns)
+        + "</tr>"
+        for row in run
+    ]
+    return (
+        '<h3>Systems side by side</h3><div class="scroll"><table>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _estimate(row: Mapping[str, str], name: str) -> str:
+    value, low, high = (float(row[key]) if row[key] else None for key in (name, f"{name}_low", f"{name}_high"))
+    return escape(str(Estimate(value, low, high)))
 
 
 def _first(row: Prediction) -> tuple[int, float, str]:

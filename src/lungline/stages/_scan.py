@@ -14,7 +14,7 @@ from lungline.io.seals import Origin, check
 from lungline.provenance import code_fingerprint
 
 #: What ingest writes about the scan that was read; it travels on to the prediction.
-ORIGIN = ("raw_sha256", "raw_files", "hu_sha256")
+ORIGIN = ("raw_sha256", "raw_files", "hu_sha256", "acquisition")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field
 from lungline.names import Precision
 from lungline.nodules.slices import AXES
+from lungline.preprocess.acquisition import unlike
 from lungline.preprocess.intensity import scale_hu
 from lungline.stages._scan import Made, run_scan_stage
 
@@ -67,7 +68,11 @@ def detect_scan(
             )
             for name in kept
         }
-        return Made(fields, [Code("W_TRAINING_CASE", "the detector was trained on these pixels")] if seen else [])
+        codes = [Code("W_TRAINING_CASE", "the detector was trained on these pixels")] if seen else []
+        learnt = read_card(detector / AXES[0] / "card.json").get("acquisition", {})
+        if words := unlike(header.provenance.get("acquisition", {}), learnt):
+            codes.append(Code("W_UNLIKE_TRAINING", words))
+        return Made(fields, codes)
 
     run_scan_stage(
         "detect",

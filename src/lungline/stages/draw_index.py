@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from lungline.io.predictions import read_predictions
-from lungline.io.seals import Origin, write_sealed_text
+from lungline.io.seals import Origin, check, write_sealed_text
+from lungline.io.tables import read_rows
 from lungline.reporting.index_page import index_page
 from lungline.reporting.results import read_result
 
@@ -18,11 +19,12 @@ def run(
     nodules: Path | None = None,
     pages: Path | None = None,
     detection: Path | None = None,
+    comparison: Path | None = None,
 ) -> None:
     """Write OUTPUT (.html) from the table PREDICTIONS.
 
     NODULES is a folder of tables of `describe-nodules`, PAGES one of pages of `draw-page`, both of any of the scans;
-    DETECTION is the result of `evaluate-detection`.
+    DETECTION is the result of `evaluate-detection`, COMPARISON the table of `compare`.
     """
     rows = read_predictions(predictions)
     tables = {
@@ -35,5 +37,12 @@ def run(
     }
     result = None if detection is None else read_result(detection)
     files = [predictions, *([nodules / f"{scan}.json" for scan in tables] if nodules else [])]
-    files += [] if detection is None else [detection]
-    write_sealed_text(output, index_page(rows, tables, links, result), Origin("draw_index", tuple(files)))
+    files += [path for path in (detection, comparison) if path is not None]
+    page = index_page(rows, tables, links, result, [] if comparison is None else _compared(comparison))
+    write_sealed_text(output, page, Origin("draw_index", tuple(files)))
+
+
+def _compared(path: Path) -> list[dict[str, str]]:
+    check(path)
+    columns = [f"{name}{end}" for name in ("log_loss", "auc", "accuracy", "cpm") for end in ("", "_low", "_high")]
+    return [words for _, words in read_rows(path, ["system", "patients", *columns])]

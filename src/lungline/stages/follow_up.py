@@ -20,6 +20,7 @@ from lungline.io.pipeline import read_pipeline
 from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.sheet import ScanRow, read_sheet
 from lungline.io.zips import place_in_zip
+from lungline.names import Device
 from lungline.nodules.follow_up import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv, rows_as_json
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.preprocess.registration import Motion, register_lungs
@@ -47,7 +48,7 @@ def run(
     pipeline: Path = Path("results/demo/pipeline/m2-demo.json"),
     days: int | None = None,
     tolerance_mm: float = 12.0,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> None:
     """Write OUT/follow-up.html, .csv and .json of the scans BEFORE and AFTER, and in OUT what `predict` writes of each.
 

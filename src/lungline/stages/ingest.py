@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
+from typing import Any
 
 from lungline.errors import LunglineError, Quarantine
 from lungline.io.hdf5 import Code, volume_field
@@ -22,6 +23,7 @@ from lungline.io.images import (
     read_scan,
 )
 from lungline.io.zips import unpacked
+from lungline.preprocess.acquisition import describe_acquisition
 from lungline.preprocess.chest import check_chest
 from lungline.stages._scan import Made, run_scan_stage
 
@@ -48,7 +50,7 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
             return make_of(here)
 
     def make_of(here: Path) -> Made:
-        provenance: dict[str, str | int] = {}
+        provenance: dict[str, Any] = {}
         digests: tuple[str, ...] = ()
         try:
             files = raw_files(here, source)
@@ -69,6 +71,7 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
             raise LunglineError(f"{raw}: reading failed ({where}). This is a mistake of lungline: report it.") from None
         hashes.update(hu_sha256=hash_of_hu(ct), histogram_sha256=hash_of_histogram(ct))
         provenance["hu_sha256"] = hashes["hu_sha256"]
+        provenance["acquisition"] = describe_acquisition(ct)
         if identity is not None:
             named.update(identifiers(here, source))
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")

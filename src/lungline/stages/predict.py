@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +18,8 @@ from lungline.io.predictions import Prediction, collect, read_answers, write_pre
 from lungline.io.raw_state import raw_state
 from lungline.io.seals import Origin, check, write_sealed_text
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
+from lungline.names import Device
+from lungline.progress import Progress, sayer
 from lungline.provenance import code_fingerprint
 from lungline.reporting.html import look_digest
 from lungline.stages import draw_index, sheet, write_dicom
@@ -28,7 +30,7 @@ def run(
     *,
     out: Path = Path("predictions"),
     pipeline: Path = Path("results/demo/pipeline/m2-demo.json"),
-    device: str = "auto",
+    device: Device = "auto",
     keep: bool = False,
     pages: bool = True,
     dicom: bool = True,
@@ -53,13 +55,16 @@ def run(
     rows = read_sheet(out / "scans.csv")
     same = f"{check(pipeline)} {code_fingerprint('lungline.stages.predict')} {look_digest()}"
     predictions, failures = [], []
+    ahead: Progress | None = None  # from the first scan on that is not answered yet
     for number, row in enumerate(rows, start=1):
         raw = out / "private" / "raw" / row.scan
         state = hashlib.sha256(f"{raw_state(raw, row.source)} {same}".encode()).hexdigest()
-        say = _sayer(f"[{number}/{len(rows)}] {row.scan}: ")
+        left = ahead.left(number - 1) if ahead else ""
+        say = sayer(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
             as_dicom = dicom and row.source == "dicom"
             if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
+                ahead = ahead or Progress(len(rows), done=number - 1)
                 _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, say=say)
                 note = json.dumps({"state": state}) + "\n"
                 write_sealed_text(_note(out, row.scan), note, Origin("predict", (_answer_file(out, row.scan),)))
@@ -76,6 +81,9 @@ def run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
         )
     answered = sum(row.probability is not None for row in predictions)
+    codes = Counter(code for row in predictions for code in row.codes)
+    if codes:
+        print(", ".join(f"{code} {n}" for code, n in sorted(codes.items())) + " (`lungline codes` explains)")
     print(f"{out / 'predictions.csv'}: {answered} of {len(rows)} scans have a probability")
     if failures:
         raise LunglineError(f"{len(failures)} of {len(rows)} scans failed, first {failures[0]}")
@@ -214,17 +222,6 @@ def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool) 
     for path in made:
         check(path)
     return bool(json.loads(note.read_text(encoding="utf-8")).get("state") == state)
-
-
-def _sayer(prefix: str) -> Callable[..., None]:
-    """What a scan goes through: on a terminal a line that is written over, elsewhere a line each."""
-
-    def say(words: str, last: bool = False) -> None:
-        terminal = sys.stderr.isatty()
-        start, end = ("\r\x1b[K" if terminal else ""), ("\n" if last or not terminal else "")
-        print(f"{start}{prefix}{words}", end=end, file=sys.stderr, flush=True)
-
-    return say
 
 
 def _in_words(row: Prediction) -> str:

@@ -11,6 +11,7 @@ from lungline.io import hdf5
 from lungline.io.predictions import ANSWER_COLUMNS
 from lungline.io.seals import Origin, check, sealed_path
 from lungline.io.sheet import read_sheet
+from lungline.preprocess.acquisition import unlike
 from lungline.provenance import code_fingerprint
 from lungline.training.scoring import load_scorer
 from lungline.training.weights import pixels_trained_on, read_card
@@ -23,7 +24,8 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
     """
     make_repeatable(seed=0)
     score = load_scorer(model, pick_device(device))
-    seen = pixels_trained_on(read_card(model / "card.json"))
+    about = read_card(model / "card.json")
+    seen = pixels_trained_on(about)
     rows = [(row, inputs / f"{row.scan}.h5") for row in read_sheet(scans)]
     files = [(row, path) for row, path in rows if path.is_file()]
     weights, card = model / "weights.safetensors", model / "card.json"
@@ -52,5 +54,9 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
             codes, status = dict.fromkeys(code.code for code in header.codes), header.status
             if row.split == "test" and status != "quarantined" and header.provenance.get("hu_sha256") in seen:
                 codes["W_TRAINING_CASE"], status = None, "warned"
+            if status != "quarantined" and unlike(
+                header.provenance.get("acquisition", {}), about.get("acquisition", {})
+            ):
+                codes["W_UNLIKE_TRAINING"], status = None, "warned"
             own = {"input_sha256": header.provenance.get("raw_sha256", ""), "scored_sha256": check(path)}
             table.writerow({"scan": row.scan, "status": status, "codes": ";".join(codes), **own, **same, **answer})

@@ -1,38 +1,46 @@
-"""Show one of our files: what it says about itself, its fields, and a small picture in the terminal."""
+"""Show a scan or one of our files: what it says about itself, its fields, and a small picture in the terminal."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lungline.codes import CODES
-from lungline.errors import CorruptFileError, LunglineError
+from lungline.errors import CorruptFileError, LunglineError, Quarantine
 from lungline.escape import visible
 from lungline.io import hdf5
+from lungline.io.hdf5 import Field, Header
+from lungline.io.images import read_scan
+from lungline.io.listing import list_folder
 from lungline.io.peek import safetensors_header
+from lungline.io.zips import place_in_zip, unpacked
 from lungline.reporting.show import describe_field, describe_header, thumbnail
 
 
 def run(file: Path, *, png: Path | None = None, plain: bool = False) -> None:
-    """Print FILE (.h5, .csv, .json, .md or .safetensors), and draw an .h5 file here or as PNG.
+    """Print FILE (.h5, .csv, .json, .md or .safetensors, or a scan), and draw an .h5 file or a scan here or as PNG.
 
-    PLAIN uses letters instead of 24-bit colour, as does any output that is not a terminal.
+    A scan is a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these. PLAIN uses letters instead
+    of 24-bit colour, as does any output that is not a terminal.
     """
-    if not file.is_file():
-        raise LunglineError(f"{file}: no such file.")
+    if not file.exists() and place_in_zip(file) is None:
+        raise LunglineError(f"{file}: no such file or folder. Check its name, and the folder that you are in.")
     if file.suffix in (".csv", ".json", ".md"):
         print(visible(file.read_text(encoding="utf-8", errors="surrogateescape"), keep="\n\t"), end="")
     elif file.suffix == ".safetensors":
         tensors, about = safetensors_header(file)
         _print(f"{key:<11} {value}" for key, value in about.items())
         _print(f"tensor      {name}: {dtype} {tuple(shape)}" for name, (dtype, shape) in tensors.items())
-    else:
+    elif file.suffix == ".h5":
         try:
-            _show_hdf5(file, png, plain or not sys.stdout.isatty())
+            fields = {name: hdf5.read_field(file, name) for name in hdf5.field_names(file)}
+            _draw(hdf5.read_header(file), fields, file.name, png, plain)
         except CorruptFileError as error:
             raise LunglineError(str(error)) from error  # looking at a file never sets it aside
+    else:
+        _draw(*_raw(file), file.name, png, plain)
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -40,12 +48,34 @@ def _print(lines: Iterable[str]) -> None:
     print("\n".join(map(visible, lines)))
 
 
-def _show_hdf5(file: Path, png: Path | None, plain: bool) -> None:
-    fields = {name: hdf5.read_field(file, name) for name in hdf5.field_names(file)}
-    _print(describe_header(hdf5.read_header(file), CODES))
+def _raw(path: Path) -> tuple[Header, dict[str, Field]]:
+    """A scan as `ingest` would read it."""
+    try:
+        scans = list_folder(path.absolute(), b"", None).scans
+    except LunglineError:
+        if path.is_dir():
+            raise
+        known = ".h5, .csv, .json, .md, .safetensors or a scan (DICOM, .mhd, .mha, .nii, .nii.gz, .zip)"
+        raise LunglineError(f"{path}: expected {known}. It is none of these.") from None
+    if len(scans) > 1:
+        raise LunglineError(f"{path}: expected one scan. Found {len(scans)}; name one of the folders or files in it.")
+    place, source = scans[0].path, scans[0].row.source
+    try:
+        with unpacked(place, source) as files:
+            ct, codes = read_scan(files, source)  # type: ignore[arg-type]
+    except Quarantine as reason:
+        remedy = CODES[reason.code].remedy
+        raise LunglineError(f"{path}: not usable, {reason}. {remedy}") from None
+    header = Header("ct_hu", "ingest", tuple(codes), {"source": source})
+    return header, {"ct": hdf5.volume_field(ct, "HU", "CT as scanned")}
+
+
+def _draw(header: Header, fields: Mapping[str, Field], name: str, png: Path | None, plain: bool) -> None:
+    plain = plain or not sys.stdout.isatty()
+    _print(describe_header(header, CODES))
     columns = min(shutil.get_terminal_size().columns, 120)
-    for name, field in fields.items():
-        _print(describe_field(name, field))
+    for key, field in fields.items():
+        _print(describe_field(key, field))
         picture = thumbnail(field, columns, plain=plain)
         if picture:
             print("\n".join(picture))
@@ -53,4 +83,4 @@ def _show_hdf5(file: Path, png: Path | None, plain: bool) -> None:
         from lungline.reporting.canvas import save_png
         from lungline.reporting.field_figure import draw_fields
 
-        save_png(draw_fields(fields, file.name), png)
+        save_png(draw_fields(fields, name), png)

@@ -21,6 +21,8 @@ def run(scan: str, *, private: Path) -> None:
     private : Path
         The private folder of the run.
     """
+    if not private.is_dir():
+        raise LunglineError(f"{private}: expected the folder private/ of a run. There is none; name it with --private.")
     known = read_map(private)
     found = matches(scan, known)
     if not found:

@@ -19,6 +19,7 @@ from lungline.io.seals import Origin, check, remove
 from lungline.models.specs import Schedule
 from lungline.models.unet import count_parameters
 from lungline.names import Precision
+from lungline.preprocess.acquisition import ranges_of
 from lungline.provenance import code_fingerprint
 from lungline.training.loop import Batch, Look, fit, in_one_part
 from lungline.training.team import ALONE, Team
@@ -121,6 +122,7 @@ def fit_and_write(
             "precision": precision,
             "cases": {split: sorted(scans) for split, scans in cases.items()},
             "case_hu_sha256": {split: _pixels(scans) for split, scans in cases.items()},
+            "acquisition": _acquisition(cases["train"]),
             "input_sha256": inputs,
             "code": identity["code"],
             "chosen": {"by": "smallest valid_loss", **best},
@@ -130,6 +132,11 @@ def fit_and_write(
         Origin(stage, (weights, *files)),
     )
     remove(checkpoint)
+
+
+def _acquisition(scans: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:
+    """How the scans were made that the model has learnt from; see `lungline.preprocess.acquisition`."""
+    return ranges_of(hdf5.read_header(files[0]).provenance.get("acquisition", {}) for files in scans.values())
 
 
 def _pixels(scans: Mapping[str, Sequence[Path]]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from lungline.device import half_precision
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.models.specs import Schedule
 from lungline.names import Precision
+from lungline.progress import Progress
 from lungline.training.team import ALONE, Team
 from lungline.training.weights import read_tensors, write_tensors
 
@@ -29,7 +30,7 @@ Look = dict[str, float]
 
 
 @dataclass
-class Progress:
+class Standing:
     """Where a training stands: next step, curve of looks, best weights so far."""
 
     step: int = 0
@@ -90,11 +91,12 @@ def fit(
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     autocast, scaled = half_precision(device, precision)
     scaler = torch.amp.GradScaler(device.type, enabled=scaled)
-    done = _resume(checkpoint, key, model, optimiser, device) or Progress()
+    done = _resume(checkpoint, key, model, optimiser, device) or Standing()
     if done.step:
         say(f"resumed at step {done.step} of {schedule.steps}")
     losses: list[float] = []
     started, waited_s = time.perf_counter(), 0.0
+    progress = Progress(schedule.steps, done=done.step)
     with ThreadPoolExecutor(max_workers=1) as ahead:
         coming = ahead.submit(make_batch, done.step)
         for step in range(done.step, schedule.steps):
@@ -119,11 +121,14 @@ def fit(
             scaler.step(optimiser)
             scaler.update()
             _refuse_not_finite("loss", losses[-1], step)
+            if team.leads:
+                progress.tell(step + 1, f"loss {losses[-1]:.4g}")
             if team.leads and ((step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps):
                 model.eval()
                 with torch.inference_mode(), autocast:
                     look = {"step": step + 1, "train_loss": sum(losses) / len(losses), **validate(model)}
                 _refuse_not_finite("validation loss", look["valid_loss"], step)
+                progress.clear()
                 say("  ".join(f"{name} {value:.5g}" for name, value in look.items()))
                 losses.clear()
                 if not done.curve or look["valid_loss"] < min(old["valid_loss"] for old in done.curve):
@@ -153,7 +158,7 @@ def learning_rate_at(schedule: Schedule, step: int) -> float:
     return schedule.learning_rate * rise * (1 + math.cos(math.pi * step / schedule.steps)) / 2
 
 
-def _save(path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, done: Progress) -> None:
+def _save(path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, done: Standing) -> None:
     """One safetensors file: weights, best weights, Adam's moments; the rest as JSON in its header."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in done.best.items()}
@@ -165,7 +170,7 @@ def _save(path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimiz
 
 def _resume(
     path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
-) -> Progress | None:
+) -> Standing | None:
     if not path.is_file():
         return None
     try:
@@ -184,4 +189,4 @@ def _resume(
         number, _, moment = name.partition(".")
         state["state"].setdefault(int(number), {})[moment] = value.cpu() if moment == "step" else value
     optimiser.load_state_dict(state)
-    return Progress(step=int(about["step"]), curve=[dict(look) for look in about["curve"]], best=parts["best"])
+    return Standing(step=int(about["step"]), curve=[dict(look) for look in about["curve"]], best=parts["best"])

@@ -12,6 +12,8 @@ from lungline import geometry
 from lungline.io import hdf5
 from lungline.io.hdf5 import Header
 from lungline.io.predictions import Prediction, write_predictions
+from lungline.io.seals import Origin, write_sealed_text
+from lungline.io.tables import table_text
 from lungline.nodules.table import Grid, NoduleRow, rows_as_json
 from lungline.preprocess.lungs import LungQuality
 from lungline.reporting.results import write_result
@@ -84,8 +86,17 @@ def folder(tmp_path_factory) -> Path:
         folder / "froc.json", {"split": "test", "froc": {"cpm": estimate, "nodules": 9, "scans": 4, "curve": curve}}
     )
     draw_index.run(folder / "index.html", predictions=folder / "predictions.csv", nodules=folder / "nodules",
-                   pages=folder / "pages", detection=folder / "froc.json")  # fmt: skip
+                   pages=folder / "pages", detection=folder / "froc.json",
+                   comparison=compared(folder / "comparison.csv"))  # fmt: skip
     return folder
+
+
+def compared(path):
+    """A table as `compare` writes it: one system that was run, and one that was not."""
+    names = [f"{name}{end}" for name in ("log_loss", "auc", "accuracy", "cpm") for end in ("", "_low", "_high")]
+    rows = [["m2<i>", "40", *([0.5, 0.4, 0.6] * 4)], ["paper", "", *([None] * 12)]]
+    write_sealed_text(path, table_text(["system", "patients", *names], rows), Origin("compare"))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +230,7 @@ def test_a_scan_that_was_not_used_says_why_and_shows_nothing(page, folder) -> No
 
 def test_the_cohort_stands_quarantined_first_and_is_sorted_by_a_press(page, folder) -> None:
     page.open(folder / "index.html")
-    names = "[...document.querySelectorAll('tbody tr')].map(r => r.cells[0].textContent)"
+    names = "[...document.querySelectorAll('.sortable tbody tr')].map(r => r.cells[0].textContent)"
     assert page.run(names) == ["bad", "other", "good", "third"]
     page.click_on("th:nth-child(3) button")
     assert page.run(names) == ["third", "good", "other", "bad"]
@@ -228,6 +239,14 @@ def test_the_cohort_stands_quarantined_first_and_is_sorted_by_a_press(page, fold
     page.click_on("th:nth-child(1) button")
     assert page.run(names) == ["bad", "good", "other", "third"]
     assert page.run("document.querySelectorAll('svg').length") == 2
-    assert "10.0 mm, solid, right middle" in page.run("document.querySelector('tbody').textContent")
+    assert "10.0 mm, solid, right middle" in page.run("document.querySelector('.sortable tbody').textContent")
     page.click_on("a[href='pages/good.html']")
     page.wait(READY)
+
+
+def test_the_index_puts_systems_side_by_side_before_the_scans(page, folder) -> None:
+    page.open(folder / "index.html", NARROW)
+    assert page.run("[...document.querySelectorAll('h3 + .scroll td')].map(cell => cell.textContent)") == [
+        "m2<i>", "40", *(["0.500 (0.400 to 0.600)"] * 4)]  # fmt: skip
+    assert page.run("document.querySelector('h3').compareDocumentPosition(document.querySelector('.sortable')) & 4")
+    assert page.run("document.documentElement.scrollWidth <= window.innerWidth")

@@ -75,3 +75,20 @@ def test_a_copy_of_a_training_case_of_one_axis_carries_a_warning(folder):
         detect_scan(folder / "c" / f"{pixels}.h5", folder / f"{pixels}.h5", detector=folder / "detector", device="cpu")
     assert [code.code for code in hdf5.read_header(folder / "same.h5").codes] == ["W_TRAINING_CASE"]
     assert hdf5.read_header(folder / "other.h5").status == "ok"
+
+
+def test_a_scan_made_unlike_those_of_the_training_carries_a_warning_that_says_how(folder):
+    card = folder / "detector" / "z" / "card.json"
+    made = {"slice_mm": [1.0, 2.5], "pixel_mm": [0.6, 0.9], "noise_hu": [15.0, 25.0]}
+    write_card(card, {**read_card(card), "acquisition": made})
+    ct = hdf5.read_field(folder / "c" / "a.h5", "ct")
+    for name, slice_mm in (("thick", 5.0), ("like", 2.0)):
+        how = {"slice_mm": slice_mm, "pixel_mm": 0.7, "noise_hu": 20.0}
+        header = Header("ct", "cache_volume", parameters=MADE_BY, provenance={"acquisition": how})
+        hdf5.write_file(folder / "c" / f"{name}.h5", header, {"ct": ct})
+        detect_scan(folder / "c" / f"{name}.h5", folder / f"{name}.h5", detector=folder / "detector", device="cpu")
+    (code,) = hdf5.read_header(folder / "thick.h5").codes
+    assert code.code == "W_UNLIKE_TRAINING"
+    assert code.detail == "slices are 5 mm apart, in the training 1 to 2.5"
+    assert hdf5.read_header(folder / "like.h5").status == "ok"
+    assert hdf5.read_header(folder / "like.h5").provenance["acquisition"]["slice_mm"] == 2.0

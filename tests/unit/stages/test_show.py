@@ -1,6 +1,7 @@
 """`lungline show` prints what a file says about itself, and draws it."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.reporting.show import mosaic, statistics, thumbnail
 from lungline.stages import show
+from scans import chest, write_dicom, write_nifti
 
 
 @pytest.fixture
@@ -159,3 +161,20 @@ def test_a_terminal_does_not_obey_what_a_file_holds(tmp_path, capsys):
     assert "\x07" not in printed
     assert printed.count("\\x1b]0;owned\\x07") == 7
     assert "scan\n" in printed
+
+
+def test_a_scan_is_shown_as_it_would_be_read_from_any_container(tmp_path, capsys):
+    hu = chest()
+    write_dicom(tmp_path / "series", hu)
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+        for file in (tmp_path / "series").iterdir():
+            archive.write(file, f"SE1/{file.name}")
+    write_nifti(tmp_path / "a.nii.gz", hu)
+    said = []
+    for name in ("series", "study.zip", "study.zip/SE1", "a.nii.gz"):
+        assert main(["show", str(tmp_path / name), "--plain"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2] == said[3].replace("source = nifti", "source = dicom")
+    assert "shape (12, 30, 40) (zyx), int16, unit HU" in said[0]
+    main(["show", str(tmp_path / "series"), "--png", str(tmp_path / "a.png")])
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
