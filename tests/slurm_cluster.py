@@ -34,7 +34,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
 SlurmdPort={node}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=20
 CryptoType=crypto/munge
 SlurmUser=root
 SlurmdUser=root
@@ -62,8 +62,8 @@ SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,requeue_d
 GresTypes=gpu
 MinJobAge=3600
 KillWait=2
-ReturnToService=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000 Gres=gpu:1 State=UNKNOWN
+ReturnToService=1
+NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=64000 Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
