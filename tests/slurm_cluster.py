@@ -166,6 +166,7 @@ def slurm() -> Iterator[Cluster]:
             while time.monotonic() < deadline and cluster.jobs("RUNNING,COMPLETING"):
                 time.sleep(0.2)
         stop(folder)
+        end_lost_jobs()
         for name in SETTINGS:
             (ETC / name).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -219,6 +220,14 @@ def stop(folder: Path) -> None:
         except (OSError, ValueError):
             continue
         end(pid, daemon)
+
+
+def end_lost_jobs() -> None:
+    """Kill what is left of jobs: on a node that was taken down they live on, and Slurm forgets them."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"SLURM_CLUSTER_NAME=lungline\0" in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def end(pid: int, name: str) -> None:
