@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def begin(out: Path, seed: int) -> tuple[Figures, Path]:
-    """What is known so far, and a folder with a place before its first run and one after it.
+    """What is known so far, and a folder with a place after a run that nothing disturbed.
 
     Figures of other code or of another seed are given up.
     """
@@ -60,7 +60,7 @@ def begin(out: Path, seed: int) -> tuple[Figures, Path]:
         figures.setdefault(kind, [])
     if not (scratch / "sound").is_dir():
         shutil.rmtree(scratch, ignore_errors=True)
-        answer = place.make(scratch / "empty").copy(scratch / "first").run()
+        answer = place.make(scratch / "first").run()
         if answer.code:
             sys.exit(f"the run without a fault failed:\n{answer.said[-3000:]}")
         (scratch / "first").rename(scratch / "sound")
@@ -78,7 +78,7 @@ def digest_of_code() -> str:
 
 def plan(words: argparse.Namespace, figures: Figures, scratch: Path) -> dict[str, Iterator[Callable[[], Result]]]:
     """The trials that are still to be made, by kind."""
-    empty, sound, trial = place.Place(scratch / "empty"), place.Place(scratch / "sound"), scratch / "trial"
+    sound, trial = place.Place(scratch / "sound"), scratch / "trial"
     shutil.rmtree(trial, ignore_errors=True)  # of a plan that was cut off
 
     @cache
@@ -93,7 +93,7 @@ def plan(words: argparse.Namespace, figures: Figures, scratch: Path) -> dict[str
     def with_full_disks() -> Iterator[Callable[[], Result]]:
         for number in range(len(figures["disks"]), words.disks):
             share = 0.03 + 0.92 * number / max(1, words.disks - 1)
-            yield partial(disks.try_full_disk, sound, empty, trial, share)
+            yield partial(disks.try_full_disk, sound, trial, number, share)
 
     def with_resumes() -> Iterator[Callable[[], Result]]:
         for number in range(len(figures["resumes"]), words.resumes):

@@ -13,10 +13,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.faults.place import Place, differences, kill, tree
+from benchmarks.faults.place import FRONTS, Place, differences, kill, tree
 
-#: What still has to be made when a run starts: everything, or from one step on.
-FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_system")
 VICTIMS = ("everything", "the workflow", "one process")
 KILLS_A_RUN = 5
 

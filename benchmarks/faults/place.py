@@ -29,6 +29,8 @@ SETTINGS = {
 #: What the steps make, in their order; logs, times and figures differ from run to run and are left out.
 STEPS = ("cohort", "ingest", "resample", "segment_lungs", "cache_volume", "draw_nodule_mask", "train_unet", "detect")
 STEPS += ("extract_candidates", "crop_patches", "train_system", "predict_cancer", "collect_predictions")
+#: What still has to be made when a trial starts: everything, or from one step on.
+FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_system")
 ENDS = ("predictions.csv", "check_leakage.csv", "scans.csv")
 PATIENCE_S = 3600
 
