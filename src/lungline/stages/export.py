@@ -128,7 +128,7 @@ def _outline(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, An
         return {}
     recipe = results / "pipeline" / f"{table['system']}.json"
     if not recipe.is_file():
-        raise LunglineError("there is no pipeline/SYSTEM.json, which says how candidates are outlined.")
+        raise LunglineError("no outlines were kept. Call `lungline predict` again, without `--dicom false`.")
     settings = read_pipeline(recipe).settings["extract_candidates"]
     centres = [(row["z"], row["y"], row["x"]) for row in table["nodules"]]
     for folder, _ in _searched(results, [scan]):
