@@ -98,6 +98,13 @@ def gpu():
     return 1 if wanted else 0
 
 
+def launcher(processes):
+    """What starts a training: `lungline`, or as many processes of it as train together."""
+    if processes == 1:
+        return "lungline"
+    return f"torchrun --standalone --nproc-per-node {processes} -m lungline.cli"
+
+
 AROUND_A_JOB_MB = 400  # what a cluster counts beside the command: two processes of Snakemake, 280 MB were measured
 
 

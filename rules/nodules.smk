@@ -77,12 +77,13 @@ rule train_unet:
     priority: 7
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]["train_unet"]
+    threads: config["training_threads"]["train_unet"] * config["training_processes"]
     resources:
-        mem_mb=memory(6000),
+        mem_mb=memory(6000 * config["training_processes"]),
         runtime=2880,
-        gpu=gpu(),
+        gpu=gpu() * config["training_processes"],
         device=config["device"],
+        launcher=launcher(config["training_processes"]),
     params:
         folder=lambda wildcards, output: os.path.dirname(output.weights),
         caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
@@ -98,7 +99,7 @@ rule train_unet:
     message:
         "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
     shell:
-        "lungline train-unet {params.folder:q} --axis {wildcards.axis} --detector {params.detector:q}"
+        "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --detector {params.detector:q}"
         " --scans {input.sheet:q} --caches {params.caches:q} --masks {params.masks:q}"
         " --checkpoints {params.checkpoints:q} --seed {params.seed} --device {resources.device}"
         " --precision {params.precision} > {log} 2>&1"

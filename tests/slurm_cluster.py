@@ -34,7 +34,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
 SlurmdPort={node}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=20
 CryptoType=crypto/munge
 SlurmUser=root
 SlurmdUser=root
@@ -62,8 +62,8 @@ SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,requeue_d
 GresTypes=gpu
 MinJobAge=3600
 KillWait=2
-ReturnToService=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000 Gres=gpu:1 State=UNKNOWN
+ReturnToService=1
+NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=64000 Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -166,6 +166,7 @@ def slurm() -> Iterator[Cluster]:
             while time.monotonic() < deadline and cluster.jobs("RUNNING,COMPLETING"):
                 time.sleep(0.2)
         stop(folder)
+        end_lost_jobs()
         for name in SETTINGS:
             (ETC / name).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -219,6 +220,14 @@ def stop(folder: Path) -> None:
         except (OSError, ValueError):
             continue
         end(pid, daemon)
+
+
+def end_lost_jobs() -> None:
+    """Kill what is left of jobs: on a node that was taken down they live on, and Slurm forgets them."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"SLURM_CLUSTER_NAME=lungline\0" in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def end(pid: int, name: str) -> None:

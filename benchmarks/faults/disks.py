@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.faults.place import Place, differences
+from benchmarks.faults.place import FRONTS, Place, differences
 
 ROOM_BYTES = 2 << 30
 
@@ -25,18 +25,23 @@ def size_of(folder: Path) -> int:
     return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())
 
 
-def try_full_disk(sound: Place, empty: Place, scratch: Path, share: float) -> dict[str, object]:
-    """A run from nothing on a disk that holds a share of what it makes.
+def try_full_disk(sound: Place, scratch: Path, number: int, share: float) -> dict[str, object]:
+    """A run on a disk that holds a share of what is still to be made: everything, or from one step on.
 
     The results and temporary files are on the small disk; the workflow and Snakemake's notes are not.
     """
-    expected = sound.digests()
-    size = int(size_of(sound.results) * share)
-    copied = empty.copy(scratch)
+    front, expected = FRONTS[number % len(FRONTS)], sound.digests()
+    copied = sound.copy(scratch)
     place = replace(copied, temporary=copied.results)
-    place.results.mkdir(parents=True)
+    everything = size_of(place.results)
+    place.forget_from(front)
+    kept = size_of(place.results)
+    size = int(kept + share * (everything - kept))
+    place.results.rename(scratch / "kept")
+    place.results.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place.results)], check=True)
     try:
+        shutil.copytree(scratch / "kept", place.results, dirs_exist_ok=True)
         first = place.run()
         torn = place.torn()
         subprocess.run(["mount", "-o", f"remount,size={ROOM_BYTES}", str(place.results)], check=True)
@@ -45,7 +50,8 @@ def try_full_disk(sound: Place, empty: Place, scratch: Path, share: float) -> di
         clear = "space left on device" in first.said.lower()
         tracebacks = first.said.count("Traceback (most recent call last)")
         return {
-            "share": share,
+            "front": front,
+            "share": round(share, 2),
             "bytes": size,
             "stopped_code": first.code,
             "clear_line": clear,

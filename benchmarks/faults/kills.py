@@ -1,4 +1,4 @@
-"""kill -9 of the workflow or of any of its children, at a random time; then the same command once."""
+"""kill -9 of the workflow or of any of its children, five times on its way; then the same command once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import random
 import shutil
 import subprocess
 import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from benchmarks.faults.place import Place, differences, kill, tree
+from benchmarks.faults.place import FRONTS, Place, differences, kill, tree
 
-#: What still has to be made when a trial starts: everything, or from one step on.
-FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_system")
 VICTIMS = ("everything", "the workflow", "one process")
+KILLS_A_RUN = 5
 
 
 def choose(processes: list[psutil.Process], whom: str, dice: random.Random) -> list[psutil.Process]:
@@ -26,47 +28,89 @@ def choose(processes: list[psutil.Process], whom: str, dice: random.Random) -> l
     return processes[:2]  # ./run and Snakemake: their jobs live on
 
 
-def until(share: float, process: subprocess.Popen[bytes], place: Place, expected: list[str]) -> None:
-    """Wait until a share of the missing files is there, or the run has ended."""
-    missing = [path for path in (place.results / name for name in expected) if not path.is_file()]
-    wanted = share * len(missing)
-    while process.poll() is None and sum(path.is_file() for path in missing) < wanted:
+def called(words: Sequence[str]) -> str:
+    """A process in a word or two, from its command line: "./run", "snakemake", "train-unet", "shell"."""
+    names = [Path(word).name for word in words]
+    if any(name in ("lungline", "cli.py") for name in names[:3]):
+        at = next(k for k, name in enumerate(names) if name in ("lungline", "cli.py"))
+        return " ".join(words[at + 1 : at + 2])
+    if "snakemake" in names[:3]:
+        return "snakemake"
+    if "run" in names[:2]:
+        return "./run"
+    return "shell" if names[:1] and names[0] in ("bash", "sh") else " ".join(names[:1])
+
+
+def until(share: float, process: subprocess.Popen[bytes], wanted: Sequence[Path]) -> None:
+    """Wait until a share of the wanted files is there, or the run has ended."""
+    while process.poll() is None and sum(path.is_file() for path in wanted) < share * len(wanted):
         time.sleep(0.05)
 
 
-def try_kill(sound: Place, scratch: Path, number: int, seed: int) -> dict[str, object]:
-    """One kill point and what came of it."""
+def kill_some(place: Place, share: float, wanted: Sequence[Path], dice: random.Random) -> dict[str, object] | None:
+    """Start the command, and kill someone when a share of the files is there; None if it ended before."""
+    whom, more_s = dice.choice(VICTIMS), dice.uniform(0, 3)
+    process = place.start()
+    until(share, process, wanted)
+    time.sleep(more_s)
+    alive = tree(process.pid) if process.poll() is None else []
+    victims = {process: command(process) for process in choose(alive, whom, dice)} if alive else {}
+    kill(list(victims))
+    process.wait()  # after the death of a child the workflow ends by itself
+    if not victims:
+        return None
+    killed = Counter(called(words) for words in victims.values() if words)
+    return {"share": round(share, 2), "whom": whom, "killed": dict(killed), "torn": place.torn()[:5]}
+
+
+def command(process: psutil.Process) -> list[str]:
+    """The words of a process; none where it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def try_kills(sound: Place, scratch: Path, number: int, seed: int) -> dict[str, Any]:
+    """One run with five kill points on its way, and what came of it."""
     dice = random.Random(seed * 1_000_003 + number)
-    front, whom = dice.choice(FRONTS), dice.choice(VICTIMS)
+    front = dice.choice(FRONTS)
+    shares = sorted(dice.uniform(0, 1) for _ in range(KILLS_A_RUN))
     expected = sound.digests()
     place = sound.copy(scratch)
     try:
         place.forget_from(front)
-        share, more_s = dice.uniform(0, 1), dice.uniform(0, 3)
-        process = place.start()
-        until(share, process, place, list(expected))
-        time.sleep(more_s)
-        alive = tree(process.pid)
-        victims = choose(alive, whom, dice) if alive else []
-        told = [" ".join(victim.cmdline()[1:4])[:80] for victim in victims if victim.is_running()]
-        kill(victims)
-        process.wait()  # after the death of a child the workflow ends by itself
-        torn = place.torn()
+        wanted = [path for path in (place.results / name for name in expected) if not path.is_file()]
+        kills = [found for share in shares if (found := kill_some(place, share, wanted, dice))]
         answer = place.run("again.log")
         wrong = list(differences(expected, place.digests()))
+        torn = any(found["torn"] for found in kills)
         return {
             "trial": number,
             "front": front,
-            "whom": whom,
-            "share": round(share, 2),
-            "killed": told[:3],
-            "hit": bool(victims),
-            "resumed_code": answer.code,
-            "resumed_s": round(answer.seconds, 1),
-            "torn": torn[:5],
+            "kills": kills,
+            "ended_code": answer.code,
+            "ended_s": round(answer.seconds, 1),
             "wrong": wrong[:5],
             "passed": answer.code == 0 and not wrong and not torn,
             "said": "" if answer.code == 0 else answer.said[-3000:],
         }
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def points(results: Iterable[Mapping[str, Any]]) -> int:
+    """How often someone was killed."""
+    return sum(len(result["kills"]) for result in results)
+
+
+def victims(results: Iterable[Mapping[str, Any]]) -> str:
+    """A table of whom the kills met, and how often."""
+    kills = [found for result in results for found in result["kills"]]
+    lines = ["| killed | kill points | processes |", "|---|---|---|"]
+    for whom in VICTIMS:
+        met = [found for found in kills if found["whom"] == whom]
+        names = sum((Counter(found["killed"]) for found in met), Counter())
+        told = ", ".join(f"{name} {count}" for name, count in names.most_common())
+        lines.append(f"| {whom} | {len(met)} | {told} |")
+    return "\n".join(lines) + "\n"

@@ -16,11 +16,10 @@ from pathlib import Path
 import psutil
 import yaml
 
+from benchmarks.copies import PARTS, copy_parts
 from lungline.errors import LunglineError
 from lungline.io.verify import DIFFERENCES, verify_tree
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PARTS = ("run", "Snakefile", "rules", "config", "profiles", "envs", "report", "src")
 #: The micro preset with the fewest scans with which every split has a case.
 SETTINGS = {
     "outdir": "results/faults",
@@ -30,8 +29,10 @@ SETTINGS = {
 #: What the steps make, in their order; logs, times and figures differ from run to run and are left out.
 STEPS = ("cohort", "ingest", "resample", "segment_lungs", "cache_volume", "draw_nodule_mask", "train_unet", "detect")
 STEPS += ("extract_candidates", "crop_patches", "train_system", "predict_cancer", "collect_predictions")
+#: What still has to be made when a trial starts: everything, or from one step on.
+FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_system")
 ENDS = ("predictions.csv", "check_leakage.csv", "scans.csv")
-PATIENCE_S = 900
+PATIENCE_S = 3600
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,10 @@ class Place:
         try:
             code = process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
+            code = -1
+        finally:
             kill(tree(process.pid))
             process.wait()
-            code = -1
         said = (self.folder / log).read_text(encoding="utf-8", errors="replace")
         return Answer(code, said + ("\n(killed: it hung)" if code == -1 else ""), time.monotonic() - began)
 
@@ -127,13 +129,7 @@ class Place:
 
 def make(folder: Path) -> Place:
     """A place before its first run."""
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        source = REPOSITORY / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(source, folder / part)
+    copy_parts(folder, ("run", *PARTS))
     (folder / "faults.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
     return Place(folder)
 

@@ -63,16 +63,18 @@ def digest(folder: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def uninterrupted(training: Training, folder: Path) -> tuple[str, float]:
+def uninterrupted(training: Training, scratch: Path) -> tuple[str, float]:
     """Digest of a training that nobody disturbed, and its seconds."""
     began = time.monotonic()
-    code = training.start(folder).wait()
+    code = training.start(scratch).wait()
     if code:
-        raise RuntimeError((folder / "log").read_text(encoding="utf-8"))
-    return digest(folder), time.monotonic() - began
+        raise RuntimeError((scratch / "log").read_text(encoding="utf-8"))
+    found = digest(scratch)
+    shutil.rmtree(scratch)
+    return found, time.monotonic() - began
 
 
-def try_resume(training: Training, scratch: Path, expected: str, seconds: float, number: int, seed: int) -> dict:
+def try_resume(training: Training, expected: str, seconds: float, scratch: Path, number: int, seed: int) -> dict:
     """One training, killed once or twice after its first look, and resumed."""
     dice = random.Random(seed * 2_000_003 + number)
     kills = dice.choice((1, 2))

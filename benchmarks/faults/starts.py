@@ -20,7 +20,7 @@ def try_pair(sound: Place, scratch: Path, number: int, seed: int) -> dict[str, o
     expected = sound.digests()
     place = sound.copy(scratch)
     try:
-        place.forget_from("detect")
+        place.forget_from("train_system")
         first = place.start("a.log")
         time.sleep(lag)
         second = place.start("b.log")

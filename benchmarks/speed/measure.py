@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import statistics
 import time
@@ -56,6 +57,45 @@ def interleave(
             )
         )
     return taken, answer, own_answer
+
+
+def interleave_apart(
+    theirs: Callable[[], Theirs],
+    ours: Callable[[], Ours],
+    pairs: int,
+    set_up: Callable[[], None],
+    warm_ups: int = 0,
+) -> tuple[list[tuple[Took, Took]], Theirs, Ours]:
+    """As `interleave`, but each run is in a child process of its own, after some warm-ups; ours after `set_up`, too."""
+    taken = []
+    for _ in range(pairs):
+        his, answer = _apart(theirs, lambda: None, warm_ups)
+        own, own_answer = _apart(ours, set_up, warm_ups)
+        taken.append((his, own))
+    return taken, answer, own_answer
+
+
+def _apart(work: Callable[[], Ours], set_up: Callable[[], None], warm_ups: int) -> tuple[Took, Ours]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            set_up()
+            for _ in range(warm_ups):
+                work()
+            cpu, wall = cpu_seconds(), time.perf_counter()
+            answer = work()
+            took = Took(cpu_seconds() - cpu, time.perf_counter() - wall)
+            with os.fdopen(writing, "wb") as pipe:
+                pickle.dump((took, answer), pipe, protocol=5)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said: tuple[Took, Ours] = pickle.load(pipe)
+    os.waitpid(child, 0)
+    return said
 
 
 def peak_mib(work: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lungline import NOTICE, __version__
+from lungline.allocator import keep_freed_memory
 from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.io.seals import set_aside
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = did_you_mean(name, commands())
         print(f"lungline: no command '{name}'.{hint} Run 'lungline --help' for the list.", file=sys.stderr)
         return 2
+    keep_freed_memory()
     run = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}").run
     options = parser_of(run, name).parse_args(words[1:])
     try:

@@ -32,7 +32,8 @@ def make_repeatable(seed: int) -> None:
     torch.manual_seed(seed)
     # the same as use_deterministic_algorithms, which first imports PyTorch's compiler: 1.9 s of every job
     torch.set_deterministic_debug_mode("warn" if torch.cuda.is_available() else "error")
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    cores, processes = (int(os.environ.get(name, "1")) for name in ("OMP_NUM_THREADS", "LOCAL_WORLD_SIZE"))
+    torch.set_num_threads(max(1, cores // processes))  # processes that train together share the cores of a job
 
 
 def half_precision(device: torch.device, precision: Precision) -> tuple[AbstractContextManager, bool]:

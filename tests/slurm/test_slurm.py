@@ -6,6 +6,7 @@ the profile. Both are skipped where Slurm is not installed or one is not root: s
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ ON_SLURM = (
     *("--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
     *("--latency-wait", "10", "--quiet", "host"),
 )
-RUN_S = 240  # while two cores are idle it takes half of that
+#: While two cores are idle it takes half of that; on a busy machine LUNGLINE_PATIENCE=4 waits four times as long.
+RUN_S = 240 * float(os.environ.get("LUNGLINE_PATIENCE", "1"))
 GPU = ("train_unet:gpu=1", "train_system:gpu=1", "detect_0:gpu=1")
 
 

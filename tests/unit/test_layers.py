@@ -15,7 +15,7 @@ LAYERS = (
     ("stages",),
     ("io", "phantom", "preprocess", "nodules", "training", "evaluation", "reporting"),
     ("models", "volume", "geometry", "config"),
-    ("errors", "names", "escape", "codes", "device", "progress", "provenance", "splits"),
+    ("errors", "allocator", "names", "escape", "codes", "device", "progress", "provenance", "splits"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FORBIDDEN = {"snakemake"}  # the package must not know what runs it
@@ -33,11 +33,12 @@ PER_SCAN = (
     "resample",
     "resize_volume",
     "segment_lungs",
+    "write_dicom",
 )
 
 #: The stages that may read `private/map.csv`, beside the one that writes it; no rule calls them.
 WAY_OUT = ("export", "who")
-SLOW = ("torch", "pandas", "matplotlib", "skimage", "SimpleITK", "sklearn")
+SLOW = ("torch", "highdicom", "pandas", "matplotlib", "skimage", "SimpleITK", "sklearn")
 
 
 def imports(text: str) -> Iterator[str]:

@@ -109,6 +109,7 @@ def test_the_kind_of_a_disk_is_that_of_the_innermost_mount(run: ModuleType) -> N
         ("bash -c (lungline sheet luna16 a b)", True),
         ("python3 /y/lungline/run --cores 2", False),
         ("vim rules/snakemake.smk", False),
+        ("/venv/bin/python -u -m lungline.cli train-unet results --axis z", True),  # one that torchrun started
     ],
 )
 def test_a_run_is_known_by_its_words(run: ModuleType, words: str, is_one: bool) -> None:

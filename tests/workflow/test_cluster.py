@@ -26,13 +26,14 @@ def test_a_group_across_the_gpu_rule_would_be_refused(workflow) -> None:
         workflow.plan("micro", words=(*ON_SLURM, *across))
 
 
-def resources_of(workflow, file: str, rule: str, *words: str) -> dict[str, str]:
+def resources_of(workflow, file: str, rule: str, *words: str, change: dict | None = None) -> dict[str, str]:
     """What the first job of a rule asks for; Snakemake tells it as long as the rule has no message."""
+    (workflow.folder / "asked.yaml").write_text(yaml.safe_dump(change or {"seed": 1}), encoding="utf-8")
     text = (workflow.folder / file).read_text(encoding="utf-8")
     message = re.search(r"    message:\n.*\n", text[text.index(f"rule {rule}:") :])
     assert message
     with workflow.edited(file, message[0], ""):
-        answer = workflow.snakemake("--dry-run", *words, "--configfile", "config/micro.yaml")
+        answer = workflow.snakemake("--dry-run", *words, "--configfile", "config/micro.yaml", "asked.yaml")
     said = re.search(rf"rule {rule}:\n(?:.*\n)*?\s+resources: (.*)\n", answer.stdout)
     assert said, answer.stdout[-3000:]
     return dict(pair.split("=", 1) for pair in said[1].split(", ") if "=" in pair)
@@ -46,6 +47,17 @@ def test_a_training_asks_for_one_gpu_on_a_cluster_and_for_more_memory_at_every_r
     assert first["device"] == "cuda"
     assert int(third["mem_mb"]) == 3 * int(first["mem_mb"]) > 3 * 6000
     assert third["runtime"] == first["runtime"] == "2880"
+
+
+def test_a_training_by_several_processes_asks_for_as_many_gpus_cores_and_as_much_memory(workflow) -> None:
+    one, two = (
+        resources_of(workflow, "rules/nodules.smk", "train_unet", *ON_SLURM, change={"training_processes": n})
+        for n in (1, 2)
+    )
+    assert (one["gpu"], two["gpu"]) == ("1", "2")
+    assert int(two["mem_mb"]) - int(one["mem_mb"]) == 6000
+    assert one["launcher"] == "lungline"
+    assert two["launcher"] == "torchrun --standalone --nproc-per-node 2 -m lungline.cli"
 
 
 def test_a_step_of_the_preparation_asks_for_no_gpu(workflow) -> None:

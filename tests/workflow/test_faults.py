@@ -8,9 +8,10 @@ import sys
 import time
 
 import pytest
+from benchmarks.copies import REPOSITORY
 
 from lungline.io.running import hold
-from workflow_copy import REPOSITORY, copy_workflow
+from workflow_copy import copy_workflow
 
 pytestmark = pytest.mark.workflow
 MICRO = ("--configfile", "config/micro.yaml", "--")

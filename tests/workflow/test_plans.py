@@ -219,6 +219,42 @@ def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
     assert wanted == {"cuda": 11, "cpu": 0}
 
 
+STUB = """#!/bin/sh
+# a training: it waits until three have begun, and writes down how many it has seen; $1 is train-unet, $2 its folder
+touch "$2/begun"
+for n in $(seq 200); do
+    [ "$(ls "$2"/../*/begun | wc -l)" -ge "$SLOTS" ] && break
+    sleep 0.1
+done
+ls "$2"/../*/begun | wc -l > "$2/learning_curve.csv"
+touch "$2/weights.safetensors" "$2/card.json"
+"""
+
+
+def test_the_three_axes_train_at_the_same_time_on_three_gpu_slots(workflow, monkeypatch) -> None:
+    """Independent jobs with one GPU each: the trainings are stubs that wait for one another."""
+    with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
+        cohort = yaml.safe_load(handle)["cohort"]
+    scans = [p.scan for p in plan_cohort(1, cohort) if p.dataset == "luna16" and p.split in ("train", "valid")]
+    results = workflow.folder / "results" / "slots"
+    inputs = [results / step / f"{scan}.h5" for scan in scans for step in ("cache_volume", "draw_nodule_mask")]
+    for path in (*inputs, results / "scans.csv", results / "check_leakage.csv"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    stub = workflow.folder / "stub"
+    stub.write_text(STUB, encoding="utf-8")
+    stub.chmod(0o755)
+    change = {"outdir": "results/slots", "device": "cuda"}
+    (workflow.folder / "slots.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    words = ["--cores", "3", "--resources", "gpu=3", "--allowed-rules", "train_unet", "--quiet", "host", "rules"]
+    targets = [f"results/slots/train_unet/micro/{axis}/learning_curve.csv" for axis in "zyx"]
+    monkeypatch.setenv("SLOTS", "3")
+    with workflow.edited("rules/nodules.smk", '"{resources.launcher} train-unet', '"./stub train-unet'):
+        answer = workflow.snakemake(*words, "--configfile", "config/micro.yaml", "slots.yaml", "--", *targets)
+    assert answer.returncode == 0, answer.stdout
+    assert [(workflow.folder / path).read_text(encoding="utf-8").strip() for path in targets] == ["3"] * 3
+
+
 def test_ten_folds_share_their_preparation_and_train_ten_detectors(workflow) -> None:
     jobs = workflow.plan(targets=("folds",))
     scans = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))["cohort"]["luna16_scans"]

@@ -4,13 +4,19 @@ import csv
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom.sr.codedict import codes
+
+from dicom_series import complaints
+from lungline.cli import main
 
 pytestmark = pytest.mark.workflow
 
@@ -81,6 +87,86 @@ def test_no_original_name_stands_in_what_it_writes_and_stages_are_not_kept(finis
     assert {path.parts[-2] for path in files} == {"new", "answers", "candidates", "nodules", "pages"}
     for path in files:
         assert not any(name in path.read_text(encoding="utf-8") for name in answered)
+
+
+def dicom_of(out: Path, scan: str) -> Path:
+    return out / "private" / "dicom" / scan
+
+
+def test_every_dicom_scan_that_is_used_is_written_as_dicom_for_its_owner_alone(finished, answered) -> None:
+    for row in answered.values():
+        folder = dicom_of(finished.folder / "new", row["scan"])
+        made = {path.name for path in folder.iterdir()}
+        if row["status"] == "quarantined":
+            assert made == {"why-not.txt"}
+        else:
+            assert made == ({"sr.dcm", "seg.dcm"} if int(row["n_candidates"]) else {"sr.dcm"})
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_the_report_agrees_with_the_nodule_table_and_names_the_patient_of_the_source(finished, answered) -> None:
+    import highdicom as hd
+
+    patient = next(name for name, row in sorted(answered.items()) if int(row["n_candidates"] or 0) > 0)
+    scan = answered[patient]["scan"]
+    folder = dicom_of(finished.folder / "new", scan)
+    assert complaints(folder / "seg.dcm") == complaints(folder / "sr.dcm") == []
+    table = json.loads((finished.folder / f"new/nodules/{scan}.json").read_text(encoding="utf-8"))
+    report = hd.sr.srread(folder / "sr.dcm")
+    groups = report.content.get_volumetric_roi_measurement_groups()
+    assert len(groups) == len(table["nodules"]) > 0
+    for group, row in zip(groups, table["nodules"], strict=True):
+        (centre,) = [item.value[0] for item in group[0].ContentSequence if item.name == codes.DCM.Center]
+        assert np.abs(centre - [row["x_mm"], row["y_mm"], row["z_mm"]]).max() < 1e-3
+        measured = {item.name.value: item.value for item in group.get_measurements()}
+        wanted = {
+            codes.SCT.LongAxis: row["longest_axial_mm"],
+            codes.SCT.Volume: row["volume_mm3"],
+            codes.DCM.CertaintyOfFinding: 100 * row["nodule_probability"],
+            codes.DCM.ProbabilityOfCancer: 100 * row["cancer_probability"],
+        }
+        assert measured == {code.value: pytest.approx(value, rel=1e-9) for code, value in wanted.items()}
+    (of_scan,) = report.content.get_image_measurement_groups()
+    assert [item.value for item in of_scan.get_measurements(codes.DCM.ProbabilityOfCancer)] == [
+        pytest.approx(100 * float(answered[patient]["probability"]))
+    ]
+    source = {
+        (header := pydicom.dcmread(path, stop_before_pixels=True)).SOPInstanceUID: header
+        for path in (finished.folder / "results/micro/cohort/dsb17/stage1" / patient).glob("*.dcm")
+    }
+    first = next(iter(source.values()))
+    seg = pydicom.dcmread(folder / "seg.dcm")
+    assert seg.PatientID == patient
+    assert (seg.PatientID, seg.StudyInstanceUID) == (first.PatientID, first.StudyInstanceUID)
+    shown = [f.DerivationImageSequence[0].SourceImageSequence[0] for f in seg.PerFrameFunctionalGroupsSequence]
+    assert {item.ReferencedSOPInstanceUID for item in shown} <= source.keys()
+    voxel_mm3 = np.prod(seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing)
+    voxel_mm3 *= seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices
+    volume_mm3 = sum(row["volume_mm3"] for row in table["nodules"])
+    assert seg.pixel_array.sum() * voxel_mm3 == pytest.approx(volume_mm3, rel=0.1)
+
+
+def test_the_export_of_a_run_writes_the_same_report_and_predict_leaves_it_out_if_told_to(finished, answered) -> None:
+    (table,) = (finished.folder / "results/micro/describe_nodules/m2-micro").glob("*.json")
+    assert main(["export", str(finished.folder / "results/micro"), "--out", str(finished.folder / "export")]) == 0
+    (made,) = (finished.folder / "export/dicom/m2-micro").iterdir()
+    ours = dicom_of(finished.folder / "new", answered[table.stem]["scan"])
+    assert {path.name for path in made.iterdir()} == {path.name for path in ours.iterdir()}
+    for name in (path.name for path in ours.iterdir()):
+        one, other = (pydicom.dcmread(folder / name) for folder in (made, ours))
+        if name == "seg.dcm":  # predict uses more threads, so a voxel at the threshold may fall on the other side
+            assert one.pixel_array.sum() == pytest.approx(other.pixel_array.sum(), rel=0.01)
+        assert (one.PatientID, one.StudyInstanceUID) == (other.PatientID, other.StudyInstanceUID)
+    assert main(["export", str(finished.folder / "new"), "--out", str(finished.folder / "copied")]) == 0
+    for path in ours.iterdir():
+        copied = finished.folder / "copied/dicom/m2-micro" / ours.name / path.name
+        assert copied.read_bytes() == path.read_bytes()
+        assert stat.S_IMODE(copied.stat().st_mode) == 0o600
+    patient = str(finished.folder / "results/micro/cohort/dsb17/stage1" / table.stem)
+    answer = predict(finished, patient, "--out", "without", "--dicom", "false", "--pages", "false")
+    assert answer.returncode == 0, answer.stderr
+    assert not (finished.folder / "without/private/dicom").exists()
 
 
 def test_a_second_call_reads_nothing_again_but_what_has_changed(finished, answered) -> None:

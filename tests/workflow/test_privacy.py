@@ -3,64 +3,31 @@
 import base64
 import csv
 import gzip
+import stat
 import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
-import torch
 import yaml
 
+from dicom_series import FRAME, SERIES, STUDY
 from lungline.cli import main
 from lungline.escape import uncell
 from lungline.io import hdf5
+from lungline.io.dicom_headers import quiet
 from lungline.io.private import read_map
-from lungline.io.seals import sha256
-from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import CancerNetSpec, UNetSpec
-from lungline.models.unet import UNet
 from lungline.reporting.canvas import new_figure
-from lungline.training.weights import write_card, write_tensors
 from phantoms import make_chest
-from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_scans
-from scans import write_mhd
+from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_in_dicom, plant_scans
+from scans import write_dicom, write_mhd
+from untrained import untrained_models, untrained_pipeline
 
 from .conftest import copy_workflow
 
 pytestmark = pytest.mark.workflow
-
-CACHE = {"region": "lung_box", "outside_hu": -1000}
-U_NET = {"slices": 1, "base_channels": 4, "levels": 2, "dropout": 0.0}
-CANCER_NET = {"in_channels": 2, "channels": [2, 2, 2, 2, 4, 4], "dense": 8, "dropout": 0.0}
-
-
-def untrained_models(folder: Path) -> dict:
-    """Model folders of random weights that call nearly everything a nodule, and the configuration of them."""
-    torch.manual_seed(0)
-    for axis in "zyx":
-        network = UNet(UNetSpec(**U_NET))
-        torch.nn.init.constant_(list(network.parameters())[-1], 3)  # the bias of the last layer
-        _write(folder / "detector" / axis, network, {"network": U_NET, "cache": CACHE})
-    spec = CancerNetSpec(**{**CANCER_NET, "channels": tuple(CANCER_NET["channels"])})
-    system = {"kind": "patches", "detector": "micro", "network": CANCER_NET, "training": {"steps": 1, "batch": 1}}
-    card = {
-        "system": system,
-        "network": CANCER_NET,
-        "logit_without_candidates": 0.0,
-        "training_patients": {"cancer": 1, "all": 2},
-    }
-    _write(folder / "system", CancerNet(spec), card)
-    return {
-        "detectors": {"micro": str(folder / "detector")},
-        "systems": {"m2-micro": str(folder / "system")},
-    }
-
-
-def _write(folder: Path, model: torch.nn.Module, card: dict) -> None:
-    write_tensors(folder / "weights.safetensors", model.state_dict(), {"purpose": "test"})
-    digest = sha256(folder / "weights.safetensors")
-    write_card(folder / "card.json", {"cases": {"train": [], "valid": []}, "weights_sha256": digest, **card})
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +124,29 @@ def test_only_the_export_brings_the_names_back(run, tmp_path, capsys) -> None:
         with open(files[table], encoding="utf-8", newline="") as handle:
             assert Counter(next(iter(row.values())) for row in csv.DictReader(handle)) == wanted
     assert leaks(copy.folder, but=(results / "private",)) == []
+
+
+def test_dicom_out_names_the_patient_in_the_private_folder_and_nowhere_else(tmp_path, capsys) -> None:
+    def plant(k: int, dataset: pydicom.Dataset) -> None:
+        plant_in_dicom(k, dataset)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = STUDY, SERIES, FRAME
+        dataset.SOPInstanceUID = f"{SERIES}.{k + 1}"
+
+    ct, out = make_chest(spacing_mm=2.0).ct, tmp_path / "out"
+    with quiet():
+        write_dicom(tmp_path / MARKER, np.rint(ct.array).astype(np.int16), spacing_kji=(2, 2, 2), change=plant)
+    pipeline = str(untrained_pipeline(tmp_path / "models"))
+    assert main(["predict", str(tmp_path / MARKER), "--out", str(out), "--pipeline", pipeline]) == 0
+    said = capsys.readouterr()
+    assert not holds_marker((said.out + said.err).encode(errors="surrogateescape"))
+    assert leaks(out, but=(out / "private",)) == []
+    assert not list((out / "private/dicom").glob("*/why-not.txt")), said.err
+    (made,) = (out / "private/dicom").iterdir()
+    assert sorted(path.name for path in made.iterdir()) == ["seg.dcm", "sr.dcm"]
+    for path in made.iterdir():
+        assert str(pydicom.dcmread(path).PatientName) == MARKER
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (out / "private", made.parent, made)} == {0o700}
 
 
 def test_an_owner_finds_a_scan_again(run, capsys) -> None:

@@ -45,12 +45,8 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
         If there is no CT, or its geometry or its pixels cannot be trusted; see `docs/codes.md`.
     """
     with quiet():
-        folder = read_folder(regular_files(path))
-        chosen, codes = choose_series(folder)
-        check_size(chosen[0].columns, chosen[0].rows, len(chosen))
-        rescaled = _has_rescale(chosen)
-        chosen, more = one_acquisition(chosen)
-        codes += more
+        chosen, codes = used_slices(path)
+        rescaled = chosen[0].slope is not None
         chosen, array, more = _decode_all(chosen)
         codes += more + _lossy(chosen) + ([] if rescaled else _looks_like_hu(array))
     first = chosen[0]
@@ -66,6 +62,15 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
     image, more = straighten(stack)
     check_affine(image.affine_ijk)
     return image, codes + more
+
+
+def used_slices(path: Path) -> tuple[list[Slice], list[Code]]:
+    """The slices that a scan is read from, along their normal, and what had to be left out; call inside `quiet`."""
+    chosen, codes = choose_series(read_folder(regular_files(path)))
+    check_size(chosen[0].columns, chosen[0].rows, len(chosen))
+    _check_rescale(chosen)
+    chosen, more = one_acquisition(chosen)
+    return chosen, codes + more
 
 
 def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]]:
@@ -280,8 +285,8 @@ def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], lis
     return decoded, array[: len(decoded)], [Code("W_DAMAGED_SLICES", found)] if damaged else []
 
 
-def _has_rescale(stack: Sequence[Slice]) -> bool:
-    """Whether all slices say how stored values become HU; False if none does, and then values must prove it."""
+def _check_rescale(stack: Sequence[Slice]) -> None:
+    """All slices must say how stored values become HU, or none; then the values must prove it."""
     given = [(item.slope, item.intercept) for item in stack]
     stated = [(s, i) for s, i in given if s is not None and i is not None]
     if any(not np.isfinite(s) or not np.isfinite(i) or s <= 0 for s, i in stated):
@@ -289,7 +294,6 @@ def _has_rescale(stack: Sequence[Slice]) -> bool:
     if (stated and len(stated) < len(given)) or any((s is None) != (i is None) for s, i in given):
         found = f"{len(given) - len(stated)} of {len(given)} slices without a full rescale"
         raise Quarantine("Q_NO_RESCALE", found)
-    return bool(stated)
 
 
 def _looks_like_hu(array: NDArray[np.int16]) -> list[Code]:

@@ -129,17 +129,19 @@ class Folder:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """pydicom without words: its warnings and its log quote values that may identify a patient."""
-    logger, settings = logging.getLogger("pydicom"), pydicom.config.settings
-    level, mode = logger.level, settings.reading_validation_mode
-    logger.setLevel(logging.CRITICAL + 1)
+    """pydicom and highdicom without words: their warnings and logs quote values that may identify a patient."""
+    loggers, settings = [logging.getLogger(name) for name in ("pydicom", "highdicom")], pydicom.config.settings
+    levels, mode = [logger.level for logger in loggers], settings.reading_validation_mode
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     settings.reading_validation_mode = pydicom.config.IGNORE
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         settings.reading_validation_mode = mode
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lungline.errors import LunglineError
@@ -32,12 +34,19 @@ def write_secret(path: Path, text: str) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         tighten(path)
         return
+    with secret_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def secret_path(path: Path) -> Iterator[Path]:
+    """An empty temporary file of mode 0600, renamed to `path` when the block ends well; to be filled, not replaced."""
     with atomic_path(path) as temporary:
         temporary.unlink(missing_ok=True)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(handle, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(text)
+        os.fchmod(handle, 0o600)
+        os.close(handle)
+        yield temporary
 
 
 def tighten(path: Path) -> None:

@@ -21,7 +21,7 @@ from lungline.errors import GeometryError
 from lungline.volume import Volume
 
 #: Rows of an operator that are applied together: more are quicker to multiply, fewer see fewer old voxels.
-_BLOCK = 16
+_BLOCK = 24
 
 
 def resample(ct: Volume, *, spacing_mm: float = 1.0) -> Volume:
@@ -125,7 +125,7 @@ def spline_operator(n_in: int, n_out: int, start: float, step: float) -> NDArray
     for tap, weight in enumerate(weights):
         np.add.at(reader, (np.arange(n_out), _mirror(whole + tap - 1, n_in)), weight)
     operator = np.linalg.solve(basis.T, reader.T).T
-    operator[np.abs(operator) < 1e-9] = 0.0  # below float32's reach at 3000 HU
+    operator[np.abs(operator) < 3e-8] = 0.0  # of 2000 HU, 0.00006: below float32's rounding in the products
     return np.ascontiguousarray(operator, dtype=np.float32)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import LunglineError, Quarantine
 from lungline.io.dicom import nearest_slices
+from lungline.io.pipeline import OUTLINE, read_pipeline
 from lungline.io.predictions import Prediction, read_predictions
-from lungline.io.private import read_map
-from lungline.io.raw import is_dicom
+from lungline.io.private import Original, read_map
+from lungline.io.raw import is_dicom, scan_suffix
 from lungline.io.secret import open_to_others, write_secret
-from lungline.io.zips import unpacked
+from lungline.io.zips import place_in_zip, unpacked
 from lungline.nodules.candidates import read_candidates
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reporting.export import (
@@ -24,13 +27,15 @@ from lungline.reporting.export import (
     predictions_table,
 )
 from lungline.reporting.results import read_result
+from lungline.stages import write_dicom
 
 
-def run(results: Path, *, out: Path, private: Path | None = None) -> None:
+def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True) -> None:
     """Write OUT/predictions.csv and, of each data set, its submissions and nodule tables.
 
     Those are {dataset}-cancer.csv, {dataset}-nodules-{detector}.csv and {dataset}-nodule-table-{system}.csv. The last
     names the source slice (SOPInstanceUID) of every candidate of a DICOM scan whose files still lie where they were.
+    Such a scan is also written as DICOM, for a PACS: OUT/dicom/{system}/{scan}/, see `lungline write-dicom`.
 
     Folders that are made have mode 0700, files 0600. In a name, what a terminal or a spreadsheet would act upon
     (line ends, a leading = + - @, control characters) stands as \\xNN.
@@ -43,11 +48,14 @@ def run(results: Path, *, out: Path, private: Path | None = None) -> None:
         A new folder, or one of yours that nobody else can read.
     private : Path or None
         The private folder; RESULTS/private unless your sheet lies elsewhere.
+    dicom : bool
+        False writes no DICOM.
     """
     if out.exists() and (not out.is_dir() or open_to_others(out)):
         raise LunglineError(f"{out}: expected a new folder, or one of mode 700. Others have rights on this one.")
     rows = read_predictions(results / "predictions.csv")
-    known = read_map(results / "private" if private is None else private)
+    private = results / "private" if private is None else private
+    known = read_map(private)
     names = original_names(rows, {scan: original.name for scan, original in known.items()})
     tables = {"predictions.csv": predictions_table(rows, names)}
     for dataset in sorted({row.dataset for row in rows}):
@@ -55,7 +63,7 @@ def run(results: Path, *, out: Path, private: Path | None = None) -> None:
         answered = [row for row in of_set if row.split == "test" and row.probability is not None]
         if answered:
             tables[f"{dataset}-cancer.csv"] = cancer_submission(answered, names)
-        for folder, scans in _searched(results, of_set):
+        for folder, scans in _searched(results, [row.scan for row in of_set]):
             candidates = {scan: read_candidates(folder / f"{scan}.csv") for scan in scans}
             tables[f"{dataset}-nodules-{folder.name}.csv"] = nodule_submission(candidates, names)
         for system, nodules in _described(results, of_set).items():
@@ -63,6 +71,8 @@ def run(results: Path, *, out: Path, private: Path | None = None) -> None:
             tables[f"{dataset}-nodule-table-{system}.csv"] = nodule_table(nodules, slices, names)
     for name, text in tables.items():
         write_secret(out / name, text)
+    if dicom:
+        _export_dicom(results, private, [row for row in rows if row.scan in known], known, out / "dicom")
     silent = sum(row.status == "quarantined" for row in rows)
     print(f"{out}: {', '.join(tables)}. Original names: do not share. {NOTICE}", file=sys.stderr)
     if silent:
@@ -73,29 +83,83 @@ def _described(results: Path, rows: list[Prediction]) -> dict[str, dict[str, lis
     """System -> scan -> nodule table, of the scans of `rows` that were described, by the workflow or by `predict`."""
     found: dict[str, dict[str, list[NoduleRow]]] = {}
     for row in rows:
-        for path in sorted(
-            [*results.glob(f"describe_nodules/*/{row.scan}.json"), results / f"nodules/{row.scan}.json"]
-        ):
-            if path.is_file() and (table := read_result(path))["nodules"]:
+        for path in _tables(results, row.scan):
+            if (table := read_result(path))["nodules"]:
                 found.setdefault(table["system"] or "none", {})[row.scan] = read_nodules(table)
     return dict(sorted(found.items()))
 
 
+def _tables(results: Path, scan: str) -> list[Path]:
+    """The nodule tables of a scan, one a system, by the workflow or by `predict`."""
+    found = [*results.glob(f"describe_nodules/*/{scan}.json"), results / f"nodules/{scan}.json"]
+    return sorted(path for path in found if path.is_file())
+
+
+def _export_dicom(
+    results: Path, private: Path, rows: list[Prediction], known: Mapping[str, Original], out: Path
+) -> None:
+    """Every described scan of DICOM as DICOM, below `out`; one line says how many, and why not the others."""
+    written, reasons = 0, Counter[str]()
+    for row in rows:
+        if not _is_dicom(known[row.scan].path):
+            continue
+        for path in _tables(results, row.scan):
+            table = read_result(path)
+            folder = out / (table["system"] or "none") / row.scan
+            made = private / "dicom" / row.scan  # by `lungline predict`
+            try:
+                if (made / write_dicom.SR).is_file():
+                    write_dicom.copy(made, folder)
+                else:
+                    options = {**_outline(results, row.scan, table), "input_sha256": row.input_sha256 or None}
+                    write_dicom.run(folder, raw=known[row.scan].path, nodules=path, **options)
+                written += (folder / write_dicom.SR).is_file()
+            except LunglineError as reason:
+                reasons[str(reason)] += 1
+    if written:
+        print(f"{out}: {written} answers as DICOM.", file=sys.stderr)
+    for why, count in reasons.items():
+        print(f"{count} answers were not written as DICOM: {why}", file=sys.stderr)
+
+
+def _outline(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the outlines of a scan's candidates come from: options of `write-dicom`."""
+    if not table["nodules"]:
+        return {}
+    recipe = results / "pipeline" / f"{table['system']}.json"
+    if not recipe.is_file():
+        raise LunglineError("no outlines were kept. Call `lungline predict` again, without `--dicom false`.")
+    settings = read_pipeline(recipe).settings["extract_candidates"]
+    centres = [(row["z"], row["y"], row["x"]) for row in table["nodules"]]
+    for folder, _ in _searched(results, [scan]):
+        detected, candidates = results / "detect" / folder.name / f"{scan}.h5", folder / f"{scan}.csv"
+        if detected.is_file() and [found.centroid_zyx for found in read_candidates(candidates)] == centres:
+            outline = {key: value for key, value in settings.items() if key in OUTLINE}
+            return {"detected": detected, "candidates": candidates, **outline}
+    raise LunglineError("the probabilities in detect/, of which the outlines are made, are gone.")
+
+
+def _is_dicom(raw: Path) -> bool:
+    if place := place_in_zip(raw):
+        return not scan_suffix(place[1])
+    return raw.is_dir() or (raw.is_file() and is_dicom(raw))
+
+
 def _slices(raw: Path, nodules: list[NoduleRow]) -> list[tuple[str, int]]:
     """Where in the source series each candidate lies; nothing for a scan that is no DICOM or is gone."""
+    if not _is_dicom(raw):
+        return []
     try:
         with unpacked(raw, "dicom") as files:
-            if not (files.is_dir() or (files.is_file() and is_dicom(files))):
-                return []
             return nearest_slices(files, [(n.x_mm, n.y_mm, n.z_mm) for n in nodules])
     except Quarantine:
         return []
 
 
-def _searched(results: Path, rows: list[Prediction]) -> Iterator[tuple[Path, list[str]]]:
-    """Each detector's folder of candidates, those of its last stage, and the scans of `rows` that it searched."""
+def _searched(results: Path, wanted: list[str]) -> Iterator[tuple[Path, list[str]]]:
+    """Each detector's folder of candidates, those of its last stage, and the wanted scans that it searched."""
     last = {path.name: path for stage in ("extract", "rank") for path in results.glob(f"{stage}_candidates/*")}
     for _, detector in sorted(last.items()):
-        scans = [row.scan for row in rows if (detector / f"{row.scan}.csv").is_file()]
+        scans = [scan for scan in wanted if (detector / f"{scan}.csv").is_file()]
         if scans:
             yield detector, scans

@@ -22,7 +22,7 @@ from lungline.names import Device
 from lungline.progress import Progress, sayer
 from lungline.provenance import code_fingerprint
 from lungline.reporting.html import look_digest
-from lungline.stages import draw_index, sheet
+from lungline.stages import draw_index, sheet, write_dicom
 
 
 def run(
@@ -33,11 +33,14 @@ def run(
     device: Device = "auto",
     keep: bool = False,
     pages: bool = True,
+    dicom: bool = True,
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
 
     OUT/nodules/{scan}.csv and .json say of each candidate where it lies, how large and dense it is, and what was said
     of it; OUT/pages/{scan}.html shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
+    Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (outlines) and sr.dcm (measurements),
+    which name the patient as the scan does. DICOM false leaves them out.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
@@ -59,9 +62,10 @@ def run(
         left = ahead.left(number - 1) if ahead else ""
         say = sayer(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
-            if not _is_answered(out, row.scan, state, pages=pages):
+            as_dicom = dicom and row.source == "dicom"
+            if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
                 ahead = ahead or Progress(len(rows), done=number - 1)
-                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, say=say)
+                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, say=say)
                 note = json.dumps({"state": state}) + "\n"
                 write_sealed_text(_note(out, row.scan), note, Origin("predict", (_answer_file(out, row.scan),)))
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.system)
@@ -95,6 +99,7 @@ def _answer(
     device: str,
     keep: bool,
     pages: bool,
+    dicom: bool,
     say: Callable[[str], None],
 ) -> None:
     """Every stage of one scan, as the rules of the workflow call them."""
@@ -187,6 +192,9 @@ def _answer(
         if pages:
             probability = searched.get("detected")
             draw_page.run(_page(out, scan), nodules=table, volume=file("resample"), lungs=lungs, detected=probability)
+        write_dicom.forget(_dicom(out, scan))
+        if dicom:
+            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
 
 
 def _answer_file(out: Path, scan: str) -> Path:
@@ -201,11 +209,15 @@ def _page(out: Path, scan: str) -> Path:
     return out / "pages" / f"{scan}.html"
 
 
-def _is_answered(out: Path, scan: str, state: str, *, pages: bool) -> bool:
-    """Whether this scan has an answer, and a page if one is wanted, from the same files, models and code."""
+def _dicom(out: Path, scan: str) -> Path:
+    return out / "private" / "dicom" / scan
+
+
+def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool) -> bool:
+    """Whether this scan has an answer, a page and DICOM as far as wanted, from the same files, models and code."""
     note = _note(out, scan)
     made = [note, _answer_file(out, scan), out / "nodules" / f"{scan}.json", *([_page(out, scan)] if pages else [])]
-    if not all(path.is_file() for path in made):
+    if not all(path.is_file() for path in made) or (dicom and not write_dicom.is_written(_dicom(out, scan))):
         return False
     for path in made:
         check(path)

@@ -14,6 +14,7 @@ from lungline.names import Precision
 from lungline.nodules.slices import Axis
 from lungline.training.fitting import fit_and_write
 from lungline.training.slices import SliceCrops, find_training_scans
+from lungline.training.team import joined
 from lungline.training.validation import look_at_crops
 
 
@@ -30,7 +31,11 @@ def run(
     device: str = "auto",
     precision: Precision = "float32",
 ) -> None:
-    """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve)."""
+    """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
+
+    Several processes train together where `torchrun --standalone --nproc-per-node N -m lungline.cli train-unet ...`
+    starts them; OMP_NUM_THREADS are the cores of all of them.
+    """
     spec = DetectorSpec.from_config(detector)
     seed = spec.training.seed_in(seed)
     make_repeatable(seed)
@@ -41,26 +46,30 @@ def run(
         for split in ("train", "valid")
     }
     train, valid = (SliceCrops(used[split], axis, spec.network.slices, spec.sampling, seed) for split in used)
-    loss = {"positive": spec.loss.positive, "negative": spec.loss.negative}
-    fit_and_write(
-        output,
-        UNet(spec.network),
-        spec.training,
-        make_batch=lambda step: train.batch(step, spec.training.batch),
-        loss_of=lambda model, batch: nodule_loss(model(batch[0].to(where)), batch[1].to(where), **loss),
-        validate=lambda model: look_at_crops(model, valid, spec.training.batch, where, **loss),
-        checkpoints=checkpoints,
-        seed=seed,
-        device=where,
-        precision=precision,
-        stage="train_unet",
-        card={
-            "purpose": f"nodule logit a pixel of the slices along {axis}",
-            "input": "scaled HU 0..1 of the 1 mm lung box, -1000 HU outside the mask; (N, slices, H, W)",
-            "axis": axis,
-            "cache": hdf5.read_header(used["train"][0].cache).parameters,
-            "detector": detector,
-            "network": detector.get("network", {}),
-        },
-        cases={split: {scan.scan: [scan.cache, scan.mask] for scan in used[split]} for split in used},
-    )
+    loss, size = {"positive": spec.loss.positive, "negative": spec.loss.negative}, spec.training.batch
+    with joined(where) as team:
+        mine = team.part(size)
+        fit_and_write(
+            output,
+            UNet(spec.network),
+            spec.training,
+            make_batch=lambda step: train.batch(step, size, mine),
+            loss_of=lambda model, batch: nodule_loss(model(batch[0].to(where)), batch[1].to(where), **loss),
+            validate=lambda model: look_at_crops(model, valid, size, where, **loss),
+            checkpoints=checkpoints,
+            seed=seed,
+            device=where,
+            precision=precision,
+            stage="train_unet",
+            card={
+                "purpose": f"nodule logit a pixel of the slices along {axis}",
+                "input": "scaled HU 0..1 of the 1 mm lung box, -1000 HU outside the mask; (N, slices, H, W)",
+                "axis": axis,
+                "cache": hdf5.read_header(used["train"][0].cache).parameters,
+                "detector": detector,
+                "network": detector.get("network", {}),
+            },
+            cases={split: {scan.scan: [scan.cache, scan.mask] for scan in used[split]} for split in used},
+            split=lambda batch: [(len(mine) / size, batch)],
+            team=team,
+        )

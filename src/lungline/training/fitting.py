@@ -22,6 +22,7 @@ from lungline.names import Precision
 from lungline.preprocess.acquisition import ranges_of
 from lungline.provenance import code_fingerprint
 from lungline.training.loop import Batch, Look, fit, in_one_part
+from lungline.training.team import ALONE, Team
 from lungline.training.weights import write_card, write_curve, write_tensors
 
 
@@ -41,6 +42,7 @@ def fit_and_write(
     card: Mapping[str, Any],
     cases: Mapping[str, Mapping[str, Sequence[Path]]],
     split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
+    team: Team = ALONE,
     judge: Callable[[nn.Module, Sequence[Look]], Sequence[Code]] = lambda model, curve: (),
     measure: Callable[[nn.Module], Mapping[str, Any]] = lambda model: {},
 ) -> None:
@@ -56,8 +58,8 @@ def fit_and_write(
     cases : mapping of split to scans to files
         Every scan that took part, with the files it was read from (HDF5). All of them are hashed into the card,
         with the hash of the scan's pixels, by which a copy under another name is known.
-    split : callable
-        See `fit`.
+    split, team : callable, Team
+        See `fit`. The first process of a team writes, the others only train.
     judge : callable
         Looks at the trained model and its learning curve; its codes are said and stand in the card as `warnings`.
     measure : callable
@@ -74,12 +76,14 @@ def fit_and_write(
         "device": device.type,
         "precision": precision,
         "threads": torch.get_num_threads(),
+        "processes": team.size,
         "inputs": inputs,
         "card": dict(card),
     }
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     checkpoint = checkpoints / f"{stage}-{key[:16]}.safetensors"
-    print(f"{count_parameters(model):,} parameters, {schedule.steps} steps on {device.type}", flush=True)
+    together = f", {team.size} processes" if team.size > 1 else ""
+    team.say(f"{count_parameters(model):,} parameters, {schedule.steps} steps on {device.type}{together}")
     started = time.perf_counter()
     curve = fit(
         model.to(device),
@@ -93,8 +97,11 @@ def fit_and_write(
         device=device,
         precision=precision,
         split=split,
-        say=lambda line: print(line, flush=True),
+        team=team,
+        say=team.say,
     )
+    if not team.leads:
+        return
     print(f"trained in {time.perf_counter() - started:.0f} s", flush=True)
     warnings = judge(model.eval(), curve)
     for warning in warnings:

@@ -7,6 +7,7 @@ The weights that are kept are those of the best look at the validation split.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from lungline.errors import CorruptFileError, LunglineError
 from lungline.models.specs import Schedule
 from lungline.names import Precision
 from lungline.progress import Progress
+from lungline.training.team import ALONE, Team
 from lungline.training.weights import read_tensors, write_tensors
 
 Batch = TypeVar("Batch")
@@ -54,6 +56,7 @@ def fit(
     device: torch.device,
     precision: Precision = "float32",
     split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
+    team: Team = ALONE,
     say: Callable[[str], None] = print,
 ) -> list[Look]:
     """Train `model` in place and leave the weights of the best look in it.
@@ -70,6 +73,10 @@ def fit(
     split : callable
         Divides a step's batch into parts that are computed one after the other, each with its share of the step;
         their gradients add up to the batch's.
+    team : Team
+        The processes that train together. `make_batch` gives the part of this one, `split` its share of the step.
+        The first looks at the validation split and keeps the best weights; the others end with those of the last
+        step and without a curve.
 
     Returns
     -------
@@ -88,16 +95,20 @@ def fit(
     if done.step:
         say(f"resumed at step {done.step} of {schedule.steps}")
     losses: list[float] = []
+    started, waited_s = time.perf_counter(), 0.0
     progress = Progress(schedule.steps, done=done.step)
     with ThreadPoolExecutor(max_workers=1) as ahead:
         coming = ahead.submit(make_batch, done.step)
         for step in range(done.step, schedule.steps):
+            asked = time.perf_counter()
             batch = coming.result()
+            waited_s += time.perf_counter() - asked
             if step + 1 < schedule.steps:
                 coming = ahead.submit(make_batch, step + 1)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(schedule, step)
-            torch.manual_seed(seed * 1_000_003 + step)  # dropout too depends on the step alone
+            # dropout too depends on the step alone, and on which part of the batch it is
+            torch.manual_seed((seed * 1_000_003 + step) * team.size + team.rank)
             model.train()
             optimiser.zero_grad(set_to_none=True)
             losses.append(0.0)
@@ -106,11 +117,13 @@ def fit(
                     loss = loss_of(model, part) * share
                 scaler.scale(loss).backward()
                 losses[-1] += float(loss.detach())
+            losses[-1] = team.add_up(model, losses[-1])
             scaler.step(optimiser)
             scaler.update()
             _refuse_not_finite("loss", losses[-1], step)
-            progress.tell(step + 1, f"loss {losses[-1]:.4g}")
-            if (step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps:
+            if team.leads:
+                progress.tell(step + 1, f"loss {losses[-1]:.4g}")
+            if team.leads and ((step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps):
                 model.eval()
                 with torch.inference_mode(), autocast:
                     look = {"step": step + 1, "train_loss": sum(losses) / len(losses), **validate(model)}
@@ -125,7 +138,9 @@ def fit(
                 done.curve.append(look)
                 done.step = step + 1
                 _save(checkpoint, key, model, optimiser, done)
-    model.load_state_dict(done.best)
+    if team.leads:
+        say(f"waited for batches {waited_s:.1f} of {time.perf_counter() - started:.1f} s")
+        model.load_state_dict(done.best)
     return done.curve
 
 
@@ -149,7 +164,8 @@ def _save(path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimiz
     tensors |= {f"best.{name}": value for name, value in done.best.items()}
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    write_tensors(path, tensors, {"key": key, "step": done.step, "curve": done.curve})
+    curve = [list(look.items()) for look in done.curve]  # the header would sort the names of a mapping
+    write_tensors(path, tensors, {"key": key, "step": done.step, "curve": curve})
 
 
 def _resume(
@@ -173,4 +189,4 @@ def _resume(
         number, _, moment = name.partition(".")
         state["state"].setdefault(int(number), {})[moment] = value.cpu() if moment == "step" else value
     optimiser.load_state_dict(state)
-    return Standing(step=int(about["step"]), curve=about["curve"], best=parts["best"])
+    return Standing(step=int(about["step"]), curve=[dict(look) for look in about["curve"]], best=parts["best"])

@@ -53,6 +53,15 @@ def find_training_scans(scans: Sequence[str], caches: Path, masks: Path) -> list
     return found
 
 
+@dataclass(frozen=True)
+class CropPlace:
+    """Where a crop lies: its scan, the first voxel (z, y, x) of its slice, and the axes along which it is flipped."""
+
+    scan: TrainingScan
+    first: NDArray[np.int64]
+    flips: tuple[int, ...]
+
+
 class OpenFields:
     """One field of each of the most recently read files, kept open for this process."""
 
@@ -94,35 +103,42 @@ class SliceCrops:
         self.scans, self.axis, self.slices, self.sampling, self.seed = list(scans), axis, slices, sampling, seed
         self._ct, self._nodules = OpenFields("ct"), OpenFields("nodules")
 
-    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
-        """Scaled crops (N, slices, crop, crop) and labels (N, 1, crop, crop), float32, of one step."""
+    def batch(self, step: int, size: int, part: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Scaled crops (N, slices, crop, crop) and labels (N, 1, crop, crop), float32, of one step.
+
+        Those of `part` are read, numbers of 0..size - 1; all of them without it.
+        """
         rng = np.random.default_rng([self.seed, step, number_of(self.axis)])
         positives = round(size * self.sampling.positive_share)
-        pairs = [self._crop(rng, around_nodule=i < positives) for i in range(size)]
+        places = [self._draw(rng, around_nodule=i < positives) for i in range(size)]
+        pairs = [self._read(places[i]) for i in (range(size) if part is None else part)]
         images, labels = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
         return images, labels
 
-    def _crop(self, rng: np.random.Generator, *, around_nodule: bool) -> tuple[NDArray, NDArray]:
-        """One crop, flipped at random; around a nodule, one of its voxels lies inside the crop."""
+    def _draw(self, rng: np.random.Generator, *, around_nodule: bool) -> CropPlace:
+        """A crop at random; around a nodule, one of its voxels lies inside the crop."""
         scan = self.scans[rng.integers(len(self.scans))]
         low, high = np.zeros(3, int), np.array(scan.shape_zyx)
         if around_nodule:
             scan, box = self.nodules[rng.integers(len(self.nodules))]
             low, high = np.array([s.start for s in box]), np.array([s.stop for s in box])
         centre = rng.integers(low, high)
-        edge = self.sampling.crop
-        number = number_of(self.axis)
+        edge, number = self.sampling.crop, number_of(self.axis)
         first = centre - rng.integers(edge // 4, edge - edge // 4, 3)
-        first[number] = centre[number] - self.slices // 2
-        extent = np.full(3, edge)
-        extent[number] = self.slices
-        ct = _read_box(self._ct[scan.cache], first, extent, outside=-1000)
-        middle, one = first.copy(), extent.copy()
-        middle[number], one[number] = centre[number], 1
-        label = _read_box(self._nodules[scan.mask], middle, one, outside=0)
+        first[number] = centre[number]
+        return CropPlace(scan, first, tuple(axis for axis in (1, 2) if rng.integers(2)))
+
+    def _read(self, place: CropPlace) -> tuple[NDArray, NDArray]:
+        """The crop at a place, and what of it is nodule."""
+        number = number_of(self.axis)
+        middle, one = place.first, np.full(3, self.sampling.crop)
+        one[number] = 1
+        first, extent = middle.copy(), one.copy()
+        first[number], extent[number] = middle[number] - self.slices // 2, self.slices
+        ct = _read_box(self._ct[place.scan.cache], first, extent, outside=-1000)
+        label = _read_box(self._nodules[place.scan.mask], middle, one, outside=0)
         image, truth = (stack_along(part, self.axis) for part in (scale_hu(ct), label.astype(np.float32)))
-        flips = tuple(axis for axis in (1, 2) if rng.integers(2))
-        return np.flip(image, flips).copy(), np.flip(truth, flips).copy()
+        return np.flip(image, place.flips).copy(), np.flip(truth, place.flips).copy()
 
 
 def _read_box(field: h5py.Dataset, first: NDArray, extent: NDArray, outside: int) -> NDArray:

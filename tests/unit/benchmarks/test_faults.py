@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks.faults.__main__ import table
+from benchmarks.faults.kills import called
 from benchmarks.faults.place import SETTINGS, Place, differences
 
 from lungline.io.seals import write_sealed_text
@@ -32,7 +33,21 @@ def test_forgetting_a_step_removes_all_that_follows_and_nothing_before(tmp_path:
     assert [path.name for path in place.results.iterdir()] == ["resample"]
 
 
-def test_the_table_says_what_was_not_run() -> None:
-    lines = table({"kills": [{"passed": True}, {"passed": False}]}).splitlines()
-    assert lines[2].endswith("| 1 of 2 |")
+def test_a_process_is_called_by_what_it_does() -> None:
+    python = "/venv/bin/python3"
+    assert called([python, "run", "--configfile", "config/micro.yaml"]) == "./run"
+    assert called([python, "/venv/bin/snakemake", "--cores", "2"]) == "snakemake"
+    assert called([python, "/venv/bin/lungline", "train-unet", "results"]) == "train-unet"
+    assert called(["/bin/bash", "-c", "lungline ingest raw"]) == "shell"
+    assert called([]) == ""
+
+
+def test_the_table_counts_kill_points_says_whom_they_met_and_what_was_not_run() -> None:
+    everything = {"whom": "everything", "killed": {"./run": 1, "snakemake": 1, "ingest": 2}}
+    one = {"whom": "one process", "killed": {"ingest": 1}}
+    runs = [{"passed": True, "kills": [everything, everything, one]}, {"passed": False, "kills": [one]}]
+    lines = table({"kills": runs}).splitlines()
+    assert lines[2].endswith("| 3 of 4 kill points, 1 of 2 runs |")
     assert lines[3].endswith("| not run |")
+    assert "| everything | 2 | ingest 4, ./run 2, snakemake 2 |" in lines
+    assert "| one process | 2 | ingest 2 |" in lines

@@ -1,0 +1,142 @@
+"""Write what is said of a DICOM scan as DICOM, for a PACS: a segmentation of its candidates and a structured report.
+
+Both name the patient, as the scan does: they belong into a private folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from lungline import NOTICE
+from lungline.errors import LunglineError, Quarantine
+from lungline.io import hdf5
+from lungline.io.images import hash_of_files, raw_files
+from lungline.io.secret import secret_folder, secret_path, write_secret
+from lungline.io.zips import unpacked
+from lungline.nodules.candidates import outline_candidates, read_candidates
+from lungline.nodules.table import read_nodules
+from lungline.reporting.results import read_result
+
+SEG, SR, WHY_NOT = "seg.dcm", "sr.dcm", "why-not.txt"
+
+
+def run(
+    out: Path,
+    *,
+    raw: Path,
+    nodules: Path,
+    detected: Path | None = None,
+    candidates: Path | None = None,
+    threshold: float = 0.8,
+    split: bool = False,
+    input_sha256: str | None = None,
+) -> None:
+    """Write OUT/seg.dcm (none where there is no candidate) and OUT/sr.dcm; folders of mode 0700, files of mode 0600.
+
+    Of a quarantined scan nothing is said but that, in OUT/why-not.txt.
+
+    Parameters
+    ----------
+    out : Path
+        Should lie in a private folder.
+    raw : Path
+        The scan, a folder of DICOM files, a DICOM file, either in a zip, or a link to one. Its headers are read again.
+    nodules : Path
+        The nodule table (.json) of `describe-nodules`.
+    detected, candidates : Path or None
+        Of the detector; none where the system reads no candidates.
+    threshold, split
+        As `extract-candidates` was called.
+    input_sha256 : str or None
+        Of the raw files that were answered (`predictions.csv`); others are refused.
+    """
+    from lungline.io.dicom_headers import quiet
+    from lungline.io.dicom_source import read_series
+    from lungline.reporting.dicom_objects import dicom_objects
+
+    table = read_result(nodules)
+    if table["status"] == "quarantined":
+        _say_why(out, "the scan is quarantined, so there is nothing to say of it.")
+        return
+    rows, outline = read_nodules(table), None
+    if rows:
+        if detected is None or candidates is None:
+            raise LunglineError(f"{nodules}: it has candidates; name --detected and --candidates as well.")
+        probability, found = hdf5.read_volume(detected, "probability"), read_candidates(candidates)
+        outline = probability.with_array(outline_candidates(probability, found, threshold=threshold, split=split))
+    try:
+        with unpacked(raw, "dicom") as files, quiet():
+            if input_sha256 is not None and hash_of_files(raw_files(files, "dicom")) != input_sha256:
+                raise LunglineError("the source's files have changed since it was answered. Answer it again.")
+            made = dicom_objects(read_series(files), table, rows, outline)
+            _write(out / SEG, made.seg)
+            _write(out / SR, made.sr)
+    except LunglineError:
+        raise
+    except Quarantine as reason:
+        raise LunglineError(f"the source cannot be read any more ({reason.code}). Put its files back.") from None
+    except OSError as error:  # its own words name the raw file
+        raise LunglineError(f"the source or {out} cannot be used ({error.strerror}).") from None
+    except Exception as error:  # headers may hold anything, and the words of an error quote them
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+        raise LunglineError(f"the headers of the source do not allow it ({where}).") from None
+    (out / WHY_NOT).unlink(missing_ok=True)
+
+
+def run_or_say_why(out: Path, scan: str, **options: Any) -> bool:
+    """As `run`; what hinders it is said in one line, here and in OUT/why-not.txt. Whether it was written."""
+    try:
+        run(out, **options)
+    except LunglineError as reason:
+        _say_why(out, str(reason))
+        print(f"{scan}: no DICOM was written: {reason}", file=sys.stderr)
+        return False
+    return True
+
+
+def is_written(out: Path) -> bool:
+    """Whether a folder holds what `run_or_say_why` writes."""
+    return (out / SR).is_file() or (out / WHY_NOT).is_file()
+
+
+def forget(out: Path) -> None:
+    """Remove what was written of an older answer."""
+    for name in (SEG, SR, WHY_NOT):
+        (out / name).unlink(missing_ok=True)
+
+
+def copy(made: Path, out: Path) -> None:
+    """What `run` wrote to a folder, in another one."""
+    _folder(out)
+    for name in (SEG, SR):
+        if (made / name).is_file():
+            with secret_path(out / name) as temporary:
+                temporary.write_bytes((made / name).read_bytes())
+
+
+def _say_why(out: Path, reason: str) -> None:
+    _folder(out)
+    forget(out)
+    write_secret(out / WHY_NOT, f"{reason} {NOTICE}\n")
+
+
+def _folder(out: Path) -> None:
+    """The folder and what is missing above it, for their owner alone."""
+    for folder in reversed(out.parents):
+        if not folder.exists():
+            secret_folder(folder)
+    secret_folder(out)
+
+
+def _write(path: Path, made: Any) -> None:
+    """One object; an older one goes where there is none."""
+    if made is None:
+        path.unlink(missing_ok=True)
+        return
+    _folder(path.parent)
+    with secret_path(path) as temporary:
+        made.save_as(temporary, enforce_file_format=True)

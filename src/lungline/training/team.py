@@ -1,0 +1,86 @@
+"""One network trained by several processes: each takes its part of every batch, and their gradients are added up.
+
+PyTorch's launcher starts them (`torchrun --nproc-per-node N -m lungline.cli train-unet ...`) and says in the
+environment who is who. Started in any other way, a process is alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+
+from lungline.errors import LunglineError
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process is number `rank` of `size` that train one network."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that looks at the validation split, writes and speaks."""
+        return self.rank == 0
+
+    def part(self, count: int) -> range:
+        """Which of the `count` cases of a batch this process takes."""
+        if count < self.size:
+            raise LunglineError(f"training_processes should be at most training.batch, {count}. Got {self.size}.")
+        return range(self.rank, count, self.size)
+
+    def say(self, line: str) -> None:
+        """Print a line, once for all."""
+        if self.leads:
+            print(line, flush=True)
+
+    def add_up(self, model: nn.Module, loss: float) -> float:
+        """Replace the gradients of a model by their sums over the processes; the sum of the losses comes back.
+
+        Notes
+        -----
+        One message that is always laid out the same. `DistributedDataParallel` regroups the gradients after its
+        first step, so that a resumed training would add up in another order than one that was never interrupted.
+        """
+        if self.size == 1:
+            return loss
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        sums = torch.cat([gradients[0].new_tensor([loss]), *(gradient.flatten() for gradient in gradients)])
+        distributed.all_reduce(sums)
+        parts = sums[1:].split([gradient.numel() for gradient in gradients])
+        for gradient, total in zip(gradients, parts, strict=True):
+            gradient.copy_(total.view_as(gradient))
+        return float(sums[0])
+
+
+ALONE = Team()
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Team]:
+    """The processes that the launcher started together with this one; NCCL between GPUs, Gloo between CPUs.
+
+    Raises
+    ------
+    LunglineError
+        If there are fewer GPUs than processes on this machine.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield ALONE
+        return
+    if device.type == "cuda":
+        own, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if own >= there:
+            raise LunglineError(f"training_processes: a process needs a GPU of its own, and PyTorch sees {there}.")
+        torch.cuda.set_device(own)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Team(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()

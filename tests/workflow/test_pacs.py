@@ -1,0 +1,202 @@
+"""A real PACS on loopback: a study arrives, is answered, and finds segmentation and report beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import socket
+import stat
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from dicom_series import PATIENT, SERIES, STUDY, write_series
+from lungline.cli import main
+from lungline.io.orthanc import Orthanc, UnreachableError
+from phantoms import make_chest
+from untrained import untrained_pipeline
+
+pytestmark = pytest.mark.workflow
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Pacs:
+    """An Orthanc as in examples/pacs/, in a folder of its own, on ports that are free."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
+        if program is None:
+            pytest.skip("needs Orthanc (Debian: apt install orthanc)")
+        self.http, self.dicom = free_port(), free_port()
+        settings = json.loads((REPOSITORY / "examples/pacs/orthanc.json").read_text(encoding="utf-8"))
+        settings |= {"HttpPort": self.http, "DicomPort": self.dicom, "StableAge": 1, "StorageDirectory": str(folder)}
+        settings |= {"IndexDirectory": str(folder), "DicomModalities": {}, "OverwriteInstances": True}
+        (folder / "orthanc.json").write_text(json.dumps(settings), encoding="utf-8")
+        self.log = open(folder / "orthanc.log", "wb")  # noqa: SIM115  closed with the process
+        self.process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.server.last_change()
+                return
+            except UnreachableError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise
+                time.sleep(0.2)
+
+    @property
+    def url(self) -> str:
+        return f"127.0.0.1:{self.http}"
+
+    @property
+    def server(self) -> Orthanc:
+        return Orthanc(self.url)
+
+    def send(self, folder: Path) -> None:
+        """C-STORE every file of a folder."""
+        from pynetdicom import AE
+
+        files = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+        node = AE("SCANNER")
+        for kind in {file.SOPClassUID for file in files}:
+            node.add_requested_context(kind, pydicom.uid.ExplicitVRLittleEndian)
+        association = node.associate("127.0.0.1", self.dicom, ae_title="LUNGLINE")
+        assert association.is_established
+        try:
+            assert [association.send_c_store(file).Status for file in files] == [0] * len(files)
+        finally:
+            association.release()
+
+    def holds(self, modality: str, study_uid: str = STUDY) -> list[pydicom.Dataset]:
+        """What the archive holds of a modality in a study."""
+        found = []
+        for study in self.server.studies():
+            for instance in self.server.instances(study.id).get(modality, []):
+                with urllib.request.urlopen(f"{self.server.url}/instances/{instance}/file") as answer:
+                    found.append(pydicom.dcmread(pydicom.filebase.DicomBytesIO(answer.read())))
+        return [dataset for dataset in found if dataset.StudyInstanceUID == study_uid]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory):
+    pacs = Pacs(tmp_path_factory.mktemp("orthanc"))
+    yield pacs
+    pacs.stop()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory) -> Path:
+    return untrained_pipeline(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def listened(pacs, pipeline, tmp_path_factory):
+    """A chest was sent, and `lungline listen` was called once: (its folder, what it said)."""
+    folder = tmp_path_factory.mktemp("listened")
+    ct = make_chest(spacing_mm=2.0).ct
+    hu = np.rint(ct.array).astype(np.int16)
+    pacs.send(write_series(folder / "sent", hu, spacing_kji=(2.0, 2.0, 2.0)))
+    return folder, listen(pacs, folder / "out", pipeline)
+
+
+def listen(pacs, out: Path, pipeline: Path, code: int = 0) -> list[str]:
+    """What `lungline listen --once` says of studies."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        words = ["listen", pacs.url, "--out", str(out), "--once", "--every-s", "0.5", "--pipeline", str(pipeline)]
+        assert main(words) == code
+    first, *others = said.getvalue().splitlines()
+    assert f"listening to {pacs.server.url}" in first
+    return [line.partition(" study-")[2] for line in others]
+
+
+def test_a_study_that_arrives_finds_segmentation_and_report_beside_it(pacs, listened) -> None:
+    _, said = listened
+    assert len(said) == 1
+    assert "probability 0." in said[0]
+    assert "SEG and SR stored" in said[0]
+    (seg,), (sr,) = pacs.holds("SEG"), pacs.holds("SR")
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == SERIES
+    (study,) = sr.CurrentRequestedProcedureEvidenceSequence
+    assert study.StudyInstanceUID == STUDY
+    assert {series.SeriesInstanceUID for series in study.ReferencedSeriesSequence} == {SERIES, seg.SeriesInstanceUID}
+    sent = {dataset.SOPInstanceUID for dataset in pacs.holds("CT")}
+    shown = [f.DerivationImageSequence[0].SourceImageSequence[0] for f in seg.PerFrameFunctionalGroupsSequence]
+    assert {item.ReferencedSOPInstanceUID for item in shown} <= sent
+    assert (seg.PatientName, seg.PatientID) == (sr.PatientName, sr.PatientID) == ("Roe^Jané", "MRN-0042")
+
+
+def test_no_image_is_kept_and_only_its_owner_knows_which_study_was_answered(listened) -> None:
+    folder, _ = listened
+    private = folder / "out/private"
+    assert list((private / "incoming").iterdir()) == []
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert stat.S_IMODE((private / "journal.json").stat().st_mode) == 0o600
+    (entry,) = json.loads((private / "journal.json").read_text(encoding="utf-8")).values()
+    assert (folder / "out" / entry["name"] / "predictions.csv").is_file()
+    open_to_all = [path for path in (folder / "out").rglob("*") if path.is_file() and "private" not in path.parts]
+    words = [word.encode() for word in (PATIENT["PatientID"], PATIENT["AccessionNumber"], STUDY)]
+    assert not any(word in path.read_bytes() for word in words for path in open_to_all)
+
+
+def test_what_was_answered_is_not_answered_again_though_it_arrives_again(pacs, pipeline, listened) -> None:
+    folder, _ = listened
+    assert listen(pacs, folder / "out", pipeline) == []
+    time.sleep(1.1)  # Orthanc's clock of arrivals counts seconds
+    pacs.send(folder / "sent")
+    (said,) = listen(pacs, folder / "out", pipeline)
+    assert "no new CT since it was answered" in said
+    assert (len(pacs.holds("SEG")), len(pacs.holds("SR"))) == (1, 1)
+
+
+def test_a_study_without_ct_a_useless_one_and_a_failure_are_named(pacs, pipeline, listened, tmp_path) -> None:
+    folder, _ = listened
+
+    def of_study(number: int, **tags):
+        def change(k: int, dataset: pydicom.Dataset) -> None:
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{STUDY}.{number}", f"{SERIES}.{number}"
+            dataset.SOPInstanceUID = f"{SERIES}.{number}.{k + 1}"
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            for name, value in tags.items():
+                setattr(dataset, name, value)
+
+        return change
+
+    air = np.full((5, 16, 16), -1000, np.int16)
+    pacs.send(write_series(tmp_path / "mr", air, more=of_study(1, Modality="MR")))
+    pacs.send(write_series(tmp_path / "air", air, more=of_study(2)))
+    said = sorted(line.partition(": ")[2] for line in listen(pacs, folder / "out", pipeline))
+    assert said == ["no CT in it (found MR): nothing to do", "quarantined, Q_NOT_CHEST_CT; nothing stored"]
+    pacs.send(write_series(tmp_path / "more", air, more=of_study(3)))
+    (said,) = listen(pacs, folder / "out", tmp_path / "no-such.json", code=1)
+    assert "FAILED: lungline predict:" in said
+    assert "no such file" in said
+    (said,) = listen(pacs, folder / "out", pipeline)  # tried again
+    assert "quarantined" in said
+
+
+def test_a_wrong_address_is_one_line(tmp_path, capsys) -> None:
+    assert main(["listen", f"127.0.0.1:{free_port()}", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "no Orthanc answers there" in said.err
+    assert main(["listen", "ftp://pacs", "--out", str(tmp_path / "out")]) == 2
+    assert "expected the address of an Orthanc" in capsys.readouterr().err
