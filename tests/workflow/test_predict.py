@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -179,14 +180,16 @@ def test_a_second_call_reads_nothing_again_but_what_has_changed(finished, answer
     assert answer.stderr.count("searching nodules") == 1
 
 
-def test_dicom_metaimage_and_nifti_of_one_scan_get_one_answer(finished, answered, tmp_path) -> None:
+def test_dicom_metaimage_nifti_and_a_zip_of_one_scan_get_one_answer(finished, answered, tmp_path) -> None:
     patient = next(name for name, row in sorted(answered.items()) if int(row["n_candidates"] or 0) > 0)
     reader = sitk.ImageSeriesReader()
     folder = str(finished.folder / "results/micro/cohort/dsb17/stage1" / patient)
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(folder))
     image = reader.Execute()
-    for name in ("a.mhd", "b.nii.gz"):
-        sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16), str(tmp_path / name), useCompression=True)
+    shutil.make_archive(str(tmp_path / "c"), "zip", folder)
+    for name in ("a.mhd", "b.nii.gz", "c.zip"):
+        if name != "c.zip":
+            sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16), str(tmp_path / name), useCompression=True)
         answer = predict(finished, str(tmp_path / name), "--out", str(tmp_path / f"out-{name}"))
         assert answer.returncode == 0, answer.stderr
         (row,) = rows_of(tmp_path / f"out-{name}/predictions.csv").values()

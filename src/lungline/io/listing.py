@@ -190,7 +190,10 @@ def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
             yield folder, "dicom"
         return
     if place := place_in_zip(folder):
-        yield from (found for found in scans_in_zip(place[0]) if found[0].is_relative_to(place[0] / place[1]))
+        inside = place[0] / place[1]
+        for path, source in scans_in_zip(place[0]):
+            if path.is_relative_to(inside):
+                yield folder / path.relative_to(inside), source
         return
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=_stop, followlinks=True):

@@ -75,7 +75,7 @@ def _comparison(rows: Sequence[Mapping[str, str]]) -> str:
         for row in run
     ]
     return (
-        '<h3>Systems side by side</h3><div class="scroll"><table>'
+        '<h3>Systems side by side</h3><div class="scroll"><table class="figures">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

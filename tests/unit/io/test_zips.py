@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungline.errors import Quarantine
+from lungline.errors import LunglineError, Quarantine
 from lungline.io import hdf5, zips
 from lungline.io.raw_state import raw_state
 from lungline.io.sheet import read_sheet
@@ -105,6 +105,19 @@ def test_a_scan_at_the_top_of_a_zip_that_a_link_names(tmp_path) -> None:
     assert zips.scans_in_zip(tmp_path / "b.zip") == [(tmp_path / "b.zip", "dicom")]
     assert np.array_equal(ingested(tmp_path / "link", "dicom", tmp_path / "o.h5")[1], HU)
     assert zips.place_in_zip(tmp_path / "a") is None
+
+
+def test_a_folder_or_a_file_in_a_zip_may_be_named(study, tmp_path) -> None:
+    (tmp_path / "here").symlink_to(tmp_path)
+    for place, count in (("DICOM", 2), ("DICOM/ST1/SE2", 1), ("more/b.nii.gz", 1)):
+        out = tmp_path / "out" / place
+        sheet.run("folder", tmp_path / "here" / study.name / place, out)
+        rows = read_sheet(out / "scans.csv")
+        assert len(rows) == count
+        ingest.run(out / "private/raw" / rows[0].scan, out / "ct.h5", source=rows[0].source)
+        assert hdf5.read_header(out / "ct.h5").status != "quarantined"
+    with pytest.raises(LunglineError, match="Found none"):
+        sheet.run("folder", study / "nowhere", tmp_path / "out")
 
 
 def test_the_state_of_a_scan_is_that_of_its_zip(study) -> None:
