@@ -120,6 +120,9 @@ class PatchSystem:
         Symmetries of the cube (1 to 48) over which a candidate's logit is averaged when a patient is scored.
     calibrate : bool
         Fit scale and shift of a patient's logit on the validation patients.
+    learn_from : "patients" or "nodules"
+        What a case of the training is: a patient with all of his candidates and one label, or one candidate of an
+        annotated scan, labelled as malignant or not.
     """
 
     detector: str
@@ -131,8 +134,11 @@ class PatchSystem:
     start: str = "random"
     turns: int = 1
     calibrate: bool = False
+    learn_from: str = "patients"
 
     def __post_init__(self) -> None:
+        if self.learn_from not in ("patients", "nodules"):
+            raise LunglineError(f"system.learn_from should be 'patients' or 'nodules'. Got '{self.learn_from}'.")
         if self.start not in ("random", "reduction"):
             raise LunglineError(f"system.start should be 'random' or 'reduction'. Got '{self.start}'.")
         if not 1 <= self.turns <= SYMMETRIES or (self.candidates or 1) < 1:
