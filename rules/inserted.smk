@@ -75,6 +75,7 @@ rule write_inserted_tables:
         annotations=out("inserted/luna16/annotations.csv"),
         excluded=out("inserted/luna16/annotations_excluded.csv"),
         nodules=out("inserted/nodules.csv"),
+        sources=out("inserted/sources.csv"),
     log:
         out("logs/write_inserted_tables.log"),
     benchmark:

@@ -54,6 +54,11 @@ class InsertionPlan:
         return f"luna16/subset{self.fold}/{self.scan}.mhd"
 
     @property
+    def sources(self) -> tuple[NoduleRow, ...]:
+        """All nodules of which anything is inserted."""
+        return (*self.nodules, *self.harmless)
+
+    @property
     def digest(self) -> list[Any]:
         """Changes when another nodule is inserted."""
         return [self.chest, *(row.name for row in self.nodules), *(row.name for row in self.harmless)]
@@ -118,6 +123,6 @@ def refuse_shared_patients(plans: Sequence[InsertionPlan]) -> None:
     """`LunglineError` if a patient's nodule stands in two splits."""
     seen: dict[str, str] = {}
     for plan in plans:
-        for row in (*plan.nodules, *plan.harmless):
+        for row in plan.sources:
             if seen.setdefault(row.patient, plan.split) != plan.split:
                 raise LunglineError(f"inserted: {row.patient} stands in {seen[row.patient]} and {plan.split}.")

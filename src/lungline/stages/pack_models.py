@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from lungline.io.atomic import write_text
 from lungline.io.pipeline import Pipeline, read_pipeline, write_pipeline
 from lungline.io.seals import check, seal_path
 from lungline.nodules.slices import AXES
@@ -17,8 +18,10 @@ from lungline.training.weights import read_tensors, write_card, write_tensors
 _DROPPED = ("input_sha256", "notice", "lungline_version")
 
 
-def run(pipeline: Path, output: Path) -> None:
+def run(pipeline: Path, output: Path, *, sources: Path | None = None) -> None:
     """Read PIPELINE (`pipeline/{system}.json`) and its models, write OUTPUT/pipeline.json, OUTPUT/detector and /system.
+
+    SOURCES (sources.csv of `write_inserted_tables`) is copied: whose nodules were trained, chosen and tested on.
 
     The packed weights are float16; networks that are made of them compute in float32, as before.
     """
@@ -29,6 +32,8 @@ def run(pipeline: Path, output: Path) -> None:
             _pack(recipe.detector / part, output / "detector" / part)
     detector = None if recipe.detector is None else output / "detector"
     write_pipeline(output / "pipeline.json", Pipeline(recipe.system, recipe.settings, output / "system", detector))
+    if sources is not None:
+        write_text(output / "sources.csv", sources.read_text(encoding="utf-8"))
     for path in output.rglob("*"):  # a wheel has a record of its own, and version control leaves hidden files out
         seal_path(path).unlink(missing_ok=True)
     size = sum(path.stat().st_size for path in output.rglob("*.safetensors"))

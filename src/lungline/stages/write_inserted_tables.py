@@ -15,7 +15,8 @@ def run(output: Path, *, seed: int, settings: dict) -> None:
     """Read the .csv beside every scan of the plan, write tables into OUTPUT and OUTPUT/luna16.
 
     luna16/annotations.csv and annotations_excluded.csv are as LUNA-16 has them. nodules.csv adds `malignant` (0 or 1, the
-    readers' opinion), `source` (the nodule in the collection it is from) and `kind` (free, pleura, vessel).
+    readers' opinion), `source` (the nodule in the collection it is from) and `kind` (free, pleura, vessel). sources.csv
+    names every nodule, or surroundings of one, that was used in a split.
     """
     plans = plan_insertion(seed, settings)
     refuse_shared_patients(plans)
@@ -32,6 +33,7 @@ def run(output: Path, *, seed: int, settings: dict) -> None:
         "luna16/annotations.csv": [COLUMNS, *(row[: len(COLUMNS)] for row in nodules)],
         "luna16/annotations_excluded.csv": [COLUMNS, *excluded],
         "nodules.csv": [(*COLUMNS, "malignant", "source", "kind"), *nodules],
+        "sources.csv": [("source", "split"), *sorted({(row.name, p.split) for p in plans for row in p.sources})],
     }
     for name, rows in made.items():
         with sealed_path(output / name, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
