@@ -31,7 +31,10 @@ def measure(results: Path, seed: int) -> list[inserted.Line]:
     ]
     baseline = results / "extract_candidates" / BASELINE
     if all((baseline / f"{scan}.csv").is_file() for scan in inserted.scans_of(results, "test")):
-        lines += [*inserted.detection(results, BASELINE, baseline, seed), *inserted.outlines(results, BASELINE, 0.8, seed)]
+        lines += [
+            *inserted.detection(results, BASELINE, baseline, seed),
+            *inserted.outlines(results, BASELINE, 0.8, seed),
+        ]
     return lines
 
 

@@ -187,7 +187,9 @@ def sources_of(results: Path) -> dict[tuple[str, str, str], str]:
     import csv
 
     with open(results / "inserted" / "nodules.csv", newline="", encoding="utf-8") as handle:
-        return {(r["seriesuid"], r["coordX"], r["coordY"]): r["source"].partition("_R_")[0] for r in csv.DictReader(handle)}
+        return {
+            (r["seriesuid"], r["coordX"], r["coordY"]): r["source"].partition("_R_")[0] for r in csv.DictReader(handle)
+        }
 
 
 def _first_inside(candidates: Sequence[Candidate], nodule: RatedNodule) -> Candidate | None:
@@ -201,4 +203,6 @@ def _first_inside(candidates: Sequence[Candidate], nodule: RatedNodule) -> Candi
 def trained_in(results: Path, detector: str) -> str:
     """Schedule of a detector's networks, from their cards."""
     card = json.loads((results / "train_unet" / detector / "z" / "card.json").read_text(encoding="utf-8"))
-    return f"{card['schedule']['steps']} steps of {card['schedule']['batch']} an axis, {card['parameters']:,} parameters"
+    return (
+        f"{card['schedule']['steps']} steps of {card['schedule']['batch']} an axis, {card['parameters']:,} parameters"
+    )

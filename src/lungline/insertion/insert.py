@@ -34,7 +34,7 @@ class Inserted:
 
 @dataclass(frozen=True, eq=False)
 class InsertedScan:
-    """HU (Z, Y, X) float32, the number of the inserted nodule in each voxel (uint8, 0 none), and the nodules by number."""
+    """HU (Z, Y, X) float32, the number of the nodule in each voxel (uint8, 0 none), and the nodules by number."""
 
     hu: NDArray[np.float32]
     numbers: NDArray[np.uint8]
@@ -98,7 +98,7 @@ def _place(
     taken: list[tuple[NDArray[np.int64], float]],
     rng: np.random.Generator,
 ) -> NDArray[np.int64] | None:
-    """First voxel of a piece whose nodule lies in the lungs and apart from what was inserted before; noted in `taken`."""
+    """First voxel of a piece whose nodule lies in the lungs, apart from those in `taken`, where it is then noted."""
     middle = np.rint(np.argwhere(piece.mask).mean(axis=0)).astype(np.int64)
     radius = _diameter_mm(piece.mask) / 2
     for voxel in places(chest, radius, kind, rng, _TRIES):

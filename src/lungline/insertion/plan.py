@@ -99,7 +99,9 @@ def plan_insertion(seed: int, settings: Mapping[str, Any]) -> list[InsertionPlan
         own = [row for row in rows if split_of_source(row.patient, seed) == split]
         chests = [name for name, chest in settings["chests"].items() if split in chest["splits"]]
         if asked["scans"] and not (own and chests):
-            raise LunglineError(f"inserted: no nodule or no chest for the split '{split}'. Name one in inserted.chests.")
+            raise LunglineError(
+                f"inserted: no nodule or no chest for the split '{split}'. Name one in inserted.chests."
+            )
         rng = np.random.default_rng([seed, number])
         waiting: list[NoduleRow] = []
         for index in range(asked["scans"]):

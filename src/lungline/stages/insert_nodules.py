@@ -56,12 +56,11 @@ def run(output: Path, *, scan: str, seed: int, settings: dict, ingested: Path, v
     mask = (output / plan.path).with_suffix(".h5")
     run_scan_stage("insert_nodules", "inserted_nodules", mask, make, scan_files={"volume": volume, "lungs": lungs})
     table = (output / plan.path).with_suffix(".csv")
-    with sealed_path(table, Origin("insert_nodules", (mask,))) as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as handle:
-            rows = csv.writer(handle, lineterminator="\n")
-            rows.writerow(COLUMNS)
-            for nodule in found:
-                rows.writerow([scan, *asdict(nodule).values()])
+    origin = Origin("insert_nodules", (mask,))
+    with sealed_path(table, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        rows = csv.writer(handle, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        rows.writerows([scan, *asdict(nodule).values()] for nodule in found)
 
 
 def _read_chest(plan: InsertionPlan, settings: dict, ingested: Path, volume: Path, lungs: Path) -> Chest:

@@ -41,9 +41,9 @@ def run(
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth) or one such file; several
     calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be shared. PIPELINE is
     the description that a finished run of the workflow leaves, and the answer is then the workflow's; without it the
-    models of the package answer, whose card says what they are not good for (docs/model-card.md). A scan that is answered
-    already is not read again, unless its files, the models or the code have changed, so an interrupted call goes on
-    where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan has no answer.
+    models of the package answer; docs/model-card.md says what they are not good for. A scan that is answered already is
+    not read again, unless its files, the models or the code have changed, so an interrupted call goes on where it
+    stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan has no answer.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
     recipe = read_pipeline(pipeline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from lungline.insertion.plan import plan_insertion, refuse_shared_patients
 from lungline.io.seals import Origin, sealed_path
@@ -14,9 +15,9 @@ from lungline.nodules.annotations import COLUMNS
 def run(output: Path, *, seed: int, settings: dict) -> None:
     """Read the .csv beside every scan of the plan, write tables into OUTPUT and OUTPUT/luna16.
 
-    luna16/annotations.csv and annotations_excluded.csv are as LUNA-16 has them. nodules.csv adds `malignant` (0 or 1, the
-    readers' opinion), `source` (the nodule in the collection it is from) and `kind` (free, pleura, vessel). sources.csv
-    names every nodule, or surroundings of one, that was used in a split.
+    luna16/annotations.csv and annotations_excluded.csv are as LUNA-16 has them. nodules.csv adds `malignant` (0 or 1,
+    the readers' opinion), `source` (the nodule in the collection it is from) and `kind` (free, pleura, vessel).
+    sources.csv names every nodule, or surroundings of one, that was used in a split.
     """
     plans = plan_insertion(seed, settings)
     refuse_shared_patients(plans)
@@ -29,7 +30,7 @@ def run(output: Path, *, seed: int, settings: dict) -> None:
         for *place, radius in settings["chests"][plan.chest].get("lesions_xyz_radius_mm", []):
             excluded.append([plan.scan, *place, 2 * radius])
     origin = Origin("write_inserted_tables", tuple((output / plan.path).with_suffix(".csv") for plan in plans))
-    made = {
+    made: dict[str, list[Any]] = {
         "luna16/annotations.csv": [COLUMNS, *(row[: len(COLUMNS)] for row in nodules)],
         "luna16/annotations_excluded.csv": [COLUMNS, *excluded],
         "nodules.csv": [(*COLUMNS, "malignant", "source", "kind"), *nodules],

@@ -37,9 +37,7 @@ def read_rated_nodules(path: Path) -> list[RatedNodule]:
     return found
 
 
-def gather_nodules(
-    spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nodules: Sequence[RatedNodule]
-) -> Cohort:
+def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nodules: Sequence[RatedNodule]) -> Cohort:
     """Every candidate of the annotated scans of `rows` in INPUTS as a patient with one cube.
 
     Its label is that of the nodule within whose radius its centroid lies, and 0 outside all of them: a vessel is no

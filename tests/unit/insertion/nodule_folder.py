@@ -5,6 +5,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+
 from unit.insertion.small_chest import round_nodule
 
 _HEADER = "patient_id,nodule_id,diameter_mm,Diagnosis_value\n"

@@ -3,7 +3,6 @@ import pytest
 import torch
 from scipy import ndimage
 from torch.nn.functional import binary_cross_entropy_with_logits
-from unit.insertion.small_chest import round_nodule, small_chest
 
 from lungline import geometry
 from lungline.evaluation.auc import auc
@@ -14,6 +13,7 @@ from lungline.insertion.sources import close_ends, noise_of
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
 from lungline.preprocess.intensity import scale_hu
+from unit.insertion.small_chest import round_nodule, small_chest
 
 NODULES = [round_nodule(9, 1), round_nodule(6, 2, name="Q_R_1", malignant=0), round_nodule(12, 3, name="R_R_1")]
 
@@ -110,7 +110,9 @@ def test_a_zoomed_chest_keeps_its_voxels_in_step() -> None:
     larger = zoomed(chest, np.random.default_rng(3))
     assert larger.hu.shape == larger.lungs.shape == larger.usable.shape != chest.hu.shape
     inside = ndimage.binary_erosion(larger.lungs, iterations=3)
-    assert larger.hu[inside].mean() == pytest.approx(chest.hu[ndimage.binary_erosion(chest.lungs, iterations=3)].mean(), abs=15)
+    assert larger.hu[inside].mean() == pytest.approx(
+        chest.hu[ndimage.binary_erosion(chest.lungs, iterations=3)].mean(), abs=15
+    )
 
 
 def learned_by(volumes: list[tuple[np.ndarray, np.ndarray]]) -> UNet:

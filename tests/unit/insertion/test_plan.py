@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
-from unit.insertion.nodule_folder import settings_for, write_nodules
 
 from lungline.errors import LunglineError
 from lungline.insertion.plan import plan_insertion, read_nodule_rows, refuse_shared_patients, split_of_source
+from lungline.splits import split_of_luna_fold
+from unit.insertion.nodule_folder import settings_for, write_nodules
 
 
 def test_patients_are_dealt_once_and_for_all(tmp_path: Path) -> None:
@@ -14,7 +15,7 @@ def test_patients_are_dealt_once_and_for_all(tmp_path: Path) -> None:
     assert {plan.split for plan in plans} == {"train", "valid", "test"}
     for plan in plans:
         assert {split_of_source(row.patient, 3) for row in plan.sources} == {plan.split}
-        assert plan.fold == {"valid": 8, "test": 9}.get(plan.split, plan.fold) and (plan.split == "train") == (plan.fold < 8)
+        assert split_of_luna_fold(plan.fold) == plan.split
 
 
 def test_every_nodule_comes_once_before_one_comes_again(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.insertion.nodule_folder import settings_for, write_nodules
-from unit.insertion.small_chest import small_chest
 
 from lungline.errors import LunglineError
 from lungline.insertion.plan import plan_insertion
@@ -14,6 +12,8 @@ from lungline.io.images import read_scan
 from lungline.nodules.annotations import read_annotations
 from lungline.stages import draw_nodule_mask, insert_nodules, write_inserted_tables
 from lungline.training.nodule_cases import read_rated_nodules
+from unit.insertion.nodule_folder import settings_for, write_nodules
+from unit.insertion.small_chest import small_chest
 
 
 def prepared(folder: Path) -> dict[str, Path]:
@@ -51,15 +51,16 @@ def test_inserted_scans_are_a_data_set_like_luna16_with_outlines(tmp_path: Path,
     ct, _ = read_scan(out / test.path, "mhd")
     assert ct.shape_zyx == small_chest(5).hu.shape  # a test scan is not varied
     outlines = (out / test.path).with_suffix(".h5")
-    hdf5.write_file(tmp_path / "cache.h5", Header(quantity="masked_ct_hu", stage="cache_volume"),
-                    {"ct": hdf5.volume_field(ct.crop((slice(4, 50), slice(2, 60), slice(3, 70))), "HU", "ct")})  # fmt: skip
+    cached = ct.crop((slice(4, 50), slice(2, 60), slice(3, 70)))
+    header = Header(quantity="masked_ct_hu", stage="cache_volume")
+    hdf5.write_file(tmp_path / "cache.h5", header, {"ct": hdf5.volume_field(cached, "HU", "ct")})
     mask = tmp_path / "mask.h5"
     draw_nodule_mask.run(
         tmp_path / "cache.h5", out / "luna16" / "annotations.csv", mask, scan=test.scan, outlines=outlines
     )
     drawn = hdf5.read_array(mask, "nodules")
     assert np.array_equal(drawn, hdf5.read_array(outlines, "nodules")[4:50, 2:60, 3:70] > 0)
-    assert ct.crop((slice(4, 50), slice(2, 60), slice(3, 70))).array[drawn].mean() > -400
+    assert cached.array[drawn].mean() > -400
 
 
 def test_a_scan_that_is_not_planned_is_refused(tmp_path: Path, settings: dict) -> None:
