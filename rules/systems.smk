@@ -28,7 +28,9 @@ rule train_system:
     input:
         sheet=ancient(SHEET),
         inputs=lambda wildcards: (
-            [] if kind_of(wildcards.system) == "constant" else inputs_of(wildcards.system, scans_to_teach(wildcards.system))
+            []
+            if kind_of(wildcards.system) == "constant"
+            else inputs_of(wildcards.system, scans_to_teach(wildcards.system))
         ),
         nodules=lambda wildcards: out("inserted/nodules.csv") if from_nodules(wildcards.system) else [],
         start=lambda wildcards: start_of(wildcards.system),
