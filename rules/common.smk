@@ -238,7 +238,17 @@ def from_nodules(system):
 
 def scans_to_teach(system):
     """Scans that a system learns from."""
-    return scans_to_train_on("detector" if from_nodules(system) else "system")
+    return (
+        scans_to_reduce(config["systems"][system]["detector"]) if from_nodules(system) else scans_to_train_on("system")
+    )
+
+
+def scans_to_reduce(detector):
+    """Training and validation scans whose candidates a second stage learns from."""
+    scans, rows = training_scans(detector), rows_of(detector)
+    train = [scan for scan in scans if rows[scan].split == "train"]
+    most = (entry_of(detector).get("reduction") or {}).get("scans")
+    return train[:most] + [scan for scan in scans if rows[scan].split == "valid"]
 
 
 def scans_to_test_detection(rows=SCANS):
@@ -281,8 +291,10 @@ def scans_to_answer(detector):
 
 
 def taught_by_nodules():
-    """Annotated scans whose candidates a system learns from, and those on which it is measured."""
-    return scans_where(dataset=("luna16",), split=("train", "valid")) if any(map(from_nodules, config["run"])) else []
+    """Annotated scans whose candidates systems learn from one by one."""
+    return list(
+        dict.fromkeys(scan for system in filter(from_nodules, config["run"]) for scan in scans_to_teach(system))
+    )
 
 
 def reduces(detector):
@@ -292,7 +304,8 @@ def reduces(detector):
 
 def scans_to_detect(detector):
     """Those to be answered; a reduction network learns from the candidates of the training scans, too."""
-    more = training_scans(detector) if any(map(reduces, DETECTORS)) else []
+    fold = "".join(detector.partition("@")[1:])
+    more = [scan for other in filter(reduces, DETECTORS) for scan in scans_to_reduce(other + fold)]
     return list(dict.fromkeys(scans_to_answer(detector) + more))
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.pretrained.false_positives [--results results/pretrained]
 
-The inserted test scans share the lungs of one chest, so the same vessel is seen in all of them: marks within 6 mm of one
-another are one place. Writes false_positives.csv and false_positives.png; what each place is, a person says.
+The inserted test scans share the lungs of one chest, so the same vessel is seen in all of them: marks within 6 mm of
+one another are one place. Writes false_positives.csv and false_positives.png; what each place is, a person says.
 """
 
 from __future__ import annotations

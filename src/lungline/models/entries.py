@@ -49,11 +49,14 @@ class ReductionSpec:
         `batch` counts candidates.
     positive_share : float
         Share of a batch that are nodules.
+    scans : int or None
+        Training scans that it learns from, the first of the list; None: all. Searching them costs most of its training.
     """
 
     network: CancerNetSpec
     training: Schedule
     positive_share: float = 0.25
+    scans: int | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.network.shape_zyx)) != 1:
@@ -92,6 +95,7 @@ class DetectorSpec:
                 network=from_settings(CancerNetSpec, second.get("network", {}), "detector.reduction.network"),
                 training=from_settings(Schedule, second["training"], "detector.reduction.training"),
                 positive_share=float(second.get("positive_share", ReductionSpec.positive_share)),
+                scans=second.get("scans"),
             ),
             network=from_settings(UNetSpec, entry.get("network", {}), "detector.network"),
             loss=from_settings(LossWeights, entry.get("loss", {}), "detector.loss"),
