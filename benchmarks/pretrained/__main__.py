@@ -21,11 +21,11 @@ from benchmarks.robustness.runner import REPOSITORY
 OURS, BASELINE = "pretrained", "paper-small"
 
 
-def measure(results: Path, seed: int) -> list[inserted.Line]:
+def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
     """Every line on the inserted test scans."""
     threshold = inserted.choose_threshold(results, OURS)
     lines = [
-        *inserted.detection(results, OURS, results / "rank_candidates" / OURS, seed),
+        *inserted.detection(results, OURS, inserted.rank_all(results, OURS, out / "ranked"), seed),
         *inserted.outlines(results, OURS, threshold, seed),
         *inserted.malignancy(results, OURS, OURS, seed),
     ]
@@ -60,7 +60,7 @@ def main() -> int:
     options = parser.parse_args()
     samples = sample_folder()
     options.out.mkdir(parents=True, exist_ok=True)
-    lines = measure(options.results, options.seed)
+    lines = measure(options.results, options.out, options.seed)
     answers = [] if options.skip_predict or samples is None else found.predict(samples, options.out)
     text = table(lines, answers)
     about = {"lines": [asdict(line) for line in lines], "found": [asdict(answer) for answer in answers]}

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.pretrained.__main__ import OURS
-from benchmarks.pretrained.inserted import scans_of
+from benchmarks.pretrained.inserted import KEPT, rank_all, scans_of, without_lesions
 from benchmarks.robustness.runner import REPOSITORY
 from lungline import NOTICE, geometry
 from lungline.evaluation.froc import ScanMarks
@@ -101,11 +101,11 @@ def main() -> int:
     luna16 = options.results / "inserted" / "luna16"
     marks = scan_marks(
         scans_of(options.results, "test"),
-        options.results / "rank_candidates" / OURS,
+        rank_all(options.results, OURS, out / "ranked"),
         read_annotations(luna16 / "annotations.csv"),
         read_annotations(luna16 / "annotations_excluded.csv", measured=False),
     )
-    found = places(marks, options.at_least)
+    found = places(without_lesions(marks, marks, KEPT), options.at_least)
     with open(out / "false_positives.csv", "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle, lineterminator="\n")
         table.writerow(["place", "x_mm", "y_mm", "z_mm", "scans", "mean_score"])

@@ -14,13 +14,14 @@ from scipy.special import expit
 
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.cancer import brier, calibration_error
-from lungline.evaluation.froc import CPM_POINTS, ScanMarks, ScanScore, froc, froc_intervals, match
+from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, ScanScore, froc, froc_intervals, match
 from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interval, resamples, wilson
 from lungline.evaluation.marks import scan_marks
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
 from lungline.nodules.annotations import read_annotations
 from lungline.nodules.candidates import Candidate, read_candidates
+from lungline.stages import rank_candidates
 from lungline.training.models import checked_card, load_cancer_net
 from lungline.training.nodule_cases import RatedNodule, read_rated_nodules
 from lungline.training.patients import patient_logits
@@ -28,6 +29,7 @@ from lungline.training.reduction import read_candidate_cubes
 
 ROUNDS = 1000
 LARGE_MM = 5.0
+KEPT = 20  # candidates of a scan
 ASKED = 0.8  # sensitivity at which false positives are counted
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 _AROUND = 6  # voxels around a nodule in which its Dice is measured
@@ -47,8 +49,48 @@ def scans_of(results: Path, split: str) -> list[str]:
     return [row.scan for row in read_sheet(results / "scans.csv") if row.split == split]
 
 
+def without_lesions(marks: Mapping[str, ScanMarks], known: Mapping[str, ScanMarks], most: int) -> dict[str, ScanMarks]:
+    """The first `most` marks of each scan that lie on none of the excluded findings of `known`, unless on a nodule.
+
+    A consolidation that fills half a lobe takes most places among 20; it is known, and not what is measured.
+    """
+    kept = {}
+    for scan, own in marks.items():
+        points, scores = np.asarray(own.points_xyz_mm, dtype=np.float64).reshape(-1, 3), np.asarray(own.scores)
+        on_lesion = _inside_any(points, known[scan].excluded) & ~_inside_any(points, known[scan].nodules)
+        order = np.argsort(-scores[~on_lesion], kind="stable")[:most]
+        kept[scan] = ScanMarks(points[~on_lesion][order], scores[~on_lesion][order], own.nodules, own.excluded)
+    return kept
+
+
+def _inside_any(points: NDArray[np.float64], findings: Sequence[Finding]) -> NDArray[np.bool_]:
+    inside = np.zeros(len(points), dtype=bool)
+    for finding in findings:
+        inside |= np.linalg.norm(points - np.asarray(finding.centre_xyz_mm), axis=1) < finding.diameter_mm / 2
+    return inside
+
+
+def rank_all(results: Path, detector: str, output: Path) -> Path:
+    """Every candidate of the test scans ranked by the reduction network, not the first 20 alone."""
+    scans = [scan for scan in scans_of(results, "test") if not (output / f"{scan}.csv").is_file()]
+    if scans:
+        rank_candidates.run(
+            results / "extract_candidates" / detector,
+            output,
+            scans=scans,
+            caches=results / "cache_volume",
+            detected=results / "detect" / detector,
+            reduction=results / "train_unet" / detector / "reduction",
+            count=10_000,
+        )
+    return output
+
+
 def detection(results: Path, detector: str, candidates: Path, seed: int) -> list[Line]:
-    """Recall, CPM and false positives on the test scans, all 95 % intervals over scans but Wilson's of recall."""
+    """Recall, CPM and false positives on the test scans, all 95 % intervals over scans but Wilson's of recall.
+
+    Of CANDIDATES (all that were ranked) those on known lesions are left out before the first 20 are counted.
+    """
     luna16 = results / "inserted" / "luna16"
     nodules = read_annotations(luna16 / "annotations.csv")
     excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
@@ -57,7 +99,8 @@ def detection(results: Path, detector: str, candidates: Path, seed: int) -> list
     for name, least in ((f"{LARGE_MM:.0f} mm and more", LARGE_MM), ("all", 0.0)):
         wanted = [nodule for nodule in nodules if nodule.diameter_mm >= least]
         small = [nodule for nodule in nodules if nodule.diameter_mm < least]  # found or not, they do not count
-        marks = scan_marks(scans, candidates, wanted, [*excluded, *small])
+        known = scan_marks(scans, candidates, nodules, excluded)
+        marks = without_lesions(scan_marks(scans, candidates, wanted, [*excluded, *small]), known, KEPT)
         scores = [match(own) for own in marks.values()]
         hits, count = sum(len(score.hits) for score in scores), sum(score.nodules for score in scores)
         curve = froc(marks)
