@@ -17,6 +17,10 @@ if EMBEDDED:
 
     include: "rules/cohort.smk"
 
+elif INSERTED:
+
+    include: "rules/inserted.smk"
+
 
 include: "rules/preprocess.smk"
 include: "rules/leakage.smk"
@@ -62,3 +66,9 @@ rule candidates:
 rule predictions:
     input:
         out("predictions.csv"),
+
+
+rule pretrained:
+    input:
+        evaluations(),
+        pipelines(),

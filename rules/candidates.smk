@@ -41,12 +41,12 @@ rule train_reduction:
     input:
         sheet=ancient(lambda wildcards: sheet_of(wildcards.detector)),
         annotations=ancient(annotations() or []),
-        caches=lambda wildcards: out_of("cache_volume/{scan}.h5", training_scans(wildcards.detector)),
+        caches=lambda wildcards: out_of("cache_volume/{scan}.h5", scans_to_reduce(wildcards.detector)),
         detected=lambda wildcards: out_of(
-            f"detect/{wildcards.detector}/{{scan}}.h5", training_scans(wildcards.detector)
+            f"detect/{wildcards.detector}/{{scan}}.h5", scans_to_reduce(wildcards.detector)
         ),
         candidates=lambda wildcards: out_of(
-            f"extract_candidates/{wildcards.detector}/{{scan}}.csv", training_scans(wildcards.detector)
+            f"extract_candidates/{wildcards.detector}/{{scan}}.csv", scans_to_reduce(wildcards.detector)
         ),
     output:
         weights=out("train_unet/{detector}/reduction/weights.safetensors"),
@@ -77,9 +77,9 @@ rule train_reduction:
         checkpoints=out("checkpoints"),
         detector=lambda wildcards: json.dumps(entry_of(wildcards.detector), sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
-        nodules=lambda wildcards: nodules_digest(training_scans(wildcards.detector)),
+        nodules=lambda wildcards: nodules_digest(scans_to_reduce(wildcards.detector)),
         rows=lambda wildcards: rows_digest(
-            training_scans(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
+            scans_to_reduce(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
         ),
         precision=lookup(within=config, dpath="precision"),
         code=fingerprint("train_reduction"),

@@ -119,7 +119,8 @@ def memory(mb):
 
 # ---- the list of scans: known before the first job, so the graph has no checkpoints ------------------------
 
-EMBEDDED = config["sheet"] is None and config["data"] is None
+EMBEDDED = config["sheet"] is None and config["data"] is None and config["inserted"] is None
+INSERTED = config["sheet"] is None and config["data"] is None and not EMBEDDED
 PLANS = {}
 
 
@@ -154,6 +155,11 @@ if EMBEDDED:
     from lungline.phantom.cohort import plan_cohort
 
     PLANS = {plan.scan: plan for plan in plan_cohort(config["seed"], config["cohort"])}
+elif INSERTED:
+    from lungline.insertion.plan import plan_insertion
+
+    PLANS = {plan.scan: plan for plan in plan_insertion(config["seed"], config["inserted"])}
+if PLANS:
     ROWS = [ScanRow(p.scan, p.source, p.dataset, p.split, p.fold, p.label) for p in PLANS.values()]
 else:
     if config["sheet"] is None and workflow.is_main_process:  # jobs on other machines only read it
@@ -165,14 +171,19 @@ SCANS = {row.scan: row for row in ROWS}
 
 def raw(wildcards):
     """The scan as the scanner left it: a file or a folder."""
-    if EMBEDDED:
-        return out(f"cohort/{PLANS[wildcards.scan].path}")
+    if PLANS:
+        return out(f"{'cohort' if EMBEDDED else 'inserted'}/{PLANS[wildcards.scan].path}")
     return str(Path(SHEET).parent / "private" / "raw" / wildcards.scan)
+
+
+def beside_inserted(scan, suffix):
+    """What lies beside an inserted scan: its nodules' outlines (.h5), or where they are (.csv)."""
+    return out(f"inserted/{PLANS[scan].path.removesuffix('.mhd')}{suffix}")
 
 
 def drawn(wildcards):
     """What of a raw scan the workflow makes itself; real scans are watched by their state, file by file."""
-    if not EMBEDDED:
+    if not PLANS:
         return []
     path = raw(wildcards)
     return [path, path.removesuffix(".mhd") + ".zraw"] if path.endswith(".mhd") else [path]
@@ -180,7 +191,7 @@ def drawn(wildcards):
 
 def state_of_raw(wildcards):
     """Changes when a raw file of the scan changes, comes or goes; names no file, since Snakemake stores it."""
-    return "drawn" if EMBEDDED else raw_state(Path(raw(wildcards)), SCANS[wildcards.scan].source)
+    return "drawn" if PLANS else raw_state(Path(raw(wildcards)), SCANS[wildcards.scan].source)
 
 
 def scans_where(rows=SCANS, **wanted):
@@ -209,6 +220,8 @@ def annotations():
         return config["annotations"]
     if EMBEDDED:
         return out("cohort/luna16/annotations.csv")
+    if INSERTED:
+        return out("inserted/luna16/annotations.csv")
     luna16 = (config["data"] or {}).get("luna16")
     return f"{luna16}/annotations.csv" if luna16 else None
 
@@ -223,6 +236,26 @@ def scans_to_train_on(kind, rows=SCANS):
     if kind == "detector":
         return scans_where(rows, dataset=("luna16",), split=("train", "valid")) if annotations() else []
     return scans_where(dataset=("dsb17", "folder"), split=("train", "valid"), label=(0, 1))
+
+
+def from_nodules(system):
+    """Whether a system learns from single nodules of annotated scans instead of patients."""
+    return config["systems"][system].get("learn_from", "patients") == "nodules"
+
+
+def scans_to_teach(system):
+    """Scans that a system learns from."""
+    return (
+        scans_to_reduce(config["systems"][system]["detector"]) if from_nodules(system) else scans_to_train_on("system")
+    )
+
+
+def scans_to_reduce(detector):
+    """Training and validation scans whose candidates a second stage learns from."""
+    scans, rows = training_scans(detector), rows_of(detector)
+    train = [scan for scan in scans if rows[scan].split == "train"]
+    most = (entry_of(detector).get("reduction") or {}).get("scans")
+    return train[:most] + [scan for scan in scans if rows[scan].split == "valid"]
 
 
 def scans_to_test_detection(rows=SCANS):
@@ -261,7 +294,14 @@ def every_nodule():
 def scans_to_answer(detector):
     """Scans whose candidates count: of a fold its test scans, else those and the patients."""
     tests = scans_to_test_detection(rows_of(detector))
-    return tests if "@" in detector else tests + scans_to_score() if DETECTORS else []
+    return tests if "@" in detector else tests + scans_to_score() + taught_by_nodules() if DETECTORS else []
+
+
+def taught_by_nodules():
+    """Annotated scans whose candidates systems learn from one by one."""
+    return list(
+        dict.fromkeys(scan for system in filter(from_nodules, config["run"]) for scan in scans_to_teach(system))
+    )
 
 
 def reduces(detector):
@@ -271,7 +311,9 @@ def reduces(detector):
 
 def scans_to_detect(detector):
     """Those to be answered; a reduction network learns from the candidates of the training scans, too."""
-    return scans_to_answer(detector) + (training_scans(detector) if any(map(reduces, DETECTORS)) else [])
+    fold = "".join(detector.partition("@")[1:])
+    more = [scan for other in filter(reduces, DETECTORS) for scan in scans_to_reduce(other + fold)]
+    return list(dict.fromkeys(scans_to_answer(detector) + more))
 
 
 def jobs_of(step, scans_of, jobs):
@@ -292,7 +334,7 @@ def jobs_of(step, scans_of, jobs):
 
 def scans_with_cubes(detector):
     """Those whose candidates a system looks at."""
-    return scans_to_score() if DETECTORS and "@" not in detector else []
+    return scans_to_score() + taught_by_nodules() if DETECTORS and "@" not in detector else []
 
 
 def told(files):
@@ -338,12 +380,14 @@ NODULES = {}
 if EMBEDDED:
     for plan in PLANS.values():
         NODULES[plan.scan] = [(*plan.world_xyz_mm(nodule), nodule.diameter_mm) for nodule in plan.nodules]
+elif INSERTED:
+    NODULES = {plan.scan: plan.digest for plan in PLANS.values()}
 elif annotations():
     for nodule in read_annotations(Path(annotations())):
         NODULES.setdefault(nodule.scan, []).append((*nodule.centre_xyz_mm, nodule.diameter_mm))
     NOTES += note_annotations(Path(annotations()), SCANS)
 
-if not EMBEDDED and workflow.is_main_process:
+if not PLANS and workflow.is_main_process:
     write_notes(Path(out("input_warnings.csv")), NOTES)
     say(NOTES, Path(out("input_warnings.csv")))
 
@@ -360,7 +404,7 @@ def nodules_digest(scans):
 def model_folder(kind, name):
     """Folder of a trained detector or system."""
     given = (config["models"].get(f"{kind}s") or {}).get(name)
-    if given is None and len(scans_to_train_on(kind)) == 0:
+    if given is None and len(scans_to_teach(name) if kind == "system" else scans_to_train_on(kind)) == 0:
         lacks = "annotated LUNA-16 scan" if kind == "detector" else "labelled patient"
         raise LunglineError(
             f"{kind} '{name}' cannot be trained: no {lacks} for training. Name its folder under models.{kind}s."
@@ -456,6 +500,8 @@ def settings_of(system):
 
 def excluded_findings():
     """Findings that count neither way: `annotations_excluded.csv` beside the annotations of LUNA-16."""
+    if INSERTED:
+        return out("inserted/luna16/annotations_excluded.csv")
     path = Path(annotations() or "").with_name("annotations_excluded.csv") if not EMBEDDED and annotations() else None
     return str(path) if path and path.is_file() else []
 

@@ -6,6 +6,7 @@ rule draw_nodule_mask:
     input:
         cache=out("cache_volume/{scan}.h5"),
         annotations=ancient(annotations() or []),
+        outlines=lambda wildcards: beside_inserted(wildcards.scan, ".h5") if INSERTED else [],
     output:
         mask=out("draw_nodule_mask/{scan}.h5"),
     log:
@@ -21,12 +22,13 @@ rule draw_nodule_mask:
         runtime=10,
     params:
         nodules=lambda wildcards: nodules_digest([wildcards.scan]),
+        outlines=lambda wildcards, input: options(outlines=input.outlines),
         code=fingerprint("draw_nodule_mask"),
     message:
         "Drawing the annotated nodules of {wildcards.scan}"
     shell:
         "lungline draw-nodule-mask {input.cache:q} {input.annotations:q} {output.mask:q} --scan {wildcards.scan}"
-        " > {log} 2>&1"
+        " {params.outlines} > {log} 2>&1"
 
 
 rule check_annotations:

@@ -28,8 +28,11 @@ rule train_system:
     input:
         sheet=ancient(SHEET),
         inputs=lambda wildcards: (
-            [] if kind_of(wildcards.system) == "constant" else inputs_of(wildcards.system, scans_to_train_on("system"))
+            []
+            if kind_of(wildcards.system) == "constant"
+            else inputs_of(wildcards.system, scans_to_teach(wildcards.system))
         ),
+        nodules=lambda wildcards: out("inserted/nodules.csv") if from_nodules(wildcards.system) else [],
         start=lambda wildcards: start_of(wildcards.system),
         checked=ancient(out("check_leakage.csv")),
     output:
@@ -56,11 +59,13 @@ rule train_system:
     params:
         folder=lambda wildcards, output: os.path.dirname(output.weights),
         inputs=lambda wildcards: read_by(wildcards.system),
-        start=lambda wildcards, input: options(start=[os.path.dirname(path) for path in input.start]),
+        start=lambda wildcards, input: options(
+            start=[os.path.dirname(path) for path in input.start], nodules=input.nodules
+        ),
         checkpoints=out("checkpoints"),
         system=lambda wildcards: json.dumps(config["systems"][wildcards.system], sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
-        rows=rows_digest(scans_to_train_on("system"), "scan", "split", "label"),
+        rows=lambda wildcards: rows_digest(scans_to_teach(wildcards.system), "scan", "split", "label"),
         precision=lookup(within=config, dpath="precision"),
         code=fingerprint("train_system"),
     message:

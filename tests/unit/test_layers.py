@@ -13,7 +13,7 @@ from lungline.provenance import ROOT
 LAYERS = (
     ("cli",),
     ("stages",),
-    ("io", "phantom", "preprocess", "nodules", "training", "evaluation", "reporting"),
+    ("io", "phantom", "insertion", "preprocess", "nodules", "training", "evaluation", "reporting"),
     ("models", "volume", "geometry", "config"),
     ("errors", "allocator", "names", "escape", "codes", "device", "progress", "provenance", "splits"),
 )

@@ -13,6 +13,7 @@ import yaml
 from snakemake.cli import parse_config  # noqa: F401  first, else the next two import one another in a circle
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
+from unit.insertion.nodule_folder import write_nodules
 
 from lungline.phantom.cohort import plan_cohort
 from lungline.splits import split_of_patient
@@ -35,6 +36,19 @@ def test_lint_complains_about_a_step_without_a_log(workflow) -> None:
 def test_the_workflow_is_laid_out_by_snakefmt() -> None:
     command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "rules"]
     assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode == 0
+
+
+def test_inserted_nodules_are_a_data_set_that_second_stages_learn_a_part_of(workflow, tmp_path) -> None:
+    write_nodules(tmp_path, patients=60)
+    scans = {"train": {"scans": 5}, "valid": {"scans": 2}, "test": {"scans": 3}}
+    change = {
+        "inserted": {"nodules": str(tmp_path), "scans": scans},
+        "detectors": {"pretrained": {"reduction": {"scans": 4}}},
+    }
+    jobs = workflow.plan("pretrained", change=change, targets=("pretrained",))
+    assert jobs.items() >= {"prepare_chest": 4, "insert_nodules": 10, "cache_volume": 10, "draw_nodule_mask": 7}.items()
+    assert jobs.items() >= {"train_unet": 3, "detect": 9, "crop_patches": 6, "train_reduction": 1}.items()
+    assert jobs.items() >= {"train_system": 1, "evaluate_detection": 1, "describe_pipeline": 1}.items()
 
 
 def test_the_snakefile_stays_a_table_of_contents() -> None:

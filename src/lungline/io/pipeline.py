@@ -20,6 +20,9 @@ from lungline.io.seals import Origin, check, write_sealed_text
 STAGES = ("resample", "segment_lungs", "cache_volume", "detect", "extract_candidates", "rank_candidates",
           "crop_patches", "resize_volume")  # fmt: skip
 
+#: The pipeline that comes with the package: see docs/model-card.md.
+PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
+
 #: Settings of `extract_candidates` that say which voxels belong to a candidate.
 OUTLINE = ("threshold", "split")
 

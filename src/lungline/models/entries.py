@@ -49,11 +49,14 @@ class ReductionSpec:
         `batch` counts candidates.
     positive_share : float
         Share of a batch that are nodules.
+    scans : int or None
+        Training scans that it learns from, the first of the list; None: all. Searching them costs most of its training.
     """
 
     network: CancerNetSpec
     training: Schedule
     positive_share: float = 0.25
+    scans: int | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.network.shape_zyx)) != 1:
@@ -92,6 +95,7 @@ class DetectorSpec:
                 network=from_settings(CancerNetSpec, second.get("network", {}), "detector.reduction.network"),
                 training=from_settings(Schedule, second["training"], "detector.reduction.training"),
                 positive_share=float(second.get("positive_share", ReductionSpec.positive_share)),
+                scans=second.get("scans"),
             ),
             network=from_settings(UNetSpec, entry.get("network", {}), "detector.network"),
             loss=from_settings(LossWeights, entry.get("loss", {}), "detector.loss"),
@@ -120,6 +124,9 @@ class PatchSystem:
         Symmetries of the cube (1 to 48) over which a candidate's logit is averaged when a patient is scored.
     calibrate : bool
         Fit scale and shift of a patient's logit on the validation patients.
+    learn_from : "patients" or "nodules"
+        What a case of the training is: a patient with all of his candidates and one label, or one candidate of an
+        annotated scan, labelled as malignant or not.
     """
 
     detector: str
@@ -131,8 +138,11 @@ class PatchSystem:
     start: str = "random"
     turns: int = 1
     calibrate: bool = False
+    learn_from: str = "patients"
 
     def __post_init__(self) -> None:
+        if self.learn_from not in ("patients", "nodules"):
+            raise LunglineError(f"system.learn_from should be 'patients' or 'nodules'. Got '{self.learn_from}'.")
         if self.start not in ("random", "reduction"):
             raise LunglineError(f"system.start should be 'random' or 'reduction'. Got '{self.start}'.")
         if not 1 <= self.turns <= SYMMETRIES or (self.candidates or 1) < 1:

@@ -1,4 +1,4 @@
-"""Draw the annotated nodules of a scan as spheres on the grid of its cache."""
+"""Draw the annotated nodules of a scan on the grid of its cache: as spheres, or by their outlines."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from lungline.nodules.annotations import draw_spheres, nodules_outside, read_ann
 from lungline.stages._scan import Made, run_scan_stage
 
 
-def run(cache: Path, annotations: Path, output: Path, *, scan: str) -> None:
-    """Read the grid of CACHE and the rows of ANNOTATIONS for SCAN, write `nodules` (bool)."""
+def run(cache: Path, annotations: Path, output: Path, *, scan: str, outlines: Path | None = None) -> None:
+    """Read the grid of CACHE and the rows of ANNOTATIONS for SCAN, write `nodules` (bool).
+
+    OUTLINES holds `nodules` on the resampled scan's grid (`insert_nodules`): they are taken instead of spheres.
+    """
     nodules = [nodule for nodule in read_annotations(annotations) if nodule.scan == scan]
 
     def make() -> Made:
         shape, affine = hdf5.read_grid(cache, "ct")
-        mask = draw_spheres(shape, affine, nodules)
+        if outlines is None:
+            mask = draw_spheres(shape, affine, nodules)
+        else:
+            mask = hdf5.read_volume(outlines, "nodules").part(shape, affine).array > 0
         lines = [nodule.line for nodule in nodules_outside(shape, affine, nodules)]
         found = f"{len(lines)} of {len(nodules)}: line {', '.join(map(str, lines))} of the annotations"
         codes = [Code("W_NODULE_OUTSIDE", found)] if lines else []
-        field = hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule, drawn as a sphere", affine)
+        field = hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule", affine)
         return Made({"nodules": field}, codes)
 
     run_scan_stage(
@@ -29,5 +35,6 @@ def run(cache: Path, annotations: Path, output: Path, *, scan: str) -> None:
         output,
         make,
         scan_files={"cache": cache},
+        other_files={} if outlines is None else {"outlines": outlines},
         parameters={"nodules_xyz_mm_diameter_mm": [[*nodule.centre_xyz_mm, nodule.diameter_mm] for nodule in nodules]},
     )

@@ -12,8 +12,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from lungline import NOTICE
 from lungline.errors import LunglineError
-from lungline.io.pipeline import OUTLINE, Pipeline, read_pipeline
+from lungline.io.pipeline import OUTLINE, PACKAGED, Pipeline, read_pipeline
 from lungline.io.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.io.raw_state import raw_state
 from lungline.io.seals import Origin, check, write_sealed_text
@@ -29,7 +30,7 @@ def run(
     raw: Path,
     *,
     out: Path = Path("predictions"),
-    pipeline: Path = Path("results/demo/pipeline/m2-demo.json"),
+    pipeline: Path = PACKAGED,
     device: Device = "auto",
     keep: bool = False,
     pages: bool = True,
@@ -44,7 +45,8 @@ def run(
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
-    shared. PIPELINE is the description that a finished run of the workflow leaves; the answer is the workflow's. A scan
+    shared. PIPELINE is the description that a finished run of the workflow leaves, and the answer is then the
+    workflow's; without it the models of the package answer; docs/model-card.md says what they are not good for. A scan
     that is answered already is not read again, unless its files, the models or the code have changed, so an
     interrupted call goes on where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan
     has no answer.
@@ -80,6 +82,8 @@ def run(
         draw_index.run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
         )
+    whose = "of the package (docs/model-card.md)" if pipeline == PACKAGED else str(pipeline)
+    print(f"answered by the models {whose}, system '{recipe.system}'. {NOTICE}")
     answered = sum(row.probability is not None for row in predictions)
     codes = Counter(code for row in predictions for code in row.codes)
     if codes:

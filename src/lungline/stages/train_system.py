@@ -21,6 +21,7 @@ from lungline.training.failures import learned_all_negative, overfitted
 from lungline.training.fitting import fit_and_write
 from lungline.training.loop import Look
 from lungline.training.models import take_convolutions
+from lungline.training.nodule_cases import gather_nodules, read_rated_nodules
 from lungline.training.patients import PatientBatches, micro_batches, patient_loss
 from lungline.training.validation import labels_and_logits, look_at_patients
 
@@ -32,6 +33,7 @@ def run(
     scans: Path,
     inputs: Path | None = None,
     start: Path | None = None,
+    nodules: Path | None = None,
     checkpoints: Path,
     seed: int,
     device: str = "auto",
@@ -41,6 +43,7 @@ def run(
 
     INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches; a baseline none.
     START is the folder of the reduction network whose convolutions a system with `start: reduction` begins with.
+    NODULES is the table of annotated nodules with a column `malignant`, for a system with `learn_from: nodules`.
     """
     spec, rows = read_system(system), read_sheet(scans)
     if isinstance(spec, ConstantSystem):
@@ -50,12 +53,17 @@ def run(
         return
     if isinstance(spec, PatchSystem) and (spec.start == "reduction") != (start is not None):
         raise LunglineError(f"this system starts from '{spec.start}'. Give --start with 'reduction', and only then.")
+    if isinstance(spec, PatchSystem) and (spec.learn_from == "nodules") != (nodules is not None):
+        raise LunglineError(f"this system learns from {spec.learn_from}. Give --nodules with 'nodules', and only then.")
     if inputs is None:
         raise LunglineError(f"a system of kind '{system['kind']}' reads files. Name their folder with --inputs.")
     seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
-    cohort = gather(spec, rows, inputs)
+    if isinstance(spec, PatchSystem) and nodules is not None:
+        cohort = gather_nodules(spec, rows, inputs, read_rated_nodules(nodules))
+    else:
+        cohort = gather(spec, rows, inputs)
     _refuse_none(cohort.patients, scans)
     train, valid = cohort.patients["train"], cohort.patients["valid"]
     batches = PatientBatches(train, spec.training.batch, seed=seed)

@@ -47,7 +47,14 @@ def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort
             patients[row.split].append(PatientCubes(row.scan, label, cubes, augment=spec.augment))
         else:
             without[row.split].append(label)
-    labels = [patient.label for patient in patients["train"]] + without["train"]
+    return describe_cubes(spec, patients, without)
+
+
+def describe_cubes(
+    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], without: Mapping[str, Sequence[int]]
+) -> Cohort:
+    """Patients with cubes, and the labels of those `without` a candidate, by split."""
+    labels = [patient.label for patient in patients["train"]] + list(without["train"])
     size = spec.network.shape_zyx
     card = {
         "purpose": f"cancer logit a candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",

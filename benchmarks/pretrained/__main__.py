@@ -1,0 +1,74 @@
+"""One command: measure the weights in the package, and the paper's configuration on the same data, and print the table.
+
+    python -m benchmarks.pretrained [--results results/pretrained] [--out results/pretrained/benchmark]
+
+Reads the result tree of `./run pretrained --configfile config/pretrained.yaml`; of a baseline, if
+`./run results/pretrained/evaluate/detection-paper-small.json ...` has made it; and the sample data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.pretrained import found, inserted
+from benchmarks.robustness.real_cases import sample_folder
+from benchmarks.robustness.runner import REPOSITORY
+
+OURS, BASELINE = "pretrained", "paper-small"
+
+
+def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
+    """Every line on the inserted test scans."""
+    threshold = inserted.choose_threshold(results, OURS)
+    lines = [
+        *inserted.detection(results, OURS, inserted.rank_all(results, OURS, out / "ranked"), seed),
+        *inserted.outlines(results, OURS, threshold, seed),
+        *inserted.malignancy(results, OURS, OURS, seed),
+    ]
+    baseline = results / "extract_candidates" / BASELINE
+    if all((baseline / f"{scan}.csv").is_file() for scan in inserted.scans_of(results, "test")):
+        lines += [
+            *inserted.detection(results, BASELINE, baseline, seed),
+            *inserted.outlines(results, BASELINE, 0.8, seed),
+        ]
+    return lines
+
+
+def table(lines: list[inserted.Line], answers: list[found.Found]) -> str:
+    """Markdown."""
+    text = ["| who | figure | of | value (95 % interval) |", "|---|---|---|---|"]
+    text += [f"| {line.who} | {line.figure} | {line.count} | {line.value} |" for line in lines]
+    text += ["", "| found, not inserted | rank | score | candidates | seconds |", "|---|---|---|---|---|"]
+    text += [
+        f"| {a.case} | {a.rank or 'not found'} | {'-' if a.score is None else f'{a.score:.3f}'} | {a.candidates} "
+        f"| {a.seconds:.0f} |"
+        for a in answers
+    ]
+    return "\n".join(text) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pretrained", description=__doc__)
+    parser.add_argument("--results", type=Path, default=REPOSITORY / "results" / "pretrained")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "pretrained" / "benchmark")
+    parser.add_argument("--seed", type=int, default=1, help="of the bootstrap")
+    parser.add_argument("--skip-predict", action="store_true", help="leave out the scans on which predict is called")
+    options = parser.parse_args()
+    samples = sample_folder()
+    options.out.mkdir(parents=True, exist_ok=True)
+    lines = measure(options.results, options.out, options.seed)
+    answers = [] if options.skip_predict or samples is None else found.predict(samples, options.out)
+    text = table(lines, answers)
+    about = {"lines": [asdict(line) for line in lines], "found": [asdict(answer) for answer in answers]}
+    (options.out / "figures.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    (options.out / "table.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

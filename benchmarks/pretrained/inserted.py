@@ -1,0 +1,251 @@
+"""Figures on the inserted test scans of a finished `config/pretrained.yaml`: nothing is chosen here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from lungline.evaluation.auc import auc, auc_difference
+from lungline.evaluation.cancer import brier, calibration_error
+from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, ScanScore, froc, froc_intervals, match
+from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interval, resamples, wilson
+from lungline.evaluation.marks import scan_marks
+from lungline.io import hdf5
+from lungline.io.sheet import read_sheet
+from lungline.nodules.annotations import read_annotations
+from lungline.nodules.candidates import Candidate, read_candidates
+from lungline.stages import rank_candidates
+from lungline.training.models import checked_card, load_cancer_net
+from lungline.training.nodule_cases import RatedNodule, read_rated_nodules
+from lungline.training.patients import patient_logits
+from lungline.training.reduction import read_candidate_cubes
+
+ROUNDS = 1000
+LARGE_MM = 5.0
+KEPT = 20  # candidates of a scan
+ASKED = 0.8  # sensitivity at which false positives are counted
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+_AROUND = 6  # voxels around a nodule in which its Dice is measured
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure of one detector or system."""
+
+    who: str
+    figure: str
+    count: str
+    value: Estimate
+
+
+def scans_of(results: Path, split: str) -> list[str]:
+    return [row.scan for row in read_sheet(results / "scans.csv") if row.split == split]
+
+
+def without_lesions(marks: Mapping[str, ScanMarks], known: Mapping[str, ScanMarks], most: int) -> dict[str, ScanMarks]:
+    """The first `most` marks of each scan that lie on none of the excluded findings of `known`, unless on a nodule.
+
+    A consolidation that fills half a lobe takes most places among 20; it is known, and not what is measured.
+    """
+    kept = {}
+    for scan, own in marks.items():
+        points, scores = np.asarray(own.points_xyz_mm, dtype=np.float64).reshape(-1, 3), np.asarray(own.scores)
+        on_lesion = _inside_any(points, known[scan].excluded) & ~_inside_any(points, known[scan].nodules)
+        order = np.argsort(-scores[~on_lesion], kind="stable")[:most]
+        kept[scan] = ScanMarks(points[~on_lesion][order], scores[~on_lesion][order], own.nodules, own.excluded)
+    return kept
+
+
+def _inside_any(points: NDArray[np.float64], findings: Sequence[Finding]) -> NDArray[np.bool_]:
+    inside = np.zeros(len(points), dtype=bool)
+    for finding in findings:
+        inside |= np.linalg.norm(points - np.asarray(finding.centre_xyz_mm), axis=1) < finding.diameter_mm / 2
+    return inside
+
+
+def rank_all(results: Path, detector: str, output: Path) -> Path:
+    """Every candidate of the test scans ranked by the reduction network, not the first 20 alone."""
+    scans = [scan for scan in scans_of(results, "test") if not (output / f"{scan}.csv").is_file()]
+    if scans:
+        rank_candidates.run(
+            results / "extract_candidates" / detector,
+            output,
+            scans=scans,
+            caches=results / "cache_volume",
+            detected=results / "detect" / detector,
+            reduction=results / "train_unet" / detector / "reduction",
+            count=10_000,
+        )
+    return output
+
+
+def detection(results: Path, detector: str, candidates: Path, seed: int) -> list[Line]:
+    """Recall, CPM and false positives on the test scans, all 95 % intervals over scans but Wilson's of recall.
+
+    Of CANDIDATES (all that were ranked) those on known lesions are left out before the first 20 are counted.
+    """
+    luna16 = results / "inserted" / "luna16"
+    nodules = read_annotations(luna16 / "annotations.csv")
+    excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
+    scans = scans_of(results, "test")
+    lines = []
+    for name, least in ((f"{LARGE_MM:.0f} mm and more", LARGE_MM), ("all", 0.0)):
+        wanted = [nodule for nodule in nodules if nodule.diameter_mm >= least]
+        small = [nodule for nodule in nodules if nodule.diameter_mm < least]  # found or not, they do not count
+        known = scan_marks(scans, candidates, nodules, excluded)
+        marks = without_lesions(scan_marks(scans, candidates, wanted, [*excluded, *small]), known, KEPT)
+        scores = [match(own) for own in marks.values()]
+        hits, count = sum(len(score.hits) for score in scores), sum(score.nodules for score in scores)
+        curve = froc(marks)
+        intervals = froc_intervals(curve, rounds=ROUNDS, seed=seed)
+        lines += [
+            Line(detector, f"recall among 20, nodules of {name}", f"{hits}/{count}", wilson(hits, count)),
+            Line(detector, f"CPM, nodules of {name}", f"{len(scans)} scans", intervals.cpm),
+            *(
+                Line(detector, f"sensitivity at {point:g} FP a scan, nodules of {name}", f"{len(scans)} scans", value)
+                for point, value in zip(CPM_POINTS, intervals.at, strict=True)
+                if point in (0.125, 1.0, 4.0)
+            ),
+            Line(detector, f"FP a scan at {ASKED:.0%} sensitivity, nodules of {name}", f"{len(scans)} scans",
+                 false_positives_at(marks, seed)),
+        ]  # fmt: skip
+    return lines
+
+
+def false_positives_at(marks: Mapping[str, ScanMarks], seed: int) -> Estimate:
+    """False positives a scan where the sensitivity first reaches `ASKED`; no value where it never does."""
+    scores = [match(own) for own in marks.values()]
+
+    def of(chosen: NDArray[np.int64]) -> float:
+        return _fps([scores[i] for i in chosen])
+
+    value = of(np.arange(len(scores)))
+    if not np.isfinite(value):
+        return Estimate(None, reason=f"a sensitivity of {ASKED:.0%} is not reached")
+    drawn = np.array([of(draw) for draw in resamples(len(scores), rounds=ROUNDS, seed=seed)])
+    return percentile_interval(value, np.where(np.isfinite(drawn), drawn, 20.0))
+
+
+def _fps(scores: Sequence[ScanScore]) -> float:
+    hits = np.sort(np.concatenate([score.hits for score in scores]))[::-1]
+    needed = int(np.ceil(ASKED * sum(score.nodules for score in scores)))
+    if len(hits) < max(needed, 1):
+        return float("inf")
+    return float(np.mean([np.sum(score.false_positives >= hits[needed - 1]) for score in scores]))
+
+
+def choose_threshold(results: Path, detector: str) -> float:
+    """The fused probability from which a voxel counts as nodule, with the best mean Dice on the validation scans."""
+    means = [np.mean(_dice(results, detector, "valid", threshold)) for threshold in THRESHOLDS]
+    return float(THRESHOLDS[int(np.argmax(means))])
+
+
+def outlines(results: Path, detector: str, threshold: float, seed: int) -> list[Line]:
+    """Dice of the fused mask, a nodule at a time, within a few voxels of it; a nodule that is not found has 0."""
+    dice = _dice(results, detector, "test", threshold)
+    draws = resamples(len(dice), rounds=ROUNDS, seed=seed)
+    found = dice[dice > 0]
+    return [
+        Line(detector, f"Dice of the fused mask at {threshold:g}, all nodules", str(len(dice)),
+             bootstrap(float(dice.mean()), draws, lambda i: float(dice[i].mean()))),
+        Line(detector, "Dice, those that it touches", str(len(found)),
+             bootstrap(float(found.mean()), resamples(len(found), rounds=ROUNDS, seed=seed),
+                       lambda i: float(found[i].mean())) if len(found) else Estimate(None, reason="none")),
+    ]  # fmt: skip
+
+
+def _dice(results: Path, detector: str, split: str, threshold: float) -> NDArray[np.float64]:
+    found = []
+    for path in sorted((results / "inserted" / "luna16").glob(f"subset*/inserted-{split}-*.h5")):
+        detected = results / "detect" / detector / path.name
+        probability = hdf5.read_volume(detected, "probability")
+        numbers = hdf5.read_volume(path, "nodules").part(probability.shape_zyx, probability.affine).array
+        for number in range(1, int(numbers.max(initial=0)) + 1):
+            voxels = np.argwhere(numbers == number)
+            if not len(voxels):
+                continue
+            low, high = np.maximum(voxels.min(axis=0) - _AROUND, 0), voxels.max(axis=0) + _AROUND + 1
+            box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+            ours, theirs = probability.array[box] >= threshold, numbers[box] == number
+            ours &= (numbers[box] == 0) | theirs  # a neighbour's mask is not a mistake
+            found.append(2 * np.sum(ours & theirs) / (np.sum(ours) + np.sum(theirs)))
+    return np.array(found, dtype=np.float64)
+
+
+def malignancy(results: Path, detector: str, system: str, seed: int) -> list[Line]:
+    """AUC of the readers' malignant against benign among the test nodules that were found, beside the diameter."""
+    folder = results / "train_system" / system
+    card = checked_card(folder)
+    network = load_cancer_net(folder, torch.device("cpu"))
+    fitted = card["calibration"]
+    labels, logits, diameters, patients = [], [], [], []
+    rated = read_rated_nodules(results / "inserted" / "nodules.csv")
+    sources = sources_of(results)
+    for scan in scans_of(results, "test"):
+        cache, detected = results / "cache_volume" / f"{scan}.h5", results / "detect" / detector / f"{scan}.h5"
+        found = read_candidates(results / "rank_candidates" / detector / f"{scan}.csv")
+        hits = [(nodule, _first_inside(found, nodule)) for nodule in rated if nodule.scan == scan]
+        hits = [(nodule, candidate) for nodule, candidate in hits if candidate is not None]
+        if not hits:
+            continue
+        size = network.spec.shape_zyx[0]
+        cubes = read_candidate_cubes(cache, detected, [c for _, c in hits if c is not None], size)
+        with torch.inference_mode():
+            s = patient_logits(network, cubes, torch.device("cpu"), card["system"]["turns"]).numpy()
+        logits += (fitted["scale"] * s + fitted["shift"]).tolist()
+        labels += [nodule.malignant for nodule, _ in hits]
+        diameters += [nodule.diameter_mm for nodule, _ in hits]
+        patients += [sources[(scan, f"{n.centre_xyz_mm[0]:.3f}", f"{n.centre_xyz_mm[1]:.3f}")] for n, _ in hits]
+    y, own, ruler = np.array(labels), np.array(logits), np.array(diameters)
+    p = expit(own)
+    members = [np.flatnonzero(np.array(patients) == patient) for patient in sorted(set(patients))]
+    draws = resamples(len(members), rounds=ROUNDS, seed=seed)
+
+    def over_patients(value: float, statistic) -> Estimate:  # type: ignore[no-untyped-def]
+        return bootstrap(value, draws, lambda draw: float(statistic(np.concatenate([members[i] for i in draw]))))
+
+    difference = auc_difference(y, own, ruler)
+    n = f"{int(y.sum())} malignant, {int((y == 0).sum())} benign, {len(members)} patients"
+    return [
+        Line(system, "malignancy: AUC (DeLong)", n, auc(y, own)),
+        Line("diameter of the nodule", "malignancy: AUC (DeLong)", n, auc(y, ruler)),
+        Line(system, "malignancy: AUC minus that of the diameter (DeLong, paired)", n, difference),
+        Line(system, "the same, over patients", n,
+             over_patients(difference.value or 0.0, lambda i: auc_difference(y[i], own[i], ruler[i]).value or 0.0)),
+        Line(system, "malignancy: Brier score", n, over_patients(brier(y, p), lambda i: brier(y[i], p[i]))),
+        Line(system, "malignancy: calibration error", n,
+             over_patients(calibration_error(y, p), lambda i: calibration_error(y[i], p[i]))),
+    ]  # fmt: skip
+
+
+def sources_of(results: Path) -> dict[tuple[str, str, str], str]:
+    """(scan, x, y) of an inserted nodule -> the patient it is from."""
+    import csv
+
+    with open(results / "inserted" / "nodules.csv", newline="", encoding="utf-8") as handle:
+        return {
+            (r["seriesuid"], r["coordX"], r["coordY"]): r["source"].partition("_R_")[0] for r in csv.DictReader(handle)
+        }
+
+
+def _first_inside(candidates: Sequence[Candidate], nodule: RatedNodule) -> Candidate | None:
+    for candidate in candidates:
+        away = np.linalg.norm(np.array(candidate.centroid_xyz_mm) - nodule.centre_xyz_mm)
+        if away < nodule.diameter_mm / 2:
+            return candidate
+    return None
+
+
+def trained_in(results: Path, detector: str) -> str:
+    """Schedule of a detector's networks, from their cards."""
+    card = json.loads((results / "train_unet" / detector / "z" / "card.json").read_text(encoding="utf-8"))
+    return (
+        f"{card['schedule']['steps']} steps of {card['schedule']['batch']} an axis, {card['parameters']:,} parameters"
+    )

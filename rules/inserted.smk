@@ -1,0 +1,124 @@
+# Real nodules inserted into real chests: the chests once, then one job a scan, its tables, the sheet. See decision 15.
+
+
+rule prepare_chest:
+    output:
+        ingested=out("inserted/chests/ingest/{chest}.h5"),
+        volume=out("inserted/chests/resample/{chest}.h5"),
+        lungs=out("inserted/chests/segment_lungs/{chest}.h5"),
+    log:
+        out("logs/prepare_chest/{chest}.log"),
+    benchmark:
+        out("benchmarks/prepare_chest/{chest}.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=10,
+    params:
+        raw=lambda wildcards: config["inserted"]["chests"][wildcards.chest]["path"],
+        source=lambda wildcards: config["inserted"]["chests"][wildcards.chest]["source"],
+        spacing_mm=lookup(within=config, dpath="resample/spacing_mm"),
+        code=[fingerprint(stage) for stage in ("ingest", "resample", "segment_lungs")],
+    message:
+        "Preparing the chest {wildcards.chest}"
+    shell:
+        "(lungline ingest {params.raw:q} {output.ingested:q} --source {params.source}"
+        " && lungline resample {output.ingested:q} {output.volume:q} --spacing-mm {params.spacing_mm}"
+        " && lungline segment-lungs {output.volume:q} {output.lungs:q}) > {log} 2>&1"
+
+
+def chest_of(scan, stage):
+    return out(f"inserted/chests/{stage}/{PLANS[scan].chest}.h5")
+
+
+rule insert_nodules:
+    input:
+        ingested=lambda wildcards: chest_of(wildcards.scan, "ingest"),
+        volume=lambda wildcards: chest_of(wildcards.scan, "resample"),
+        lungs=lambda wildcards: chest_of(wildcards.scan, "segment_lungs"),
+    output:
+        mhd=out("inserted/luna16/subset{fold}/{scan}.mhd"),
+        zraw=out("inserted/luna16/subset{fold}/{scan}.zraw"),
+        mask=out("inserted/luna16/subset{fold}/{scan}.h5"),
+        found=out("inserted/luna16/subset{fold}/{scan}.csv"),
+    log:
+        out("logs/insert_nodules/{fold}/{scan}.log"),
+    benchmark:
+        out("benchmarks/insert_nodules/{fold}/{scan}.tsv")
+    priority: 1
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=10,
+    params:
+        folder=out("inserted"),
+        seed=lookup(within=config, dpath="seed"),
+        settings=json.dumps(config["inserted"], sort_keys=True),
+        nodules=lambda wildcards: nodules_digest([wildcards.scan]),
+        code=fingerprint("insert_nodules"),
+    message:
+        "Inserting nodules: {wildcards.scan}"
+    shell:
+        "lungline insert-nodules {params.folder:q} --scan {wildcards.scan} --seed {params.seed}"
+        " --settings {params.settings:q} --ingested {input.ingested:q} --volume {input.volume:q}"
+        " --lungs {input.lungs:q} > {log} 2>&1"
+
+
+rule write_inserted_tables:
+    input:
+        found=[beside_inserted(scan, ".csv") for scan in PLANS],
+    output:
+        annotations=out("inserted/luna16/annotations.csv"),
+        excluded=out("inserted/luna16/annotations_excluded.csv"),
+        nodules=out("inserted/nodules.csv"),
+        sources=out("inserted/sources.csv"),
+    log:
+        out("logs/write_inserted_tables.log"),
+    benchmark:
+        out("benchmarks/write_inserted_tables.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=5,
+    params:
+        folder=out("inserted"),
+        seed=lookup(within=config, dpath="seed"),
+        settings=json.dumps(config["inserted"], sort_keys=True),
+        code=fingerprint("write_inserted_tables"),
+    message:
+        "Writing the tables of the inserted nodules"
+    shell:
+        "lungline write-inserted-tables {params.folder:q} --seed {params.seed} --settings {params.settings:q}"
+        " > {log} 2>&1"
+
+
+rule sheet:
+    input:
+        raw=[out(f"inserted/{plan.path}") for plan in PLANS.values()],
+    output:
+        sheet=out("scans.csv"),
+        warnings=out("input_warnings.csv"),
+    log:
+        out("logs/sheet.log"),
+    benchmark:
+        out("benchmarks/sheet.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=10,
+    params:
+        folder=lambda wildcards, output: os.path.dirname(output.sheet),
+        data=out("inserted/luna16"),
+        code=fingerprint("sheet"),
+    message:
+        "Listing the inserted scans"
+    shell:
+        "lungline sheet luna16 {params.data:q} {params.folder:q} > {log} 2>&1"

@@ -1,0 +1,130 @@
+"""Which nodules go into which chest: every inserted scan, without reading a voxel.
+
+Patients, not nodules, are dealt to the splits by a seeded hash, so that additions never reshuffle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungline.errors import LunglineError
+from lungline.io.tables import decimal, read_rows
+from lungline.splits import LUNA_FOLDS, LUNA_TEST_FOLD, Split
+
+#: They also stand in LUNA-16 slabs that test whether nodules are found.
+NEVER_TRAINED = frozenset({"LIDC-IDRI-0001", "LIDC-IDRI-0003"})
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+_COLUMNS = ("patient_id", "nodule_id", "diameter_mm", "Diagnosis_value")
+_PERCENT = {"test": 20, "valid": 10}
+
+
+@dataclass(frozen=True)
+class NoduleRow:
+    """One line of `nodules.csv`."""
+
+    name: str
+    patient: str
+    diameter_mm: float
+    malignant: int
+
+
+@dataclass(frozen=True)
+class InsertionPlan:
+    """One inserted scan: who receives what. `path` is relative to the folder of the data set."""
+
+    index: int
+    scan: str
+    split: Split
+    fold: int
+    chest: str
+    nodules: tuple[NoduleRow, ...]
+    harmless: tuple[NoduleRow, ...]
+    source: str = "mhd"
+    dataset: str = "luna16"
+    label: int | None = None
+
+    @property
+    def path(self) -> str:
+        return f"luna16/subset{self.fold}/{self.scan}.mhd"
+
+    @property
+    def sources(self) -> tuple[NoduleRow, ...]:
+        """All nodules of which anything is inserted."""
+        return (*self.nodules, *self.harmless)
+
+    @property
+    def digest(self) -> list[Any]:
+        """Changes when another nodule is inserted."""
+        return [self.chest, *(row.name for row in self.nodules), *(row.name for row in self.harmless)]
+
+
+def read_nodule_rows(folder: Path) -> list[NoduleRow]:
+    """The nodules of FOLDER/nodules.csv but those of `NEVER_TRAINED`."""
+    return [
+        NoduleRow(
+            f"{row['patient_id']}_R_{row['nodule_id']}",
+            row["patient_id"],
+            decimal(row["diameter_mm"], "diameter_mm"),
+            int(row["Diagnosis_value"]),
+        )
+        for _, row in read_rows(folder / "nodules.csv", _COLUMNS)
+        if row["patient_id"] not in NEVER_TRAINED
+    ]
+
+
+def split_of_source(patient: str, seed: int) -> Split:
+    """Split of a patient with all of his nodules: one in five tests, one in ten is for choices."""
+    percent = int.from_bytes(hashlib.sha256(f"{seed} {patient}".encode()).digest()[:8], "big") % 100
+    if percent < _PERCENT["test"]:
+        return "test"
+    return "valid" if percent < _PERCENT["test"] + _PERCENT["valid"] else "train"
+
+
+def plan_insertion(seed: int, settings: Mapping[str, Any]) -> list[InsertionPlan]:
+    """Every scan that the part `inserted:` of the configuration asks for; see config/README.md.
+
+    Each nodule of a split is inserted once before one is inserted again, in an order drawn from the seed. Chests take
+    turns; one takes only nodules of `smallest_mm` and more.
+    """
+    rows = read_nodule_rows(Path(settings["nodules"]))
+    plans: list[InsertionPlan] = []
+    for number, split in enumerate(SPLITS):
+        asked = settings["scans"][split]
+        own = [row for row in rows if split_of_source(row.patient, seed) == split]
+        chests = [name for name, chest in settings["chests"].items() if split in chest["splits"]]
+        if asked["scans"] and not (own and chests):
+            raise LunglineError(
+                f"inserted: no nodule or no chest for the split '{split}'. Name one in inserted.chests."
+            )
+        rng = np.random.default_rng([seed, number])
+        waiting: list[NoduleRow] = []
+        for index in range(asked["scans"]):
+            chest = chests[index % len(chests)]
+            smallest = settings["chests"][chest].get("smallest_mm", 0)
+            chosen: list[NoduleRow] = []
+            if sum(row.diameter_mm >= smallest for row in waiting) < asked["nodules"]:
+                waiting += [own[i] for i in rng.permutation(len(own))]
+            for row in list(waiting):
+                if len(chosen) < asked["nodules"] and row.diameter_mm >= smallest and row not in chosen:
+                    chosen.append(row)
+                    waiting.remove(row)
+            harmless = [own[i] for i in rng.choice(len(own), min(asked["harmless"], len(own)), replace=False)]
+            fold = {"valid": LUNA_TEST_FOLD - 1, "test": LUNA_TEST_FOLD}.get(split, index % (LUNA_FOLDS - 2))
+            scan = f"inserted-{split}-{index:03d}"
+            plans.append(InsertionPlan(index, scan, split, fold, chest, tuple(chosen), tuple(harmless)))
+    return plans
+
+
+def refuse_shared_patients(plans: Sequence[InsertionPlan]) -> None:
+    """`LunglineError` if a patient's nodule stands in two splits."""
+    seen: dict[str, str] = {}
+    for plan in plans:
+        for row in plan.sources:
+            if seen.setdefault(row.patient, plan.split) != plan.split:
+                raise LunglineError(f"inserted: {row.patient} stands in {seen[row.patient]} and {plan.split}.")

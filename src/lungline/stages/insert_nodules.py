@@ -1,0 +1,88 @@
+"""Insert real nodules into a prepared chest: one scan in the format of LUNA-16, its nodules and their masks."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+
+from lungline.errors import LunglineError
+from lungline.insertion.chests import Chest, rescanned, without_lesions, zoomed
+from lungline.insertion.insert import Inserted, insert
+from lungline.insertion.plan import InsertionPlan, NoduleRow, plan_insertion
+from lungline.insertion.sources import SourceNodule
+from lungline.io import hdf5
+from lungline.io.hdf5 import Field
+from lungline.io.images import volume_of
+from lungline.io.nifti import read_nifti
+from lungline.io.seals import Origin, sealed_path
+from lungline.phantom.writers import write_mhd
+from lungline.preprocess.resample import resample
+from lungline.stages._scan import Made, run_scan_stage
+from lungline.volume import Volume
+
+COLUMNS = ("scan", *(field.name for field in fields(Inserted)))
+
+
+def run(output: Path, *, scan: str, seed: int, settings: dict, ingested: Path, volume: Path, lungs: Path) -> None:
+    """Write OUTPUT/luna16/subset{fold}/SCAN.mhd, and beside it .h5 (outlines) and .csv (where the nodules are).
+
+    SETTINGS is the part `inserted:` of the configuration; INGESTED, VOLUME and LUNGS are the files of `ingest`,
+    `resample` and `segment_lungs` of the chest that the plan gives to SCAN. Scans to test on are left as they are;
+    those to train and choose on are varied as a whole, too, and known lesions are cut out of them.
+    """
+    plan = next((plan for plan in plan_insertion(seed, settings) if plan.scan == scan), None)
+    if plan is None:
+        raise LunglineError(f"no inserted scan is called '{scan}'. Take names from scans.csv.")
+    rng = np.random.default_rng([seed, int.from_bytes(plan.split.encode(), "big"), plan.index])
+    found: list[Inserted] = []
+
+    def make() -> Made:
+        chest = _read_chest(plan, settings, ingested, volume, lungs)
+        if plan.split != "test":
+            chest = zoomed(chest, rng)
+        folder = Path(settings["nodules"])
+        made = insert(
+            chest, [_read(folder, row) for row in plan.nodules], [_read(folder, row) for row in plan.harmless], rng
+        )
+        found.extend(made.nodules)
+        hu = made.hu if plan.split == "test" else rescanned(made.hu, rng)
+        write_mhd(output / plan.path, Volume(np.rint(np.clip(hu, -1024, 3071)).astype(np.int16), chest.affine))
+        return Made({"nodules": Field(made.numbers, "zyx", "1", "number of the inserted nodule, 0 none", chest.affine)})
+
+    (output / plan.path).parent.mkdir(parents=True, exist_ok=True)
+    mask = (output / plan.path).with_suffix(".h5")
+    run_scan_stage("insert_nodules", "inserted_nodules", mask, make, scan_files={"volume": volume, "lungs": lungs})
+    table = (output / plan.path).with_suffix(".csv")
+    origin = Origin("insert_nodules", (mask,))
+    with sealed_path(table, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        rows = csv.writer(handle, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        rows.writerows([scan, *asdict(nodule).values()] for nodule in found)
+
+
+def _read_chest(plan: InsertionPlan, settings: dict, ingested: Path, volume: Path, lungs: Path) -> Chest:
+    ct = hdf5.read_volume(volume, "ct")
+    inside = hdf5.read_array(lungs, "lungs")
+    _, affine = hdf5.read_grid(ingested, "ct")
+    thickness = float(Volume(np.zeros((1, 1, 1)), affine).spacing_zyx_mm[0])
+    chest = Chest(ct.array.astype(np.float32), inside, inside, ct.affine, thickness)
+    lesions = settings["chests"][plan.chest].get("lesions_xyz_radius_mm", [])
+    return without_lesions(chest, lesions, cut_out=plan.split != "test")
+
+
+def _read(folder: Path, row: NoduleRow) -> SourceNodule:
+    ct, mask = (
+        volume_of(read_nifti(folder / part / f"{row.name}.nii.gz")).to_lps() for part in ("image", "nodule_mask")
+    )
+    return SourceNodule(
+        row.name,
+        row.patient,
+        row.malignant,
+        row.diameter_mm,
+        resample(ct).array,
+        resample(mask).array >= 0.5,
+        float(ct.spacing_zyx_mm[0]),
+    )

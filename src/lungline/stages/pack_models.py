@@ -1,0 +1,49 @@
+"""Pack the models of a pipeline for the package: weights in half precision, cards without file names, one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lungline.io.atomic import write_text
+from lungline.io.pipeline import Pipeline, read_pipeline, write_pipeline
+from lungline.io.seals import check, seal_path
+from lungline.nodules.slices import AXES
+from lungline.training.models import checked_card
+from lungline.training.weights import read_tensors, write_card, write_tensors
+
+#: What a card keeps: hashes of the files of one run are of no use elsewhere.
+_DROPPED = ("input_sha256", "notice", "lungline_version")
+
+
+def run(pipeline: Path, output: Path, *, sources: Path | None = None) -> None:
+    """Read PIPELINE (`pipeline/{system}.json`) and its models, write OUTPUT/pipeline.json, OUTPUT/detector and /system.
+
+    SOURCES (sources.csv of `write_inserted_tables`) is copied: whose nodules were trained, chosen and tested on.
+
+    The packed weights are float16; networks that are made of them compute in float32, as before.
+    """
+    recipe = read_pipeline(pipeline)
+    _pack(recipe.model, output / "system")
+    if recipe.detector is not None:
+        for part in (*AXES, *(["reduction"] if (recipe.detector / "reduction").is_dir() else [])):
+            _pack(recipe.detector / part, output / "detector" / part)
+    detector = None if recipe.detector is None else output / "detector"
+    write_pipeline(output / "pipeline.json", Pipeline(recipe.system, recipe.settings, output / "system", detector))
+    if sources is not None:
+        write_text(output / "sources.csv", sources.read_text(encoding="utf-8"))
+    for path in output.rglob("*"):  # a wheel has a record of its own, and version control leaves hidden files out
+        seal_path(path).unlink(missing_ok=True)
+    size = sum(path.stat().st_size for path in output.rglob("*.safetensors"))
+    print(f"{output}: {size / 1e6:.1f} MB of weights")
+
+
+def _pack(folder: Path, output: Path) -> None:
+    card: dict[str, Any] = {name: value for name, value in checked_card(folder).items() if name not in _DROPPED}
+    tensors, about = read_tensors(folder / "weights.safetensors")
+    halved = {name: t.to(torch.float16) if t.is_floating_point() else t for name, t in tensors.items()}
+    write_tensors(output / "weights.safetensors", halved, {"purpose": about["purpose"]})
+    packed = {"stored_as": "float16", "trained_weights_sha256": card["weights_sha256"]}
+    write_card(output / "card.json", {**card, **packed, "weights_sha256": check(output / "weights.safetensors")})

@@ -1,0 +1,41 @@
+"""Write the tables of inserted scans: annotations, known lesions as excluded findings, and what each nodule was."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lungline.insertion.plan import plan_insertion, refuse_shared_patients
+from lungline.io.seals import Origin, sealed_path
+from lungline.io.tables import read_rows
+from lungline.nodules.annotations import COLUMNS
+
+
+def run(output: Path, *, seed: int, settings: dict) -> None:
+    """Read the .csv beside every scan of the plan, write tables into OUTPUT and OUTPUT/luna16.
+
+    luna16/annotations.csv and annotations_excluded.csv are as LUNA-16 has them. nodules.csv adds `malignant` (0 or 1,
+    the readers' opinion), `source` (the nodule in the collection it is from) and `kind` (free, pleura, vessel).
+    sources.csv names every nodule, or surroundings of one, that was used in a split.
+    """
+    plans = plan_insertion(seed, settings)
+    refuse_shared_patients(plans)
+    nodules, excluded = [], []
+    for plan in plans:
+        for _, row in read_rows((output / plan.path).with_suffix(".csv"), ("scan", "centre_xyz_mm", "diameter_mm")):
+            place = [f"{float(c):.3f}" for c in row["centre_xyz_mm"].strip("()").split(",")]
+            what = [row["malignant"], row["source"], row["kind"]]
+            nodules.append([plan.scan, *place, f"{float(row['diameter_mm']):.2f}", *what])
+        for *place, radius in settings["chests"][plan.chest].get("lesions_xyz_radius_mm", []):
+            excluded.append([plan.scan, *place, 2 * radius])
+    origin = Origin("write_inserted_tables", tuple((output / plan.path).with_suffix(".csv") for plan in plans))
+    made: dict[str, list[Any]] = {
+        "luna16/annotations.csv": [COLUMNS, *(row[: len(COLUMNS)] for row in nodules)],
+        "luna16/annotations_excluded.csv": [COLUMNS, *excluded],
+        "nodules.csv": [(*COLUMNS, "malignant", "source", "kind"), *nodules],
+        "sources.csv": [("source", "split"), *sorted({(row.name, p.split) for p in plans for row in p.sources})],
+    }
+    for name, rows in made.items():
+        with sealed_path(output / name, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
+            csv.writer(out, lineterminator="\n").writerows(rows)

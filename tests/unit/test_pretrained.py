@@ -1,0 +1,76 @@
+"""The models in the package: what lies there is what its card says, and it answers."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from lungline import NOTICE
+from lungline.insertion.plan import NEVER_TRAINED
+from lungline.io.pipeline import PACKAGED, read_pipeline
+from lungline.io.seals import sha256
+from lungline.nodules.slices import AXES
+from lungline.phantom.cohort import plan_scan
+from lungline.phantom.draw import draw_scan
+from lungline.phantom.writers import write_mhd
+from lungline.provenance import ROOT
+from lungline.stages import predict
+
+CARD = ROOT.parents[1] / "docs" / "model-card.md"
+PARTS = [*(f"detector/{part}" for part in (*AXES, "reduction")), "system"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_weights_are_those_of_both_cards(part: str) -> None:
+    folder = PACKAGED.parent / part
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    digest = sha256(folder / "weights.safetensors")
+    assert card["weights_sha256"] == digest
+    assert card["notice"] == NOTICE
+    if CARD.is_file():
+        assert f"| `{part}` | `{digest}` |" in CARD.read_text(encoding="utf-8")
+
+
+def test_weights_are_small_and_in_half_precision() -> None:
+    files = [PACKAGED.parent / part / "weights.safetensors" for part in PARTS]
+    assert sum(path.stat().st_size for path in files) < 10e6
+    for path in files:
+        with safe_open(path, framework="np") as weights:
+            assert {weights.get_tensor(name).dtype for name in weights.keys()} == {np.dtype(np.float16)}  # noqa: SIM118
+
+
+def test_no_patient_of_the_found_nodules_was_trained_on_and_none_stands_in_two_splits() -> None:
+    with open(PACKAGED.parent / "sources.csv", newline="", encoding="utf-8") as handle:
+        splits = {(row["source"].partition("_R_")[0], row["split"]) for row in csv.DictReader(handle)}
+    patients = [patient for patient, _ in splits]
+    assert not NEVER_TRAINED & set(patients)
+    assert len(patients) == len(set(patients)) > 300
+    assert all(patient.startswith("LIDC-IDRI-") for patient in patients)  # public names, and no others
+
+
+def test_every_packaged_file_is_named_in_the_package_data() -> None:
+    project = ROOT.parents[1] / "pyproject.toml"
+    if not project.is_file():
+        pytest.skip("needs the repository")
+    import tomllib
+
+    patterns = tomllib.loads(project.read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]["lungline"]
+    files = {path for path in PACKAGED.parent.rglob("*") if path.is_file() and not path.name.startswith(".")}
+    assert files <= {path for pattern in patterns for path in ROOT.glob(pattern)}
+
+
+def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_scan("luna16", 3, 1, {"anatomy_scale": 0.4})
+    write_mhd(tmp_path / "scan.mhd", draw_scan(plan))
+    assert predict.run(tmp_path / "scan.mhd", out=tmp_path / "out", pages=False, device="cpu") == 0
+    printed = capsys.readouterr().out
+    assert f"answered by the models of the package (docs/model-card.md), system 'pretrained'. {NOTICE}" in printed
+    with open(tmp_path / "out" / "predictions.csv", newline="", encoding="utf-8") as handle:
+        (row,) = csv.DictReader(handle)
+    assert 0 < float(row["probability"]) < 1
+    assert row["weights_sha256"] == sha256(read_pipeline(PACKAGED).model / "weights.safetensors")
