@@ -16,7 +16,7 @@ from lungline.io import hdf5
 from lungline.io.dates import acquisition_date
 from lungline.io.identity import IDENTIFIERS, read_identity
 from lungline.io.listing import list_folder
-from lungline.io.pipeline import read_pipeline
+from lungline.io.pipeline import PACKAGED, read_pipeline
 from lungline.io.seals import Origin, write_sealed_text
 from lungline.io.sheet import ScanRow, read_sheet
 from lungline.io.zips import place_in_zip
@@ -45,7 +45,7 @@ def run(
     after: Path,
     *,
     out: Path = Path("follow-up"),
-    pipeline: Path = Path("results/demo/pipeline/m2-demo.json"),
+    pipeline: Path = PACKAGED,
     days: int | None = None,
     tolerance_mm: float = 12.0,
     device: Device = "auto",
