@@ -52,7 +52,7 @@ def test_inserted_nodules_are_a_data_set_that_second_stages_learn_a_part_of(work
 
 
 def test_the_snakefile_stays_a_table_of_contents() -> None:
-    assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 65
+    assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 75
 
 
 def test_snakemake_still_knows_the_limit_that_the_workflow_takes_away() -> None:
