@@ -2,8 +2,8 @@
 
     python -m benchmarks.pretrained [--results results/pretrained] [--out results/pretrained/benchmark]
 
-Reads the result tree of `./run pretrained --configfile config/pretrained.yaml`; of a baseline, if
-`./run results/pretrained/evaluate/detection-paper-small.json ...` has made it; and the sample data.
+Reads the result tree of `./run pretrained --configfile config/pretrained.yaml`, and the sample data. The baseline is
+measured if `results/pretrained/train_unet/paper-small/z/weights.safetensors` was made by the same configuration.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.pretrained import found, inserted
+from benchmarks.pretrained import baseline, found, inserted
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
 
@@ -23,18 +23,20 @@ OURS, BASELINE = "pretrained", "paper-small"
 
 def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
     """Every line on the inserted test scans."""
-    threshold = inserted.choose_threshold(results, OURS)
+    threshold = inserted.choose_threshold(results, results / "detect" / OURS)
+    ranked = inserted.rank_all(results, OURS, out / "ranked")
+    disease = [place for place, cause in inserted.judged() if cause == "infiltrate"]
     lines = [
-        *inserted.detection(results, OURS, inserted.rank_all(results, OURS, out / "ranked"), seed),
-        *inserted.outlines(results, OURS, threshold, seed),
+        *inserted.detection(results, OURS, ranked, seed),
+        *inserted.detection(results, OURS, ranked, seed, disease=disease, note="; infiltrates judged by eye left out"),
+        *inserted.outlines(results, OURS, results / "detect" / OURS, threshold, seed),
         *inserted.malignancy(results, OURS, OURS, seed),
     ]
-    baseline = results / "extract_candidates" / BASELINE
-    if all((baseline / f"{scan}.csv").is_file() for scan in inserted.scans_of(results, "test")):
-        lines += [
-            *inserted.detection(results, BASELINE, baseline, seed),
-            *inserted.outlines(results, BASELINE, 0.8, seed),
-        ]
+    if (results / "train_unet" / BASELINE / "z" / "card.json").is_file():
+        searched = out / BASELINE
+        baseline.search(results, BASELINE, searched)
+        lines += inserted.detection(results, f"{BASELINE}, axial network", searched, seed)
+        lines += inserted.outlines(results, f"{BASELINE}, axial network", searched, baseline.THRESHOLD, seed)
     return lines
 
 

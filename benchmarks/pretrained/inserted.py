@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interv
 from lungline.evaluation.marks import scan_marks
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
-from lungline.nodules.annotations import read_annotations
+from lungline.nodules.annotations import Nodule, read_annotations
 from lungline.nodules.candidates import Candidate, read_candidates
 from lungline.stages import rank_candidates
 from lungline.training.models import checked_card, load_cancer_net
@@ -29,6 +30,8 @@ from lungline.training.reduction import read_candidate_cubes
 
 ROUNDS = 1000
 LARGE_MM = 5.0
+JUDGED = Path(__file__).with_name("judged.csv")
+JUDGED_RADIUS_MM = 6.0
 KEPT = 20  # candidates of a scan
 ASKED = 0.8  # sensitivity at which false positives are counted
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -86,17 +89,31 @@ def rank_all(results: Path, detector: str, output: Path) -> Path:
     return output
 
 
-def detection(results: Path, detector: str, candidates: Path, seed: int) -> list[Line]:
+def judged(path: Path = JUDGED) -> list[tuple[Finding, str]]:
+    """Places of the test chest that a person looked at, and what lies there: the table judged.csv beside this file."""
+    with open(path, newline="", encoding="utf-8") as handle:
+        return [
+            (Finding((float(r["x_mm"]), float(r["y_mm"]), float(r["z_mm"])), 2 * JUDGED_RADIUS_MM), r["cause"])
+            for r in csv.DictReader(handle)
+        ]
+
+
+def detection(
+    results: Path, detector: str, candidates: Path, seed: int, *, disease: Sequence[Finding] = (), note: str = ""
+) -> list[Line]:
     """Recall, CPM and false positives on the test scans, all 95 % intervals over scans but Wilson's of recall.
 
-    Of CANDIDATES (all that were ranked) those on known lesions are left out before the first 20 are counted.
+    Of CANDIDATES (all that were ranked) those on known lesions are left out before the first 20 are counted, and those
+    on more `disease` of the chest.
     """
     luna16 = results / "inserted" / "luna16"
     nodules = read_annotations(luna16 / "annotations.csv")
-    excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
     scans = scans_of(results, "test")
+    excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
+    excluded += [Nodule(scan, f.centre_xyz_mm, f.diameter_mm) for scan in scans for f in disease]
     lines = []
-    for name, least in ((f"{LARGE_MM:.0f} mm and more", LARGE_MM), ("all", 0.0)):
+    for size, least in ((f"{LARGE_MM:.0f} mm and more", LARGE_MM), ("all", 0.0)):
+        name = f"{size}{note}"
         wanted = [nodule for nodule in nodules if nodule.diameter_mm >= least]
         small = [nodule for nodule in nodules if nodule.diameter_mm < least]  # found or not, they do not count
         known = scan_marks(scans, candidates, nodules, excluded)
@@ -141,15 +158,15 @@ def _fps(scores: Sequence[ScanScore]) -> float:
     return float(np.mean([np.sum(score.false_positives >= hits[needed - 1]) for score in scores]))
 
 
-def choose_threshold(results: Path, detector: str) -> float:
+def choose_threshold(results: Path, detected: Path) -> float:
     """The fused probability from which a voxel counts as nodule, with the best mean Dice on the validation scans."""
-    means = [np.mean(_dice(results, detector, "valid", threshold)) for threshold in THRESHOLDS]
+    means = [np.mean(_dice(results, detected, "valid", threshold)) for threshold in THRESHOLDS]
     return float(THRESHOLDS[int(np.argmax(means))])
 
 
-def outlines(results: Path, detector: str, threshold: float, seed: int) -> list[Line]:
+def outlines(results: Path, detector: str, detected: Path, threshold: float, seed: int) -> list[Line]:
     """Dice of the fused mask, a nodule at a time, within a few voxels of it; a nodule that is not found has 0."""
-    dice = _dice(results, detector, "test", threshold)
+    dice = _dice(results, detected, "test", threshold)
     draws = resamples(len(dice), rounds=ROUNDS, seed=seed)
     found = dice[dice > 0]
     return [
@@ -161,11 +178,12 @@ def outlines(results: Path, detector: str, threshold: float, seed: int) -> list[
     ]  # fmt: skip
 
 
-def _dice(results: Path, detector: str, split: str, threshold: float) -> NDArray[np.float64]:
+def _dice(results: Path, detected: Path, split: str, threshold: float) -> NDArray[np.float64]:
     found = []
     for path in sorted((results / "inserted" / "luna16").glob(f"subset*/inserted-{split}-*.h5")):
-        detected = results / "detect" / detector / path.name
-        probability = hdf5.read_volume(detected, "probability")
+        if not (detected / path.name).is_file():
+            continue  # a validation scan that no second stage needed
+        probability = hdf5.read_volume(detected / path.name, "probability")
         numbers = hdf5.read_volume(path, "nodules").part(probability.shape_zyx, probability.affine).array
         for number in range(1, int(numbers.max(initial=0)) + 1):
             voxels = np.argwhere(numbers == number)
@@ -227,8 +245,6 @@ def malignancy(results: Path, detector: str, system: str, seed: int) -> list[Lin
 
 def sources_of(results: Path) -> dict[tuple[str, str, str], str]:
     """(scan, x, y) of an inserted nodule -> the patient it is from."""
-    import csv
-
     with open(results / "inserted" / "nodules.csv", newline="", encoding="utf-8") as handle:
         return {
             (r["seriesuid"], r["coordX"], r["coordY"]): r["source"].partition("_R_")[0] for r in csv.DictReader(handle)

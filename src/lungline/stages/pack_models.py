@@ -45,5 +45,6 @@ def _pack(folder: Path, output: Path) -> None:
     tensors, about = read_tensors(folder / "weights.safetensors")
     halved = {name: t.to(torch.float16) if t.is_floating_point() else t for name, t in tensors.items()}
     write_tensors(output / "weights.safetensors", halved, {"purpose": about["purpose"]})
+    (output / "weights.safetensors").chmod(0o644)  # whoever installs the package reads it
     packed = {"stored_as": "float16", "trained_weights_sha256": card["weights_sha256"]}
     write_card(output / "card.json", {**card, **packed, "weights_sha256": check(output / "weights.safetensors")})
