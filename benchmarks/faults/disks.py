@@ -41,7 +41,7 @@ def try_full_disk(sound: Place, scratch: Path, number: int, share: float) -> dic
     place.results.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place.results)], check=True)
     try:
-        shutil.copytree(scratch / "kept", place.results, dirs_exist_ok=True)
+        shutil.copytree(scratch / "kept", place.results, symlinks=True, dirs_exist_ok=True)
         first = place.run()
         torn = place.torn()
         subprocess.run(["mount", "-o", f"remount,size={ROOM_BYTES}", str(place.results)], check=True)
