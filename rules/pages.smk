@@ -25,7 +25,10 @@ rule describe_nodules:
         runtime=10,
     params:
         options=lambda wildcards, input: options(
-            detected=input.detected, candidates=input.candidates, **outline_of(wildcards.system)
+            detected=input.detected,
+            candidates=input.candidates,
+            learned_from="nodules" if from_nodules(wildcards.system) else [],
+            **outline_of(wildcards.system),
         ),
         code=fingerprint("describe_nodules"),
     message:

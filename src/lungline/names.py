@@ -11,6 +11,9 @@ from lungline.errors import LunglineError
 #: How a network is computed; see `lungline.device.half_precision`.
 Precision = Literal["float32", "bfloat16", "auto"]
 
+#: What a system was taught: who has cancer, or which nodules readers took for malignant.
+LearnedFrom = Literal["patients", "nodules"]
+
 #: Where a network is computed; see `lungline.device.pick_device`.
 Device = Literal["auto", "cpu", "cuda"]
 

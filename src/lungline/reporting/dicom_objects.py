@@ -200,7 +200,8 @@ def _report(
         serial_number=__version__,
     )
     of_candidates = [
-        _of_candidate(row, _sources(series, numbers), series, name) for row, numbers in zip(rows, shown, strict=True)
+        _of_candidate(row, _sources(series, numbers), series, name, _of_patients(table))
+        for row, numbers in zip(rows, shown, strict=True)
     ]
     report = sr.MeasurementReport(
         sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device)),
@@ -224,7 +225,7 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
 
     searched, probability = table["nodules"] is not None, table["patient"]["probability"]
     measured = [sr.Measurement(_CANDIDATES, float(len(rows)), codes.UCUM.NoUnits)] if searched else []
-    if probability is not None:
+    if probability is not None and _of_patients(table):
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["system"]))
     found = (_SOME_FOUND if rows else _NONE_FOUND) if searched else _NOT_SEARCHED
     return sr.MeasurementsAndQualitativeEvaluations(
@@ -235,8 +236,13 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
     )
 
 
+def _of_patients(table: Mapping[str, Any]) -> bool:
+    """Whether the system was taught who has cancer; readers' opinions of nodules are no probability of it."""
+    return table["patient"].get("learned_from", "patients") == "patients"
+
+
 def _of_candidate(
-    row: NoduleRow, sources: Sequence[SourceImageForSegmentation], series: Series, name: _Names
+    row: NoduleRow, sources: Sequence[SourceImageForSegmentation], series: Series, name: _Names, of_patients: bool
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Place, size and scores of one candidate, with its segment and the images that show it."""
     from highdicom import sr
@@ -246,7 +252,7 @@ def _of_candidate(
         sr.Measurement(codes.SCT.Volume, row.volume_mm3, codes.UCUM.CubicMillimeter),
         _percent(codes.DCM.CertaintyOfFinding, row.nodule_probability, None),
     ]
-    if row.cancer_probability is not None:
+    if row.cancer_probability is not None and of_patients:
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, row.cancer_probability, None))
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(name.uid(f"candidate {row.rank}"), f"candidate {row.rank}"),

@@ -118,21 +118,42 @@ def _answer(table: Mapping[str, Any]) -> str:
     if said is None:
         why = "The scan was not used." if table["status"] == "quarantined" else "No system answered for this scan."
         return f'<section id="answer"><h2>Probability of lung cancer</h2><p class="big">none</p><p>{why}</p></section>'
+    if patient.get("learned_from") == "nodules":
+        return _opinion(table, float(said))
     words = (
         f"If the system is well calibrated for patients like this one, about {_of_hundred(said)} of 100 patients "
         "with this answer have lung cancer. Whether it is, its report on test patients says; for patients unlike those "
         "it was trained on nobody has measured it."
     )
     lines = [f'<p class="big">{percent(said)}</p>', f"<p>{words}</p>"]
-    facts = {"Exactly": f"{said:.4f}", "Interval": f"not given: {patient['interval_reason']}"}
+    facts = {"Exactly": f"{said:.4f}", "Interval": f"not given: {patient['interval_reason']}"} | _decided(table)
+    heading = "Probability of lung cancer"
+    return f'<section id="answer"><h2>{heading}</h2>{"".join(lines)}{_facts(facts)}</section>'
+
+
+def _opinion(table: Mapping[str, Any], said: float) -> str:
+    """What a system says that has learned from nodules and has never seen what became of a patient."""
+    words = (
+        "So sure would readers of CT be, as far as the system has learned from their ratings, that the most suspicious "
+        "candidate is malignant. It is their opinion of a nodule, not a patient's risk: no patient's outcome was "
+        "learned, and on inflamed or scarred lungs it says high numbers without a cancer."
+    )
+    facts = {"Exactly": f"{said:.4f}"} | _decided(table)
+    heading = "Most suspicious candidate, as readers rate nodules"
+    lines = f'<p class="big">{percent(said)}</p><p>{words}</p>{_facts(facts)}'
+    return f'<section id="answer"><h2>{heading}</h2>{lines}</section>'
+
+
+def _decided(table: Mapping[str, Any]) -> dict[str, str]:
+    """Which candidate decided, of how many, and who says so."""
+    patient, facts = table["patient"], {}
     if patient["n_candidates"] is not None:
         facts["Candidates"] = str(patient["n_candidates"])
         decided = patient["deciding_rank"]
         facts["Strongest"] = "none was found" if decided is None else f"candidate {decided}"
     if table["system"]:
         facts["System"] = str(table["system"])
-    heading = "Probability of lung cancer"
-    return f'<section id="answer"><h2>{heading}</h2>{"".join(lines)}{_facts(facts)}</section>'
+    return facts
 
 
 def _of_hundred(probability: float) -> str:

@@ -10,6 +10,7 @@ from lungline.io import hdf5
 from lungline.io.hdf5 import Header
 from lungline.io.predictions import read_answers
 from lungline.io.seals import Origin, write_sealed_text
+from lungline.names import LearnedFrom
 from lungline.nodules.candidates import outline_candidates, read_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
 from lungline.reporting.results import write_result
@@ -31,6 +32,7 @@ def run(
     threshold: float = 0.8,
     split: bool = False,
     system: str = "",
+    learned_from: LearnedFrom = "patients",
 ) -> None:
     """Write OUTPUT (.json, layout nodules/1) and the same rows beside it as .csv.
 
@@ -46,6 +48,8 @@ def run(
         As `extract-candidates` was called: a candidate's outline is the cluster that it came from.
     system : str
         The entry of `systems:` that answered.
+    learned_from : "patients" or "nodules"
+        What the system was taught: who has cancer, or which nodules readers took for malignant.
     """
     if output.suffix != ".json":
         raise LunglineError(f"{output}: expected a name that ends in .json. The table as CSV is written beside it.")
@@ -81,7 +85,7 @@ def run(
         "system": system or None,
         "status": answer.get("status") or header.status,
         "codes": _codes(header, answer),
-        "patient": _patient(answer),
+        "patient": _patient(answer) | {"learned_from": learned_from},
         **grids,
         "nodules": rows_as_json(rows) if usable and searched else None,
     }

@@ -19,10 +19,11 @@ from lungline.io.predictions import Prediction, collect, read_answers, write_pre
 from lungline.io.raw_state import raw_state
 from lungline.io.seals import Origin, check, write_sealed_text
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
-from lungline.names import Device
+from lungline.names import Device, LearnedFrom
 from lungline.progress import Progress, sayer
 from lungline.provenance import code_fingerprint
 from lungline.reporting.html import look_digest
+from lungline.reporting.results import read_result
 from lungline.stages import draw_index, sheet, write_dicom
 
 
@@ -76,7 +77,7 @@ def run(
             say(str(failure), last=True)
             continue
         predictions.append(prediction)
-        say(_in_words(prediction), last=True)
+        say(_in_words(prediction, _learned_from(recipe)), last=True)
     write_predictions(out / "predictions.csv", predictions, Origin("predict"))
     if pages:
         draw_index.run(
@@ -191,6 +192,7 @@ def _answer(
             lungs=lungs,
             answers=_answer_file(out, scan),
             system=recipe.system,
+            learned_from=_learned_from(recipe),
             **searched,
         )
         if pages:
@@ -228,9 +230,16 @@ def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool) 
     return bool(json.loads(note.read_text(encoding="utf-8")).get("state") == state)
 
 
-def _in_words(row: Prediction) -> str:
+def _learned_from(recipe: Pipeline) -> LearnedFrom:
+    """What the system was taught, as its card says."""
+    known: LearnedFrom = read_result(recipe.model / "card.json").get("system", {}).get("learn_from", "patients")
+    return known
+
+
+def _in_words(row: Prediction, learned_from: LearnedFrom) -> str:
     if row.probability is None:
         return f"{row.status}, {', '.join(row.codes)} (`lungline codes` explains)"
     codes = f", {', '.join(row.codes)}" if row.codes else ""
     candidates = "" if row.n_candidates is None else f", {row.n_candidates} candidates"
-    return f"probability {row.probability:.3f}{candidates}{codes}"
+    of = "probability" if learned_from == "patients" else "most suspicious candidate, as readers rate nodules,"
+    return f"{of} {row.probability:.3f}{candidates}{codes}"

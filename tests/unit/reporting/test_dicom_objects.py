@@ -191,6 +191,21 @@ def test_the_same_answer_has_the_same_uids_and_another_has_others(tmp_path) -> N
     assert first.sr.SeriesInstanceUID != other.sr.SeriesInstanceUID
 
 
+def test_an_opinion_of_nodules_is_no_probability_of_cancer(tmp_path) -> None:
+    import highdicom as hd
+
+    raw = write_series(tmp_path / "raw", chest(SHAPE), spacing_kji=SPACING)
+    image, _ = read_dicom(raw)
+    outline = outline_in(volume_of(image).to_lps())
+    rows, table = rows_of(outline), table_of(rows_of(outline))
+    table["patient"]["learned_from"] = "nodules"
+    dicom_objects(read_series(raw), table, rows, outline).sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    content = hd.sr.srread(tmp_path / "sr.dcm").content
+    groups = [*content.get_volumetric_roi_measurement_groups(), *content.get_image_measurement_groups()]
+    assert len(groups) == 3
+    assert [measured(group, codes.DCM.ProbabilityOfCancer) for group in groups] == [[], [], []]
+
+
 @pytest.mark.parametrize(("rows", "says", "count"), [([], "none-found", [0]), (None, "not-searched", [])])
 def test_without_a_candidate_there_is_a_report_that_says_so_and_no_segmentation(tmp_path, rows, says, count) -> None:
     import highdicom as hd

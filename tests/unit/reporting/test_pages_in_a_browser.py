@@ -68,7 +68,8 @@ def folder(tmp_path_factory) -> Path:
     empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules"))
     codes = [{"code": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
     bad = table | empty | {"scan": "bad", "status": "quarantined", "codes": codes, "patient": nobody}
-    for name, content in (("good", table), ("bad", bad)):
+    rated = table | {"scan": "rated", "patient": patient | {"learned_from": "nodules"}}
+    for name, content in (("good", table), ("bad", bad), ("rated", rated)):
         write_result(folder / "nodules" / f"{name}.json", content)
         draw_page.run(folder / "pages" / f"{name}.html", nodules=folder / "nodules" / f"{name}.json",
                       volume=folder / "ct.h5", lungs=folder / "lungs.h5", detected=folder / "detect.h5")  # fmt: skip
@@ -89,6 +90,14 @@ def folder(tmp_path_factory) -> Path:
                    pages=folder / "pages", detection=folder / "froc.json",
                    comparison=compared(folder / "comparison.csv"))  # fmt: skip
     return folder
+
+
+def test_the_opinion_of_a_system_that_learned_from_nodules_is_not_called_a_probability(folder) -> None:
+    says = {name: (folder / "pages" / f"{name}.html").read_text(encoding="utf-8") for name in ("good", "rated")}
+    assert "of 100 patients" in says["good"]
+    assert "not a patient's risk" in says["rated"]
+    assert "of 100 patients" not in says["rated"]
+    assert "Probability of lung cancer" not in says["rated"]
 
 
 def compared(path):
