@@ -45,10 +45,14 @@ def table(lines: list[inserted.Line], answers: list[found.Found]) -> str:
     """Markdown."""
     text = ["| who | figure | of | value (95 % interval) |", "|---|---|---|---|"]
     text += [f"| {line.who} | {line.figure} | {line.count} | {line.value} |" for line in lines]
-    text += ["", "| found, not inserted | rank | score | candidates | seconds |", "|---|---|---|---|---|"]
+    text += [
+        "",
+        "| found, not inserted | rank | score | candidates | seconds | of the CPUs |",
+        "|---|---|---|---|---|---|",
+    ]
     text += [
         f"| {a.case} | {a.rank or 'not found'} | {'-' if a.score is None else f'{a.score:.3f}'} | {a.candidates} "
-        f"| {a.seconds:.0f} |"
+        f"| {a.seconds:.0f} | {a.cpu_seconds:.0f} |"
         for a in answers
     ]
     causes = Counter(cause for _, cause in inserted.judged())
