@@ -176,6 +176,11 @@ def raw(wildcards):
     return str(Path(SHEET).parent / "private" / "raw" / wildcards.scan)
 
 
+def chest_of(scan, stage):
+    """The file of a prepared chest that receives the nodules of a scan."""
+    return out(f"inserted/chests/{stage}/{PLANS[scan].chest}.h5")
+
+
 def beside_inserted(scan, suffix):
     """What lies beside an inserted scan: its nodules' outlines (.h5), or where they are (.csv)."""
     return out(f"inserted/{PLANS[scan].path.removesuffix('.mhd')}{suffix}")

@@ -29,10 +29,6 @@ rule prepare_chest:
         " && lungline segment-lungs {output.volume:q} {output.lungs:q}) > {log} 2>&1"
 
 
-def chest_of(scan, stage):
-    return out(f"inserted/chests/{stage}/{PLANS[scan].chest}.h5")
-
-
 rule insert_nodules:
     input:
         ingested=lambda wildcards: chest_of(wildcards.scan, "ingest"),
@@ -55,7 +51,7 @@ rule insert_nodules:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        folder=out("inserted"),
+        folder=lambda wildcards, output: str(Path(output.mhd).parents[2]),
         seed=lookup(within=config, dpath="seed"),
         settings=json.dumps(config["inserted"], sort_keys=True),
         nodules=lambda wildcards: nodules_digest([wildcards.scan]),
@@ -87,7 +83,7 @@ rule write_inserted_tables:
         mem_mb=memory(500),
         runtime=5,
     params:
-        folder=out("inserted"),
+        folder=lambda wildcards, output: os.path.dirname(output.nodules),
         seed=lookup(within=config, dpath="seed"),
         settings=json.dumps(config["inserted"], sort_keys=True),
         code=fingerprint("write_inserted_tables"),
@@ -116,7 +112,7 @@ rule sheet:
         runtime=10,
     params:
         folder=lambda wildcards, output: os.path.dirname(output.sheet),
-        data=out("inserted/luna16"),
+        data=lambda wildcards: out("inserted/luna16"),
         code=fingerprint("sheet"),
     message:
         "Listing the inserted scans"

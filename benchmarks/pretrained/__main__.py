@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
         *inserted.detection(results, OURS, ranked, seed),
         *inserted.detection(results, OURS, ranked, seed, disease=disease, note="; infiltrates judged by eye left out"),
         *inserted.outlines(results, OURS, results / "detect" / OURS, threshold, seed),
-        *inserted.malignancy(results, OURS, OURS, seed),
+        *inserted.malignancy(results, OURS, OURS, ranked, seed),
     ]
     if (results / "train_unet" / BASELINE / "z" / "card.json").is_file():
         searched = out / BASELINE
@@ -44,12 +45,19 @@ def table(lines: list[inserted.Line], answers: list[found.Found]) -> str:
     """Markdown."""
     text = ["| who | figure | of | value (95 % interval) |", "|---|---|---|---|"]
     text += [f"| {line.who} | {line.figure} | {line.count} | {line.value} |" for line in lines]
-    text += ["", "| found, not inserted | rank | score | candidates | seconds |", "|---|---|---|---|---|"]
+    text += [
+        "",
+        "| found, not inserted | rank | score | candidates | seconds | of the CPUs |",
+        "|---|---|---|---|---|---|",
+    ]
     text += [
         f"| {a.case} | {a.rank or 'not found'} | {'-' if a.score is None else f'{a.score:.3f}'} | {a.candidates} "
-        f"| {a.seconds:.0f} |"
+        f"| {a.seconds:.0f} | {a.cpu_seconds:.0f} |"
         for a in answers
     ]
+    causes = Counter(cause for _, cause in inserted.judged())
+    said = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+    text += ["", f"Places marked in three or more test scans, by what a person saw there: {said}."]
     return "\n".join(text) + "\n"
 
 

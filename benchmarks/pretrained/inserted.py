@@ -197,8 +197,8 @@ def _dice(results: Path, detected: Path, split: str, threshold: float) -> NDArra
     return np.array(found, dtype=np.float64)
 
 
-def malignancy(results: Path, detector: str, system: str, seed: int) -> list[Line]:
-    """AUC of the readers' malignant against benign among the test nodules that were found, beside the diameter."""
+def malignancy(results: Path, detector: str, system: str, candidates: Path, seed: int) -> list[Line]:
+    """AUC of the readers' malignant against benign among the test nodules with any candidate of CANDIDATES on them."""
     folder = results / "train_system" / system
     card = checked_card(folder)
     network = load_cancer_net(folder, torch.device("cpu"))
@@ -208,7 +208,7 @@ def malignancy(results: Path, detector: str, system: str, seed: int) -> list[Lin
     sources = sources_of(results)
     for scan in scans_of(results, "test"):
         cache, detected = results / "cache_volume" / f"{scan}.h5", results / "detect" / detector / f"{scan}.h5"
-        found = read_candidates(results / "rank_candidates" / detector / f"{scan}.csv")
+        found = read_candidates(candidates / f"{scan}.csv")
         hits = [(nodule, _first_inside(found, nodule)) for nodule in rated if nodule.scan == scan]
         hits = [(nodule, candidate) for nodule, candidate in hits if candidate is not None]
         if not hits:
