@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_the_lock_stays_while_a_run_is_alive(run: ModuleType, tmp_path: Path, be
     assert lock.exists()
     run.take_stale_lock_away()
     assert not lock.exists()
+
+
+def test_a_refused_run_is_told_who_holds_the_folder(run: ModuleType, tmp_path: Path, capsys) -> None:
+    """Snakemake looks at its lock after `./run` did, and says nothing of the other run."""
+    run.say_who_holds_the_lock()
+    process = pretend_a_run(run, tmp_path, "snakemake", "--cores")
+    try:
+        run.say_who_holds_the_lock()
+        assert capsys.readouterr().err == ""  # without a lock a run failed by itself
+        leave_a_lock(tmp_path)
+        run.say_who_holds_the_lock()
+    finally:
+        process.kill()
+        process.wait()
+    said = capsys.readouterr().err
+    assert f"Another run holds this folder: process {process.pid} of user" in said
+    assert re.search(r"is at work, since \d{4}-\d\d-\d\d \d\d:\d\d", said)
 
 
 def test_a_job_that_outlived_its_run_is_waited_for(run: ModuleType, tmp_path: Path, capsys) -> None:
