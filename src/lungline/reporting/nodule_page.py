@@ -134,12 +134,12 @@ def _answer(table: Mapping[str, Any]) -> str:
 def _opinion(table: Mapping[str, Any], said: float) -> str:
     """What a system says that has learned from nodules and has never seen what became of a patient."""
     words = (
-        "So sure would readers of CT be, as far as the system has learned from their ratings, that the most suspicious "
-        "candidate is malignant. It is their opinion of a nodule, not a patient's risk: no patient's outcome was "
-        "learned, and on inflamed or scarred lungs it says high numbers without a cancer."
+        "So sure would readers of CT be, as far as the system has learned from their ratings of nodules, that at least "
+        "one candidate is malignant. It is an opinion of nodules, not a patient's risk: nobody's outcome was learned, "
+        "and several doubtful candidates add up. On inflamed or scarred lungs it is high without a cancer."
     )
     facts = {"Exactly": f"{said:.4f}"} | _decided(table)
-    heading = "Most suspicious candidate, as readers rate nodules"
+    heading = "Suspicion, as readers rate nodules"
     lines = f'<p class="big">{percent(said)}</p><p>{words}</p>{_facts(facts)}'
     return f'<section id="answer"><h2>{heading}</h2>{lines}</section>'
 

@@ -241,5 +241,5 @@ def _in_words(row: Prediction, learned_from: LearnedFrom) -> str:
         return f"{row.status}, {', '.join(row.codes)} (`lungline codes` explains)"
     codes = f", {', '.join(row.codes)}" if row.codes else ""
     candidates = "" if row.n_candidates is None else f", {row.n_candidates} candidates"
-    of = "probability" if learned_from == "patients" else "most suspicious candidate, as readers rate nodules,"
+    of = "probability" if learned_from == "patients" else "suspicion, as readers rate nodules,"
     return f"{of} {row.probability:.3f}{candidates}{codes}"
