@@ -1,7 +1,7 @@
-"""What the workflow costs beside the work: `python -m benchmarks.speed.chain [--models results/demo] [--scans 1 3]`.
+"""What the workflow costs beside the work: `python -m benchmarks.speed.chain [--scans 1 3]`.
 
-Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with models that are
-trained already, and by `lungline predict` in a single process, both with one thread and with a page a scan, and
+Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in
+the package (config/real.yaml), and by `lungline predict` in a single process, both with one thread and with a page a scan, and
 compares the CPU time of everything that ran. What the workflow takes more is start-up, scheduling and reading again.
 Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if the two answer differently.
 """
@@ -25,8 +25,7 @@ from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed.scene import Scene
 from lungline.io.predictions import read_predictions
 
-#: Detector and system of the models that are used, entries of the configuration.
-_DETECTOR, _SYSTEM = "demo", "m2-demo"
+_SYSTEM = "pretrained"  # the one that config/real.yaml runs
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def answers(folder: Path) -> dict[str, float]:
     return {names[row.scan]: row.probability or 0.0 for row in read_predictions(folder / "predictions.csv")}
 
 
-def measure(raw: Path, trained: Path, cores: int, here: Path) -> tuple[Ran, Ran, float]:
+def measure(raw: Path, cores: int, here: Path) -> tuple[Ran, Ran, float]:
     """The workflow, a single process, and the largest difference of a probability between them."""
     here.mkdir()
     settings = {
@@ -72,11 +71,6 @@ def measure(raw: Path, trained: Path, cores: int, here: Path) -> tuple[Ran, Ran,
         "data": {"folder": str(raw)},
         "pages": {"scans": "all"},
         "figures": {"scans": []},  # `predict` draws none
-        "run": [_SYSTEM],
-        "models": {
-            "detectors": {_DETECTOR: str(trained / "train_unet" / _DETECTOR)},
-            "systems": {_SYSTEM: str(trained / "train_system" / _SYSTEM)},
-        },
     }
     (here / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     snakemake = ("snakemake", "--cores", str(cores), "--quiet", "all")
@@ -91,7 +85,6 @@ def measure(raw: Path, trained: Path, cores: int, here: Path) -> tuple[Ran, Ran,
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.chain", description=__doc__)
-    parser.add_argument("--models", type=Path, default=Path("results/demo"), help="results folder of a finished run")
     parser.add_argument("--scans", type=int, nargs=2, default=(1, 3))
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
@@ -103,10 +96,8 @@ def main() -> int:
             raw = here / f"raw{scans}"
             raw.mkdir()
             draw_scans(raw, scans)
-            costs.append(measure(raw, options.models.resolve(), options.cores, here / f"run{scans}"))
-    print(
-        f"{few} and {many} generated scans of 300 x 512 x 512, {_SYSTEM} of {options.models}, {options.cores} cores\n"
-    )
+            costs.append(measure(raw, options.cores, here / f"run{scans}"))
+    print(f"{few} and {many} generated scans of 300 x 512 x 512, weights of the package, {options.cores} cores\n")
     print(f"| way | CPU s, {few} | CPU s, {many} | CPU s, one more scan | wall s, {many} | CPU s, 20, by these |")
     print("|---|---|---|---|---|---|")
     of_20 = []
