@@ -1,8 +1,8 @@
 """What the workflow costs beside the work: `python -m benchmarks.speed.chain [--scans 1 3]`.
 
-Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in
-the package (config/real.yaml), and by `lungline predict` in a single process, both with one thread and with a page a scan, and
-compares the CPU time of everything that ran. What the workflow takes more is start-up, scheduling and reading again.
+Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in the
+package (config/real.yaml), and by `lungline predict` in a single process, both with one thread and with a page a scan,
+and compares the CPU time of everything that ran. What the workflow takes more is start-up, scheduling and reading again.
 Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if the two answer differently.
 """
 
@@ -76,7 +76,17 @@ def measure(raw: Path, cores: int, here: Path) -> tuple[Ran, Ran, float]:
     snakemake = ("snakemake", "--cores", str(cores), "--quiet", "all")
     workflow = run((*snakemake, "--configfile", "config/real.yaml", str(here / "run.yaml")), here / "workflow.log")
     described = here / "results" / "pipeline" / f"{_SYSTEM}.json"
-    one = ("lungline", "predict", str(raw), "--out", str(here / "one"), "--pipeline", str(described))
+    one = (
+        "lungline",
+        "predict",
+        str(raw),
+        "--out",
+        str(here / "one"),
+        "--pipeline",
+        str(described),
+        "--dicom",
+        "false",
+    )
     single = run(one, here / "single.log")
     wanted, found = answers(here / "one"), answers(here / "results")
     apart = max(abs(wanted[scan] - found[scan]) for scan in wanted) if wanted.keys() == found.keys() else 1.0
