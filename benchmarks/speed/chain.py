@@ -1,8 +1,8 @@
 """What the workflow costs beside the work: `python -m benchmarks.speed.chain [--scans 1 3]`.
 
 Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in the
-package (config/real.yaml), and by `lungline predict` in a single process, both with one thread and with a page a scan,
-and compares the CPU time of everything that ran. What the workflow takes more is start-up, scheduling and reading again.
+package (config/real.yaml), and by `lungline predict` in a single process, both with one thread and with a page a scan.
+Compares the CPU time of everything that ran: what the workflow takes more is start-up, scheduling and reading again.
 Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if the two answer differently.
 """
 
