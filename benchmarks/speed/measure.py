@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import resource
@@ -104,9 +105,11 @@ def peak_mib(work: Callable[[], object]) -> float:
     child = os.fork()
     if child == 0:
         try:
-            held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+            ctypes.CDLL(None).malloc_trim(0)  # else `work` may live on what the parent has freed and kept
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the parent's peak
+            held = _peak_bytes()
             work()
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held
+            peak = _peak_bytes() - held
             os.write(writing, str(peak).encode())
         finally:
             os._exit(0)
@@ -115,6 +118,12 @@ def peak_mib(work: Callable[[], object]) -> float:
         said = pipe.read()
     os.waitpid(child, 0)
     return float(said or "nan") / 2**20
+
+
+def _peak_bytes() -> int:
+    """Most memory that this process has held (Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def test_only_the_export_brings_the_names_back(run, tmp_path, capsys) -> None:
     assert not holds_marker(capsys.readouterr().err.encode())
     files = {path.name: path for path in (tmp_path / "export").iterdir()}
     tables = ["folder-nodule-table-m2-micro.csv", "folder-nodules-micro.csv"]
-    assert sorted(files) == ["folder-cancer.csv", *tables, "predictions.csv"]
+    assert sorted(files) == ["dicom", "folder-cancer.csv", *tables, "predictions.csv"]
     with open(files["predictions.csv"], encoding="utf-8", newline="") as handle:
         named = {row["original"]: row for row in csv.DictReader(handle)}
     assert {row["scan"] for row in named.values()} == set(answers(copy))
