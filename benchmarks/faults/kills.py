@@ -20,11 +20,14 @@ KILLS_A_RUN = 5
 
 
 def choose(processes: list[psutil.Process], whom: str, dice: random.Random) -> list[psutil.Process]:
-    """Whom to kill: all, as a power cut does; `./run` and Snakemake alone; or one process, whichever."""
+    """Whom to kill: all, as a power cut does; `./run` and Snakemake alone; or one process below `./run`.
+
+    `./run` alone is not killed: Snakemake lives on, and the command rightly refuses while it does (see `starts.py`).
+    """
     if whom == "everything":
         return processes
     if whom == "one process":
-        return [dice.choice(processes)]
+        return [dice.choice(processes[1:] or processes)]
     return processes[:2]  # ./run and Snakemake: their jobs live on
 
 

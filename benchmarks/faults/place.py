@@ -33,6 +33,7 @@ STEPS += ("extract_candidates", "crop_patches", "train_system", "predict_cancer"
 FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_system")
 ENDS = ("predictions.csv", "check_leakage.csv", "scans.csv")
 PATIENCE_S = 3600
+_TRIES = 60
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,12 @@ class Place:
         return [f"{one.kind}: {one}" for one in found if one.kind in DIFFERENCES and one.kind != "missing"]
 
     def copy(self, folder: Path) -> Place:
-        """The same, with all results, in another folder."""
+        """The same, with all results, in another folder; what a killed trial's last processes left there goes first."""
+        for _ in range(_TRIES):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(1)
         shutil.copytree(self.folder, folder, symlinks=True)
         return Place(folder)
 

@@ -83,6 +83,10 @@ def try_resume(training: Training, expected: str, seconds: float, scratch: Path,
             process = training.start(scratch)
             until_first_look(process, scratch)
             time.sleep(dice.uniform(0, 0.3 * seconds))
+            if process.poll() is not None:  # quicker than the undisturbed one: once more, killed at its first look
+                shutil.rmtree(scratch)
+                process = training.start(scratch)
+                until_first_look(process, scratch)
             process.kill()
             process.wait()
         code = training.start(scratch).wait()
