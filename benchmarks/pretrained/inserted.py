@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -257,11 +256,3 @@ def _first_inside(candidates: Sequence[Candidate], nodule: RatedNodule) -> Candi
         if away < nodule.diameter_mm / 2:
             return candidate
     return None
-
-
-def trained_in(results: Path, detector: str) -> str:
-    """Schedule of a detector's networks, from their cards."""
-    card = json.loads((results / "train_unet" / detector / "z" / "card.json").read_text(encoding="utf-8"))
-    return (
-        f"{card['schedule']['steps']} steps of {card['schedule']['batch']} an axis, {card['parameters']:,} parameters"
-    )

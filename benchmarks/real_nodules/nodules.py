@@ -12,17 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
-from lungline.io.images import volume_of
-from lungline.io.nifti import read_nifti
-from lungline.io.tables import decimal, read_rows
+from lungline.io.source_nodules import NEVER_TRAINED, NoduleRow, read_nodule, read_nodule_rows
 from lungline.preprocess.intensity import scale_hu
 from lungline.preprocess.resample import resample
-from lungline.volume import Volume
 
 FOLDS = 5
-#: They also stand in the LUNA-16 slabs that test whether nodules are found.
-NEVER_TRAINED = frozenset({"LIDC-IDRI-0001", "LIDC-IDRI-0003"})
-_COLUMNS = ("patient_id", "nodule_id", "diameter_mm", "Diagnosis_value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,27 +47,13 @@ class RealNodule:
 
 def read_nodules(folder: Path) -> list[RealNodule]:
     """All nodules of `nodules.csv` (volumes in `image/`, masks in `nodule_mask/`) but those of `NEVER_TRAINED`."""
-    rows = [row for _, row in read_rows(folder / "nodules.csv", _COLUMNS)]
-    return [_read(folder, row) for row in rows if row["patient_id"] not in NEVER_TRAINED]
+    return [_read(folder, row) for row in read_nodule_rows(folder)]
 
 
-def _read(folder: Path, row: dict[str, str]) -> RealNodule:
-    name = f"{row['patient_id']}_R_{row['nodule_id']}"
-    ct, mask = (_volume(folder / part / f"{name}.nii.gz") for part in ("image", "nodule_mask"))
-    if ct.shape_zyx != mask.shape_zyx or not np.allclose(ct.affine, mask.affine):
-        raise LunglineError(f"{folder}: image and mask of {name} should lie on one grid. They do not.")
-    return RealNodule(
-        name,
-        row["patient_id"],
-        int(row["Diagnosis_value"]),
-        decimal(row["diameter_mm"], "diameter_mm"),
-        scale_hu(resample(ct).array),
-        resample(mask).array >= 0.5,
-    )
-
-
-def _volume(path: Path) -> Volume:
-    return volume_of(read_nifti(path)).to_lps()
+def _read(folder: Path, row: NoduleRow) -> RealNodule:
+    ct, mask = read_nodule(folder, row)
+    scaled, outlined = scale_hu(resample(ct).array), resample(mask).array >= 0.5
+    return RealNodule(row.name, row.patient, row.malignant, row.diameter_mm, scaled, outlined)
 
 
 def fold_of(patient: str, seed: int) -> int:

@@ -14,6 +14,9 @@ Precision = Literal["float32", "bfloat16", "auto"]
 #: What a system was taught: who has cancer, or which nodules readers took for malignant.
 LearnedFrom = Literal["patients", "nodules"]
 
+#: What the number of such a system is called: readers' opinion of nodules is no probability of cancer.
+ANSWER_NAMES: dict[LearnedFrom, str] = {"patients": "probability", "nodules": "suspicion"}
+
 #: Where a network is computed; see `lungline.device.pick_device`.
 Device = Literal["auto", "cpu", "cuda"]
 

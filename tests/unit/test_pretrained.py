@@ -9,9 +9,9 @@ import pytest
 from safetensors import safe_open
 
 from lungline import NOTICE
-from lungline.insertion.plan import NEVER_TRAINED
 from lungline.io.pipeline import PACKAGED, read_pipeline
 from lungline.io.seals import sha256
+from lungline.io.source_nodules import NEVER_TRAINED
 from lungline.nodules.slices import AXES
 from lungline.phantom.cohort import plan_scan
 from lungline.phantom.draw import draw_scan

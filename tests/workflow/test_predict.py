@@ -217,7 +217,7 @@ def test_a_scan_that_cannot_be_used_is_named_and_the_others_are_answered(finishe
     (tmp_path / "scans/bad.nii").write_bytes(bytes(400))
     answer = predict(finished, str(tmp_path / "scans"), "--out", str(tmp_path / "out"))
     assert answer.returncode == 1
-    assert "1 of 2 scans have a probability" in answer.stdout
+    assert "1 of 2 scans have an answer" in answer.stdout
     statuses = sorted(row["status"] for row in rows_of(tmp_path / "out/predictions.csv").values())
     assert statuses == sorted(["quarantined", answered[patient]["status"]])
     assert "quarantined, Q_" in answer.stderr

@@ -14,24 +14,11 @@ from typing import Any
 import numpy as np
 
 from lungline.errors import LunglineError
-from lungline.io.tables import decimal, read_rows
+from lungline.io.source_nodules import NoduleRow, read_nodule_rows
 from lungline.splits import LUNA_FOLDS, LUNA_TEST_FOLD, Split
 
-#: They also stand in LUNA-16 slabs that test whether nodules are found.
-NEVER_TRAINED = frozenset({"LIDC-IDRI-0001", "LIDC-IDRI-0003"})
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-_COLUMNS = ("patient_id", "nodule_id", "diameter_mm", "Diagnosis_value")
 _PERCENT = {"test": 20, "valid": 10}
-
-
-@dataclass(frozen=True)
-class NoduleRow:
-    """One line of `nodules.csv`."""
-
-    name: str
-    patient: str
-    diameter_mm: float
-    malignant: int
 
 
 @dataclass(frozen=True)
@@ -62,20 +49,6 @@ class InsertionPlan:
     def digest(self) -> list[Any]:
         """Changes when another nodule is inserted."""
         return [self.chest, *(row.name for row in self.nodules), *(row.name for row in self.harmless)]
-
-
-def read_nodule_rows(folder: Path) -> list[NoduleRow]:
-    """The nodules of FOLDER/nodules.csv but those of `NEVER_TRAINED`."""
-    return [
-        NoduleRow(
-            f"{row['patient_id']}_R_{row['nodule_id']}",
-            row["patient_id"],
-            decimal(row["diameter_mm"], "diameter_mm"),
-            int(row["Diagnosis_value"]),
-        )
-        for _, row in read_rows(folder / "nodules.csv", _COLUMNS)
-        if row["patient_id"] not in NEVER_TRAINED
-    ]
 
 
 def split_of_source(patient: str, seed: int) -> Split:

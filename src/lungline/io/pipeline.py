@@ -15,6 +15,7 @@ from typing import Any
 from lungline import NOTICE, __version__
 from lungline.errors import LunglineError
 from lungline.io.seals import Origin, check, write_sealed_text
+from lungline.names import LearnedFrom
 
 #: Stages with settings of their own, in the order of the workflow.
 STAGES = ("resample", "segment_lungs", "cache_volume", "detect", "extract_candidates", "rank_candidates",
@@ -52,6 +53,13 @@ class Pipeline:
         strange = sorted(set(self.settings) - set(STAGES))
         if strange:
             raise LunglineError(f"pipeline of '{self.system}': no stage is called {', '.join(strange)}.")
+
+    @property
+    def learned_from(self) -> LearnedFrom:
+        """What the system was taught, as its card says."""
+        card = json.loads((self.model / "card.json").read_text(encoding="utf-8"))
+        taught: LearnedFrom = card.get("system", {}).get("learn_from", "patients")
+        return taught
 
     @property
     def weights(self) -> tuple[Path, ...]:

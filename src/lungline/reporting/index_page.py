@@ -14,6 +14,7 @@ from lungline.evaluation.froc import CPM_POINTS
 from lungline.evaluation.intervals import Estimate
 from lungline.io.hdf5 import Code
 from lungline.io.predictions import Prediction
+from lungline.names import ANSWER_NAMES
 from lungline.nodules.table import read_nodules
 from lungline.reporting.html import document, percent
 from lungline.reporting.metric_tables import LABELS
@@ -21,7 +22,7 @@ from lungline.reporting.scan_codes import explain
 from lungline.reporting.svg import Chart
 
 _ORDER = {"quarantined": 0, "warned": 1, "ok": 2, "not-scored": 3}
-_HEADS = ("Scan", "Status", "Probability", "Candidates", "Strongest candidate", "Split", "Label", "Codes")
+_HEADS = ("Scan", "Status", "{answer}", "Candidates", "Strongest candidate", "Split", "Label", "Codes")
 
 
 def index_page(
@@ -91,7 +92,11 @@ def _first(row: Prediction) -> tuple[int, float, str]:
 
 
 def _table(rows: Sequence[Prediction], tables: Mapping[str, Mapping[str, Any]], links: Mapping[str, str]) -> str:
-    heads = "".join(f'<th scope="col"><button type="button">{head}</button></th>' for head in _HEADS)
+    taught = {table["patient"].get("learned_from", "patients") for table in tables.values()}
+    said = ANSWER_NAMES["nodules" if taught == {"nodules"} else "patients"].capitalize()
+    heads = "".join(
+        f'<th scope="col"><button type="button">{head.format(answer=said)}</button></th>' for head in _HEADS
+    )
     body = "".join(_row(row, tables.get(row.scan), links.get(row.scan)) for row in rows)
     table = f'<table class="sortable"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="scroll">{table}</div>'

@@ -68,7 +68,7 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
         return document(f"Scan {table['scan']}", body)
     views = "\n".join(map(_view, ("axial", "coronal", "sagittal")))
     keys = "".join(f"<dt><kbd>{escape(key)}</kbd></dt><dd>{escape(what)}</dd>" for key, what in _KEYS)
-    body += [_VIEWER.format(views=views, keys=keys), _table(table, nodules), _pictures(nodules)]
+    body += [_VIEWER.format(views=views, keys=keys), _table(table, nodules), _pictures(nodules, _name_of_answer(table))]
     about, data = _data(table, nodules, packed)
     return document(f"Scan {table['scan']}", body, script="viewer.js", data="\n".join([as_json("about", about), *data]))
 
@@ -169,20 +169,27 @@ def _table(table: Mapping[str, Any], nodules: Sequence[NoduleRow]) -> str:
     if not nodules:
         words = "<p>Nothing was found that looks like a nodule.</p>"
         return f'<section id="nodules"><h2>Nodule candidates</h2>{words}</section>'
-    heads = ("#", "", "Place", "Slice", "Longest axial", "Volume", "Density", "Kind", "Nodule", "Cancer")
+    name = _name_of_answer(table)
+    heads = ("#", "", "Place", "Slice", "Longest axial", "Volume", "Density", "Kind", "Nodule", name.capitalize())
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     note = (
         "Click a row to go there. Slice: number in the source series, 1 is the lowest. Density: mean and spread over "
-        "the outline. Nodule: what the detector says, its mean over the outline. Cancer: the answer to this one alone."
+        "the outline. Nodule: what the detector says, its mean over the outline. "
+        f"{name.capitalize()}: the answer to this one alone."
     )
     return (
         f'<section id="nodules" class="long"><h2>Nodule candidates</h2><p class="faint">{note}</p>'
         f'<div class="scroll"><table class="cards"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(map(_row, nodules))}</tbody></table></div></section>"
+        f"<tbody>{''.join(_row(nodule, name) for nodule in nodules)}</tbody></table></div></section>"
     )
 
 
-def _row(n: NoduleRow) -> str:
+def _name_of_answer(table: Mapping[str, Any]) -> str:
+    """What the answer to one candidate is called; see `ANSWER_NAMES`."""
+    return "suspicion" if table["patient"].get("learned_from") == "nodules" else "cancer"
+
+
+def _row(n: NoduleRow, name: str) -> str:
     decided = ' <span class="tag">strongest</span>' if n.decided else ""
     cancer = "not shown" if n.cancer_probability is None else percent(n.cancer_probability)
     cells = (
@@ -196,13 +203,13 @@ def _row(n: NoduleRow) -> str:
         ("density", f"{n.mean_hu:.0f} ± {n.spread_hu:.0f} HU".replace("-", "−")),
         ("kind", n.kind),
         ("nodule", percent(n.nodule_probability)),
-        ("cancer", f"{cancer}{decided}"),
+        (name, f"{cancer}{decided}"),
     )  # fmt: skip
-    tds = "".join(f'<td data-name="{name}"><span>{cell}</span></td>' for name, cell in cells)
+    tds = "".join(f'<td data-name="{head}"><span>{cell}</span></td>' for head, cell in cells)
     return f'<tr data-rank="{n.rank}">{tds}</tr>'
 
 
-def _pictures(nodules: Sequence[NoduleRow]) -> str:
+def _pictures(nodules: Sequence[NoduleRow], name: str) -> str:
     """Three slices through the candidates that matter most, which a printer takes along."""
     if not nodules:
         return ""
@@ -214,7 +221,7 @@ def _pictures(nodules: Sequence[NoduleRow]) -> str:
             f' aria-label="{plane}, candidate {n.rank}"></canvas>'
             for plane in ("axial", "coronal", "sagittal")
         )
-        says = "" if n.cancer_probability is None else f", cancer {percent(n.cancer_probability)}"
+        says = "" if n.cancer_probability is None else f", {name} {percent(n.cancer_probability)}"
         caption = f"Candidate {n.rank}: {n.side} {n.third} third, {n.longest_axial_mm:.1f} mm, {n.kind}{says}"
         figures.append(f"<figure><div>{canvases}</div><figcaption>{caption}</figcaption></figure>")
     note = "Axial, coronal, sagittal through the middle of each, 60 mm wide, in the window chosen above."

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
+from lungline.io.predictions import Prediction
+from lungline.names import ANSWER_NAMES, LearnedFrom
 from lungline.reporting.results import read_result
 
 
@@ -25,6 +27,13 @@ def summarise(outdir: Path) -> str:
     lines += [_cancer(path) for path in sorted(outdir.glob("evaluate/cancer-*.json"))]
     lines += [f"To look at, in a browser: {path}" for path in sorted(outdir.glob("pages/*/index.html"))]
     return "\n".join([*lines, NOTICE])
+
+
+def answer_in_words(row: Prediction, learned_from: LearnedFrom) -> str:
+    """What was said of one scan, in a line."""
+    said = row.status if row.probability is None else f"{ANSWER_NAMES[learned_from]} {row.probability:.3f}"
+    candidates = [] if row.n_candidates is None else [f"{row.n_candidates} candidates"]
+    return ", ".join([said, *candidates, *row.codes])
 
 
 def _detection(path: Path) -> str:

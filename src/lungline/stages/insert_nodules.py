@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +10,18 @@ import numpy as np
 from lungline.errors import LunglineError
 from lungline.insertion.chests import Chest, rescanned, without_lesions, zoomed
 from lungline.insertion.insert import Inserted, insert
-from lungline.insertion.plan import InsertionPlan, NoduleRow, plan_insertion
+from lungline.insertion.plan import InsertionPlan, plan_insertion
 from lungline.insertion.sources import SourceNodule
 from lungline.io import hdf5
 from lungline.io.hdf5 import Field
-from lungline.io.images import volume_of
-from lungline.io.nifti import read_nifti
 from lungline.io.seals import Origin, sealed_path
+from lungline.io.source_nodules import NoduleRow, read_nodule
 from lungline.phantom.writers import write_mhd
 from lungline.preprocess.resample import resample
 from lungline.stages._scan import Made, run_scan_stage
 from lungline.volume import Volume
 
-COLUMNS = ("scan", *(field.name for field in fields(Inserted)))
+COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "kind")
 
 
 def run(output: Path, *, scan: str, seed: int, settings: dict, ingested: Path, volume: Path, lungs: Path) -> None:
@@ -60,7 +58,7 @@ def run(output: Path, *, scan: str, seed: int, settings: dict, ingested: Path, v
     with sealed_path(table, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle, lineterminator="\n")
         rows.writerow(COLUMNS)
-        rows.writerows([scan, *asdict(nodule).values()] for nodule in found)
+        rows.writerows([scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found)
 
 
 def _read_chest(plan: InsertionPlan, settings: dict, ingested: Path, volume: Path, lungs: Path) -> Chest:
@@ -74,9 +72,7 @@ def _read_chest(plan: InsertionPlan, settings: dict, ingested: Path, volume: Pat
 
 
 def _read(folder: Path, row: NoduleRow) -> SourceNodule:
-    ct, mask = (
-        volume_of(read_nifti(folder / part / f"{row.name}.nii.gz")).to_lps() for part in ("image", "nodule_mask")
-    )
+    ct, mask = read_nodule(folder, row)
     return SourceNodule(
         row.name,
         row.patient,

@@ -20,6 +20,8 @@ from lungline.io.orthanc import Orthanc, Study, UnreachableError
 from lungline.io.predictions import read_predictions
 from lungline.io.running import hold
 from lungline.io.secret import secret_folder, write_secret
+from lungline.reporting.results import read_result
+from lungline.reporting.summary import answer_in_words
 from lungline.stages.write_dicom import SEG, SR, WHY_NOT
 
 
@@ -188,9 +190,8 @@ def _predict(server: Orthanc, out: Path, name: str, instances: Sequence[str], op
 def _answer(answers: Path) -> str:
     """What `predict` said of the one scan in a folder, in words."""
     (row,) = read_predictions(answers / "predictions.csv")
-    said = row.status if row.probability is None else f"probability {row.probability:.3f}"
-    candidates = "" if row.n_candidates is None else f", {row.n_candidates} candidates"
-    return ", ".join([f"{said}{candidates}", *row.codes])
+    patient = read_result(answers / "nodules" / f"{row.scan}.json")["patient"]
+    return answer_in_words(row, patient.get("learned_from", "patients"))
 
 
 def _read(out: Path) -> dict[str, Entry]:

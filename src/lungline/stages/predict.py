@@ -15,15 +15,15 @@ from typing import Any
 from lungline import NOTICE
 from lungline.errors import LunglineError
 from lungline.io.pipeline import OUTLINE, PACKAGED, Pipeline, read_pipeline
-from lungline.io.predictions import Prediction, collect, read_answers, write_predictions
+from lungline.io.predictions import collect, read_answers, write_predictions
 from lungline.io.raw_state import raw_state
 from lungline.io.seals import Origin, check, write_sealed_text
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
-from lungline.names import Device, LearnedFrom
+from lungline.names import Device
 from lungline.progress import Progress, sayer
 from lungline.provenance import code_fingerprint
 from lungline.reporting.html import look_digest
-from lungline.reporting.results import read_result
+from lungline.reporting.summary import answer_in_words
 from lungline.stages import draw_index, sheet, write_dicom
 
 
@@ -77,7 +77,8 @@ def run(
             say(str(failure), last=True)
             continue
         predictions.append(prediction)
-        say(_in_words(prediction, _learned_from(recipe)), last=True)
+        hint = "" if prediction.probability is not None else " (`lungline codes` explains)"
+        say(answer_in_words(prediction, recipe.learned_from) + hint, last=True)
     write_predictions(out / "predictions.csv", predictions, Origin("predict"))
     if pages:
         draw_index.run(
@@ -89,7 +90,7 @@ def run(
     codes = Counter(code for row in predictions for code in row.codes)
     if codes:
         print(", ".join(f"{code} {n}" for code, n in sorted(codes.items())) + " (`lungline codes` explains)")
-    print(f"{out / 'predictions.csv'}: {answered} of {len(rows)} scans have a probability")
+    print(f"{out / 'predictions.csv'}: {answered} of {len(rows)} scans have an answer")
     if failures:
         raise LunglineError(f"{len(failures)} of {len(rows)} scans failed, first {failures[0]}")
     return 0 if answered == len(rows) else 1
@@ -192,7 +193,7 @@ def _answer(
             lungs=lungs,
             answers=_answer_file(out, scan),
             system=recipe.system,
-            learned_from=_learned_from(recipe),
+            learned_from=recipe.learned_from,
             **searched,
         )
         if pages:
@@ -228,18 +229,3 @@ def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool) 
     for path in made:
         check(path)
     return bool(json.loads(note.read_text(encoding="utf-8")).get("state") == state)
-
-
-def _learned_from(recipe: Pipeline) -> LearnedFrom:
-    """What the system was taught, as its card says."""
-    known: LearnedFrom = read_result(recipe.model / "card.json").get("system", {}).get("learn_from", "patients")
-    return known
-
-
-def _in_words(row: Prediction, learned_from: LearnedFrom) -> str:
-    if row.probability is None:
-        return f"{row.status}, {', '.join(row.codes)} (`lungline codes` explains)"
-    codes = f", {', '.join(row.codes)}" if row.codes else ""
-    candidates = "" if row.n_candidates is None else f", {row.n_candidates} candidates"
-    of = "probability" if learned_from == "patients" else "suspicion, as readers rate nodules,"
-    return f"{of} {row.probability:.3f}{candidates}{codes}"

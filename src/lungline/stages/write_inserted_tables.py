@@ -10,6 +10,7 @@ from lungline.insertion.plan import plan_insertion, refuse_shared_patients
 from lungline.io.seals import Origin, sealed_path
 from lungline.io.tables import read_rows
 from lungline.nodules.annotations import COLUMNS
+from lungline.stages.insert_nodules import COLUMNS as INSERTED
 
 
 def run(output: Path, *, seed: int, settings: dict) -> None:
@@ -23,8 +24,8 @@ def run(output: Path, *, seed: int, settings: dict) -> None:
     refuse_shared_patients(plans)
     nodules, excluded = [], []
     for plan in plans:
-        for _, row in read_rows((output / plan.path).with_suffix(".csv"), ("scan", "centre_xyz_mm", "diameter_mm")):
-            place = [f"{float(c):.3f}" for c in row["centre_xyz_mm"].strip("()").split(",")]
+        for _, row in read_rows((output / plan.path).with_suffix(".csv"), INSERTED):
+            place = [f"{float(row[name]):.3f}" for name in ("x_mm", "y_mm", "z_mm")]
             what = [row["malignant"], row["source"], row["kind"]]
             nodules.append([plan.scan, *place, f"{float(row['diameter_mm']):.2f}", *what])
         for *place, radius in settings["chests"][plan.chest].get("lesions_xyz_radius_mm", []):

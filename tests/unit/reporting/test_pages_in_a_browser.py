@@ -98,6 +98,8 @@ def test_the_opinion_of_a_system_that_learned_from_nodules_is_not_called_a_proba
     assert "not a patient's risk" in says["rated"]
     assert "of 100 patients" not in says["rated"]
     assert "Probability of lung cancer" not in says["rated"]
+    assert '<th scope="col">Cancer</th>' in says["good"]
+    assert '<th scope="col">Suspicion</th>' in says["rated"]
 
 
 def compared(path):
