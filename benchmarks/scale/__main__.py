@@ -51,17 +51,12 @@ def told(what: str, scans: int, answer: tuple[Jobs, float, float]) -> str:
 
 
 def plan_prediction(folder: Path, scans: int, change: dict | None = None) -> Jobs:
-    """Jobs of a first prediction of so many scans, with models that are given; nothing is in any file."""
+    """Jobs of a first prediction of so many scans with the weights in the package; nothing is in any scan's file."""
     workflow = copy_workflow(folder / "prediction")
     (folder / "scans").mkdir()
     for number in range(scans):
         (folder / "scans" / f"{number}.nii").touch()
-    for part in ("detector/z", "detector/y", "detector/x", "system"):
-        (workflow.folder / "models" / part).mkdir(parents=True)
-        for name in ("weights.safetensors", "card.json"):
-            (workflow.folder / "models" / part / name).touch()
-    models = {"detectors": {"demo": "models/detector"}, "systems": {"m2-demo": "models/system"}}
-    given = {"outdir": "results/scale", "data": {"folder": str(folder / "scans")}, "models": models}
+    given = {"outdir": "results/scale", "data": {"folder": str(folder / "scans")}}
     return workflow.plan("real", change=given | (change or {}))
 
 
