@@ -309,6 +309,11 @@ def taught_by_nodules():
     )
 
 
+def turns_of(detector):
+    """Symmetries of a candidate's cube that its ranking looks at."""
+    return (entry_of(detector).get("reduction") or {}).get("turns", 1)
+
+
 def reduces(detector):
     """Whether a detector ranks its candidates by a network of their own."""
     return entry_of(detector).get("reduction") is not None
@@ -364,6 +369,11 @@ def members(detector):
 def entry_of(detector):
     """The settings of a detector."""
     return config["detectors"][detector.partition("@")[0]]
+
+
+def networks_of(detector):
+    """Those that its three U-Nets depend on."""
+    return {part: value for part, value in entry_of(detector).items() if part not in ("candidates", "reduction")}
 
 
 def sheet_of(detector):
@@ -495,7 +505,7 @@ def settings_of(system):
         settings["detect"] = {"precision": config["precision"]}
         settings["extract_candidates"] = candidate_settings(entry["detector"])
         if reduces(entry["detector"]):
-            settings["rank_candidates"] = {"count": kept}
+            settings["rank_candidates"] = {"count": kept, "turns": turns_of(entry["detector"])}
         settings["crop_patches"] = {"count": kept, **config["crop_patches"]}
     return settings
 

@@ -91,7 +91,7 @@ rule train_unet:
         caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
         masks=lambda wildcards, input: os.path.dirname(input.masks[0]),
         checkpoints=out("checkpoints"),
-        detector=lambda wildcards: json.dumps(entry_of(wildcards.detector), sort_keys=True),
+        detector=lambda wildcards: json.dumps(networks_of(wildcards.detector), sort_keys=True),
         seed=lookup(within=config, dpath="seed"),
         rows=lambda wildcards: rows_digest(
             training_scans(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)

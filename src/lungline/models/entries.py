@@ -51,14 +51,22 @@ class ReductionSpec:
         Share of a batch that are nodules.
     scans : int or None
         Training scans that it learns from, the first of the list; None: all. Searching them costs most of its training.
+    distort : bool
+        Each cube is turned a little, made larger or smaller, shifted and shown with other contrast while training.
+    turns : int
+        Symmetries of the cube (1 to 48) over which a candidate's logit is averaged when it is ranked.
     """
 
     network: CancerNetSpec
     training: Schedule
     positive_share: float = 0.25
     scans: int | None = None
+    distort: bool = False
+    turns: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.turns <= SYMMETRIES:
+            raise LunglineError(f"reduction.turns should be 1 to {SYMMETRIES}. Got {self.turns}.")
         if len(set(self.network.shape_zyx)) != 1:
             raise LunglineError(f"reduction.network.shape_zyx should be a cube. Got {self.network.shape_zyx}.")
 
@@ -95,7 +103,7 @@ class DetectorSpec:
                 network=from_settings(CancerNetSpec, second.get("network", {}), "detector.reduction.network"),
                 training=from_settings(Schedule, second["training"], "detector.reduction.training"),
                 positive_share=float(second.get("positive_share", ReductionSpec.positive_share)),
-                scans=second.get("scans"),
+                **{name: second[name] for name in ("scans", "distort", "turns") if name in second},
             ),
             network=from_settings(UNetSpec, entry.get("network", {}), "detector.network"),
             loss=from_settings(LossWeights, entry.get("loss", {}), "detector.loss"),
@@ -114,6 +122,8 @@ class PatchSystem:
         The entry of `detectors:` whose candidates it scores.
     augment : bool
         Random flips and quarter turns of the cubes while training.
+    distort : bool
+        Each cube is turned a little, made larger or smaller, shifted and shown with other contrast while training.
     candidates : int or None
         How many of the strongest are shown; None: all.
     at_least : float or None
@@ -133,6 +143,7 @@ class PatchSystem:
     network: CancerNetSpec
     training: PatientSchedule
     augment: bool = True
+    distort: bool = False
     candidates: int | None = None
     at_least: float | None = None
     start: str = "random"

@@ -22,11 +22,13 @@ def run(
     detected: Path,
     reduction: Path,
     count: int = 20,
+    turns: int = 1,
     device: str = "auto",
 ) -> None:
     """Read CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.csv: the COUNT most likely nodules, best first.
 
-    The score is the probability that REDUCTION (a model folder) gives: sigmoid of its logit, in double precision.
+    The score is the probability that REDUCTION (a model folder) gives: sigmoid of its logit, in double precision; of
+    the mean logit over TURNS symmetries of the cube.
     """
     make_repeatable(seed=0)
     where = pick_device(device)
@@ -37,7 +39,7 @@ def run(
         found = read_candidates(wide)
         if found:
             cubes = read_candidate_cubes(cache, probability, found, size)
-            scores = torch.sigmoid(candidate_logits(network, cubes, where).double()).tolist()
+            scores = torch.sigmoid(candidate_logits(network, cubes, where, turns).double()).tolist()
             found = rank_again(found, scores, count)
         origin = Origin("rank_candidates", (cache, probability, wide, reduction / "weights.safetensors"))
         write_candidates(output / f"{scan}.csv", scan, found, origin)

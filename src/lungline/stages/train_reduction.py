@@ -67,7 +67,13 @@ def run(
                 f"the candidates of the {len(searched)} annotated scans of the split '{split}' are all of one kind: "
                 "a reduction network needs nodules and others. Lower candidates.threshold or leave 'reduction' out."
             )
-    train = CandidateBatches(used["train"], batch=spec.training.batch, positive_share=spec.positive_share, seed=seed)
+    train = CandidateBatches(
+        used["train"],
+        batch=spec.training.batch,
+        positive_share=spec.positive_share,
+        seed=seed,
+        distorted=spec.distort,
+    )
     fit_and_write(
         output,
         CancerNet(spec.network),

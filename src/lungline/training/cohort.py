@@ -44,7 +44,7 @@ def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort
         cubes = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
         label = int(row.label or 0)
         if len(cubes):
-            patients[row.split].append(PatientCubes(row.scan, label, cubes, augment=spec.augment))
+            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort))
         else:
             without[row.split].append(label)
     return describe_cubes(spec, patients, without)

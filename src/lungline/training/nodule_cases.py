@@ -53,5 +53,5 @@ def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nod
         for cube, centroid in zip(read_cubes(path, spec.network), centroids, strict=True):
             around = [n for n in own if np.linalg.norm(centroid - n.centre_xyz_mm) < n.diameter_mm / 2]
             label = max((nodule.malignant for nodule in around), default=0)
-            cases[row.split].append(PatientCubes(row.scan, label, cube[None], augment=spec.augment))
+            cases[row.split].append(PatientCubes(row.scan, label, cube[None], spec.augment, spec.distort))
     return describe_cubes(spec, cases, {split: [] for split in SPLITS})

@@ -18,6 +18,7 @@ from lungline.io import hdf5
 from lungline.models.cancer_net import CancerNet, strongest
 from lungline.models.losses import cancer_loss
 from lungline.models.specs import CancerNetSpec
+from lungline.training.distortion import distort
 
 #: Cubes (n, C, D, H, W) and label of the patients of one step.
 Patients = list[tuple[NDArray[np.float16], int]]
@@ -46,17 +47,20 @@ class Patient(Protocol):
 class PatientCubes:
     """The cubes of one patient that hold a candidate: (n, 2, D, H, W) float16, n >= 1, and the label.
 
-    With `augment` they are turned and mirrored at random (one of the 48 symmetries of a cube) when they are drawn.
+    With `augment` they are turned and mirrored at random (one of the 48 symmetries of a cube) when they are drawn;
+    with `distorted` each is distorted, too.
     """
 
     scan: str
     label: int
     cubes: NDArray[np.float16]
     augment: bool = False
+    distorted: bool = False
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """The cubes, as one step of a training is shown them."""
-        return turn(self.cubes, rng) if self.augment else self.cubes
+        cubes = turn(self.cubes, rng) if self.augment else self.cubes
+        return distort(cubes, rng) if self.distorted else cubes
 
 
 def read_cubes(

@@ -20,7 +20,8 @@ from lungline.models.losses import cancer_loss
 from lungline.nodules.annotations import Nodule
 from lungline.nodules.candidates import Candidate, read_candidates
 from lungline.nodules.patches import crop_patches
-from lungline.training.patients import turn
+from lungline.training.distortion import distort
+from lungline.training.patients import patient_logits, turn
 
 _AT_ONCE = 64  # cubes scored together
 
@@ -55,13 +56,16 @@ def read_labelled_candidates(
 
 
 class CandidateBatches:
-    """Batches of candidates, a fixed share of them nodules, each turned and mirrored at random."""
+    """Batches of candidates, a fixed share of them nodules, each turned and mirrored at random; distorted, if asked."""
 
-    def __init__(self, scans: Sequence[CandidateCubes], *, batch: int, positive_share: float, seed: int) -> None:
+    def __init__(
+        self, scans: Sequence[CandidateCubes], *, batch: int, positive_share: float, seed: int, distorted: bool = False
+    ) -> None:
         self.cubes = np.concatenate([scan.cubes for scan in scans])
         is_nodule = np.concatenate([scan.is_nodule for scan in scans])
         self.nodules, self.others = np.flatnonzero(is_nodule), np.flatnonzero(~is_nodule)
         self.positives, self.size, self.seed = round(batch * positive_share), batch, seed
+        self.distorted = distorted
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Cubes (N, 2, size, size, size) and labels (N,), float32, of one step."""
@@ -70,15 +74,16 @@ class CandidateBatches:
             [rng.choice(self.nodules, self.positives), rng.choice(self.others, self.size - self.positives)]
         )
         cubes = np.concatenate([turn(self.cubes[i : i + 1], rng) for i in chosen])
+        cubes = distort(cubes, rng) if self.distorted else cubes
         labels = np.arange(self.size) < self.positives
         return torch.from_numpy(cubes).float(), torch.from_numpy(labels).float()
 
 
-def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device) -> Tensor:
-    """Nodule logit of each candidate, (n,) float32 on the CPU."""
-    parts = [torch.from_numpy(cubes[i : i + _AT_ONCE]).to(device).float() for i in range(0, len(cubes), _AT_ONCE)]
+def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
+    """Nodule logit of each candidate, (n,) float32 on the CPU: the mean over `turns` symmetries of its cube."""
+    parts = [cubes[i : i + _AT_ONCE] for i in range(0, len(cubes), _AT_ONCE)]
     with torch.inference_mode():
-        return torch.cat([torch.zeros(0), *(model(part).float().cpu() for part in parts)])
+        return torch.cat([torch.zeros(0), *(patient_logits(model, part, device, turns).cpu() for part in parts)])
 
 
 def look_at_candidates(
