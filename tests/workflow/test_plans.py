@@ -328,6 +328,18 @@ def test_a_system_that_starts_from_the_reduction_waits_for_it(workflow) -> None:
     assert "--start results/micro/train_unet/demo/reduction --checkpoints" in command
 
 
+def test_the_u_nets_of_a_detector_do_not_depend_on_its_second_stage(workflow) -> None:
+    other = {"detectors": {"demo": {"reduction": {**REDUCTION, "turns": 8}, "candidates": {"count": 9}}}}
+    commands = [
+        workflow.planned_command("train-unet", "micro", change=REPEATED | {"run": ["m2-demo"]} | change)
+        for change in ({}, {"detectors": REPEATED["detectors"] | other["detectors"]})
+    ]
+    assert commands[0] == commands[1]
+    assert "--turns 8" in workflow.planned_command(
+        "rank-candidates", "micro", change=REPEATED | {"run": ["m2-demo"], "detectors": other["detectors"]}
+    )
+
+
 def test_submissions_are_written_for_both_challenges(workflow) -> None:
     jobs = workflow.plan("micro", targets=("submissions",))
     assert jobs["submit_cancer"] == jobs["submit_detection"] == 1

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from lungline import geometry
 from lungline.errors import LunglineError
@@ -10,8 +11,12 @@ from lungline.io.hdf5 import Code, Field, Header
 from lungline.io.sheet import ScanRow, write_sheet
 from lungline.nodules.candidates import Candidate, read_candidates, write_candidates
 from lungline.stages import rank_candidates, train_reduction
+from lungline.training.models import load_cancer_net
+from lungline.training.patients import SYMMETRIES, turned
+from lungline.training.reduction import candidate_logits, read_candidate_cubes
 from lungline.training.weights import read_card
 
+CPU = torch.device("cpu")
 AFFINE = geometry.make_affine((1.0, 1.0, 1.0), (100.0, -50.0, 7.0))
 PLACES = [(10, 10, 10), (10, 10, 30), (10, 30, 10), (10, 30, 30)]
 DETECTOR = {
@@ -78,7 +83,7 @@ def train(folder, detector=DETECTOR):
     )
 
 
-def rank(folder, scans, count):
+def rank(folder, scans, count, turns=1):
     rank_candidates.run(
         folder / "wide",
         folder / "ranked",
@@ -87,6 +92,7 @@ def rank(folder, scans, count):
         detected=folder / "detect",
         reduction=folder / "detector" / "reduction",
         count=count,
+        turns=turns,
         device="cpu",
     )
 
@@ -106,6 +112,17 @@ def test_the_card_names_the_scans_that_were_learned_from_and_no_test_scan(folder
     train(folder)
     card = read_card(folder / "detector" / "reduction" / "card.json")
     assert card["cases"] == {"train": ["train0", "train1", "train2", "train3"], "valid": ["valid0", "valid1"]}
+
+
+def test_a_candidate_seen_from_several_sides_gets_the_mean_of_its_logits(folder):
+    train(folder, {**DETECTOR, "reduction": {**DETECTOR["reduction"], "distort": True}})
+    rank(folder, ["test0"], count=4, turns=3)
+    network = load_cancer_net(folder / "detector" / "reduction", CPU)
+    wide = read_candidates(folder / "wide" / "test0.csv")
+    cubes = read_candidate_cubes(folder / "cache" / "test0.h5", folder / "detect" / "test0.h5", wide, 8)
+    each = torch.stack([candidate_logits(network, turned(cubes, *side), CPU) for side in SYMMETRIES[:3]])
+    wanted = sorted(torch.sigmoid(each.mean(dim=0).double()).tolist(), reverse=True)
+    assert [c.score for c in read_candidates(folder / "ranked" / "test0.csv")] == pytest.approx(wanted, abs=1e-6)
 
 
 def test_candidates_of_one_kind_alone_teach_nothing_and_are_refused(folder):
