@@ -1,4 +1,4 @@
-"""What the workflow costs beside the work: `python -m benchmarks.speed.chain [--scans 1 3]`.
+"""What the workflow costs beside the work: `python -m benchmarks.speed.chain [--scans 1 3] [--jobs 1]`.
 
 Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in the
 package (config/real.yaml), and by `lungline predict` in a single process, both with one thread and with a page a scan.
@@ -63,12 +63,13 @@ def answers(folder: Path) -> dict[str, float]:
     return {names[row.scan]: row.probability or 0.0 for row in read_predictions(folder / "predictions.csv")}
 
 
-def measure(raw: Path, cores: int, here: Path) -> tuple[Ran, Ran, float]:
+def measure(raw: Path, cores: int, jobs: int | None, here: Path) -> tuple[Ran, Ran, float]:
     """The workflow, a single process, and the largest difference of a probability between them."""
     here.mkdir()
     settings = {
         "outdir": str(here / "results"),
         "data": {"folder": str(raw)},
+        "detect": {"jobs": jobs},
         "pages": {"scans": "all"},
         "figures": {"scans": []},  # `predict` draws none
     }
@@ -97,6 +98,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.chain", description=__doc__)
     parser.add_argument("--scans", type=int, nargs=2, default=(1, 3))
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, help="`detect.jobs` of the workflow; one job a scan if it is left out")
     options = parser.parse_args()
     few, many = options.scans
     with tempfile.TemporaryDirectory(prefix="lungline-chain-") as scratch:
@@ -106,8 +108,11 @@ def main() -> int:
             raw = here / f"raw{scans}"
             raw.mkdir()
             draw_scans(raw, scans)
-            costs.append(measure(raw, options.cores, here / f"run{scans}"))
-    print(f"{few} and {many} generated scans of 300 x 512 x 512, weights of the package, {options.cores} cores\n")
+            costs.append(measure(raw, options.cores, options.jobs, here / f"run{scans}"))
+    jobs = "one job a scan" if options.jobs is None else f"detect.jobs {options.jobs}"
+    print(
+        f"{few} and {many} generated scans of 300 x 512 x 512, weights of the package, {options.cores} cores, {jobs}\n"
+    )
     print(f"| way | CPU s, {few} | CPU s, {many} | CPU s, one more scan | wall s, {many} | CPU s, 20, by these |")
     print("|---|---|---|---|---|---|")
     of_20 = []

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lungline.device import half_precision
+from lungline.device import half_precision, one_thread_each
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
 from lungline.names import Precision
@@ -27,16 +27,18 @@ def predict_axis(
     precision: Precision = "float32",
 ) -> NDArray[np.float32]:
     """Nodule probability (Z, Y, X) of scaled HU (Z, Y, X), from every slice along one axis."""
-    autocast, _ = half_precision(device, precision)
     probability = np.empty(scaled.shape, dtype=np.float32)
     stack = stack_along(probability, axis)
     at_once = slices_at_once(network.spec, stack[0].size, device)
-    for first in range(0, stack.shape[0], at_once):
+
+    def search(first: int) -> None:
         last = min(first + at_once, stack.shape[0])
         slices = neighbouring_slices(scaled, axis, first, last, network.spec.slices)
-        with torch.inference_mode(), autocast:
+        with half_precision(device, precision)[0]:
             logits = network(torch.from_numpy(slices).to(device, memory_format=torch.channels_last))
             stack[first:last] = torch.sigmoid(logits.float()).squeeze(1).cpu().numpy()
+
+    one_thread_each(search, range(0, stack.shape[0], at_once), device)
     return unstack_along(stack, axis)
 
 

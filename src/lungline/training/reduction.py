@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lungline.device import one_thread_each
 from lungline.io import hdf5
 from lungline.models.losses import cancer_loss
 from lungline.nodules.annotations import Nodule
@@ -82,8 +83,8 @@ class CandidateBatches:
 def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
     """Nodule logit of each candidate, (n,) float32 on the CPU: the mean over `turns` symmetries of its cube."""
     parts = [cubes[i : i + _AT_ONCE] for i in range(0, len(cubes), _AT_ONCE)]
-    with torch.inference_mode():
-        return torch.cat([torch.zeros(0), *(patient_logits(model, part, device, turns).cpu() for part in parts)])
+    logits = one_thread_each(lambda part: patient_logits(model, part, device, turns).cpu(), parts, device)
+    return torch.cat([torch.zeros(0), *logits])
 
 
 def look_at_candidates(

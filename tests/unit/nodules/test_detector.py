@@ -77,3 +77,16 @@ def test_bfloat16_gives_the_same_bytes_each_time(network):
 
 def dice(one, two):
     return 2 * np.count_nonzero(one & two) / (np.count_nonzero(one) + np.count_nonzero(two))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_any_number_of_threads_gives_the_same_bytes(network, precision):
+    scaled = np.random.default_rng(3).random((21, 44, 60), dtype=np.float32)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(predict_axis(scaled, network, "y", torch.device("cpu"), precision).tobytes())
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
