@@ -21,7 +21,7 @@ for job, (detectors, scans) in jobs_of("extract_candidates", scans_to_detect, co
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1500),
+            mem_mb=scan_memory(1500, scans),
             runtime=10 * len(scans),
         params:
             folder=lambda wildcards, input: os.path.dirname(input.detected[0]),
@@ -114,7 +114,7 @@ for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, confi
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=memory(4000),
+            mem_mb=scan_memory(4000, scans),
             runtime=10 * len(scans),
             gpu=gpu(),
             device=config["device"],
@@ -160,7 +160,7 @@ for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config[
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1500),
+            mem_mb=scan_memory(1500, scans),
             runtime=10 * len(scans),
         params:
             output=lambda wildcards, output: os.path.dirname(output.patches[0]),

@@ -1,4 +1,5 @@
 # Shared by all steps: the checked configuration, the list of scans, where files lie. Holds no step.
+import functools
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from lungline.io.listing import list_dsb17, list_folder, list_luna16
 from lungline.io.notes import say, write_notes
 from lungline.io.pipeline import OUTLINE
 from lungline.io.private import pseudonym_key, read_map, remember
-from lungline.io.raw_state import raw_state
+from lungline.io.raw_state import RawState, raw_state, share_of_memory
 from lungline.io.running import hold, trouble_with
 from lungline.io.sheet import ScanRow, read_sheet, write_sheet
 from lungline.names import known
@@ -117,6 +118,16 @@ def memory(mb):
     return needed
 
 
+def scan_memory(mb, scans=()):
+    """`memory` of a step on one scan, or on the largest of several: `mb` for the largest that ingest accepts."""
+
+    def needed(wildcards):
+        names = [scan.format(scan=wildcards.get("scan")) for scan in scans or ["{scan}"]]
+        return round(mb * share_of_memory(raw_of(scan).voxels for scan in names))
+
+    return memory(needed)
+
+
 # ---- the list of scans: known before the first job, so the graph has no checkpoints ------------------------
 
 EMBEDDED = config["sheet"] is None and config["data"] is None and config["inserted"] is None
@@ -173,7 +184,12 @@ def raw(wildcards):
     """The scan as the scanner left it: a file or a folder."""
     if PLANS:
         return out(f"{'cohort' if EMBEDDED else 'inserted'}/{PLANS[wildcards.scan].path}")
-    return str(Path(SHEET).parent / "private" / "raw" / wildcards.scan)
+    return link_of(wildcards.scan)
+
+
+def link_of(scan):
+    """Where the raw files of a real scan are linked."""
+    return str(Path(SHEET).parent / "private" / "raw" / scan)
 
 
 def chest_of(scan, stage):
@@ -194,9 +210,15 @@ def drawn(wildcards):
     return [path, path.removesuffix(".mhd") + ".zraw"] if path.endswith(".mhd") else [path]
 
 
+@functools.cache
+def raw_of(scan):
+    """The raw files of a scan as they are now; of one that the workflow draws nothing is known, but that it is small."""
+    return RawState("drawn", 0) if PLANS else raw_state(Path(link_of(scan)), SCANS[scan].source)
+
+
 def state_of_raw(wildcards):
     """Changes when a raw file of the scan changes, comes or goes; names no file, since Snakemake stores it."""
-    return "drawn" if PLANS else raw_state(Path(raw(wildcards)), SCANS[wildcards.scan].source)
+    return raw_of(wildcards.scan).digest
 
 
 def scans_where(rows=SCANS, **wanted):

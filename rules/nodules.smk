@@ -18,7 +18,7 @@ rule draw_nodule_mask:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1500),
+        mem_mb=scan_memory(1500),
         runtime=10,
     params:
         nodules=lambda wildcards: nodules_digest([wildcards.scan]),
@@ -128,7 +128,7 @@ for job, (detectors, scans) in jobs_of("detect", scans_to_detect, config["detect
             "../envs/lungline.yaml"
         threads: 1
         resources:
-            mem_mb=memory(6000),
+            mem_mb=scan_memory(6000, scans),
             runtime=30 * len(scans),
             gpu=gpu(),
             device=config["device"],

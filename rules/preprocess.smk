@@ -17,7 +17,7 @@ rule ingest:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2100),
+        mem_mb=scan_memory(2100),
         runtime=10,
     params:
         raw=raw,
@@ -45,7 +45,7 @@ rule resample:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=scan_memory(3000),
         runtime=10,
     params:
         spacing_mm=lookup(within=config, dpath="resample/spacing_mm"),
@@ -70,7 +70,7 @@ rule segment_lungs:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=scan_memory(3000),
         runtime=10,
     params:
         threshold_hu=lookup(within=config, dpath="segment_lungs/threshold_hu"),
@@ -100,7 +100,7 @@ rule cache_volume:
         "../envs/lungline.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=scan_memory(3000),
         runtime=10,
     params:
         region=lookup(within=config, dpath="cache_volume/region"),

@@ -27,6 +27,7 @@ from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed.scene import Scene
 from lungline.io import hdf5
+from lungline.io.raw_state import raw_state, share_of_memory
 from lungline.io.seals import sha256
 from lungline.models.entries import DetectorSpec
 from lungline.models.unet import UNet
@@ -66,14 +67,14 @@ def run_command(words: Sequence[str], output: Path, declared_mib: int) -> Cost:
     )
 
 
-def declared() -> dict[str, int]:
-    """mem_mb of each command that the rules call, where it is a number."""
+def declared(voxels: int) -> dict[str, int]:
+    """mem_mb that the rules ask for each command on a scan of about so many voxels."""
     rules = "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "rules").glob("*.smk")))
     found = {}
     for rule in re.split(r"^rule |^    rule:", rules, flags=re.MULTILINE)[1:]:
-        memory, command = re.search(r"mem_mb=memory\((\d+)\),", rule), re.search(r'"lungline ([a-z-]+) ', rule)
+        memory, command = re.search(r"mem_mb=scan_memory\((\d+)[,)]", rule), re.search(r'"lungline ([a-z-]+) ', rule)
         if memory and command:
-            found[command[1]] = int(memory[1])
+            found[command[1]] = round(int(memory[1]) * share_of_memory([voxels]))
     return found
 
 
@@ -89,7 +90,7 @@ def write_detector(folder: Path, entry: dict[str, Any], made_by: dict[str, Any])
 
 def measure(raw: Path, entry: dict[str, Any], precision: str, work: Path) -> list[Cost]:
     """The commands of one scan, in the order of the workflow."""
-    limits = declared()
+    limits = declared(raw_state(raw, "dicom").voxels)
 
     def path(stage: str, suffix: str = ".h5") -> str:
         return str(work / stage / f"scan{suffix}")

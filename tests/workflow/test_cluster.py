@@ -26,14 +26,16 @@ def test_a_group_across_the_gpu_rule_would_be_refused(workflow) -> None:
         workflow.plan("micro", words=(*ON_SLURM, *across))
 
 
-def resources_of(workflow, file: str, rule: str, *words: str, change: dict | None = None) -> dict[str, str]:
+def resources_of(
+    workflow, file: str, rule: str, *words: str, change: dict | None = None, preset: str = "micro"
+) -> dict[str, str]:
     """What the first job of a rule asks for; Snakemake tells it as long as the rule has no message."""
     (workflow.folder / "asked.yaml").write_text(yaml.safe_dump(change or {"seed": 1}), encoding="utf-8")
     text = (workflow.folder / file).read_text(encoding="utf-8")
     message = re.search(r"    message:\n.*\n", text[text.index(f"rule {rule}:") :])
     assert message
     with workflow.edited(file, message[0], ""):
-        answer = workflow.snakemake("--dry-run", *words, "--configfile", "config/micro.yaml", "asked.yaml")
+        answer = workflow.snakemake("--dry-run", *words, "--configfile", f"config/{preset}.yaml", "asked.yaml")
     said = re.search(rf"rule {rule}:\n(?:.*\n)*?\s+resources: (.*)\n", answer.stdout)
     assert said, answer.stdout[-3000:]
     return dict(pair.split("=", 1) for pair in said[1].split(", ") if "=" in pair)
@@ -70,3 +72,12 @@ def test_every_setting_of_the_profile_has_its_reason() -> None:
     assert len(settings) == len(yaml.safe_load("\n".join(lines)))
     bare = {line.partition(":")[0] for line in settings if " # " not in line}
     assert bare == {"resources", "config", "default-resources"}  # theirs stand line by line
+
+
+@pytest.mark.parametrize(("bytes_of_the_file", "share"), [(1 << 20, 0.4), (1 << 29, 1.0)])
+def test_a_large_scan_asks_for_more_memory_than_a_small_one(workflow, tmp_path, bytes_of_the_file, share) -> None:
+    with open(tmp_path / "scan.nii", "wb") as handle:
+        handle.truncate(bytes_of_the_file)
+    change = {"data": {"folder": str(tmp_path)}, "outdir": str(tmp_path / "out")}
+    asked = resources_of(workflow, "rules/preprocess.smk", "resample", change=change, preset="real")
+    assert int(asked["mem_mb"]) == 400 + share * 3000

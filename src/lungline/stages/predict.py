@@ -61,7 +61,7 @@ def run(
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     for number, row in enumerate(rows, start=1):
         raw = out / "private" / "raw" / row.scan
-        state = hashlib.sha256(f"{raw_state(raw, row.source)} {same}".encode()).hexdigest()
+        state = hashlib.sha256(f"{raw_state(raw, row.source).digest} {same}".encode()).hexdigest()
         left = ahead.left(number - 1) if ahead else ""
         say = sayer(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
