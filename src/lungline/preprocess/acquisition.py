@@ -67,7 +67,12 @@ def ranges_of(scans: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
 
 
 def unlike(scan: Mapping[str, float], ranges: Mapping[str, list[float]]) -> str:
-    """What of a scan lies outside the ranges of a training, in words; "" if nothing does, or one side is unknown."""
+    """What of a scan lies outside the ranges of a training, in words; "" if nothing does, or one side is unknown.
+
+    Voxels that are cubes were made by resampling, and hide how far apart the slices were.
+    """
+    if not ranges or ranges.get("slice_mm") == ranges.get("pixel_mm") or scan.get("slice_mm") == scan.get("pixel_mm"):
+        return ""
     found = []
     for name, words, unit in NUMBERS:
         if name in scan and name in ranges:

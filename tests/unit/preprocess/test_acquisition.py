@@ -39,6 +39,14 @@ def test_a_scan_is_unlike_only_beyond_the_range_and_says_in_what() -> None:
     assert unlike(like, {}) == unlike({}, ranges) == ""
 
 
+def test_voxels_that_are_cubes_were_resampled_and_say_nothing() -> None:
+    cubes = {"slice_mm": 1.0, "pixel_mm": 1.0, "noise_hu": 20.0}
+    scanned = {"slice_mm": 5.0, "pixel_mm": 0.7, "noise_hu": 20.0}
+    assert unlike(scanned, ranges_of([cubes] * 5)) == ""
+    assert unlike(cubes, ranges_of([scanned] * 5)) == ""
+    assert unlike({**scanned, "slice_mm": 1.0}, ranges_of([scanned] * 5)) != ""
+
+
 def test_a_handful_of_scans_has_no_range() -> None:
     assert ranges_of([{"slice_mm": 1.0, "pixel_mm": 0.7, "noise_hu": 20.0}] * 4) == {}
     assert ranges_of([{"slice_mm": 1.0}] * 9) == {}

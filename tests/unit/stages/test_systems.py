@@ -43,7 +43,9 @@ def folder(tmp_path):
             row = ScanRow(f"{split}{number}", "dicom", "dsb17", split, None, number % 2)
             shape = rng.integers(15, 24, 3) if (split, number) != ("test", 0) else np.array([30, 20, 28])
             ct = Field(rng.integers(-900, 400, shape).astype(np.int16), "zyx", "HU", "", affine)
-            header = Header("masked_ct_hu", "cache_volume", (), made_by, {"raw_sha256": "ff"})
+            made = {"slice_mm": 1.0 + number / 8 if row.scan != "test3" else 5.0, "pixel_mm": 0.7, "noise_hu": 15.0}
+            known = {"raw_sha256": "ff", "acquisition": made}
+            header = Header("masked_ct_hu", "cache_volume", (), made_by, known)
             hdf5.write_file(tmp_path / "cache" / f"{row.scan}.h5", header, {"ct": ct})
             rows.append(row)
     write_sheet(tmp_path / "scans.csv", rows)
@@ -120,6 +122,14 @@ def test_the_largest_training_region_is_the_shape_and_a_larger_test_region_is_cu
     answers = predict(folder, folder / "cache")
     assert (answers["test0"]["status"], answers["test0"]["codes"]) == ("warned", "W_VOLUME_CROPPED")
     assert all(answers[f"train{n}"]["status"] == "ok" for n in range(SPLITS["train"]))
+
+
+def test_a_patient_who_was_scanned_unlike_those_of_the_training_is_answered_with_a_warning(folder):
+    card = train(folder, shrunk("m1-64"), resized(folder, 16))
+    assert card["acquisition"]["slice_mm"] == [1.0, 1.875]
+    answers = predict(folder, folder / "resized")
+    assert (answers["test3"]["status"], answers["test3"]["codes"]) == ("warned", "W_UNLIKE_TRAINING")
+    assert {answers[f"{split}{n}"]["status"] for split in ("train", "test") for n in range(3)} == {"ok"}
 
 
 def test_candidates_are_scored_by_their_maximum_and_none_by_the_odds(folder):
