@@ -75,6 +75,7 @@ def _inside_any(points: NDArray[np.float64], findings: Sequence[Finding]) -> NDA
 def rank_all(results: Path, detector: str, output: Path) -> Path:
     """Every candidate of the test scans ranked by the reduction network, not the first 20 alone."""
     scans = [scan for scan in scans_of(results, "test") if not (output / f"{scan}.csv").is_file()]
+    reduction = results / "train_unet" / detector / "reduction"
     if scans:
         rank_candidates.run(
             results / "extract_candidates" / detector,
@@ -82,8 +83,9 @@ def rank_all(results: Path, detector: str, output: Path) -> Path:
             scans=scans,
             caches=results / "cache_volume",
             detected=results / "detect" / detector,
-            reduction=results / "train_unet" / detector / "reduction",
+            reduction=reduction,
             count=10_000,
+            turns=checked_card(reduction)["detector"]["reduction"].get("turns", 1),
         )
     return output
 
