@@ -134,9 +134,9 @@ def _answer(table: Mapping[str, Any]) -> str:
 def _opinion(table: Mapping[str, Any], said: float) -> str:
     """What a system says that has learned from nodules and has never seen what became of a patient."""
     words = (
-        "So sure would readers of CT be, as far as the system has learned from their ratings of nodules, that at least "
-        "one candidate is malignant. It is an opinion of nodules, not a patient's risk: nobody's outcome was learned, "
-        "and several doubtful candidates add up. On inflamed or scarred lungs it is high without a cancer."
+        "So sure would readers of CT be, as far as the system has learned from their ratings of nodules, that a "
+        "candidate of this scan is malignant. It is an opinion of nodules, not a patient's risk: nobody's outcome was "
+        "learned. On inflamed or scarred lungs it can be high without a cancer."
     )
     facts = {"Exactly": f"{said:.4f}"} | _decided(table)
     heading = "Suspicion, as readers rate nodules"

@@ -223,6 +223,16 @@ def test_nothing_is_wider_than_the_window_and_colours_follow_the_reader(page, fo
     assert page.errors == []
 
 
+def test_no_word_of_the_table_is_cut_off_on_a_phone(page, folder) -> None:
+    page.open(folder / "pages" / "good.html", NARROW)
+    page.wait(READY)
+    cut = """[...document.querySelectorAll('.cards td')].filter(cell => {
+      const words = document.createRange(); words.selectNodeContents(cell);
+      return words.getBoundingClientRect().right > cell.closest('tr').getBoundingClientRect().right;
+    }).map(cell => cell.textContent)"""
+    assert page.run(cut) == []
+
+
 def test_words_that_came_from_elsewhere_stay_words(good) -> None:
     assert "</script><script>alert(1)</script>" in good.run("document.getElementById('quality').textContent")
     text = good.run("document.body.textContent")
