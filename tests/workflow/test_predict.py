@@ -67,8 +67,8 @@ def test_the_nodule_table_is_that_of_the_workflow(finished, answered) -> None:
     assert len(ours["nodules"]) == len(workflow["nodules"])
     for own, other in zip(ours["nodules"], workflow["nodules"], strict=True):
         measured = {key for key, value in other.items() if isinstance(value, float)}
-        for key in measured:  # predict uses more threads, which add up in another order
-            assert own[key] == pytest.approx(other[key], rel=1e-3, abs=1e-3)
+        for key in measured:
+            assert own[key] == pytest.approx(other[key], rel=1e-6, abs=1e-6)
         assert {**own, **{key: other[key] for key in measured}} == other
     assert ours["grid"] == workflow["grid"]
     assert ours["patient"] == workflow["patient"]

@@ -24,7 +24,7 @@ from lungline.nodules.patches import crop_patches
 from lungline.training.distortion import distort
 from lungline.training.patients import patient_logits, turn
 
-_AT_ONCE = 64  # cubes scored together
+_AT_ONCE = 8  # cubes scored together, by one thread on a CPU
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class CandidateBatches:
 
 
 def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
-    """Nodule logit of each candidate, (n,) float32 on the CPU: the mean over `turns` symmetries of its cube."""
+    """The logit of each candidate's cube, (n,) float32 on the CPU: the mean over `turns` symmetries of it."""
     parts = [cubes[i : i + _AT_ONCE] for i in range(0, len(cubes), _AT_ONCE)]
     logits = one_thread_each(lambda part: patient_logits(model, part, device, turns).cpu(), parts, device)
     return torch.cat([torch.zeros(0), *logits])

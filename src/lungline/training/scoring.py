@@ -16,6 +16,7 @@ from lungline.io.hdf5 import Code
 from lungline.models.entries import PatchSystem, VolumeSystem, read_system
 from lungline.training.models import checked_card, load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
+from lungline.training.reduction import candidate_logits
 from lungline.training.volumes import fixed_crops, read_region
 
 
@@ -70,8 +71,8 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
         cubes = read_cubes(path, network.spec, spec.candidates, spec.at_least)
         if not len(cubes):
             return Answer(float(expit(nothing_found)), nothing_found, n_candidates=0)
+        logits = candidate_logits(network, cubes, device, spec.turns)
         with torch.inference_mode():
-            logits = patient_logits(network, cubes, device, spec.turns)
             pooled = float(network.pooled(logits))
         logit, *own = (float(fitted["scale"]) * s + float(fitted["shift"]) for s in (pooled, *logits.tolist()))
         return Answer(float(expit(logit)), logit, len(cubes), int(logits.argmax()) + 1, tuple(own))
