@@ -3,7 +3,7 @@
     python -m benchmarks.pretrained [--results results/pretrained] [--out results/pretrained/benchmark]
 
 Reads the result tree of `./run pretrained --configfile config/pretrained.yaml`, and the sample data. The baseline is
-measured if `results/pretrained/train_unet/paper-small/z/weights.safetensors` was made by the same configuration.
+measured if the three networks in `results/pretrained/train_unet/paper-small/` were made by the same configuration.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.pretrained import baseline, found, inserted
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
+from lungline.nodules.slices import AXES
 
 OURS, BASELINE = "pretrained", "paper-small"
 
@@ -33,11 +34,11 @@ def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
         *inserted.outlines(results, OURS, results / "detect" / OURS, threshold, seed),
         *inserted.malignancy(results, OURS, OURS, ranked, seed),
     ]
-    if (results / "train_unet" / BASELINE / "z" / "card.json").is_file():
+    if all((results / "train_unet" / BASELINE / axis / "card.json").is_file() for axis in AXES):
         searched = out / BASELINE
         baseline.search(results, BASELINE, searched)
-        lines += inserted.detection(results, f"{BASELINE}, axial network", searched, seed)
-        lines += inserted.outlines(results, f"{BASELINE}, axial network", searched, baseline.THRESHOLD, seed)
+        lines += inserted.detection(results, BASELINE, searched, seed)
+        lines += inserted.outlines(results, BASELINE, searched, baseline.THRESHOLD, seed)
     return lines
 
 
