@@ -120,7 +120,10 @@ class Schedule:
     weight_decay : float
         L2, as a term of the gradient (the authors' 5e-4).
     validate_every : int
-        Steps between two looks at the validation split; the best look's weights are kept.
+        Steps between two looks at the validation split.
+    keep : "best" or "last"
+        The weights of which look are kept: the one with the smallest loss, or the last, for which a falling
+        learning rate is meant.
     seed : int or None
         Of this training; None: the seed of the run. To repeat a training with everything else the same.
     """
@@ -131,6 +134,7 @@ class Schedule:
     weight_decay: float = 0.0
     validate_every: int = 100
     decay: str = "constant"
+    keep: str = "best"
     seed: int | None = None
 
     def seed_in(self, run: int) -> int:
@@ -140,6 +144,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.decay not in ("constant", "cosine"):
             raise LunglineError(f"training.decay should be 'constant' or 'cosine'. Got '{self.decay}'.")
+        if self.keep not in ("best", "last"):
+            raise LunglineError(f"training.keep should be 'best' or 'last'. Got '{self.keep}'.")
         if min(self.steps, self.batch, self.validate_every) < 1 or self.learning_rate <= 0:
             raise LunglineError("training.steps, batch and validate_every should be >= 1 and learning_rate > 0.")
 

@@ -21,7 +21,7 @@ from lungline.models.unet import count_parameters
 from lungline.names import Precision
 from lungline.preprocess.acquisition import ranges_of
 from lungline.provenance import code_fingerprint
-from lungline.training.loop import Batch, Look, fit, in_one_part
+from lungline.training.loop import Batch, Look, chosen, fit, in_one_part
 from lungline.training.team import ALONE, Team
 from lungline.training.weights import write_card, write_curve, write_tensors
 
@@ -110,7 +110,6 @@ def fit_and_write(
     files = tuple(path for scans in cases.values() for paths in scans.values() for path in paths)
     write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]}, Origin(stage, files))
     write_curve(output / "learning_curve.csv", curve, Origin(stage, files))
-    best = min(curve, key=lambda look: look["valid_loss"])
     write_card(
         output / "card.json",
         {
@@ -125,7 +124,7 @@ def fit_and_write(
             "acquisition": _acquisition(cases["train"]),
             "input_sha256": inputs,
             "code": identity["code"],
-            "chosen": {"by": "smallest valid_loss", **best},
+            "chosen": {"by": "last" if schedule.keep == "last" else "smallest valid_loss", **chosen(curve, schedule)},
             "warnings": [[warning.code, warning.detail] for warning in warnings],
             "weights_sha256": check(weights),
         },

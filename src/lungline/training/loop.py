@@ -1,7 +1,7 @@
 """The training loop: plain functions, resumable, the same weights however often it is interrupted.
 
 Every batch is a function of (seed, step), so a resumed run sees exactly what an uninterrupted one would.
-The weights that are kept are those of the best look at the validation split.
+The weights that are kept are those of one look at the validation split: the best, or the last.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Look = dict[str, float]
 
 @dataclass
 class Standing:
-    """Where a training stands: next step, curve of looks, best weights so far."""
+    """Where a training stands: next step, curve of looks, weights of the one that is chosen so far."""
 
     step: int = 0
     curve: list[Look] = field(default_factory=list)
@@ -59,14 +59,14 @@ def fit(
     team: Team = ALONE,
     say: Callable[[str], None] = print,
 ) -> list[Look]:
-    """Train `model` in place and leave the weights of the best look in it.
+    """Train `model` in place and leave the weights of the chosen look in it.
 
     Parameters
     ----------
     make_batch : callable
         The batch of a step number; runs one step ahead in a thread.
     validate : callable
-        Numbers of the validation split; "valid_loss" is what the best look is chosen by.
+        Numbers of the validation split; the best look has the smallest "valid_loss".
     checkpoint, key : Path, str
         Where to go on from, and the hash of everything that makes this training what it is: a checkpoint
         with another key is never resumed.
@@ -131,7 +131,7 @@ def fit(
                 progress.clear()
                 say("  ".join(f"{name} {value:.5g}" for name, value in look.items()))
                 losses.clear()
-                if not done.curve or look["valid_loss"] < min(old["valid_loss"] for old in done.curve):
+                if chosen([*done.curve, look], schedule) is look:
                     done.best = {  # in main memory: a network of method 1 fills a graphics card
                         name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()
                     }
@@ -142,6 +142,11 @@ def fit(
         say(f"waited for batches {waited_s:.1f} of {time.perf_counter() - started:.1f} s")
         model.load_state_dict(done.best)
     return done.curve
+
+
+def chosen(curve: Sequence[Look], schedule: Schedule) -> Look:
+    """The look whose weights are kept."""
+    return curve[-1] if schedule.keep == "last" else min(curve, key=lambda look: look["valid_loss"])
 
 
 def _refuse_not_finite(name: str, value: float, step: int) -> None:
