@@ -1,5 +1,7 @@
 """The loop learns, resumes to the same weights, and stops when the loss is no number."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import nn
 
 from lungline.errors import LunglineError
 from lungline.models.specs import Schedule
-from lungline.training.loop import fit, learning_rate_at
+from lungline.training.loop import chosen, fit, learning_rate_at
 
 SCHEDULE = Schedule(steps=30, batch=8, learning_rate=0.05, validate_every=10, decay="cosine")
 
@@ -56,6 +58,24 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path):
     assert [list(look) for look in same_curve] == [list(look) for look in curve]  # the columns of the table
     for name, value in weights.items():
         assert torch.equal(value, again[name])
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("best", 10), ("last", 30)])
+def test_the_weights_of_the_best_or_of_the_last_look_are_kept(tmp_path, keep, expected):
+    model, parts = problem()
+    seen, losses = [], iter([1.0, 3.0, 2.0])
+
+    def validate(network):
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"valid_loss": next(losses)}
+
+    parts["validate"] = validate
+    schedule = dataclasses.replace(SCHEDULE, keep=keep)
+    curve = fit(model, schedule, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"))
+    look = chosen(curve, schedule)
+    assert look["step"] == expected
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, seen[expected // 10 - 1][name])
 
 
 def test_a_checkpoint_of_something_else_or_a_damaged_one_is_never_resumed(tmp_path):
