@@ -19,7 +19,7 @@ from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interv
 from lungline.evaluation.marks import scan_marks
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
-from lungline.nodules.annotations import Nodule, read_annotations
+from lungline.nodules.annotations import read_annotations
 from lungline.nodules.candidates import Candidate, read_candidates
 from lungline.stages import rank_candidates
 from lungline.training.models import checked_card, load_cancer_net
@@ -29,8 +29,6 @@ from lungline.training.reduction import read_candidate_cubes
 
 ROUNDS = 1000
 LARGE_MM = 5.0
-JUDGED = Path(__file__).with_name("judged.csv")
-JUDGED_RADIUS_MM = 6.0
 KEPT = 20  # candidates of a scan
 ASKED = 0.8  # sensitivity at which false positives are counted
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -90,31 +88,17 @@ def rank_all(results: Path, detector: str, output: Path) -> Path:
     return output
 
 
-def judged(path: Path = JUDGED) -> list[tuple[Finding, str]]:
-    """Places of the test chest that a person looked at, and what lies there: the table judged.csv beside this file."""
-    with open(path, newline="", encoding="utf-8") as handle:
-        return [
-            (Finding((float(r["x_mm"]), float(r["y_mm"]), float(r["z_mm"])), 2 * JUDGED_RADIUS_MM), r["cause"])
-            for r in csv.DictReader(handle)
-        ]
-
-
-def detection(
-    results: Path, detector: str, candidates: Path, seed: int, *, disease: Sequence[Finding] = (), note: str = ""
-) -> list[Line]:
+def detection(results: Path, detector: str, candidates: Path, seed: int) -> list[Line]:
     """Recall, CPM and false positives on the test scans, all 95 % intervals over scans but Wilson's of recall.
 
-    Of CANDIDATES (all that were ranked) those on known lesions are left out before the first 20 are counted, and those
-    on more `disease` of the chest.
+    Of CANDIDATES (all that were ranked) those on known lesions are left out before the first 20 are counted.
     """
     luna16 = results / "inserted" / "luna16"
     nodules = read_annotations(luna16 / "annotations.csv")
     scans = scans_of(results, "test")
     excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
-    excluded += [Nodule(scan, f.centre_xyz_mm, f.diameter_mm) for scan in scans for f in disease]
     lines = []
     for size, least in ((f"{LARGE_MM:.0f} mm and more", LARGE_MM), ("all", 0.0)):
-        name = f"{size}{note}"
         wanted = [nodule for nodule in nodules if nodule.diameter_mm >= least]
         small = [nodule for nodule in nodules if nodule.diameter_mm < least]  # found or not, they do not count
         known = scan_marks(scans, candidates, nodules, excluded)
@@ -124,14 +108,14 @@ def detection(
         curve = froc(marks)
         intervals = froc_intervals(curve, rounds=ROUNDS, seed=seed)
         lines += [
-            Line(detector, f"recall among 20, nodules of {name}", f"{hits}/{count}", wilson(hits, count)),
-            Line(detector, f"CPM, nodules of {name}", f"{len(scans)} scans", intervals.cpm),
+            Line(detector, f"recall among 20, nodules of {size}", f"{hits}/{count}", wilson(hits, count)),
+            Line(detector, f"CPM, nodules of {size}", f"{len(scans)} scans", intervals.cpm),
             *(
-                Line(detector, f"sensitivity at {point:g} FP a scan, nodules of {name}", f"{len(scans)} scans", value)
+                Line(detector, f"sensitivity at {point:g} FP a scan, nodules of {size}", f"{len(scans)} scans", value)
                 for point, value in zip(CPM_POINTS, intervals.at, strict=True)
                 if point in (0.125, 1.0, 4.0)
             ),
-            Line(detector, f"FP a scan at {ASKED:.0%} sensitivity, nodules of {name}", f"{len(scans)} scans",
+            Line(detector, f"FP a scan at {ASKED:.0%} sensitivity, nodules of {size}", f"{len(scans)} scans",
                  false_positives_at(marks, seed)),
         ]  # fmt: skip
     return lines
