@@ -17,7 +17,8 @@ import yaml
 from benchmarks.faults.place import Place
 from lungline.config import check_config, laid_over
 
-STEPS, LOOK_EVERY = 60, 3
+STEPS = {"unet": 400, "system": 60}  # about two seconds: time to be killed in
+LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Training:
     def command(self, folder: Path) -> list[str]:
         results = self.place.results
         settings = self.settings()
-        settings["training"] |= {"steps": STEPS, "validate_every": LOOK_EVERY}
+        settings["training"] |= {"steps": STEPS[self.kind], "validate_every": STEPS[self.kind] // LOOKS}
         words = [sys.executable, "-m", "lungline.cli", f"train-{self.kind}", str(folder / "model")]
         words += ["--scans", str(results / "scans.csv"), "--checkpoints", str(folder / "checkpoints")]
         words += ["--seed", "1", "--device", "cpu"]
