@@ -81,15 +81,9 @@ def try_resume(training: Training, expected: str, seconds: float, scratch: Path,
     kills = dice.choice((1, 2))
     try:
         for _ in range(kills):
-            process = training.start(scratch)
-            until_first_look(process, scratch)
-            time.sleep(dice.uniform(0, 0.3 * seconds))
-            if process.poll() is not None:  # quicker than the undisturbed one: once more, killed at its first look
+            if not killed(training, scratch, dice.uniform(0, 0.3 * seconds)):  # quicker than the undisturbed one
                 shutil.rmtree(scratch)
-                process = training.start(scratch)
-                until_first_look(process, scratch)
-            process.kill()
-            process.wait()
+                killed(training, scratch, 0.0)
         code = training.start(scratch).wait()
         said = (scratch / "log").read_text(encoding="utf-8")
         resumed, equal = said.count("resumed at step"), digest(scratch) == expected
@@ -105,7 +99,21 @@ def try_resume(training: Training, expected: str, seconds: float, scratch: Path,
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def killed(training: Training, scratch: Path, after_s: float) -> bool:
+    """Start the training, kill it so long after its first look, and say whether there is something to resume from."""
+    process = training.start(scratch)
+    until_first_look(process, scratch)
+    time.sleep(after_s)
+    process.kill()
+    process.wait()
+    return has_checkpoint(scratch)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return any((folder / "checkpoints").rglob("*.safetensors"))
+
+
 def until_first_look(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait until there is something to resume from, or the training has ended."""
-    while process.poll() is None and not any((folder / "checkpoints").rglob("*.safetensors")):
+    while process.poll() is None and not has_checkpoint(folder):
         time.sleep(0.02)
