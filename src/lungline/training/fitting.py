@@ -21,7 +21,7 @@ from lungline.models.unet import count_parameters
 from lungline.names import Precision
 from lungline.preprocess.acquisition import ranges_of
 from lungline.provenance import code_fingerprint
-from lungline.training.loop import Batch, Look, chosen, fit, in_one_part
+from lungline.training.loop import Batch, Look, chosen, fit, in_one_part, saved
 from lungline.training.team import ALONE, Team
 from lungline.training.weights import write_card, write_curve, write_tensors
 
@@ -130,7 +130,8 @@ def fit_and_write(
         },
         Origin(stage, (weights, *files)),
     )
-    remove(checkpoint)
+    for path in saved(checkpoint):
+        remove(path)
 
 
 def _acquisition(scans: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lungline.device import half_precision
 from lungline.errors import CorruptFileError, LunglineError
+from lungline.io.seals import remove
 from lungline.models.specs import Schedule
 from lungline.names import Precision
 from lungline.progress import Progress
@@ -68,8 +69,8 @@ def fit(
     validate : callable
         Numbers of the validation split; the best look has the smallest "valid_loss".
     checkpoint, key : Path, str
-        Where to go on from, and the hash of everything that makes this training what it is: a checkpoint
-        with another key is never resumed.
+        Where to go on from (the step is added to the name), and the hash of everything that makes this training
+        what it is: a checkpoint with another key is never resumed.
     split : callable
         Divides a step's batch into parts that are computed one after the other, each with its share of the step;
         their gradients add up to the batch's.
@@ -163,27 +164,52 @@ def learning_rate_at(schedule: Schedule, step: int) -> float:
     return schedule.learning_rate * rise * (1 + math.cos(math.pi * step / schedule.steps)) / 2
 
 
-def _save(path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, done: Standing) -> None:
-    """One safetensors file: weights, best weights, Adam's moments; the rest as JSON in its header."""
+def saved(checkpoint: Path) -> list[Path]:
+    """The checkpoints of a training that are there, the newest first."""
+    start = f"{checkpoint.stem}-step"
+    found = [path for path in checkpoint.parent.glob(f"{start}*{checkpoint.suffix}") if path.is_file()]
+    return sorted(found, key=lambda path: int(path.stem.removeprefix(start)), reverse=True)
+
+
+def _save(checkpoint: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, done: Standing) -> None:
+    """One safetensors file: weights, best weights, Adam's moments; the rest as JSON in its header.
+
+    The one before goes when this one is whole: a kill at any moment leaves one to go on from.
+    """
+    before = saved(checkpoint)
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in done.best.items()}
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
     curve = [list(look.items()) for look in done.curve]  # the header would sort the names of a mapping
+    path = checkpoint.with_name(f"{checkpoint.stem}-step{done.step}{checkpoint.suffix}")
     write_tensors(path, tensors, {"key": key, "step": done.step, "curve": curve})
+    for old in before:
+        if old != path:
+            remove(old)
 
 
 def _resume(
-    path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
+    checkpoint: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
 ) -> Standing | None:
-    if not path.is_file():
-        return None
-    try:
-        tensors, about = read_tensors(path)
-    except CorruptFileError:
-        return None  # a damaged checkpoint costs time, never a result
-    if about.get("key") != key:
-        return None
+    """Where the newest whole checkpoint of this training stood, its weights and moments put in place."""
+    for path in saved(checkpoint):
+        try:
+            tensors, about = read_tensors(path)
+        except CorruptFileError:
+            continue  # a damaged checkpoint costs time, never a result
+        if about.get("key") == key:
+            return _put_in_place(tensors, about, model, optimiser, device)
+    return None
+
+
+def _put_in_place(
+    tensors: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    device: torch.device,
+) -> Standing:
     parts: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "adam": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")

@@ -1,6 +1,8 @@
 """The loop learns, resumes to the same weights, and stops when the loss is no number."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from torch import nn
 
 from lungline.errors import LunglineError
 from lungline.models.specs import Schedule
-from lungline.training.loop import chosen, fit, learning_rate_at
+from lungline.training.loop import chosen, fit, learning_rate_at, saved
 
 SCHEDULE = Schedule(steps=30, batch=8, learning_rate=0.05, validate_every=10, decay="cosine")
 
@@ -83,9 +85,32 @@ def test_a_checkpoint_of_something_else_or_a_damaged_one_is_never_resumed(tmp_pa
         train(tmp_path / "c.safetensors", stop_after=17)
     _, _, said = train(tmp_path / "c.safetensors", key="another")
     assert not said[0].startswith("resumed")
-    (tmp_path / "c.safetensors").write_bytes(b"damaged")
-    _, _, said = train(tmp_path / "c.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "d.safetensors", stop_after=17)
+    (checkpoint,) = tmp_path.glob("d-step*.safetensors")
+    checkpoint.write_bytes(b"damaged")
+    _, _, said = train(tmp_path / "d.safetensors")
     assert not said[0].startswith("resumed")
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    weights, curve, _ = train(tmp_path / "whole.safetensors")
+    real = os.replace
+
+    def killed_before_the_file_has_its_name(source, target):
+        if Path(target).name == "c-step20.safetensors":  # its seal has been written
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", killed_before_the_file_has_its_name)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "c.safetensors")
+    monkeypatch.undo()
+    again, same_curve, said = train(tmp_path / "c.safetensors")
+    assert said[0] == "resumed at step 10 of 30"
+    assert same_curve == curve
+    assert all(torch.equal(value, again[name]) for name, value in weights.items())
+    assert [path.name for path in saved(tmp_path / "c.safetensors")] == ["c-step30.safetensors"]
 
 
 def test_the_weights_of_the_best_look_are_kept(tmp_path):
