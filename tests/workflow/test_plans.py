@@ -164,6 +164,7 @@ def test_with_given_models_a_folder_without_labels_is_scored_and_nothing_is_trai
     change = {
         "outdir": "results/scored",
         "data": {"folder": str(tmp_path)},
+        "detect": {"jobs": None},
         "models": {"detectors": {"demo": "models/d"}, "systems": {"m2-demo": "models/s"}},
     }
     jobs = workflow.plan("real", change=change)
