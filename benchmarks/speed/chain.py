@@ -1,7 +1,8 @@
 """What the workflow costs beside the work: `python -m benchmarks.speed.chain [--scans 1 3] [--jobs 1]`.
 
 Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in the
-package (config/real.yaml), and by `lungline predict` in a single process, both with one thread and with a page a scan.
+package (config/real.yaml), and by `lungline predict` in a single process, both with one thread; with `--pages`, both
+write a page a scan, which the configuration leaves out.
 Compares the CPU time of everything that ran: what the workflow takes more is start-up, scheduling and reading again.
 Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if the two answer differently.
 """
@@ -63,14 +64,14 @@ def answers(folder: Path) -> dict[str, float]:
     return {names[row.scan]: row.probability or 0.0 for row in read_predictions(folder / "predictions.csv")}
 
 
-def measure(raw: Path, cores: int, jobs: int | None, here: Path) -> tuple[Ran, Ran, float]:
+def measure(raw: Path, cores: int, jobs: int | None, here: Path, *, pages: bool) -> tuple[Ran, Ran, float]:
     """The workflow, a single process, and the largest difference of a probability between them."""
     here.mkdir()
     settings = {
         "outdir": str(here / "results"),
         "data": {"folder": str(raw)},
         "detect": {"jobs": jobs},
-        "pages": {"scans": "all"},
+        "pages": {"scans": "all" if pages else []},
         "figures": {"scans": []},  # `predict` draws none
     }
     (here / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -87,6 +88,8 @@ def measure(raw: Path, cores: int, jobs: int | None, here: Path) -> tuple[Ran, R
         str(described),
         "--dicom",
         "false",
+        "--pages",
+        str(pages).lower(),
     )
     single = run(one, here / "single.log")
     wanted, found = answers(here / "one"), answers(here / "results")
@@ -99,6 +102,7 @@ def main() -> int:
     parser.add_argument("--scans", type=int, nargs=2, default=(1, 3))
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--jobs", type=int, help="`detect.jobs` of the workflow; one job a scan if it is left out")
+    parser.add_argument("--pages", action="store_true", help="a page a scan")
     options = parser.parse_args()
     few, many = options.scans
     with tempfile.TemporaryDirectory(prefix="lungline-chain-") as scratch:
@@ -108,7 +112,7 @@ def main() -> int:
             raw = here / f"raw{scans}"
             raw.mkdir()
             draw_scans(raw, scans)
-            costs.append(measure(raw, options.cores, options.jobs, here / f"run{scans}"))
+            costs.append(measure(raw, options.cores, options.jobs, here / f"run{scans}", pages=options.pages))
     jobs = "one job a scan" if options.jobs is None else f"detect.jobs {options.jobs}"
     print(
         f"{few} and {many} generated scans of 300 x 512 x 512, weights of the package, {options.cores} cores, {jobs}\n"

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.special import expit
 
 from lungline import geometry
 from lungline.errors import LunglineError
 from lungline.geometry import Affine
 from lungline.io.tables import table_text
 from lungline.nodules.candidates import Candidate
-from lungline.nodules.descriptors import Kind, describe_nodule, kind_of_nodule
 from lungline.nodules.places import Side, Third, places_in_lungs
 from lungline.volume import Volume
+
+if TYPE_CHECKING:
+    from lungline.nodules.descriptors import Kind
 
 #: Name and version of the layout; `lungline/schemas/nodules-1.json` describes it.
 SCHEMA = "nodules/1"
@@ -115,6 +115,12 @@ def describe_candidates(
     deciding_rank : int or None
         None where there is no answer.
     """
+    # here, since whoever only reads a table (a page for every scan) need not wait for scipy
+    from scipy import ndimage
+    from scipy.special import expit
+
+    from lungline.nodules.descriptors import describe_nodule, kind_of_nodule
+
     places = places_in_lungs(lungs, [c.centroid_xyz_mm for c in candidates]) if candidates else []
     boxes = ndimage.find_objects(outline)
     rows = []
