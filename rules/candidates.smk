@@ -126,15 +126,14 @@ for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, confi
             scans=lambda wildcards, output: [Path(path).stem for path in output.candidates],
             told=lambda wildcards, output: told(output.candidates),
             reduction=lambda wildcards, input: os.path.dirname(input.network),
-            at_most=lookup(within=config, dpath="extract_candidates/count"),
-            turns=lambda wildcards: turns_of(wildcards.detector),
+            options=lambda wildcards: options(**ranking_settings(wildcards.detector)),
             code=fingerprint("rank_candidates"),
         message:
             "Ranking the candidates of detector {wildcards.detector} in {params.told}"
         shell:
             "lungline rank-candidates {params.folder:q} {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --reduction {params.reduction:q}"
-            " --count {params.at_most} --turns {params.turns} --device {resources.device} > {log} 2>&1"
+            " {params.options} --device {resources.device} > {log} 2>&1"
 
 
 for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config["detect"]["jobs"]).items():

@@ -118,11 +118,11 @@ def memory(mb):
     return needed
 
 
-def scan_memory(mb, scans=()):
+def scan_memory(mb, scans=("{scan}",)):
     """`memory` of a step on one scan, or on the largest of several: `mb` for the largest that ingest accepts."""
 
     def needed(wildcards):
-        names = [scan.format(scan=wildcards.get("scan")) for scan in scans or ["{scan}"]]
+        names = [scan.format(scan=wildcards.get("scan")) for scan in scans]
         return round(mb * share_of_memory(raw_of(scan).voxels for scan in names))
 
     return memory(needed)
@@ -331,11 +331,6 @@ def taught_by_nodules():
     )
 
 
-def turns_of(detector):
-    """Symmetries of a candidate's cube that its ranking looks at."""
-    return (entry_of(detector).get("reduction") or {}).get("turns", 1)
-
-
 def reduces(detector):
     """Whether a detector ranks its candidates by a network of their own."""
     return entry_of(detector).get("reduction") is not None
@@ -477,6 +472,12 @@ def candidate_settings(detector):
     return config["extract_candidates"] | entry_of(detector).get("candidates", {})
 
 
+def ranking_settings(detector):
+    """How a second stage ranks candidates: how many are kept, and what its entry says of it."""
+    told = {key: value for key, value in entry_of(detector)["reduction"].items() if key == "turns"}
+    return {"count": config["extract_candidates"]["count"], **told}
+
+
 def candidates_of(detector, scans):
     """The candidates that count: those of the last stage of a detector."""
     last = "rank_candidates" if reduces(detector) else "extract_candidates"
@@ -527,7 +528,7 @@ def settings_of(system):
         settings["detect"] = {"precision": config["precision"]}
         settings["extract_candidates"] = candidate_settings(entry["detector"])
         if reduces(entry["detector"]):
-            settings["rank_candidates"] = {"count": kept, "turns": turns_of(entry["detector"])}
+            settings["rank_candidates"] = ranking_settings(entry["detector"])
         settings["crop_patches"] = {"count": kept, **config["crop_patches"]}
     return settings
 

@@ -44,12 +44,13 @@ def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
 
 def causes() -> dict[str, tuple[int, int]]:
     """What lies at the places of judged.csv -> how many places, and marks in all scans; most marks first."""
-    with open(JUDGED, newline="", encoding="utf-8") as handle:
-        rows = [(row["cause"], int(row["scans"])) for row in csv.DictReader(handle)]
+    places: Counter[str] = Counter()
     marks: Counter[str] = Counter()
-    for cause, scans in rows:
-        marks[cause] += scans
-    return {cause: (sum(own == cause for own, _ in rows), count) for cause, count in marks.most_common()}
+    with open(JUDGED, newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            places[row["cause"]] += 1
+            marks[row["cause"]] += int(row["scans"])
+    return {cause: (places[cause], count) for cause, count in marks.most_common()}
 
 
 def table(lines: list[inserted.Line], answers: list[found.Found], scans: int) -> str:

@@ -19,6 +19,7 @@ from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interv
 from lungline.evaluation.marks import scan_marks
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
+from lungline.models.entries import DetectorSpec
 from lungline.nodules.annotations import read_annotations
 from lungline.nodules.candidates import Candidate, read_candidates
 from lungline.stages import rank_candidates
@@ -73,17 +74,19 @@ def _inside_any(points: NDArray[np.float64], findings: Sequence[Finding]) -> NDA
 def rank_all(results: Path, detector: str, output: Path) -> Path:
     """Every candidate of the test scans ranked by the reduction network, not the first 20 alone."""
     scans = [scan for scan in scans_of(results, "test") if not (output / f"{scan}.csv").is_file()]
-    reduction = results / "train_unet" / detector / "reduction"
+    folder = results / "train_unet" / detector / "reduction"
     if scans:
+        reduction = DetectorSpec.from_config(checked_card(folder)["detector"]).reduction
+        assert reduction is not None
         rank_candidates.run(
             results / "extract_candidates" / detector,
             output,
             scans=scans,
             caches=results / "cache_volume",
             detected=results / "detect" / detector,
-            reduction=reduction,
+            reduction=folder,
             count=10_000,
-            turns=checked_card(reduction)["detector"]["reduction"].get("turns", 1),
+            turns=reduction.turns,
         )
     return output
 
