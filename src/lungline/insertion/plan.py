@@ -63,14 +63,20 @@ def plan_insertion(seed: int, settings: Mapping[str, Any]) -> list[InsertionPlan
     """Every scan that the part `inserted:` of the configuration asks for; see config/README.md.
 
     Each nodule of a split is inserted once before one is inserted again, in an order drawn from the seed. Chests take
-    turns; one takes only nodules of `smallest_mm` and more.
+    turns; one takes only nodules of `smallest_mm` and more. The chest that is to `leave_out` is not trained on: its
+    scans of train and valid are missing, the others are what they would be; it alone is tested on.
     """
     rows = read_nodule_rows(Path(settings["nodules"]))
     plans: list[InsertionPlan] = []
+    left_out = settings.get("leave_out")
+    if left_out is not None and left_out not in settings["chests"]:
+        raise LunglineError(f"inserted.leave_out: no chest is called '{left_out}'. Take a name from inserted.chests.")
     for number, split in enumerate(SPLITS):
         asked = settings["scans"][split]
         own = [row for row in rows if split_of_source(row.patient, seed) == split]
         chests = [name for name, chest in settings["chests"].items() if split in chest["splits"]]
+        if left_out and split == "test":
+            chests = [left_out]
         if asked["scans"] and not (own and chests):
             raise LunglineError(
                 f"inserted: no nodule or no chest for the split '{split}'. Name one in inserted.chests."
@@ -90,7 +96,8 @@ def plan_insertion(seed: int, settings: Mapping[str, Any]) -> list[InsertionPlan
             harmless = [own[i] for i in rng.choice(len(own), min(asked["harmless"], len(own)), replace=False)]
             fold = {"valid": LUNA_TEST_FOLD - 1, "test": LUNA_TEST_FOLD}.get(split, index % (LUNA_FOLDS - 2))
             scan = f"inserted-{split}-{index:03d}"
-            plans.append(InsertionPlan(index, scan, split, fold, chest, tuple(chosen), tuple(harmless)))
+            if split == "test" or chest != left_out:
+                plans.append(InsertionPlan(index, scan, split, fold, chest, tuple(chosen), tuple(harmless)))
     return plans
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+
+from torch import Tensor
 
 from lungline.device import make_repeatable, pick_device
 from lungline.errors import LunglineError
@@ -38,6 +41,7 @@ def run(
     seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
+    moved = partial(Tensor.to, device=where, non_blocking=True)
     nodules = read_annotations(annotations)
     size = spec.network.shape_zyx[0]
     used = {}
@@ -79,7 +83,7 @@ def run(
         CancerNet(spec.network),
         spec.training,
         make_batch=train.batch,
-        loss_of=lambda model, batch: cancer_loss(model(batch[0].to(where)).float(), batch[1].to(where)),
+        loss_of=lambda model, batch: cancer_loss(model(moved(batch[0])).float(), moved(batch[1])),
         validate=lambda model: look_at_candidates(model, used["valid"], where, spec.positive_share),
         checkpoints=checkpoints,
         seed=seed,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+
+from torch import Tensor
 
 from lungline.device import make_repeatable, pick_device
 from lungline.io import hdf5
@@ -40,6 +43,7 @@ def run(
     seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
+    moved = partial(Tensor.to, device=where, non_blocking=True)
     rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]
     used = {
         split: find_training_scans([row.scan for row in rows if row.split == split], caches, masks)
@@ -54,7 +58,7 @@ def run(
             UNet(spec.network),
             spec.training,
             make_batch=lambda step: train.batch(step, size, mine),
-            loss_of=lambda model, batch: nodule_loss(model(batch[0].to(where)), batch[1].to(where), **loss),
+            loss_of=lambda model, batch: nodule_loss(model(moved(batch[0])), moved(batch[1]), **loss),
             validate=lambda model: look_at_crops(model, valid, size, where, **loss),
             checkpoints=checkpoints,
             seed=seed,

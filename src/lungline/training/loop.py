@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from lungline.io.seals import remove
 from lungline.models.specs import Schedule
 from lungline.names import Precision
 from lungline.progress import Progress
+from lungline.training.batches import batches_ahead
 from lungline.training.team import ALONE, Team
 from lungline.training.weights import read_tensors, write_tensors
 
@@ -65,7 +65,7 @@ def fit(
     Parameters
     ----------
     make_batch : callable
-        The batch of a step number; runs one step ahead in a thread.
+        The batch of a step number; runs ahead of the training, see `batches_ahead`.
     validate : callable
         Numbers of the validation split; the best look has the smallest "valid_loss".
     checkpoint, key : Path, str
@@ -98,14 +98,11 @@ def fit(
     losses: list[float] = []
     started, waited_s = time.perf_counter(), 0.0
     progress = Progress(schedule.steps, done=done.step)
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        coming = ahead.submit(make_batch, done.step)
+    with batches_ahead(make_batch, range(done.step, schedule.steps), device) as coming:
         for step in range(done.step, schedule.steps):
             asked = time.perf_counter()
-            batch = coming.result()
+            batch = next(coming)
             waited_s += time.perf_counter() - asked
-            if step + 1 < schedule.steps:
-                coming = ahead.submit(make_batch, step + 1)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(schedule, step)
             # dropout too depends on the step alone, and on which part of the batch it is

@@ -62,7 +62,8 @@ class CandidateBatches:
     def __init__(
         self, scans: Sequence[CandidateCubes], *, batch: int, positive_share: float, seed: int, distorted: bool = False
     ) -> None:
-        self.cubes = np.concatenate([scan.cubes for scan in scans])
+        self.cubes = [scan.cubes for scan in scans]  # where they are: together they take gigabytes
+        self.first = np.cumsum([0, *map(len, self.cubes)])
         is_nodule = np.concatenate([scan.is_nodule for scan in scans])
         self.nodules, self.others = np.flatnonzero(is_nodule), np.flatnonzero(~is_nodule)
         self.positives, self.size, self.seed = round(batch * positive_share), batch, seed
@@ -74,10 +75,15 @@ class CandidateBatches:
         chosen = np.concatenate(
             [rng.choice(self.nodules, self.positives), rng.choice(self.others, self.size - self.positives)]
         )
-        cubes = np.concatenate([turn(self.cubes[i : i + 1], rng) for i in chosen])
+        cubes = np.concatenate([turn(self._cube(i), rng) for i in chosen])
         cubes = distort(cubes, rng) if self.distorted else cubes
         labels = np.arange(self.size) < self.positives
         return torch.from_numpy(cubes).float(), torch.from_numpy(labels).float()
+
+    def _cube(self, number: int) -> NDArray[np.float16]:
+        """One candidate's cube, (1, 2, size, size, size), by its number among those of all scans."""
+        scan = int(np.searchsorted(self.first, number, side="right")) - 1
+        return self.cubes[scan][number - self.first[scan]][None]
 
 
 def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:

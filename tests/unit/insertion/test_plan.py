@@ -54,3 +54,23 @@ def test_a_split_without_a_chest_is_refused(tmp_path: Path) -> None:
     settings["chests"]["b"]["splits"] = ["train"]
     with pytest.raises(LunglineError, match="no chest for the split 'test'"):
         plan_insertion(3, settings)
+
+
+def test_a_chest_that_is_left_out_is_tested_on_and_nothing_else_changes(tmp_path: Path) -> None:
+    write_nodules(tmp_path, patients=40)
+    settings = settings_for(tmp_path)
+    settings["chests"]["b"]["splits"] = ["train", "valid", "test"]
+    all_chests = plan_insertion(3, settings)
+    plans = plan_insertion(3, {**settings, "leave_out": "a"})
+    learnt = [plan for plan in plans if plan.split != "test"]
+    assert learnt == [plan for plan in all_chests if plan.split != "test" and plan.chest != "a"]
+    assert 0 < len(learnt) < len([plan for plan in all_chests if plan.split != "test"])
+    tested = [plan for plan in plans if plan.split == "test"]
+    assert {plan.chest for plan in tested} == {"a"}
+    assert [plan.nodules for plan in tested] == [plan.nodules for plan in all_chests if plan.split == "test"]
+
+
+def test_a_chest_that_is_not_there_cannot_be_left_out(tmp_path: Path) -> None:
+    write_nodules(tmp_path, patients=40)
+    with pytest.raises(LunglineError, match=r"no chest is called 'z'. Take a name from inserted.chests."):
+        plan_insertion(3, {**settings_for(tmp_path), "leave_out": "z"})

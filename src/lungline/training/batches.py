@@ -1,0 +1,79 @@
+"""The batches of the coming steps, made while the network is busy with this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+
+from lungline.errors import LunglineError
+
+Batch = TypeVar("Batch")
+
+
+@contextmanager
+def batches_ahead(
+    make_batch: Callable[[int], Batch], steps: Sequence[int], device: torch.device
+) -> Iterator[Iterator[Batch]]:
+    """The batch of each step in their order, whoever makes it.
+
+    On a CPU a thread is one step ahead: the cores are the network's. A GPU leaves them free and is faster than one of
+    them: as many processes make batches as the job has threads, each two ahead, in memory that the GPU reads itself.
+    """
+    if device.type == "cuda":
+        yield _by_processes(make_batch, steps)
+        return
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        yield _one_ahead(make_batch, steps, ahead)
+
+
+def _by_processes(make_batch: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
+    from torch.utils.data import DataLoader  # of the GPU's jobs alone: importing it costs all others time
+
+    loader: Any = DataLoader(
+        _Steps(make_batch),  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=steps,
+        collate_fn=_as_it_is,
+        num_workers=torch.get_num_threads(),
+        worker_init_fn=_one_thread,
+        pin_memory=torch.cuda.is_available(),
+    )
+    for batch in loader:
+        if isinstance(batch, LunglineError):
+            raise batch
+        yield batch
+
+
+class _Steps:
+    """A data set whose item of a number is the batch of this step; or what is wrong with it, in its own words."""
+
+    def __init__(self, make_batch: Callable[[int], Any]) -> None:
+        self._make_batch = make_batch
+
+    def __getitem__(self, step: int) -> Any:
+        try:
+            return self._make_batch(step)
+        except LunglineError as error:
+            return error
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def _one_ahead(make_batch: Callable[[int], Batch], steps: Sequence[int], ahead: ThreadPoolExecutor) -> Iterator[Batch]:
+    coming = None
+    for step in steps:
+        ready, coming = coming, ahead.submit(make_batch, step)
+        if ready is not None:
+            yield ready.result()
+    if coming is not None:
+        yield coming.result()
