@@ -113,8 +113,9 @@ rule sheet:
     params:
         folder=lambda wildcards, output: os.path.dirname(output.sheet),
         data=lambda wildcards: out("inserted/luna16"),
+        only=list(PLANS),  # scans of another plan may still lie there
         code=fingerprint("sheet"),
     message:
         "Listing the inserted scans"
     shell:
-        "lungline sheet luna16 {params.data:q} {params.folder:q} > {log} 2>&1"
+        "lungline sheet luna16 {params.data:q} {params.folder:q} --only {params.only:q} > {log} 2>&1"

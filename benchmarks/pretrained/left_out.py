@@ -1,4 +1,4 @@
-"""Figures of a detector on a chest that it was not trained on: `python -m benchmarks.pretrained.left_out --results DIR`.
+"""A detector on a chest that it was not trained on: `python -m benchmarks.pretrained.left_out --results DIR`.
 
 Reads the result tree of `./run DIR/evaluate/detection-pretrained.json --configfile config/pretrained.yaml
 --config 'inserted={"leave_out": CHEST}' outdir=DIR`; writes DIR/benchmark/left_out.json.

@@ -82,7 +82,8 @@ class Prediction:
 COLUMNS = tuple(field.name for field in fields(Prediction))
 HASHES = ("input_sha256", "scored_sha256", "weights_sha256", "card_sha256", "code")
 ANSWER_COLUMNS = (
-    "scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", *HASHES, "candidate_logits"
+    "scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", *HASHES, "candidate_logits",
+    "low", "high",
 )  # fmt: skip
 
 

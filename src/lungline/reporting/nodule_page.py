@@ -126,7 +126,7 @@ def _answer(table: Mapping[str, Any]) -> str:
         "it was trained on nobody has measured it."
     )
     lines = [f'<p class="big">{percent(said)}</p>', f"<p>{words}</p>"]
-    facts = {"Exactly": f"{said:.4f}", "Interval": f"not given: {patient['interval_reason']}"} | _decided(table)
+    facts = {"Exactly": f"{said:.4f}"} | _interval(patient) | _decided(table)
     heading = "Probability of lung cancer"
     return f'<section id="answer"><h2>{heading}</h2>{"".join(lines)}{_facts(facts)}</section>'
 
@@ -138,10 +138,19 @@ def _opinion(table: Mapping[str, Any], said: float) -> str:
         "candidate of this scan is malignant. It is an opinion of nodules, not a patient's risk: nobody's outcome was "
         "learned. On inflamed or scarred lungs it can be high without a cancer."
     )
-    facts = {"Exactly": f"{said:.4f}"} | _decided(table)
+    facts = {"Exactly": f"{said:.4f}"} | _interval(table["patient"]) | _decided(table)
     heading = "Suspicion, as readers rate nodules"
     lines = f'<p class="big">{percent(said)}</p><p>{words}</p>{_facts(facts)}'
     return f'<section id="answer"><h2>{heading}</h2>{lines}</section>'
+
+
+def _interval(patient: Mapping[str, Any]) -> dict[str, str]:
+    """From where to where, and of what that is the interval; or why there is none."""
+    reason = patient["interval_reason"]
+    if not patient["interval"]:
+        return {"Interval": f"not given: {reason}"}
+    low, high = patient["interval"]
+    return {"Interval": f"{low:.3f} to {high:.3f}: {reason}"}
 
 
 def _decided(table: Mapping[str, Any]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from lungline.nodules.candidates import outline_candidates, read_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
 from lungline.reporting.results import write_result
 
-_NO_INTERVAL = "one network was trained, and nothing here measures how far the answer of another would lie from it"
+_INTERVAL = "95 %, as far as the calibration depends on the cases that it was fitted to; not how sure one patient's is"
+_NO_INTERVAL = "the system is not calibrated, or found nothing: there is nothing to measure it by"
 _NO_ANSWER = "the patient has no probability"
 
 
@@ -106,11 +107,12 @@ def _codes(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:
 def _patient(answer: dict[str, str]) -> dict[str, Any]:
     """The answer for the patient as numbers."""
     said = answer.get("probability")
+    interval = [float(answer["low"]), float(answer["high"])] if answer.get("low") else None
     return {
         "probability": float(said) if said else None,
         "logit": float(answer["logit"]) if answer.get("logit") else None,
-        "interval": None,
-        "interval_reason": _NO_INTERVAL if said else _NO_ANSWER,
+        "interval": interval,
+        "interval_reason": (_INTERVAL if interval else _NO_INTERVAL) if said else _NO_ANSWER,
         "n_candidates": int(answer["n_candidates"]) if answer.get("n_candidates") else None,
         "deciding_rank": int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
     }

@@ -51,6 +51,8 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
                     "deciding_rank": said.deciding_rank,
                     "candidate_logits": ";".join(f"{logit:.9g}" for logit in said.candidate_logits),
                 }
+                if said.interval:
+                    answer |= dict(zip(("low", "high"), (f"{end:.9g}" for end in said.interval), strict=True))
             codes, status = dict.fromkeys(code.code for code in header.codes), header.status
             if row.split == "test" and status != "quarantined" and header.provenance.get("hu_sha256") in seen:
                 codes["W_TRAINING_CASE"], status = None, "warned"

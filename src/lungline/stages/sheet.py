@@ -18,7 +18,14 @@ from lungline.io.sheet import read_sheet, write_sheet
 from lungline.io.zips import place_in_zip
 
 
-def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, labels: Path | None = None) -> None:
+def run(
+    kind: Literal["luna16", "dsb17", "folder"],
+    folder: Path,
+    out: Path,
+    *,
+    labels: Path | None = None,
+    only: list[str] | None = None,
+) -> None:
     """Write OUT/scans.csv, OUT/input_warnings.csv, OUT/private/map.csv and one link a scan in OUT/private/raw.
 
     Parameters
@@ -32,6 +39,8 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
         Where scans.csv and private/ are written.
     labels : Path or None
         Of a plain folder: a table `id,cancer`.
+    only : list of str or None
+        Names of scans: others that lie in FOLDER are passed over.
     """
     if labels is not None and kind != "folder":
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
@@ -44,7 +53,7 @@ def run(kind: Literal["luna16", "dsb17", "folder"], folder: Path, out: Path, *, 
         listing = list_dsb17(folder)
     else:
         listing = list_folder(folder, pseudonym_key(private), read_labels(labels) if labels else None)
-    found = listing.scans
+    found = [item for item in listing.scans if only is None or item.row.scan in only]
     before = read_sheet(sheet) if sheet.is_file() else []
     strangers = {row.scan for row in before if row.dataset != kind} & {item.row.scan for item in found}
     if strangers:

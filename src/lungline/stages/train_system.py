@@ -14,7 +14,7 @@ from lungline.io.sheet import read_sheet
 from lungline.models.cancer_net import CancerNet
 from lungline.models.entries import ConstantSystem, PatchSystem, read_system
 from lungline.names import Precision
-from lungline.training.calibration import fit_scale_and_shift
+from lungline.training.calibration import fit_scale_and_shift, resampled_fits
 from lungline.training.cohort import SPLITS, gather
 from lungline.training.constant import write_constant
 from lungline.training.failures import learned_all_negative, overfitted
@@ -78,8 +78,10 @@ def run(
     def measure(_: object) -> dict[str, object]:
         if not (isinstance(spec, PatchSystem) and spec.calibrate):
             return {}
-        scale, shift = fit_scale_and_shift(*labels_and_logits(model, valid, where, turns, precision))
-        return {"calibration": {"scale": scale, "shift": shift, "on": "valid"}}
+        answers = labels_and_logits(model, valid, where, turns, precision)
+        scale, shift = fit_scale_and_shift(*answers)
+        fits = resampled_fits(*answers, seed=seed)
+        return {"calibration": {"scale": scale, "shift": shift, "on": "valid", "cases": len(valid), "resampled": fits}}
 
     fit_and_write(
         output,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
+
+from lungline.evaluation.intervals import resamples
 
 _SCALE_SD, _SHIFT_SD = 0.5, 1.0  # how far from no change a few patients may lead
+_ROUNDS, _DIGITS = 200, 4
 
 
 def fit_scale_and_shift(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> tuple[float, float]:
@@ -37,3 +41,15 @@ def fit_scale_and_shift(labels: NDArray[np.int64], logits: NDArray[np.float64]) 
         if np.abs(step).max() < 1e-9:
             break
     return float(theta[0]), float(theta[1])
+
+
+def resampled_fits(labels: NDArray[np.int64], logits: NDArray[np.float64], seed: int) -> list[list[float]]:
+    """Scale and shift as 200 other draws of the same validation cases would have given them (bootstrap)."""
+    draws = resamples(len(labels), rounds=_ROUNDS, seed=seed)
+    return [[round(value, _DIGITS) for value in fit_scale_and_shift(labels[draw], logits[draw])] for draw in draws]
+
+
+def interval_of(logit: float, fits: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95 % of the probabilities that resampled fits (n, 2) make of a logit that is not calibrated yet."""
+    low, high = np.percentile(expit(fits[:, 0] * logit + fits[:, 1]), (2.5, 97.5))
+    return float(low), float(high)

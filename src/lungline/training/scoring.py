@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.special import expit
 
 from lungline.errors import LunglineError
 from lungline.io.hdf5 import Code
 from lungline.models.entries import PatchSystem, VolumeSystem, read_system
+from lungline.training.calibration import interval_of
 from lungline.training.models import checked_card, load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
 from lungline.training.reduction import candidate_logits
@@ -32,6 +34,9 @@ class Answer:
         Of a system that reads candidates; no rank when there was none.
     candidate_logits : tuple of float
         Of each candidate's cube, strongest candidate first, scaled and shifted as the patient's logit is.
+    interval : (low, high) or None
+        95 %, of the probability, as far as the calibration depends on the cases that it was fitted to; None where the
+        system is not calibrated, or nothing was found.
     codes : tuple of Code
         Warnings that belong to this answer.
     """
@@ -41,6 +46,7 @@ class Answer:
     n_candidates: int | None = None
     deciding_rank: int | None = None
     candidate_logits: tuple[float, ...] = ()
+    interval: tuple[float, float] | None = None
     codes: tuple[Code, ...] = ()
 
 
@@ -66,6 +72,7 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
     network = load_cancer_net(folder, device)
     nothing_found = float(card["logit_without_candidates"])
     fitted = card.get("calibration", {"scale": 1.0, "shift": 0.0})
+    fits = np.array(fitted.get("resampled", []), dtype=np.float64)
 
     def score(path: Path) -> Answer:
         cubes = read_cubes(path, network.spec, spec.candidates, spec.at_least)
@@ -75,7 +82,8 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
         with torch.inference_mode():
             pooled = float(network.pooled(logits))
         logit, *own = (float(fitted["scale"]) * s + float(fitted["shift"]) for s in (pooled, *logits.tolist()))
-        return Answer(float(expit(logit)), logit, len(cubes), int(logits.argmax()) + 1, tuple(own))
+        interval = interval_of(pooled, fits) if len(fits) else None
+        return Answer(float(expit(logit)), logit, len(cubes), int(logits.argmax()) + 1, tuple(own), interval)
 
     return score
 

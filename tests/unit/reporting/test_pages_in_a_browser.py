@@ -57,8 +57,8 @@ def folder(tmp_path_factory) -> Path:
         hdf5.write_file(folder / f"{name}.h5", Header("x", "resample"), {field: item})
     grid = Grid((60, 118, 162), geometry.make_affine((2.0, 1.0, 1.0), (-80.0, -60.0, 500.0)))
     rows = [row(1, LEFT, "left", -2.0), row(2, RIGHT, "right", 0.5)]
-    patient = {"probability": 0.6225, "logit": 0.5, "interval": None, "interval_reason": "one network was trained",
-               "n_candidates": 2, "deciding_rank": 2}  # fmt: skip
+    patient = {"probability": 0.6225, "logit": 0.5, "interval": [0.41, 0.8],
+               "interval_reason": "of the calibration", "n_candidates": 2, "deciding_rank": 2}  # fmt: skip
     table = {"schema": "nodules/1", "scan": "good", "system": "m2", "status": "warned",
              "codes": [{"code": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
              "grid": grid.as_json(), "source_grid": grid.as_json(),
@@ -68,7 +68,8 @@ def folder(tmp_path_factory) -> Path:
     empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules"))
     codes = [{"code": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
     bad = table | empty | {"scan": "bad", "status": "quarantined", "codes": codes, "patient": nobody}
-    rated = table | {"scan": "rated", "patient": patient | {"learned_from": "nodules"}}
+    alone = {"learned_from": "nodules", "interval": None, "interval_reason": "nothing was found"}
+    rated = table | {"scan": "rated", "patient": patient | alone}
     for name, content in (("good", table), ("bad", bad), ("rated", rated)):
         write_result(folder / "nodules" / f"{name}.json", content)
         draw_page.run(folder / "pages" / f"{name}.html", nodules=folder / "nodules" / f"{name}.json",
@@ -100,6 +101,8 @@ def test_the_opinion_of_a_system_that_learned_from_nodules_is_not_called_a_proba
     assert "Probability of lung cancer" not in says["rated"]
     assert '<th scope="col">Cancer</th>' in says["good"]
     assert '<th scope="col">Suspicion</th>' in says["rated"]
+    assert "<dt>Interval</dt><dd>0.410 to 0.800: of the calibration</dd>" in says["good"]
+    assert "<dt>Interval</dt><dd>not given: nothing was found</dd>" in says["rated"]
 
 
 def compared(path):
@@ -236,7 +239,7 @@ def test_no_word_of_the_table_is_cut_off_on_a_phone(page, folder) -> None:
 def test_words_that_came_from_elsewhere_stay_words(good) -> None:
     assert "</script><script>alert(1)</script>" in good.run("document.getElementById('quality').textContent")
     text = good.run("document.body.textContent")
-    for words in ("Research use only. Not a medical device.", "62 %", "about 62 of 100", "not given: one network"):
+    for words in ("Research use only. Not a medical device.", "62 %", "about 62 of 100", "0.410 to 0.800"):
         assert words in text
 
 

@@ -13,7 +13,7 @@ from lungline import geometry
 from lungline.errors import GeometryError, LunglineError
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Header
-from lungline.io.predictions import ANSWER_COLUMNS
+from lungline.io.predictions import ANSWER_COLUMNS, read_answers
 from lungline.io.tables import table_text
 from lungline.nodules.candidates import Candidate, extract_candidates, write_candidates
 from lungline.nodules.places import places_in_lungs
@@ -124,7 +124,15 @@ def test_the_answer_stands_at_its_candidate_and_a_candidate_not_shown_has_none(f
     assert table["status"] == "warned"
     assert table["codes"] == [{"code": "W_TILT", "detail": "2 degrees"}, {"code": "W_TRAINING_CASE", "detail": ""}]
     assert table["patient"]["interval"] is None
-    assert "one network" in table["patient"]["interval_reason"]
+    assert "not calibrated" in table["patient"]["interval_reason"]
+
+
+def test_the_interval_of_a_calibrated_answer_is_given_and_says_what_of(folder) -> None:
+    (answer,) = (dict(row) | {"low": "0.25", "high": "0.75"} for row in read_answers(folder / "answers.csv").values())
+    (folder / "calibrated.csv").write_text(table_text(ANSWER_COLUMNS, [list(answer.values())]))
+    patient = described(folder, answers=folder / "calibrated.csv")["patient"]
+    assert patient["interval"] == [0.25, 0.75]
+    assert "calibration" in patient["interval_reason"]
 
 
 def test_both_files_hold_the_same_rows(folder) -> None:

@@ -52,6 +52,12 @@ def test_luna_subsets_become_folds_and_splits(luna, tmp_path):
     assert os.readlink(tmp_path / "out/private/raw/1.2.8") == str(luna / "subset8" / "1.2.8.mhd")
 
 
+def test_scans_that_are_not_asked_for_are_passed_over_and_go_if_they_were_there(luna, tmp_path):
+    sheet.run("luna16", luna, tmp_path / "out")
+    sheet.run("luna16", luna, tmp_path / "out", only=["1.2.0", "1.2.9"])
+    assert set(listed(tmp_path / "out")) == {"1.2.0", "1.2.9"}
+
+
 def test_dsb_patients_are_split_by_hash_and_those_of_the_solution_are_the_test(dsb, tmp_path):
     sheet.run("dsb17", dsb, tmp_path / "out")
     rows = listed(tmp_path / "out")

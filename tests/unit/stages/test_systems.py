@@ -16,6 +16,7 @@ from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.io.sheet import ScanRow, write_sheet
 from lungline.stages import collect_predictions, evaluate_cancer, predict_cancer, resize_volume, train_system
+from lungline.training.calibration import interval_of
 from lungline.training.weights import read_card, read_tensors
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
@@ -172,7 +173,11 @@ def test_a_calibrated_system_answers_with_its_scale_and_shift(folder):
     for scan in ("test1", "test2", "test3"):
         wanted = fitted["scale"] * float(plain[scan]["logit"]) + fitted["shift"]
         assert float(calibrated[scan]["logit"]) == pytest.approx(wanted, rel=1e-6)
+        low, high = interval_of(float(plain[scan]["logit"]), np.array(fitted["resampled"]))
+        assert [float(calibrated[scan][end]) for end in ("low", "high")] == pytest.approx([low, high], rel=1e-5)
+        assert low <= float(calibrated[scan]["probability"]) <= high
     assert calibrated["test0"]["logit"] == plain["test0"]["logit"]  # nothing found: the odds of the training patients
+    assert {calibrated["test0"]["low"], plain["test1"]["low"]} == {""}
 
 
 def test_a_system_starts_from_the_convolutions_that_it_is_given(folder):

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from lungline.evaluation.cancer import log_loss
-from lungline.training.calibration import fit_scale_and_shift
+from lungline.training.calibration import fit_scale_and_shift, interval_of, resampled_fits
 
 
 def test_a_scale_and_a_shift_are_found_again():
@@ -45,3 +45,27 @@ def test_overconfident_logits_are_made_less_so():
     scale, shift = fit_scale_and_shift(labels, 6 * true)
     assert scale < 0.6
     assert log_loss(labels, expit(scale * 6 * true + shift)) < log_loss(labels, expit(6 * true))
+
+
+def test_the_interval_covers_what_other_cases_would_have_said():
+    rng = np.random.default_rng(3)
+    covered = 0
+    for trial in range(100):
+        logits = rng.normal(0, 2, 60)
+        labels = (rng.random(60) < expit(0.8 * logits - 0.3)).astype(np.int64)
+        low, high = interval_of(1.0, np.array(resampled_fits(labels, logits, seed=trial)))
+        covered += low <= expit(0.5) <= high
+    assert covered >= 88
+
+
+def test_more_cases_make_it_narrower_and_the_same_cases_the_same():
+    rng = np.random.default_rng(4)
+    widths = []
+    for n in (20, 200, 2000):
+        logits = rng.normal(0, 2, n)
+        labels = (rng.random(n) < expit(logits)).astype(np.int64)
+        fits = resampled_fits(labels, logits, seed=1)
+        assert fits == resampled_fits(labels, logits, seed=1)
+        low, high = interval_of(0.3, np.array(fits))
+        widths.append(high - low)
+    assert widths[0] > widths[1] > widths[2]
