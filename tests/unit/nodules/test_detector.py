@@ -7,8 +7,9 @@ import torch
 from lungline.models.losses import nodule_loss
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
+from lungline.nodules import detector
 from lungline.nodules.detector import predict_axis, slices_at_once
-from lungline.nodules.slices import AXES, neighbouring_slices
+from lungline.nodules.slices import AXES, neighbouring_slices, stack_along, unstack_along
 
 CPU = torch.device("cpu")
 
@@ -57,7 +58,17 @@ def test_fewer_slices_are_computed_together_where_they_are_large():
     small, paper = UNetSpec(base_channels=8), UNetSpec()
     found = [slices_at_once(spec, pixels, CPU) for spec in (small, paper) for pixels in (100**2, 200**2, 360**2)]
     assert found == [8, 6, 2, 3, 1, 1]
-    assert slices_at_once(paper, 360**2, torch.device("cuda")) == 8
+    assert [slices_at_once(spec, 360**2, torch.device("cuda")) for spec in (small, paper)] == [64, 8]
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("room", [1, 1 << 28])
+def test_what_a_gpu_is_told_to_do_gives_what_a_cpu_gives(network, axis, room, monkeypatch):
+    """On the CPU, since tests need no GPU: the same operations, told to run there."""
+    monkeypatch.setattr(detector, "_FEATURES_BYTES_GPU", room)
+    scaled, _ = balls(98)
+    stack = detector._search_on(CPU, stack_along(scaled, axis), network, "float32")
+    np.testing.assert_allclose(unstack_along(stack, axis), predict_axis(scaled, network, axis, CPU), atol=1e-5)
 
 
 def test_bfloat16_marks_what_float32_marks(network):
