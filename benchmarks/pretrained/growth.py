@@ -3,9 +3,9 @@
     python -m benchmarks.pretrained.growth [--results results/pretrained] [--scans 4]
 
 Takes inserted test scans of a finished `config/pretrained.yaml` (real nodules in a chest that nothing was trained on)
-and makes a later scan of each: nodules of 8 mm and more are magnified, together with what lies around them, by 0, 25, 50 or
-100 % of their volume; the patient lies a little otherwise; noise is added. What the volume has become is counted in the
-readers' outlines, which are moved in the same way.
+and makes a later scan of each: nodules of 8 mm and more are magnified, together with what lies around them, by 0, 25,
+50 or 100 % of their volume; the patient lies a little otherwise; noise is added. What the volume has become is counted
+in the readers' outlines, which are moved in the same way.
 """
 
 from __future__ import annotations
