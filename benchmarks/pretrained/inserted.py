@@ -191,7 +191,7 @@ def malignancy(results: Path, detector: str, system: str, candidates: Path, seed
     card = checked_card(folder)
     network = load_cancer_net(folder, torch.device("cpu"))
     fitted = card["calibration"]
-    labels, logits, diameters, patients = [], [], [], []
+    labels, logits, diameters, measured, patients = [], [], [], [], []
     rated = read_rated_nodules(results / "inserted" / "nodules.csv")
     sources = sources_of(results)
     for scan in scans_of(results, "test"):
@@ -208,8 +208,9 @@ def malignancy(results: Path, detector: str, system: str, candidates: Path, seed
         logits += (fitted["scale"] * s + fitted["shift"]).tolist()
         labels += [nodule.malignant for nodule, _ in hits]
         diameters += [nodule.diameter_mm for nodule, _ in hits]
+        measured += [candidate.diameter_mm for _, candidate in hits if candidate is not None]
         patients += [sources[(scan, f"{n.centre_xyz_mm[0]:.3f}", f"{n.centre_xyz_mm[1]:.3f}")] for n, _ in hits]
-    y, own, ruler = np.array(labels), np.array(logits), np.array(diameters)
+    y, own, ruler, seen = np.array(labels), np.array(logits), np.array(diameters), np.array(measured)
     p = expit(own)
     members = [np.flatnonzero(np.array(patients) == patient) for patient in sorted(set(patients))]
     draws = resamples(len(members), rounds=ROUNDS, seed=seed)
@@ -217,14 +218,18 @@ def malignancy(results: Path, detector: str, system: str, candidates: Path, seed
     def over_patients(value: float, statistic) -> Estimate:  # type: ignore[no-untyped-def]
         return bootstrap(value, draws, lambda draw: float(statistic(np.concatenate([members[i] for i in draw]))))
 
-    difference = auc_difference(y, own, ruler)
+    difference, to_seen = auc_difference(y, own, ruler), auc_difference(y, own, seen)
     n = f"{int(y.sum())} malignant, {int((y == 0).sum())} benign, {len(members)} patients"
     return [
         Line(system, "malignancy: AUC (DeLong)", n, auc(y, own)),
-        Line("diameter of the nodule", "malignancy: AUC (DeLong)", n, auc(y, ruler)),
+        Line("diameter of the readers' outline", "malignancy: AUC (DeLong)", n, auc(y, ruler)),
         Line(system, "malignancy: AUC minus that of the diameter (DeLong, paired)", n, difference),
         Line(system, "the same, over patients", n,
              over_patients(difference.value or 0.0, lambda i: auc_difference(y[i], own[i], ruler[i]).value or 0.0)),
+        Line("diameter that the detector measures", "malignancy: AUC (DeLong)", n, auc(y, seen)),
+        Line(system, "malignancy: AUC minus that of the measured diameter (DeLong, paired)", n, to_seen),
+        Line(system, "the same as to the measured diameter, over patients", n,
+             over_patients(to_seen.value or 0.0, lambda i: auc_difference(y[i], own[i], seen[i]).value or 0.0)),
         Line(system, "malignancy: Brier score", n, over_patients(brier(y, p), lambda i: brier(y[i], p[i]))),
         Line(system, "malignancy: calibration error", n,
              over_patients(calibration_error(y, p), lambda i: calibration_error(y[i], p[i]))),
