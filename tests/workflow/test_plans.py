@@ -114,7 +114,7 @@ def real_folders(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_same_steps_run_luna16_and_dsb17(workflow, real_folders) -> None:
-    jobs = workflow.plan("paper", change={"data": real_folders})
+    jobs = workflow.plan("paper", change={"data": real_folders, "detect": {"jobs": None}})
     assert "draw_luna16_scan" not in jobs
     assert jobs["ingest"] == 30
     assert jobs["draw_nodule_mask"] == 10  # one of them for Figure 2 of a test scan
@@ -144,7 +144,8 @@ def test_scans_of_a_folder_that_is_no_longer_named_leave_the_list(workflow, real
     workflow.plan("paper", change={"data": real_folders})
     models = {"detectors": {"paper": "models/d"}, "systems": {"m2": "models/s"}}
     given(workflow, "models")
-    jobs = workflow.plan("paper", change={"data": {**real_folders, "luna16": None}, "models": models})
+    change = {"data": {**real_folders, "luna16": None}, "models": models, "detect": {"jobs": None}}
+    jobs = workflow.plan("paper", change=change)
     assert jobs["ingest"] == jobs["crop_patches"] == 20
 
 
