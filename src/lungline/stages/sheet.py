@@ -24,7 +24,7 @@ def run(
     out: Path,
     *,
     labels: Path | None = None,
-    only: list[str] | None = None,
+    only: tuple[str, ...] = (),
 ) -> None:
     """Write OUT/scans.csv, OUT/input_warnings.csv, OUT/private/map.csv and one link a scan in OUT/private/raw.
 
@@ -39,8 +39,8 @@ def run(
         Where scans.csv and private/ are written.
     labels : Path or None
         Of a plain folder: a table `id,cancer`.
-    only : list of str or None
-        Names of scans: others that lie in FOLDER are passed over.
+    only : tuple of str
+        Names of scans: others that lie in FOLDER are passed over. None: all are listed.
     """
     if labels is not None and kind != "folder":
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
@@ -53,7 +53,7 @@ def run(
         listing = list_dsb17(folder)
     else:
         listing = list_folder(folder, pseudonym_key(private), read_labels(labels) if labels else None)
-    found = [item for item in listing.scans if only is None or item.row.scan in only]
+    found = [item for item in listing.scans if not only or item.row.scan in only]
     before = read_sheet(sheet) if sheet.is_file() else []
     strangers = {row.scan for row in before if row.dataset != kind} & {item.row.scan for item in found}
     if strangers:

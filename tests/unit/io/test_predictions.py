@@ -29,7 +29,7 @@ HASHES = ",pa,we,ca,co\n"  # of patches, weights, card, code
 
 def answers(tmp_path, text=ANSWERS):
     path = tmp_path / "answers.csv"
-    path.write_text(",".join(ANSWER_COLUMNS) + "\n" + text.replace("\n", HASHES.replace("\n", ",\n")))
+    path.write_text(",".join(ANSWER_COLUMNS) + "\n" + text.replace("\n", HASHES.replace("\n", ",,,\n")))
     return read_answers(path)
 
 

@@ -54,7 +54,7 @@ def test_luna_subsets_become_folds_and_splits(luna, tmp_path):
 
 def test_scans_that_are_not_asked_for_are_passed_over_and_go_if_they_were_there(luna, tmp_path):
     sheet.run("luna16", luna, tmp_path / "out")
-    sheet.run("luna16", luna, tmp_path / "out", only=["1.2.0", "1.2.9"])
+    sheet.run("luna16", luna, tmp_path / "out", only=("1.2.0", "1.2.9"))
     assert set(listed(tmp_path / "out")) == {"1.2.0", "1.2.9"}
 
 
