@@ -40,7 +40,7 @@ def run(
     labels : Path or None
         Of a plain folder: a table `id,cancer`.
     only : tuple of str
-        Names of scans: others that lie in FOLDER are passed over. None: all are listed.
+        Names of scans: others that lie in FOLDER are passed over. Empty: all are listed.
     """
     if labels is not None and kind != "folder":
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
