@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -132,3 +133,41 @@ def test_the_kind_of_a_disk_is_that_of_the_innermost_mount(run: ModuleType) -> N
 )
 def test_a_run_is_known_by_its_words(run: ModuleType, words: str, is_one: bool) -> None:
     assert bool(run.LOOKS_LIKE_A_RUN.search(words)) is is_one
+
+
+WORKFLOW = """
+rule all:
+    input: "a.txt", "b.txt"
+rule make:
+    output: "{name}.txt"
+    message: "Making {wildcards.name}"
+    shell: "test {wildcards.name} != FAILS && touch {output}"
+"""
+
+
+def run_workflow(run: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> int:
+    """`./run --cores 1` of a Snakefile, with the programs of this environment."""
+    (folder / "Snakefile").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(
+        run, "environment", lambda **_: {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    )
+    code: int = run.workflow(["--cores", "1"])
+    return code
+
+
+def test_a_job_that_goes_well_is_one_line(run: ModuleType, tmp_path: Path, monkeypatch, capsys) -> None:
+    assert run_workflow(run, tmp_path, monkeypatch, WORKFLOW.replace("FAILS", "none")) == 0
+    said = capsys.readouterr().err.splitlines()
+    jobs = [line for line in said if re.search("Making|done", line)]
+    assert sorted(line.rpartition("Making ")[2] for line in jobs[:2]) == ["a", "b"]
+    assert jobs[1].startswith("1 of 3 done; ")
+    assert jobs[2:] == ["3 of 3 done."]
+    assert not [line for line in said if re.search("Finished|Execute|Select|localrule|jobid", line)]
+    assert [line for line in said if line.startswith("Complete log")]
+
+
+def test_a_job_that_fails_is_told_word_for_word(run: ModuleType, tmp_path: Path, monkeypatch, capsys) -> None:
+    assert run_workflow(run, tmp_path, monkeypatch, WORKFLOW.replace("FAILS", "b")) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"Error in rule make:\n    message: .*\n    jobid: \d+\n    output: b.txt\n    shell:\n", said)
