@@ -17,11 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.pretrained import baseline, found, inserted
+from benchmarks.pretrained.inserted import BASELINE, OURS
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
 from lungline.nodules.slices import AXES
 
-OURS, BASELINE = "pretrained", "paper-small"
 JUDGED = Path(__file__).with_name("judged.csv")  # places that `false_positives` drew, and what lies there
 
 

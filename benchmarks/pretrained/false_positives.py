@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pretrained.__main__ import OURS
-from benchmarks.pretrained.inserted import KEPT, rank_all, scans_of, without_lesions
+from benchmarks.pretrained.inserted import KEPT, OURS, rank_all, scans_of, without_lesions
 from benchmarks.robustness.runner import REPOSITORY
 from lungline import NOTICE, geometry
 from lungline.evaluation.froc import ScanMarks

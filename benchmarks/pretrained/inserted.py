@@ -28,6 +28,7 @@ from lungline.training.nodule_cases import RatedNodule, read_rated_nodules
 from lungline.training.patients import patient_logits
 from lungline.training.reduction import read_candidate_cubes
 
+OURS, BASELINE = "pretrained", "paper-small"  # entries of the configuration
 ROUNDS = 1000
 LARGE_MM = 5.0
 KEPT = 20  # candidates of a scan

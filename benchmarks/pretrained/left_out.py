@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.pretrained import inserted
-from benchmarks.pretrained.__main__ import OURS
+from benchmarks.pretrained.inserted import OURS
 
 
 def main() -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from benchmarks.real_nodules.nodules import RealNodule
 from lungline.models.cancer_net import CancerNet
@@ -19,6 +18,7 @@ from lungline.nodules.descriptors import describe_nodule
 from lungline.preprocess.intensity import WINDOW_HU
 from lungline.splits import refuse_test_rows
 from lungline.training.calibration import fit_scale_and_shift
+from lungline.training.logistic import most_probable
 from lungline.training.loop import fit
 from lungline.training.patients import PatientBatches, patient_loss, turn
 from lungline.training.validation import labels_and_logits, look_at_patients
@@ -29,6 +29,7 @@ SCHEDULE = Schedule(steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, v
 SHIFT = 2  # voxels, largest displacement of a training cube
 TURNS = 8  # symmetries whose logits are averaged in an answer
 CPU = torch.device("cpu")
+_PRIOR_SD = 10.0  # of a weight of a logistic regression
 
 
 @dataclass(frozen=True)
@@ -191,14 +192,11 @@ def log_diameters(nodules: Sequence[RealNodule]) -> NDArray[np.float64]:
 def fit_logistic(labels: NDArray[np.int64], design: NDArray[np.float64]) -> tuple[float, ...]:
     """Most probable weights (k,) of a logistic regression of labels (n,) 0 or 1 on the columns of `design` (n, k).
 
-    A wide normal prior (sd 10) keeps them finite where the labels are told apart without a mistake.
+    A wide normal prior keeps them finite where the labels are told apart without a mistake.
     """
 
-    def loss(weights: NDArray[np.float64]) -> float:
-        s = design @ weights
-        return float(np.sum(np.logaddexp(0, s) - labels * s) + weights @ weights / 200)
-
-    return tuple(float(weight) for weight in minimize(loss, np.zeros(design.shape[1])).x)
+    prior = np.zeros(design.shape[1])
+    return tuple(float(w) for w in most_probable(labels, design, about=prior, sd=np.full_like(prior, _PRIOR_SD)))
 
 
 def _design(logits: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

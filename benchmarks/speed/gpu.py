@@ -35,6 +35,7 @@ from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed import machine, report
 from benchmarks.speed.measure import dice
 from benchmarks.speed.scene import SCALE, SHAPE_ZYX, Scene
+from lungline.device import to_device
 from lungline.io import hdf5
 from lungline.io.hdf5 import Field, Header
 from lungline.models.entries import DetectorSpec
@@ -124,7 +125,7 @@ def training_of(name: str, spec: DetectorSpec, scans: list[TrainingScan], scratc
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
 
     def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        image, label = (part.to(GPU, non_blocking=True) for part in batch)
+        image, label = (to_device(part, GPU) for part in batch)
         return nodule_loss(network(image), label, positive=spec.loss.positive, negative=spec.loss.negative)
 
     def plainly() -> None:

@@ -40,6 +40,11 @@ def make_repeatable(seed: int) -> None:
     torch.set_num_threads(max(1, cores // processes))  # processes that train together share the cores of a job
 
 
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on `device`; the copy of pinned memory goes on while the CPU does something else."""
+    return tensor.to(device, non_blocking=True)
+
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from lungline.models.measures import Measured
 from lungline.models.specs import CancerNetSpec
 
 
@@ -32,6 +33,7 @@ class CancerNet(nn.Module):
         self.dense7 = nn.Linear(c6 * voxels, spec.dense)
         self.dense8 = nn.Linear(spec.dense, 1)
         self.dropout = nn.Dropout(spec.dropout)
+        self.measured = Measured() if spec.measured else None
         self.unseen = nn.Parameter(torch.tensor(-2.0)) if spec.pool == "noisy_or" else None  # logit of its own
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.Linear):
@@ -55,7 +57,8 @@ class CancerNet(nn.Module):
         x = norm5(_convolve(self.conv5, x)).relu()
         x = _pool(norm6(_convolve(self.conv6, x)).relu())  # (N, 96, D/8, H/8, W/8)
         x = self.dense7(x.flatten(1)).relu_()
-        return self.dense8(self.dropout(x)).squeeze(1)
+        logits = self.dense8(self.dropout(x)).squeeze(1)
+        return logits if self.measured is None else self.measured(logits, cubes)
 
     def pooled(self, logits: Tensor) -> Tensor:
         """One logit () of those of a patient's cubes (n,), n >= 1."""

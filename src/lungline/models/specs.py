@@ -85,6 +85,9 @@ class CancerNetSpec:
     pool : "max", "mean" or "noisy_or"
         How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or that of at least
         one cancer among independent cubes and a learned cause that no cube shows.
+    measured : bool
+        Weigh what can be measured of the nodule in a cube (`models/measures.py`) with its logit; fitted to the
+        training patients once the network is trained.
     """
 
     in_channels: int = 2
@@ -94,8 +97,11 @@ class CancerNetSpec:
     dropout: float = 0.0
     norm: str = "none"
     pool: str = "max"
+    measured: bool = False
 
     def __post_init__(self) -> None:
+        if self.measured and self.in_channels != 2:
+            raise LunglineError(f"network.measured needs HU and probability, 2 channels. Got {self.in_channels}.")
         if self.pool not in ("max", "mean", "noisy_or"):
             raise LunglineError(f"network.pool should be one of max, mean, noisy_or. Got '{self.pool}'.")
         if len(self.shape_zyx) != 3 or any(n < 8 for n in self.shape_zyx):

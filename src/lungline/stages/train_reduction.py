@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor
-
-from lungline.device import make_repeatable, pick_device
+from lungline.device import make_repeatable, pick_device, to_device
 from lungline.errors import LunglineError
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
@@ -41,7 +39,7 @@ def run(
     seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
-    moved = partial(Tensor.to, device=where, non_blocking=True)
+    moved = partial(to_device, device=where)
     nodules = read_annotations(annotations)
     size = spec.network.shape_zyx[0]
     used = {}

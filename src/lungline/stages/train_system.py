@@ -20,6 +20,7 @@ from lungline.training.constant import write_constant
 from lungline.training.failures import learned_all_negative, overfitted
 from lungline.training.fitting import fit_and_write
 from lungline.training.loop import Look
+from lungline.training.measured import fit_measured
 from lungline.training.models import take_convolutions
 from lungline.training.nodule_cases import gather_nodules, read_rated_nodules
 from lungline.training.patients import PatientBatches, micro_batches, patient_loss
@@ -75,13 +76,17 @@ def run(
         labels, logits = labels_and_logits(model, valid, where, precision=precision)
         return [*learned_all_negative(labels, sigmoid(logits), "validation patients"), *overfitted(curve)]
 
-    def measure(_: object) -> dict[str, object]:
-        if not (isinstance(spec, PatchSystem) and spec.calibrate):
-            return {}
-        answers = labels_and_logits(model, valid, where, turns, precision)
-        scale, shift = fit_scale_and_shift(*answers)
-        fits = resampled_fits(*answers, seed=seed)
-        return {"calibration": {"scale": scale, "shift": shift, "on": "valid", "cases": len(valid), "resampled": fits}}
+    def finish(_: object) -> dict[str, object]:
+        said: dict[str, object] = {}
+        if model.measured is not None:
+            said["measured"] = fit_measured(model, train, where, turns, precision)
+        if isinstance(spec, PatchSystem) and spec.calibrate:
+            answers = labels_and_logits(model, valid, where, turns, precision)
+            scale, shift = fit_scale_and_shift(*answers)
+            fits = resampled_fits(*answers, seed=seed)
+            own = {"scale": scale, "shift": shift, "on": "valid", "cases": len(valid), "resampled": fits}
+            said["calibration"] = own
+        return said
 
     fit_and_write(
         output,
@@ -92,7 +97,7 @@ def run(
         loss_of=lambda _, batch: patient_loss(model, batch, where),
         validate=lambda _: look_at_patients(model, valid, where),
         judge=judge,
-        measure=measure,
+        finish=finish,
         checkpoints=checkpoints,
         seed=seed,
         device=where,

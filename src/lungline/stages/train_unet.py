@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor
-
-from lungline.device import make_repeatable, pick_device
+from lungline.device import make_repeatable, pick_device, to_device
 from lungline.io import hdf5
 from lungline.io.sheet import read_sheet
 from lungline.models.entries import DetectorSpec
@@ -43,7 +41,7 @@ def run(
     seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)
-    moved = partial(Tensor.to, device=where, non_blocking=True)
+    moved = partial(to_device, device=where)
     rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]
     used = {
         split: find_training_scans([row.scan for row in rows if row.split == split], caches, masks)

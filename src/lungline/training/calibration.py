@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from lungline.evaluation.intervals import resamples
+from lungline.training.logistic import most_probable
 
 _SCALE_SD, _SHIFT_SD = 0.5, 1.0  # how far from no change a few patients may lead
 _ROUNDS, _DIGITS = 200, 4
@@ -18,29 +19,11 @@ def fit_scale_and_shift(labels: NDArray[np.int64], logits: NDArray[np.float64]) 
     Notes
     -----
     Platt scaling (Platt 1999, in Advances in Large Margin Classifiers) with a normal prior about no change, a = 1 and
-    b = 0, so that it stays defined when the few validation patients are told apart without a mistake. Newton's method
-    on a strictly convex function; the same input gives the same answer.
+    b = 0, so that it stays defined when the few validation patients are told apart without a mistake.
     """
-    theta, no_change = np.array([1.0, 0.0]), np.array([1.0, 0.0])
     design = np.stack([logits, np.ones_like(logits)], axis=1)
-    precision = np.diag([_SCALE_SD**-2, _SHIFT_SD**-2])
-
-    def loss(at: NDArray[np.float64]) -> float:
-        s = design @ at
-        away = at - no_change
-        return float(np.sum(np.logaddexp(0, s) - labels * s) + away @ precision @ away / 2)
-
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-np.clip(design @ theta, -50, 50)))
-        gradient = design.T @ (p - labels) + precision @ (theta - no_change)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + precision
-        step, size = np.linalg.solve(hessian, gradient), 1.0
-        while loss(theta - size * step) > loss(theta) and size > 1e-6:
-            size /= 2
-        theta = theta - size * step
-        if np.abs(step).max() < 1e-9:
-            break
-    return float(theta[0]), float(theta[1])
+    scale, shift = most_probable(labels, design, about=np.array([1.0, 0.0]), sd=np.array([_SCALE_SD, _SHIFT_SD]))
+    return float(scale), float(shift)
 
 
 def resampled_fits(labels: NDArray[np.int64], logits: NDArray[np.float64], seed: int) -> list[list[float]]:

@@ -44,7 +44,7 @@ def fit_and_write(
     split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
     team: Team = ALONE,
     judge: Callable[[nn.Module, Sequence[Look]], Sequence[Code]] = lambda model, curve: (),
-    measure: Callable[[nn.Module], Mapping[str, Any]] = lambda model: {},
+    finish: Callable[[nn.Module], Mapping[str, Any]] = lambda model: {},
 ) -> None:
     """Train and write OUTPUT/{weights.safetensors, card.json, learning_curve.csv}.
 
@@ -62,8 +62,8 @@ def fit_and_write(
         See `fit`. The first process of a team writes, the others only train.
     judge : callable
         Looks at the trained model and its learning curve; its codes are said and stand in the card as `warnings`.
-    measure : callable
-        What is found out about the trained model; stands in the card.
+    finish : callable
+        Fits to the trained model what is not learnt by steps; what it says stands in the card.
     """
     inputs = {
         split: {scan: [check(path) for path in files] for scan, files in scans.items()}
@@ -106,6 +106,7 @@ def fit_and_write(
     warnings = judge(model.eval(), curve)
     for warning in warnings:
         print(f"{warning.code}: {warning.detail}", flush=True)
+    finished = finish(model)
     weights = output / "weights.safetensors"
     files = tuple(path for scans in cases.values() for paths in scans.values() for path in paths)
     write_tensors(weights, model.state_dict(), {"purpose": card["purpose"]}, Origin(stage, files))
@@ -114,7 +115,7 @@ def fit_and_write(
         output / "card.json",
         {
             **card,
-            **measure(model),
+            **finished,
             "parameters": count_parameters(model),
             "schedule": asdict(schedule),
             "seed": seed,

@@ -15,6 +15,7 @@ from lungline.errors import LunglineError
 from lungline.io import hdf5
 from lungline.io.hdf5 import Code, Field, Header
 from lungline.io.sheet import ScanRow, write_sheet
+from lungline.models.measures import NAMES, measure
 from lungline.stages import collect_predictions, evaluate_cancer, predict_cancer, resize_volume, train_system
 from lungline.training.calibration import interval_of
 from lungline.training.weights import read_card, read_tensors
@@ -268,3 +269,17 @@ def test_a_split_without_patients_and_a_missing_folder_are_refused(folder):
             train(folder, SYSTEMS[name], inputs)
     with pytest.raises(LunglineError, match="Name their folder with --inputs"):
         train(folder, SYSTEMS["m1-64"], None)
+
+
+def test_what_is_measured_is_weighed_with_the_logits_of_the_trained_network(folder):
+    inputs = candidates(folder)
+    train(folder, small_m2(), inputs)
+    said = train(folder, small_m2(network={"measured": True}), inputs, "measured")["measured"]
+    assert list(said) == ["logit", *NAMES, "bias"]
+    plain, answers = predict(folder, inputs), predict(folder, inputs, "measured")
+    for scan in ("test1", "test2", "test3"):
+        cubes = torch.from_numpy(hdf5.read_array(inputs / f"{scan}.h5", "patches")).float()
+        measured = measure(cubes).double() @ torch.tensor([said[name] for name in NAMES], dtype=torch.float64)
+        own = np.array(plain[scan]["candidate_logits"].split(";"), dtype=float)
+        wanted = said["logit"] * own + measured.numpy()[: len(own)] + said["bias"]
+        assert np.array(answers[scan]["candidate_logits"].split(";"), float) == pytest.approx(wanted, abs=2e-3)

@@ -1,0 +1,64 @@
+"""How a trained network's logit and what is measured of a nodule are weighed, fitted to the training patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from lungline.device import half_precision
+from lungline.models.cancer_net import CancerNet
+from lungline.models.measures import NAMES, measure
+from lungline.names import Precision
+from lungline.training.logistic import most_probable
+from lungline.training.patients import Patient, patient_logits
+
+_PRIOR_SD = 10.0  # of a weight, of measures in units of their spread: wide
+
+
+def fit_measured(
+    model: CancerNet,
+    patients: Sequence[Patient],
+    device: torch.device,
+    turns: int = 1,
+    precision: Precision = "float32",
+) -> dict[str, float]:
+    """Set `model.measured` to the most probable weights, given label and deciding cube of each patient.
+
+    Parameters
+    ----------
+    model : CancerNet
+        Trained, and built with `measured`.
+    turns, precision
+        As the patients will be scored.
+
+    Returns
+    -------
+    What a card says of it: the weight of the logit, of each measure by name, and the `bias`.
+    """
+    assert model.measured is not None
+    autocast, _ = half_precision(device, precision)
+    rows = []
+    with torch.inference_mode(), autocast:
+        for patient in patients:
+            logits = patient_logits(model, patient.cubes, device, turns)
+            deciding = int(logits.argmax())
+            cube = torch.from_numpy(patient.cubes[deciding : deciding + 1]).float()
+            rows.append([float(logits[deciding]), *measure(cube)[0].tolist()])
+    labels = np.array([patient.label for patient in patients], dtype=np.int64)
+    columns = np.array(rows)
+    mean, spread = columns.mean(axis=0), columns.std(axis=0)
+    mean[0], spread[0] = 0.0, 1.0  # the logit as it is: its weight is near 1
+    sd = np.where(spread > 0, spread, 1.0)  # a column that never changes tells nothing
+    design = np.column_stack([(columns - mean) / sd, np.ones(len(columns))])
+    before = np.eye(design.shape[1])[0]
+    weights = most_probable(labels, design, about=before, sd=np.full_like(before, _PRIOR_SD))
+    scale, *per_unit = weights[:-1] / sd
+    bias = weights[-1] - float(np.dot([scale, *per_unit], mean))
+    model.measured.scale.fill_(scale)
+    model.measured.weight.copy_(torch.tensor(per_unit))
+    model.measured.bias.fill_(bias)
+    return {
+        name: round(float(w), 4) for name, w in zip(("logit", *NAMES, "bias"), (scale, *per_unit, bias), strict=True)
+    }
