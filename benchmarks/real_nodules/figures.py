@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,34 +98,34 @@ def measure(answers: Sequence[Answer], *, steering_fold: int, seed: int, rounds:
         f"over {SMALL_MM:.0f} mm": lambda answer: answer.diameter_mm > SMALL_MM,
         f"all but fold {steering_fold}": lambda answer: answer.fold != steering_fold,
     }
-    over_patients = partial(_over_patients, seed=seed, rounds=rounds)
+    drawn = partial(over_patients, seed=seed, rounds=rounds)
     lines = []
     for name, belongs in parts.items():
         own = [answer for answer in answers if belongs(answer)]
         if own:
-            lines += [_dice(name, own, over_patients), *_malignancy(name, own, over_patients)]
+            lines += [_dice(name, own, drawn), *_malignancy(name, own, drawn)]
     return lines
 
 
-def _dice(part: str, answers: Sequence[Answer], over_patients: OverPatients) -> Line:
+def _dice(part: str, answers: Sequence[Answer], drawn: OverPatients) -> Line:
     dice = np.array([answer.dice for answer in answers])
     nothing = Estimate(None)
-    mean = over_patients(answers, lambda chosen: float(dice[chosen].mean()))
+    mean = drawn(answers, lambda chosen: float(dice[chosen].mean()))
     return Line(part, "Dice", len(answers), nothing, mean, nothing, nothing)
 
 
-def _malignancy(part: str, answers: Sequence[Answer], over_patients: OverPatients) -> list[Line]:
+def _malignancy(part: str, answers: Sequence[Answer], drawn: OverPatients) -> list[Line]:
     labels = np.array([answer.malignant for answer in answers])
     scores = {name: np.array([getattr(answer, name) for answer in answers]) for name in PREDICTORS}
     ruler = scores.pop("diameter_mm")
     nothing = Estimate(None)
 
     def line(name: str, own: NDArray[np.float64], *differences: Estimate) -> Line:
-        over = over_patients(answers, lambda chosen: _value(auc(labels[chosen], own[chosen])))
+        over = drawn(answers, lambda chosen: _value(auc(labels[chosen], own[chosen])))
         return Line(part, f"AUC, {PREDICTORS[name]}", len(answers), auc(labels, own), over, *differences)
 
     def compared(name: str, own: NDArray[np.float64]) -> Line:
-        over = over_patients(answers, lambda chosen: _value(auc_difference(labels[chosen], own[chosen], ruler[chosen])))
+        over = drawn(answers, lambda chosen: _value(auc_difference(labels[chosen], own[chosen], ruler[chosen])))
         return line(name, own, auc_difference(labels, own, ruler), over)
 
     return [line("diameter_mm", ruler, nothing, nothing), *(compared(name, own) for name, own in scores.items())]
@@ -135,8 +135,15 @@ def _value(estimate: Estimate) -> float:
     return float("nan") if estimate.value is None else estimate.value
 
 
-def _over_patients(
-    answers: Sequence[Answer], statistic: Callable[[NDArray[np.int64]], float], *, seed: int, rounds: int
+class OfPatient(Protocol):
+    """Whatever belongs to a patient."""
+
+    @property
+    def patient(self) -> str: ...
+
+
+def over_patients(
+    answers: Sequence[OfPatient], statistic: Callable[[NDArray[np.int64]], float], *, seed: int, rounds: int
 ) -> Estimate:
     """Bootstrap interval: patients are drawn, each with all of his nodules, since those are alike."""
     value = statistic(np.arange(len(answers)))

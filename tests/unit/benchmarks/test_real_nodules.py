@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.real_nodules import malignancy, segmentation
+from benchmarks.real_nodules import ceiling, malignancy, segmentation
 from benchmarks.real_nodules.__main__ import run
 from benchmarks.real_nodules.figures import PREDICTORS, Answer, measure, refuse_twice
 from benchmarks.real_nodules.nodules import (
@@ -234,3 +234,41 @@ def test_real_nodules_are_read_at_1_mm() -> None:
     for nodule in found:
         assert nodule.scaled.shape == nodule.mask.shape
         assert nodule.mask.any()
+
+
+def rated(number: int, rng: np.random.Generator) -> ceiling.RatedByReaders:
+    """A nodule whose label follows from its spiculation alone, and nothing from its size."""
+    spiculation = float(rng.integers(1, 6))
+    diameter = float(rng.uniform(4, 20))
+    columns = np.array([np.log(diameter), 6, 1, 1, 3, 3, spiculation, 5, 5, 1])
+    return ceiling.RatedByReaders(str(number), f"p{number // 2}", int(spiculation > 3), diameter, columns)
+
+
+def test_a_regression_of_ratings_is_fitted_to_other_patients_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    nodules = [rated(number, rng) for number in range(200)]
+    labels = np.array([nodule.malignant for nodule in nodules])
+    told = ceiling.out_of_fold(nodules, seed=1)
+    assert auc(labels, told).value == pytest.approx(1.0, abs=0.01)
+    turned = [replace(n, malignant=1 - n.malignant) if fold_of(n.patient, 1) == 0 else n for n in nodules]
+    again = ceiling.out_of_fold(turned, seed=1)
+    first = np.array([fold_of(nodule.patient, 1) == 0 for nodule in nodules])
+    assert np.array_equal(told[first], again[first])  # a nodule's own label, and its fold's, do not count
+    assert not np.allclose(told[~first], again[~first])
+    monkeypatch.setattr(ceiling, "test_nodules", lambda: {nodule.name for nodule in nodules[:60]})
+    text = ceiling.table(nodules, seed=1, rounds=20)
+    assert [line.split("|")[1].strip() for line in text.splitlines()] == [
+        "nodules",
+        "---",
+        "all",
+        "of the test patients",
+    ]
+
+
+def test_the_ratings_of_the_real_nodules_are_read() -> None:
+    folder = sample_folder()
+    if folder is None or not (folder / "lidc-nodules").is_dir():
+        pytest.skip("no real nodules: set LUNGLINE_SAMPLE_DATA to the folder that holds lidc-nodules/")
+    found = ceiling.read(folder / "lidc-nodules")
+    assert [len(found), sum(nodule.malignant for nodule in found)] == [738, 260]
+    assert len({nodule.name for nodule in found} & ceiling.test_nodules()) == 144
