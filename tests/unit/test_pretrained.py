@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 
 from lungline import NOTICE
@@ -16,8 +17,11 @@ from lungline.nodules.slices import AXES
 from lungline.phantom.cohort import plan_scan
 from lungline.phantom.draw import draw_scan
 from lungline.phantom.writers import write_mhd
+from lungline.preprocess.intensity import scale_hu
 from lungline.provenance import ROOT
 from lungline.stages import predict
+from lungline.training.models import load_cancer_net
+from lungline.training.patients import patient_logits
 
 CARD = ROOT.parents[1] / "docs" / "model-card.md"
 PARTS = [*(f"detector/{part}" for part in (*AXES, "reduction")), "system"]
@@ -74,3 +78,16 @@ def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
         (row,) = csv.DictReader(handle)
     assert 0 < float(row["probability"]) < 1
     assert row["weights_sha256"] == sha256(read_pipeline(PACKAGED).model / "weights.safetensors")
+
+
+def test_a_calcified_nodule_is_called_less_malignant_than_one_of_soft_tissue() -> None:
+    away = np.linalg.norm(np.indices((32,) * 3) - 15.5, axis=0)
+    lung = np.random.default_rng(0).normal(-850, 30, away.shape)
+    cubes = [
+        np.stack([scale_hu(np.where(away <= 4, hu, lung)), np.where(away <= 4, 0.95, 0.02)]).astype(np.float16)
+        for hu in (40.0, 700.0)
+    ]
+    network = load_cancer_net(PACKAGED.parent / "system", torch.device("cpu"))
+    with torch.inference_mode():
+        soft, calcified = patient_logits(network, np.stack(cubes), torch.device("cpu"), turns=8).tolist()
+    assert calcified < soft - 2
