@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
-from lungline.device import half_precision, one_thread_each
+from lungline.device import half_precision, one_thread_each, to_device
 from lungline.models.specs import UNetSpec
 from lungline.models.unet import UNet
 from lungline.names import Precision
@@ -51,15 +50,17 @@ def _search_on(
     device: torch.device, stack: NDArray[np.float32], network: UNet, precision: Precision
 ) -> NDArray[np.float32]:
     """Probability of slices (n, H, W), all on a GPU: they go there once, and the answer comes back once."""
-    reach = network.spec.slices // 2
-    scaled = torch.from_numpy(np.ascontiguousarray(stack)).to(device)
-    neighbours = functional.pad(scaled, (0, 0, 0, 0, reach, reach)).unfold(0, network.spec.slices, 1).movedim(3, 1)
-    probability = torch.empty_like(scaled)
+    slices, n = network.spec.slices, len(stack)
+    air = np.zeros((slices // 2, *stack.shape[1:]), dtype=stack.dtype)  # as `neighbouring_slices` sees beyond the ends
+    scaled = to_device(torch.from_numpy(np.concatenate([air, stack, air])), device)
+    probability = torch.empty(stack.shape, device=device)
     at_once = slices_at_once(network.spec, stack[0].size, device)
     with torch.inference_mode(), half_precision(device, precision)[0]:
-        for first in range(0, len(scaled), at_once):
-            some = neighbours[first : first + at_once].contiguous(memory_format=torch.channels_last)
-            probability[first : first + at_once] = torch.sigmoid(network(some).float()).squeeze(1)
+        for first in range(0, n, at_once):
+            last = min(first + at_once, n)
+            some = torch.stack([scaled[first + k : last + k] for k in range(slices)], dim=1)
+            logits = network(some.contiguous(memory_format=torch.channels_last))
+            probability[first:last] = torch.sigmoid(logits.float()).squeeze(1)
     return probability.cpu().numpy()
 
 
