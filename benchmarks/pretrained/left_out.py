@@ -1,7 +1,21 @@
 """A detector on a chest that it was not trained on: `python -m benchmarks.pretrained.left_out --results DIR`.
 
-Reads the result tree of `./run DIR/evaluate/detection-pretrained.json --configfile config/pretrained.yaml
---config 'inserted={"leave_out": CHEST}' outdir=DIR`; writes DIR/benchmark/left_out.json.
+Reads the result tree of `./run DIR/evaluate/detection-pretrained.json --configfile config/pretrained.yaml FILE`, where
+FILE holds, at the full size,
+
+    outdir: DIR
+    inserted: {leave_out: CHEST}
+
+and for the half-size trainings of the model card
+
+    outdir: DIR
+    inserted: {leave_out: CHEST, scans: {train: {scans: 75}}}
+    detectors:
+      pretrained:
+        training: {steps: 3000}
+        reduction: {scans: 42, training: {steps: 3000}, network: {channels: [16, 16, 32, 32, 64, 64]}}
+
+Writes DIR/benchmark/left_out.json.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """How far above the diameter can anything be? `python -m benchmarks.real_nodules.ceiling`
 
 Beside each nodule's rating of malignancy stand eight other ratings by readers who had it before them (calcification,
-spiculation, margin, texture and so on). A logistic regression of these and the diameter, out of fold by patients, knows
-what no program can know better than to guess. Where even its interval over the diameter holds 0, there are too few
-nodules for any system to be shown above it. Asked for all nodules, and for those of the test patients of the weights in
-the package.
+spiculation, margin, texture and so on). A logistic regression of these and the diameter, out of fold by patients, has
+the readers' own reasons. Where even its interval over the diameter holds 0, a system must know more than they wrote
+down to be shown above it. Asked for all nodules, and for those of the test patients of the weights in the package.
 """
 
 from __future__ import annotations
