@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.real_nodules.figures import ROUNDS, over_patients
-from benchmarks.real_nodules.malignancy import fit_logistic
 from benchmarks.real_nodules.nodules import FOLDS, fold_of
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.io.source_nodules import read_nodule_rows
+from lungline.training.logistic import regress
 
 RATINGS = (
     "Calcification",
@@ -83,9 +83,7 @@ def out_of_fold(nodules: list[RatedByReaders], seed: int) -> NDArray[np.float64]
     logits = np.empty(len(nodules))
     for fold in range(FOLDS):
         others = folds != fold
-        mean, sd = columns[others].mean(axis=0), np.maximum(columns[others].std(axis=0), 1e-9)
-        design = np.column_stack([(columns - mean) / sd, np.ones(len(nodules))])
-        logits[~others] = design[~others] @ np.array(fit_logistic(labels[others], design[others]))
+        logits[~others] = regress(labels[others], columns[others]).logits(columns[~others])
     return logits
 
 

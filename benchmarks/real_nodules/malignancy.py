@@ -18,7 +18,7 @@ from lungline.nodules.descriptors import describe_nodule
 from lungline.preprocess.intensity import WINDOW_HU
 from lungline.splits import refuse_test_rows
 from lungline.training.calibration import fit_scale_and_shift
-from lungline.training.logistic import most_probable
+from lungline.training.logistic import Regression, most_probable, regress
 from lungline.training.loop import fit
 from lungline.training.patients import PatientBatches, patient_loss, turn
 from lungline.training.validation import labels_and_logits, look_at_patients
@@ -107,35 +107,20 @@ def logits_of(network: CancerNet, cubes: Sequence[NoduleCube]) -> NDArray[np.flo
 
 @dataclass(frozen=True)
 class DescriptorModel:
-    """A logistic regression of size, density and calcification of an outlined nodule.
+    """A logistic regression of size, density and calcification of an outlined nodule."""
 
-    Attributes
-    ----------
-    mean, sd : (k,) float64
-        Of the columns over the nodules that it was fitted to.
-    weights : (k + 1,) float64
-        Of the columns in units of `sd`, and of 1.
-    """
-
-    mean: NDArray[np.float64]
-    sd: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    regression: Regression
 
     def logits(self, nodules: Sequence[RealNodule], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
         """One logit a nodule, (n,), from its HU inside the outline `masks` gives it."""
-        columns = (_descriptors(nodules, masks) - self.mean) / self.sd
-        return columns @ self.weights[:-1] + self.weights[-1]
+        return self.regression.logits(_descriptors(nodules, masks))
 
 
 def fit_descriptors(nodules: Sequence[RealNodule]) -> DescriptorModel:
     """The model that fits nodules with the readers' outlines best."""
     refuse_test_rows(nodules, "the weights of the descriptors")
-    columns = _descriptors(nodules, [nodule.mask for nodule in nodules])
-    mean, spread = columns.mean(axis=0), columns.std(axis=0)
-    sd = np.where(spread > 0, spread, 1.0)  # a column that never changes tells nothing
     labels = np.array([nodule.malignant for nodule in nodules])
-    design = np.column_stack([(columns - mean) / sd, np.ones(len(nodules))])
-    return DescriptorModel(mean, sd, np.array(fit_logistic(labels, design)))
+    return DescriptorModel(regress(labels, _descriptors(nodules, [nodule.mask for nodule in nodules])))
 
 
 def _descriptors(nodules: Sequence[RealNodule], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:

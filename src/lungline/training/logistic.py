@@ -2,8 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+_PRIOR_SD = 10.0  # of the weight of a column in units of its spread: wide
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A logit that is a weighed sum.
+
+    Attributes
+    ----------
+    weights : (k,) float64
+        Of the columns, in their own units.
+    bias : float
+    """
+
+    weights: NDArray[np.float64]
+    bias: float
+
+    def logits(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of rows (n, k): (n,) float64."""
+        return np.asarray(columns @ self.weights + self.bias)
+
+
+def regress(
+    labels: NDArray[np.int64], columns: NDArray[np.float64], *, about: NDArray[np.float64] | None = None
+) -> Regression:
+    """The most probable regression of labels (n,), 0 or 1, on columns (n, k) of any units.
+
+    Parameters
+    ----------
+    about : (k,) float64, optional
+        The weights, in the columns' own units, that are likely before anything is known: 0 unless told. The prior
+        is wide, and as wide for each column in units of its spread.
+    """
+    mean, spread = columns.mean(axis=0), columns.std(axis=0)
+    sd = np.where(spread > 0, spread, 1.0)  # a column that never changes tells nothing
+    design = np.column_stack([(columns - mean) / sd, np.ones(len(columns))])
+    before = np.append(np.zeros(len(sd)) if about is None else about * sd, 0.0)
+    found = most_probable(labels, design, about=before, sd=np.full_like(before, _PRIOR_SD))
+    weights = found[:-1] / sd
+    return Regression(weights, float(found[-1] - weights @ mean))
 
 
 def most_probable(

@@ -11,10 +11,8 @@ from lungline.device import half_precision
 from lungline.models.cancer_net import CancerNet
 from lungline.models.measures import NAMES, measure
 from lungline.names import Precision
-from lungline.training.logistic import most_probable
+from lungline.training.logistic import regress
 from lungline.training.patients import Patient, patient_logits
-
-_PRIOR_SD = 10.0  # of a weight, of measures in units of their spread: wide
 
 
 def fit_measured(
@@ -47,18 +45,11 @@ def fit_measured(
             cube = torch.from_numpy(patient.cubes[deciding : deciding + 1]).float()
             rows.append([float(logits[deciding]), *measure(cube)[0].tolist()])
     labels = np.array([patient.label for patient in patients], dtype=np.int64)
-    columns = np.array(rows)
-    mean, spread = columns.mean(axis=0), columns.std(axis=0)
-    mean[0], spread[0] = 0.0, 1.0  # the logit as it is: its weight is near 1
-    sd = np.where(spread > 0, spread, 1.0)  # a column that never changes tells nothing
-    design = np.column_stack([(columns - mean) / sd, np.ones(len(columns))])
-    before = np.eye(design.shape[1])[0]
-    weights = most_probable(labels, design, about=before, sd=np.full_like(before, _PRIOR_SD))
-    scale, *per_unit = weights[:-1] / sd
-    bias = weights[-1] - float(np.dot([scale, *per_unit], mean))
+    the_logit = np.array([1.0, *np.zeros(len(NAMES))])
+    found = regress(labels, np.array(rows), about=the_logit)
+    scale, *per_unit = found.weights.tolist()
     model.measured.scale.fill_(scale)
     model.measured.weight.copy_(torch.tensor(per_unit))
-    model.measured.bias.fill_(bias)
-    return {
-        name: round(float(w), 4) for name, w in zip(("logit", *NAMES, "bias"), (scale, *per_unit, bias), strict=True)
-    }
+    model.measured.bias.fill_(found.bias)
+    values = (scale, *per_unit, found.bias)
+    return {name: round(float(w), 4) for name, w in zip(("logit", *NAMES, "bias"), values, strict=True)}
