@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,16 +97,10 @@ def detection(results: Path, detector: str, candidates: Path, seed: int) -> list
 
     Of CANDIDATES (all that were ranked) those on known lesions are left out before the first 20 are counted.
     """
-    luna16 = results / "inserted" / "luna16"
-    nodules = read_annotations(luna16 / "annotations.csv")
-    scans = scans_of(results, "test")
-    excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
     lines = []
     for size, least in ((f"{LARGE_MM:.0f} mm and more", LARGE_MM), ("all", 0.0)):
-        wanted = [nodule for nodule in nodules if nodule.diameter_mm >= least]
-        small = [nodule for nodule in nodules if nodule.diameter_mm < least]  # found or not, they do not count
-        known = scan_marks(scans, candidates, nodules, excluded)
-        marks = without_lesions(scan_marks(scans, candidates, wanted, [*excluded, *small]), known, KEPT)
+        marks = first_marks(results, candidates, "test", least)
+        scans = list(marks)
         scores = [match(own) for own in marks.values()]
         hits, count = sum(len(score.hits) for score in scores), sum(score.nodules for score in scores)
         curve = froc(marks)
@@ -123,6 +117,21 @@ def detection(results: Path, detector: str, candidates: Path, seed: int) -> list
                  false_positives_at(marks, seed)),
         ]  # fmt: skip
     return lines
+
+
+def first_marks(results: Path, candidates: Path, split: str, least_mm: float) -> dict[str, ScanMarks]:
+    """The first `KEPT` marks of each scan of a split, beside its nodules of `least_mm` and more.
+
+    CANDIDATES holds all that were ranked: those on known lesions take no place. Smaller nodules count neither way.
+    """
+    luna16 = results / "inserted" / "luna16"
+    nodules = read_annotations(luna16 / "annotations.csv")
+    excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
+    wanted = [nodule for nodule in nodules if nodule.diameter_mm >= least_mm]
+    small = [nodule for nodule in nodules if nodule.diameter_mm < least_mm]
+    scans = scans_of(results, split)
+    known = scan_marks(scans, candidates, nodules, excluded)
+    return without_lesions(scan_marks(scans, candidates, wanted, [*excluded, *small]), known, KEPT)
 
 
 def false_positives_at(marks: Mapping[str, ScanMarks], seed: int) -> Estimate:
@@ -186,41 +195,80 @@ def _dice(results: Path, detected: Path, split: str, threshold: float) -> NDArra
     return np.array(found, dtype=np.float64)
 
 
-def malignancy(results: Path, detector: str, system: str, candidates: Path, seed: int) -> list[Line]:
-    """AUC of the readers' malignant against benign among the test nodules with any candidate of CANDIDATES on them."""
-    folder = results / "train_system" / system
-    card = checked_card(folder)
-    network = load_cancer_net(folder, torch.device("cpu"))
+@dataclass(frozen=True)
+class Judged:
+    """Nodules with a candidate on them, as a classifier judges them.
+
+    Attributes
+    ----------
+    nodules : list of RatedNodule
+    patients : list of str
+        Whose each nodule is.
+    logits : (n,) float64
+        Calibrated.
+    measured_mm : (n,) float64
+        Diameter of what the detector outlines.
+    """
+
+    nodules: list[RatedNodule]
+    patients: list[str]
+    logits: NDArray[np.float64]
+    measured_mm: NDArray[np.float64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """1 where readers took the nodule for malignant, (n,)."""
+        return np.array([nodule.malignant for nodule in self.nodules])
+
+    @property
+    def diameters_mm(self) -> NDArray[np.float64]:
+        """Of the readers' outline, (n,)."""
+        return np.array([nodule.diameter_mm for nodule in self.nodules])
+
+    def over_patients(self, value: float, statistic: Callable[[NDArray[np.int64]], float], seed: int) -> Estimate:
+        """A statistic of rows, with its bootstrap interval over patients."""
+        members = [np.flatnonzero(np.array(self.patients) == patient) for patient in sorted(set(self.patients))]
+        draws = resamples(len(members), rounds=ROUNDS, seed=seed)
+        return bootstrap(value, draws, lambda draw: statistic(np.concatenate([members[i] for i in draw])))
+
+
+def judge(results: Path, detected: Path, system: Path, candidates: Path, split: str) -> Judged:
+    """The nodules of a split with any candidate of CANDIDATES on them, judged by the system in a folder."""
+    card = checked_card(system)
+    network = load_cancer_net(system, torch.device("cpu"))
     fitted = card["calibration"]
-    labels, logits, diameters, measured, patients = [], [], [], [], []
+    nodules, patients, logits, measured = [], [], [], []
     rated = read_rated_nodules(results / "inserted" / "nodules.csv")
     sources = sources_of(results)
-    for scan in scans_of(results, "test"):
-        cache, detected = results / "cache_volume" / f"{scan}.h5", results / "detect" / detector / f"{scan}.h5"
+    for scan in scans_of(results, split):
         found = read_candidates(candidates / f"{scan}.csv")
         hits = [(nodule, _first_inside(found, nodule)) for nodule in rated if nodule.scan == scan]
-        hits = [(nodule, candidate) for nodule, candidate in hits if candidate is not None]
-        if not hits:
+        own = [(nodule, candidate) for nodule, candidate in hits if candidate is not None]
+        if not own:
             continue
         size = network.spec.shape_zyx[0]
-        cubes = read_candidate_cubes(cache, detected, [c for _, c in hits if c is not None], size)
+        paths = results / "cache_volume" / f"{scan}.h5", detected / f"{scan}.h5"
+        cubes = read_candidate_cubes(*paths, [candidate for _, candidate in own], size)
         with torch.inference_mode():
             s = patient_logits(network, cubes, torch.device("cpu"), card["system"]["turns"]).numpy()
         logits += (fitted["scale"] * s + fitted["shift"]).tolist()
-        labels += [nodule.malignant for nodule, _ in hits]
-        diameters += [nodule.diameter_mm for nodule, _ in hits]
-        measured += [candidate.diameter_mm for _, candidate in hits if candidate is not None]
-        patients += [sources[(scan, f"{n.centre_xyz_mm[0]:.3f}", f"{n.centre_xyz_mm[1]:.3f}")] for n, _ in hits]
-    y, own, ruler, seen = np.array(labels), np.array(logits), np.array(diameters), np.array(measured)
-    p = expit(own)
-    members = [np.flatnonzero(np.array(patients) == patient) for patient in sorted(set(patients))]
-    draws = resamples(len(members), rounds=ROUNDS, seed=seed)
+        nodules += [nodule for nodule, _ in own]
+        measured += [candidate.diameter_mm for _, candidate in own]
+        patients += [sources[(scan, f"{n.centre_xyz_mm[0]:.3f}", f"{n.centre_xyz_mm[1]:.3f}")] for n, _ in own]
+    return Judged(nodules, patients, np.array(logits), np.array(measured))
 
-    def over_patients(value: float, statistic) -> Estimate:  # type: ignore[no-untyped-def]
-        return bootstrap(value, draws, lambda draw: float(statistic(np.concatenate([members[i] for i in draw]))))
+
+def malignancy(results: Path, detector: str, system: str, candidates: Path, seed: int) -> list[Line]:
+    """AUC of the readers' malignant against benign among the test nodules with any candidate of CANDIDATES on them."""
+    judged = judge(results, results / "detect" / detector, results / "train_system" / system, candidates, "test")
+    y, own, ruler, seen = judged.labels, judged.logits, judged.diameters_mm, judged.measured_mm
+    p = expit(own)
+
+    def over_patients(value: float, statistic: Callable[[NDArray[np.int64]], float]) -> Estimate:
+        return judged.over_patients(value, statistic, seed)
 
     difference, to_seen = auc_difference(y, own, ruler), auc_difference(y, own, seen)
-    n = f"{int(y.sum())} malignant, {int((y == 0).sum())} benign, {len(members)} patients"
+    n = f"{int(y.sum())} malignant, {int((y == 0).sum())} benign, {len(set(judged.patients))} patients"
     return [
         Line(system, "malignancy: AUC (DeLong)", n, auc(y, own)),
         Line("diameter of the readers' outline", "malignancy: AUC (DeLong)", n, auc(y, ruler)),

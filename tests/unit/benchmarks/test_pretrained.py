@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from benchmarks.pretrained import choosing
 from benchmarks.pretrained.false_positives import places
 from benchmarks.pretrained.found import in_boxes, tumour_boxes
-from benchmarks.pretrained.inserted import Finding, false_positives_at, without_lesions
+from benchmarks.pretrained.inserted import Finding, Judged, false_positives_at, without_lesions
 
 from lungline.evaluation.froc import ScanMarks
 from lungline.nodules.candidates import Candidate
+from lungline.training.nodule_cases import RatedNodule
 
 
 def marks(points: list[list[float]], scores: list[float], nodules: list[Finding], excluded: tuple = ()) -> ScanMarks:
@@ -47,3 +49,24 @@ def test_a_candidate_lies_on_the_tumour_only_inside_a_box_at_its_height(tmp_path
     assert in_boxes(Candidate(**at, x_mm=-36, y_mm=-41, z_mm=83), boxes)
     assert not in_boxes(Candidate(**at, x_mm=-34, y_mm=-41, z_mm=83), boxes)
     assert not in_boxes(Candidate(**at, x_mm=-36, y_mm=-41, z_mm=93), boxes)
+
+
+def answered(scores: list[list[float]], logits: list[float]) -> choosing.Answered:
+    """Two scans, in each a nodule and a vessel that are marked with `scores`; the nodules judged with `logits`."""
+    nodules = [RatedNodule(scan, (0, 0, 0), 8.0, malignant) for malignant, scan in enumerate("ab")]
+    found = {
+        n.scan: marks([[0, 0, 0], [50, 0, 0]], own, [Finding((0, 0, 0), 8)])
+        for n, own in zip(nodules, scores, strict=True)
+    }
+    return choosing.Answered(found, Judged(nodules, ["p", "q"], np.array(logits), np.array([8.0, 8.0])))
+
+
+def test_two_sets_of_weights_stand_beside_one_another_with_their_paired_difference() -> None:
+    good, bad = answered([[0.9, 0.1], [0.9, 0.1]], [-2.0, 2.0]), answered([[0.1, 0.9], [0.1, 0.9]], [2.0, -2.0])
+    rows = [line.strip("| ").split(" | ") for line in choosing.table(good, bad, seed=0).splitlines()]
+    value = {row[0]: [cell.split(" ")[0] for cell in row[1:]] for row in rows}
+    assert value["recall among 20"] == ["1.000", "1.000", "-"]
+    assert value["CPM"] == ["1.000", "0.571", "0.429"]  # the vessel comes first: no nodule below 1 FP a scan
+    assert value["FP a scan at 80 %"] == ["0.000", "1.000", "-"]
+    assert value["log loss"] == ["0.127", "2.127", "-2.000"]
+    assert value["AUC"] == ["1.000", "0.000", "1.000"]

@@ -1,0 +1,117 @@
+"""Two sets of weights on the validation scans: `python -m benchmarks.pretrained.choosing THESE THOSE`.
+
+Each is a folder that `lungline pack-models` wrote. What goes into the package is decided by this table: the test scans
+are not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.pretrained.inserted import (
+    LARGE_MM,
+    ROUNDS,
+    Judged,
+    false_positives_at,
+    first_marks,
+    judge,
+    scans_of,
+)
+from benchmarks.robustness.runner import REPOSITORY
+from lungline.evaluation.auc import auc, auc_difference
+from lungline.evaluation.froc import ScanMarks, match, mean_cpm
+from lungline.evaluation.intervals import Estimate, wilson
+from lungline.stages import detect, extract_candidates, rank_candidates
+
+SPLIT = "valid"
+ALL = 10_000  # candidates of a scan: every one that was extracted
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one set of weights makes of the validation scans."""
+
+    marks: Mapping[str, ScanMarks]
+    judged: Judged
+
+
+def answer(results: Path, weights: Path, out: Path) -> Answered:
+    """Search, extract and rank as `lungline predict` does with these weights, and judge the nodules; OUT is kept."""
+    scans, caches = scans_of(results, SPLIT), results / "cache_volume"
+    settings = json.loads((weights / "pipeline.json").read_text(encoding="utf-8"))["settings"]
+    detected, candidates, ranked = (out / stage for stage in ("detect", "extract_candidates", "rank_candidates"))
+    missing = [scan for scan in scans if not (ranked / f"{scan}.csv").is_file()]
+    if missing:
+        detect.run(caches, detected, scans=missing, detector=weights / "detector", **settings["detect"])
+        extract_candidates.run(detected, candidates, scans=missing, **settings["extract_candidates"])
+        rank_candidates.run(
+            candidates,
+            ranked,
+            scans=missing,
+            caches=caches,
+            detected=detected,
+            reduction=weights / "detector" / "reduction",
+            count=ALL,
+            turns=settings["rank_candidates"]["turns"],
+        )
+    return Answered(
+        first_marks(results, ranked, SPLIT, LARGE_MM), judge(results, detected, weights / "system", ranked, SPLIT)
+    )
+
+
+def losses(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log loss of each nodule, (n,)."""
+    return np.logaddexp(0, logits) - labels * logits
+
+
+def table(these: Answered, those: Answered, seed: int) -> str:
+    """Markdown: both, and the paired difference (bootstrap over scans, over patients; DeLong)."""
+    scores = [[match(own) for own in answered.marks.values()] for answered in (these, those)]
+
+    def recall(own: int) -> Estimate:
+        return wilson(sum(len(scan.hits) for scan in scores[own]), sum(scan.nodules for scan in scores[own]))
+
+    both = sorted(set(these.judged.nodules) & set(those.judged.nodules), key=these.judged.nodules.index)
+    a, b = (_of(answered.judged, both) for answered in (these, those))
+    y, lost = a.labels, [losses(judged.labels, judged.logits) for judged in (a, b)]
+    gain = lost[0] - lost[1]
+    cpms = [mean_cpm([own], rounds=ROUNDS, seed=seed) for own in scores]
+    means = [a.over_patients(float(own.mean()), lambda i, own=own: float(own[i].mean()), seed) for own in lost]
+    rows = [
+        ("recall among 20", recall(0), recall(1), "-"),
+        ("CPM", *cpms, mean_cpm(scores[:1], scores[1:], rounds=ROUNDS, seed=seed)),
+        ("FP a scan at 80 %", *(false_positives_at(own.marks, seed) for own in (these, those)), "-"),
+        ("log loss", *means, a.over_patients(float(gain.mean()), lambda i: float(gain[i].mean()), seed)),
+        ("AUC", auc(y, a.logits), auc(y, b.logits), auc_difference(y, a.logits, b.logits)),
+    ]
+    head = f"| {len(these.marks)} scans; {len(both)} nodules | these | those | these minus those |\n|---|---|---|---|\n"
+    return head + "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+
+
+def _of(judged: Judged, nodules: list) -> Judged:  # type: ignore[type-arg]
+    at = [judged.nodules.index(nodule) for nodule in nodules]
+    return Judged(nodules, [judged.patients[i] for i in at], judged.logits[at], judged.measured_mm[at])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pretrained.choosing", description=__doc__)
+    parser.add_argument("weights", type=Path, nargs=2, metavar="WEIGHTS")
+    parser.add_argument("--results", type=Path, default=REPOSITORY / "results" / "pretrained")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for what is computed on the way")
+    parser.add_argument("--seed", type=int, default=1, help="of the bootstrap")
+    options = parser.parse_args()
+    these, those = (answer(options.results, weights, options.out / str(i)) for i, weights in enumerate(options.weights))
+    print(table(these, those, options.seed), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
