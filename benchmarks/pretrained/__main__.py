@@ -35,8 +35,7 @@ def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
         *inserted.malignancy(results, OURS, OURS, ranked, seed),
     ]
     if all((results / "train_unet" / BASELINE / axis / "card.json").is_file() for axis in AXES):
-        searched = out / BASELINE
-        baseline.search(results, BASELINE, searched)
+        searched = baseline.search(results, BASELINE, out / BASELINE)
         lines += inserted.detection(results, BASELINE, searched, seed)
         lines += inserted.outlines(results, BASELINE, searched, baseline.THRESHOLD, seed)
     return lines

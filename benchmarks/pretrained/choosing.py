@@ -22,6 +22,7 @@ from benchmarks.pretrained.inserted import (
     Judged,
     false_positives_at,
     first_marks,
+    folder_of,
     judge,
     scans_of,
 )
@@ -30,6 +31,7 @@ from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.froc import ScanMarks, match, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
 from lungline.stages import detect, extract_candidates, rank_candidates
+from lungline.training.nodule_cases import RatedNodule
 
 SPLIT = "valid"
 ALL = 10_000  # candidates of a scan: every one that was extracted
@@ -44,7 +46,8 @@ class Answered:
 
 
 def answer(results: Path, weights: Path, out: Path) -> Answered:
-    """Search, extract and rank as `lungline predict` does with these weights, and judge the nodules; OUT is kept."""
+    """Search, extract and rank as `lungline predict` does with these weights, and judge the nodules."""
+    out = folder_of(out, weights / "pipeline.json")
     scans, caches = scans_of(results, SPLIT), results / "cache_volume"
     settings = json.loads((weights / "pipeline.json").read_text(encoding="utf-8"))["settings"]
     detected, candidates, ranked = (out / stage for stage in ("detect", "extract_candidates", "rank_candidates"))
@@ -92,11 +95,12 @@ def table(these: Answered, those: Answered, seed: int) -> str:
         ("log loss", *means, a.over_patients(float(gain.mean()), lambda i: float(gain[i].mean()), seed)),
         ("AUC", auc(y, a.logits), auc(y, b.logits), auc_difference(y, a.logits, b.logits)),
     ]
-    head = f"| {len(these.marks)} scans; {len(both)} nodules | these | those | these minus those |\n|---|---|---|---|\n"
+    about = f"{len(these.marks)} scans, nodules of {LARGE_MM:.0f} mm and more; {len(both)} nodules judged"
+    head = f"| {about} | these | those | these minus those |\n|---|---|---|---|\n"
     return head + "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
 
 
-def _of(judged: Judged, nodules: list) -> Judged:  # type: ignore[type-arg]
+def _of(judged: Judged, nodules: list[RatedNodule]) -> Judged:
     at = [judged.nodules.index(nodule) for nodule in nodules]
     return Judged(nodules, [judged.patients[i] for i in at], judged.logits[at], judged.measured_mm[at])
 
@@ -105,10 +109,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pretrained.choosing", description=__doc__)
     parser.add_argument("weights", type=Path, nargs=2, metavar="WEIGHTS")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "results" / "pretrained")
-    parser.add_argument("--out", type=Path, required=True, help="a folder for what is computed on the way")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "pretrained" / "choosing")
     parser.add_argument("--seed", type=int, default=1, help="of the bootstrap")
     options = parser.parse_args()
-    these, those = (answer(options.results, weights, options.out / str(i)) for i, weights in enumerate(options.weights))
+    these, those = (answer(options.results, weights, options.out) for weights in options.weights)
     print(table(these, those, options.seed), end="")
     return 0
 

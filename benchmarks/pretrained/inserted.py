@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +73,17 @@ def _inside_any(points: NDArray[np.float64], findings: Sequence[Finding]) -> NDA
     return inside
 
 
+def folder_of(output: Path, *made_by: Path) -> Path:
+    """OUTPUT/{key}: one folder for all that is made with the weights of which these files tell, and with no others."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_by))
+    return output / digest.hexdigest()[:12]
+
+
 def rank_all(results: Path, detector: str, output: Path) -> Path:
-    """Every candidate of the test scans ranked by the reduction network, not the first 20 alone."""
-    scans = [scan for scan in scans_of(results, "test") if not (output / f"{scan}.csv").is_file()]
+    """Every candidate of the test scans ranked by the reduction network, not the first 20 alone: in which folder."""
     folder = results / "train_unet" / detector / "reduction"
+    output = folder_of(output, folder / "card.json")
+    scans = [scan for scan in scans_of(results, "test") if not (output / f"{scan}.csv").is_file()]
     if scans:
         reduction = DetectorSpec.from_config(checked_card(folder)["detector"]).reduction
         assert reduction is not None

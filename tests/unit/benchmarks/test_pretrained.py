@@ -3,7 +3,7 @@ import pytest
 from benchmarks.pretrained import choosing
 from benchmarks.pretrained.false_positives import places
 from benchmarks.pretrained.found import in_boxes, tumour_boxes
-from benchmarks.pretrained.inserted import Finding, Judged, false_positives_at, without_lesions
+from benchmarks.pretrained.inserted import Finding, Judged, false_positives_at, folder_of, without_lesions
 
 from lungline.evaluation.froc import ScanMarks
 from lungline.nodules.candidates import Candidate
@@ -70,3 +70,12 @@ def test_two_sets_of_weights_stand_beside_one_another_with_their_paired_differen
     assert value["FP a scan at 80 %"] == ["0.000", "1.000", "-"]
     assert value["log loss"] == ["0.127", "2.127", "-2.000"]
     assert value["AUC"] == ["1.000", "0.000", "1.000"]
+
+
+def test_what_other_weights_made_is_not_taken_for_what_these_would_make(tmp_path) -> None:
+    card = tmp_path / "card.json"
+    card.write_text("one training")
+    before = folder_of(tmp_path, card)
+    assert folder_of(tmp_path, card) == before
+    card.write_text("another")
+    assert folder_of(tmp_path, card) != before
