@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from benchmarks.pretrained.inserted import (
     LARGE_MM,
@@ -24,17 +25,19 @@ from benchmarks.pretrained.inserted import (
     first_marks,
     folder_of,
     judge,
+    rank_every,
+    recall,
     scans_of,
 )
 from benchmarks.robustness.runner import REPOSITORY
 from lungline.evaluation.auc import auc, auc_difference
+from lungline.evaluation.cancer import log_loss
 from lungline.evaluation.froc import ScanMarks, match, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
-from lungline.stages import detect, extract_candidates, rank_candidates
+from lungline.stages import detect, extract_candidates
 from lungline.training.nodule_cases import RatedNodule
 
 SPLIT = "valid"
-ALL = 10_000  # candidates of a scan: every one that was extracted
 
 
 @dataclass(frozen=True)
@@ -51,50 +54,35 @@ def answer(results: Path, weights: Path, out: Path) -> Answered:
     scans, caches = scans_of(results, SPLIT), results / "cache_volume"
     settings = json.loads((weights / "pipeline.json").read_text(encoding="utf-8"))["settings"]
     detected, candidates, ranked = (out / stage for stage in ("detect", "extract_candidates", "rank_candidates"))
-    missing = [scan for scan in scans if not (ranked / f"{scan}.csv").is_file()]
+    missing = [scan for scan in scans if not (candidates / f"{scan}.csv").is_file()]
     if missing:
         detect.run(caches, detected, scans=missing, detector=weights / "detector", **settings["detect"])
         extract_candidates.run(detected, candidates, scans=missing, **settings["extract_candidates"])
-        rank_candidates.run(
-            candidates,
-            ranked,
-            scans=missing,
-            caches=caches,
-            detected=detected,
-            reduction=weights / "detector" / "reduction",
-            count=ALL,
-            turns=settings["rank_candidates"]["turns"],
-        )
+    rank_every(scans, candidates, ranked, caches, detected, weights / "detector" / "reduction")
     return Answered(
         first_marks(results, ranked, SPLIT, LARGE_MM), judge(results, detected, weights / "system", ranked, SPLIT)
     )
 
 
-def losses(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log loss of each nodule, (n,)."""
-    return np.logaddexp(0, logits) - labels * logits
-
-
 def table(these: Answered, those: Answered, seed: int) -> str:
     """Markdown: both, and the paired difference (bootstrap over scans, over patients; DeLong)."""
     scores = [[match(own) for own in answered.marks.values()] for answered in (these, those)]
-
-    def recall(own: int) -> Estimate:
-        return wilson(sum(len(scan.hits) for scan in scores[own]), sum(scan.nodules for scan in scores[own]))
-
     both = sorted(set(these.judged.nodules) & set(those.judged.nodules), key=these.judged.nodules.index)
     a, b = (_of(answered.judged, both) for answered in (these, those))
-    y, lost = a.labels, [losses(judged.labels, judged.logits) for judged in (a, b)]
-    gain = lost[0] - lost[1]
-    cpms = [mean_cpm([own], rounds=ROUNDS, seed=seed) for own in scores]
-    means = [a.over_patients(float(own.mean()), lambda i, own=own: float(own[i].mean()), seed) for own in lost]
+    y, p, q = a.labels, expit(a.logits), expit(b.logits)
+
+    def over_patients(statistic: Callable[[NDArray[np.int64]], float]) -> Estimate:
+        return a.over_patients(statistic(np.arange(len(both))), statistic, seed)
+
     rows = [
-        ("recall among 20", recall(0), recall(1), "-"),
-        ("CPM", *cpms, mean_cpm(scores[:1], scores[1:], rounds=ROUNDS, seed=seed)),
+        ("recall among 20", *(wilson(*recall(own)) for own in scores), "-"),
+        ("CPM", *(mean_cpm([own], rounds=ROUNDS, seed=seed) for own in scores),
+         mean_cpm(scores[:1], scores[1:], rounds=ROUNDS, seed=seed)),
         ("FP a scan at 80 %", *(false_positives_at(own.marks, seed) for own in (these, those)), "-"),
-        ("log loss", *means, a.over_patients(float(gain.mean()), lambda i: float(gain[i].mean()), seed)),
+        ("log loss", over_patients(lambda i: log_loss(y[i], p[i])), over_patients(lambda i: log_loss(y[i], q[i])),
+         over_patients(lambda i: log_loss(y[i], p[i]) - log_loss(y[i], q[i]))),
         ("AUC", auc(y, a.logits), auc(y, b.logits), auc_difference(y, a.logits, b.logits)),
-    ]
+    ]  # fmt: skip
     about = f"{len(these.marks)} scans, nodules of {LARGE_MM:.0f} mm and more; {len(both)} nodules judged"
     head = f"| {about} | these | those | these minus those |\n|---|---|---|---|\n"
     return head + "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)

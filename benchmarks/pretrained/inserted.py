@@ -80,24 +80,37 @@ def folder_of(output: Path, *made_by: Path) -> Path:
 
 
 def rank_all(results: Path, detector: str, output: Path) -> Path:
-    """Every candidate of the test scans ranked by the reduction network, not the first 20 alone: in which folder."""
-    folder = results / "train_unet" / detector / "reduction"
-    output = folder_of(output, folder / "card.json")
-    scans = [scan for scan in scans_of(results, "test") if not (output / f"{scan}.csv").is_file()]
-    if scans:
-        reduction = DetectorSpec.from_config(checked_card(folder)["detector"]).reduction
-        assert reduction is not None
-        rank_candidates.run(
-            results / "extract_candidates" / detector,
-            output,
-            scans=scans,
-            caches=results / "cache_volume",
-            detected=results / "detect" / detector,
-            reduction=folder,
-            count=10_000,
-            turns=reduction.turns,
-        )
+    """Every candidate of the test scans ranked by the reduction network of the result tree: in which folder."""
+    reduction = results / "train_unet" / detector / "reduction"
+    output = folder_of(output, reduction / "card.json")
+    detected, candidates = results / "detect" / detector, results / "extract_candidates" / detector
+    rank_every(scans_of(results, "test"), candidates, output, results / "cache_volume", detected, reduction)
     return output
+
+
+def rank_every(
+    scans: Sequence[str], candidates: Path, output: Path, caches: Path, detected: Path, reduction: Path
+) -> None:
+    """As `rank_candidates`, but of every candidate, not the first 20 alone; what is in OUTPUT is kept."""
+    missing = [scan for scan in scans if not (output / f"{scan}.csv").is_file()]
+    spec = DetectorSpec.from_config(checked_card(reduction)["detector"]).reduction
+    assert spec is not None
+    if missing:
+        rank_candidates.run(
+            candidates,
+            output,
+            scans=missing,
+            caches=caches,
+            detected=detected,
+            reduction=reduction,
+            count=10_000,
+            turns=spec.turns,
+        )
+
+
+def recall(scores: Sequence[ScanScore]) -> tuple[int, int]:
+    """Nodules that are hit, and all."""
+    return sum(len(score.hits) for score in scores), sum(score.nodules for score in scores)
 
 
 def detection(results: Path, detector: str, candidates: Path, seed: int) -> list[Line]:
@@ -109,8 +122,7 @@ def detection(results: Path, detector: str, candidates: Path, seed: int) -> list
     for size, least in ((f"{LARGE_MM:.0f} mm and more", LARGE_MM), ("all", 0.0)):
         marks = first_marks(results, candidates, "test", least)
         scans = list(marks)
-        scores = [match(own) for own in marks.values()]
-        hits, count = sum(len(score.hits) for score in scores), sum(score.nodules for score in scores)
+        hits, count = recall([match(own) for own in marks.values()])
         curve = froc(marks)
         intervals = froc_intervals(curve, rounds=ROUNDS, seed=seed)
         lines += [

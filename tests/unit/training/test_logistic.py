@@ -36,8 +36,8 @@ def test_a_column_that_never_changes_tells_nothing() -> None:
     np.testing.assert_allclose(mine.logits(flat), regress(LABELS, COLUMNS).logits(COLUMNS), atol=1e-9)
 
 
-def test_the_weights_stay_as_likely_before_where_labels_tell_nothing() -> None:
+def test_the_prior_holds_the_weights_where_labels_are_told_apart_without_a_mistake() -> None:
     column = np.array([[-1.0], [1.0], [-1.0], [1.0]])
     labels = np.array([0, 1, 0, 1])
-    assert regress(labels, column, about=np.array([30.0])).weights[0] > 29.9  # told apart already
-    assert 0 < regress(labels, column).weights[0] < 30  # finite, though they are told apart without a mistake
+    assert regress(labels, column, about=np.array([30.0])).weights[0] > 29.9
+    assert 0 < regress(labels, column).weights[0] < 30
