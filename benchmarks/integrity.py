@@ -30,13 +30,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
-from lungline.io import hdf5, seals
-from lungline.io.curves import read_curve
-from lungline.io.predictions import read_answers, read_predictions
-from lungline.nodules.candidates import read_candidates
-from lungline.reporting.results import read_result
-from lungline.training.weights import read_card, read_tensors
+from lungline.storage import checksums, hdf5
+from lungline.storage.learning_curves import read_curve
+from lungline.storage.predictions import read_answers, read_predictions
+from lungline.storage.results import read_result
+from lungline.storage.weights import read_card, read_tensors
 
 OUTCOMES = ("noticed", "harmless", "silent", "traceback", "crash", "hang")
 WRONG = OUTCOMES[2:]
@@ -50,7 +50,7 @@ def read_hdf5(path: Path) -> object:
 
 def read_sealed(path: Path) -> object:
     """The file beside whose seal this is."""
-    return seals.check(_sealed_by(path))
+    return checksums.check(_sealed_by(path))
 
 
 #: kind -> (where such files lie in a result tree, how the next stage reads one)
@@ -105,7 +105,7 @@ def damages(good: bytes, other: bytes, flips: int, truncations: int, seed: int) 
 
 def judge(read: Callable[[Path], object], path: Path, expected: str) -> str:
     """What a reader does with one damaged file."""
-    seals.sha256_of_this_moment.cache_clear()  # copies are rewritten faster than clocks tick
+    checksums.sha256_of_this_moment.cache_clear()  # copies are rewritten faster than clocks tick
     try:
         found = digest(read(path))
     except LunglineError:
@@ -133,12 +133,12 @@ def survey(kind: str, results: Path, flips: int, truncations: int, seed: int, *,
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, original.name)
-        beside = [original, seals.seal_path(original)] if kind != "seal" else [original, _sealed_by(original)]
+        beside = [original, checksums.seal_path(original)] if kind != "seal" else [original, _sealed_by(original)]
         for file in beside:
             if file.is_file():
                 shutil.copy(file, folder)
         if not seal:
-            seals.seal_path(path).unlink(missing_ok=True)
+            checksums.seal_path(path).unlink(missing_ok=True)
         expected = digest(read(path))
         child = None
         for bad in damages(good, other, flips, truncations, seed):

@@ -32,13 +32,13 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from lungline.config import check_config, laid_over
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.check import check_config, laid_over
+from lungline.config.entries import ConstantSystem, PatchSystem, read_system
+from lungline.config.networks import CancerNetSpec, PatientSchedule
+from lungline.detection.unet import count_parameters
 from lungline.device import half_precision
-from lungline.models.cancer_net import CancerNet
-from lungline.models.entries import ConstantSystem, PatchSystem, read_system
-from lungline.models.losses import cancer_loss
-from lungline.models.specs import CancerNetSpec, PatientSchedule
-from lungline.models.unet import count_parameters
+from lungline.training.losses import cancer_loss
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 BUDGET = 12e9  # bytes of the paper's card

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import yaml
 
-from lungline.config import check_config
+from lungline.config.check import check_config
 from lungline.errors import LunglineError
-from lungline.io.labels import read_labels
-from lungline.io.listing import list_dsb17, list_folder, list_luna16
-from lungline.io.notes import say, write_notes
-from lungline.io.pipeline import OUTLINE
-from lungline.io.private import pseudonym_key, read_map, remember
-from lungline.io.raw_state import RawState, raw_state, share_of_memory
-from lungline.io.running import hold, trouble_with
-from lungline.io.sheet import ScanRow, read_sheet, write_sheet
+from lungline.readers.labels import read_labels
+from lungline.readers.listing import list_dsb17, list_folder, list_luna16
+from lungline.storage.notes import say, write_notes
+from lungline.storage.bundle import OUTLINE
+from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
+from lungline.readers.raw_state import RawState, raw_state, share_of_memory
+from lungline.runner.locks import hold, trouble_with
+from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
 from lungline.names import known
 from lungline.nodules.annotations import note_annotations, read_annotations
-from lungline.provenance import code_fingerprint
+from lungline.fingerprint import code_fingerprint
 from lungline.splits import split_of_luna_fold
 
 AXES = ("z", "y", "x")
@@ -163,11 +163,11 @@ SHEET = config["sheet"] or out("scans.csv")
 PRIVATE = Path(config["outdir"], "private")
 NOTES = []
 if EMBEDDED:
-    from lungline.phantom.cohort import plan_cohort
+    from lungline.synthetic.cohort import plan_cohort
 
     PLANS = {plan.scan: plan for plan in plan_cohort(config["seed"], config["cohort"])}
 elif INSERTED:
-    from lungline.insertion.plan import plan_insertion
+    from lungline.synthetic.implant_plan import plan_insertion
 
     PLANS = {plan.scan: plan for plan in plan_insertion(config["seed"], config["inserted"])}
 if PLANS:

@@ -1,5 +1,5 @@
 # How good it is, and what it looks like.
-from lungline.reporting.summary import summarise
+from lungline.reports.summary import summarise
 
 
 onsuccess:

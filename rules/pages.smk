@@ -1,5 +1,5 @@
 # What a reader looks at: the nodule table and the page of a scan, the page of the cohort.
-from lungline.reporting.html import look_digest
+from lungline.reports.html import look_digest
 
 
 rule describe_nodules:

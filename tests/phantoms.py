@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline import geometry
-from lungline.volume import Volume
+from lungline.imaging import geometry
+from lungline.imaging.volume import Volume
 
 SHAPE_ZYX = (110, 136, 176)
 LUNG_ZYX_MM = {"right": (55, 62, 50), "left": (55, 62, 126)}  # x runs to the patient's left

@@ -19,8 +19,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from lungline.io import dicom_headers
-from lungline.volume import Volume
+from lungline.imaging.volume import Volume
+from lungline.readers import dicom_headers
 from scans import write_dicom, write_mhd
 
 MARKER = "Zq7Planted"

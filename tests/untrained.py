@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from lungline.io.pipeline import Pipeline, write_pipeline
-from lungline.io.seals import sha256
-from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import CancerNetSpec, UNetSpec
-from lungline.models.unet import UNet
-from lungline.training.weights import write_card, write_tensors
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.detection.unet import UNet
+from lungline.storage.bundle import Pipeline, write_pipeline
+from lungline.storage.checksums import sha256
+from lungline.storage.weights import write_card, write_tensors
 
 CACHE = {"region": "lung_box", "outside_hu": -1000}
 U_NET = {"slices": 1, "base_channels": 4, "levels": 2, "dropout": 0.0}

@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks.copies import PARTS, copy_parts
 from lungline.errors import LunglineError
-from lungline.io.verify import DIFFERENCES, verify_tree
+from lungline.runner.audit import DIFFERENCES, verify_tree
 
 #: The micro preset with the fewest scans with which every split has a case.
 SETTINGS = {

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.faults.place import Place
-from lungline.config import check_config, laid_over
+from lungline.config.check import check_config, laid_over
 
 STEPS = {"unet": 400, "system": 60}  # about two seconds: time to be killed in
 LOOKS = 20

@@ -20,7 +20,7 @@ from benchmarks.pretrained import baseline, found, inserted
 from benchmarks.pretrained.inserted import BASELINE, OURS
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
-from lungline.nodules.slices import AXES
+from lungline.detection.slices import AXES
 
 JUDGED = Path(__file__).with_name("judged.csv")  # places that `false_positives` drew, and what lies there
 

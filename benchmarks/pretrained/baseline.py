@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from benchmarks.pretrained.inserted import folder_of, scans_of
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.nodules.candidates import extract_candidates, write_candidates
-from lungline.nodules.detector import predict_nodules
-from lungline.nodules.slices import AXES
-from lungline.preprocess.intensity import scale_hu
-from lungline.training.models import load_unet
-from lungline.volume import Volume
+from lungline.detection.axis_ensemble import predict_nodules
+from lungline.detection.candidates import extract_candidates, write_candidates
+from lungline.detection.slices import AXES
+from lungline.imaging.intensity import scale_hu
+from lungline.imaging.volume import Volume
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
+from lungline.training.loading import load_unet
 
 THRESHOLD = 0.8  # the paper's; candidates are ranked by the sum of probability
 

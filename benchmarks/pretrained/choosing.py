@@ -31,7 +31,7 @@ from benchmarks.pretrained.inserted import (
 )
 from benchmarks.robustness.runner import REPOSITORY
 from lungline.evaluation.auc import auc, auc_difference
-from lungline.evaluation.cancer import log_loss
+from lungline.evaluation.cancer_metrics import log_loss
 from lungline.evaluation.froc import ScanMarks, match, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
 from lungline.stages import detect, extract_candidates

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from benchmarks.pretrained.inserted import KEPT, OURS, rank_all, scans_of, without_lesions
 from benchmarks.robustness.runner import REPOSITORY
-from lungline import NOTICE, geometry
+from lungline import NOTICE
 from lungline.evaluation.froc import ScanMarks
 from lungline.evaluation.marks import scan_marks
-from lungline.io import hdf5
+from lungline.imaging import geometry
 from lungline.nodules.annotations import read_annotations
+from lungline.storage import hdf5
 
 _SAME_PLACE_MM = 6.0
 _HALF_MM = 24

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lungline.detection.candidates import Candidate, read_candidates
 from lungline.nodules.annotations import read_annotations
-from lungline.nodules.candidates import Candidate, read_candidates
 
 _BESIDE_MM = 4.0  # along z, half a slice of lung-dx-a0002
 

@@ -25,11 +25,11 @@ from scipy import ndimage
 
 from benchmarks.pretrained.inserted import scans_of
 from benchmarks.robustness.runner import REPOSITORY
-from lungline import geometry
-from lungline.io import hdf5
-from lungline.io.images import read_scan
-from lungline.phantom.writers import write_mhd
-from lungline.volume import Volume
+from lungline.imaging import geometry
+from lungline.imaging.volume import Volume
+from lungline.readers.scan import read_scan
+from lungline.storage import hdf5
+from lungline.synthetic.writers import write_mhd
 
 LEAST_MM, GROWTH, NOISE_HU, DAYS = 8.0, (1.0, 1.25, 1.5, 2.0), 10.0, 90
 TURN_DEG, SHIFT_MM = (3.0, 1.0), (3.4, -2.1, 5.3)  # about z and x; along x, y, z

@@ -13,21 +13,21 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from lungline.config.entries import DetectorSpec
+from lungline.detection.candidates import Candidate, read_candidates
 from lungline.evaluation.auc import auc, auc_difference
-from lungline.evaluation.cancer import brier, calibration_error
+from lungline.evaluation.cancer_metrics import brier, calibration_error
 from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, ScanScore, froc, froc_intervals, match
 from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interval, resamples, wilson
 from lungline.evaluation.marks import scan_marks
-from lungline.io import hdf5
-from lungline.io.sheet import read_sheet
-from lungline.models.entries import DetectorSpec
 from lungline.nodules.annotations import read_annotations
-from lungline.nodules.candidates import Candidate, read_candidates
 from lungline.stages import rank_candidates
-from lungline.training.models import checked_card, load_cancer_net
+from lungline.storage import hdf5
+from lungline.storage.manifest import read_sheet
+from lungline.training.false_positive_reduction import read_candidate_cubes
+from lungline.training.loading import checked_card, load_cancer_net
 from lungline.training.nodule_cases import RatedNodule, read_rated_nodules
 from lungline.training.patients import patient_logits
-from lungline.training.reduction import read_candidate_cubes
 
 OURS, BASELINE = "pretrained", "paper-small"  # entries of the configuration
 ROUNDS = 1000

@@ -27,10 +27,10 @@ from benchmarks.real_nodules.nodules import FOLDS, RealNodule, deal, read_nodule
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
 from lungline import __version__
+from lungline.config.networks import Schedule
 from lungline.device import make_repeatable
-from lungline.io.tables import table_text
-from lungline.models.specs import Schedule
-from lungline.provenance import code_fingerprint
+from lungline.fingerprint import code_fingerprint
+from lungline.storage.tables import table_text
 
 STEERING_FOLD = FOLDS - 1  # the one on which settings were tried out: where fold 0 makes its choices
 

@@ -22,7 +22,7 @@ from benchmarks.real_nodules.nodules import FOLDS, fold_of
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
 from lungline.evaluation.auc import auc, auc_difference
-from lungline.io.source_nodules import read_nodule_rows
+from lungline.synthetic.source_nodules import read_nodule_rows
 from lungline.training.logistic import regress
 
 RATINGS = (

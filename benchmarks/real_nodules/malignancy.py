@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.real_nodules.nodules import RealNodule
-from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import CancerNetSpec, Schedule
-from lungline.nodules.candidates import crop_cube
-from lungline.nodules.descriptors import describe_nodule
-from lungline.preprocess.intensity import WINDOW_HU
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec, Schedule
+from lungline.detection.candidates import crop_cube
+from lungline.imaging.intensity import WINDOW_HU
+from lungline.imaging.volume import Volume
+from lungline.nodules.measurements import describe_nodule
 from lungline.splits import refuse_test_rows
 from lungline.training.calibration import fit_scale_and_shift
 from lungline.training.logistic import Regression, most_probable, regress
 from lungline.training.loop import fit
 from lungline.training.patients import PatientBatches, patient_loss, turn
 from lungline.training.validation import labels_and_logits, look_at_patients
-from lungline.volume import Volume
 
 NETWORK = CancerNetSpec(channels=(4, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
 SCHEDULE = Schedule(steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=100, decay="cosine")

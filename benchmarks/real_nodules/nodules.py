@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
-from lungline.io.source_nodules import NEVER_TRAINED, NoduleRow, read_nodule, read_nodule_rows
-from lungline.preprocess.intensity import scale_hu
-from lungline.preprocess.resample import resample
+from lungline.imaging.intensity import scale_hu
+from lungline.imaging.resampling import resample
+from lungline.synthetic.source_nodules import NEVER_TRAINED, NoduleRow, read_nodule, read_nodule_rows
 
 FOLDS = 5
 

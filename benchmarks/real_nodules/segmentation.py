@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.real_nodules.nodules import RealNodule
-from lungline.models.losses import nodule_loss
-from lungline.models.specs import Schedule, UNetSpec
-from lungline.models.unet import UNet
-from lungline.nodules.detector import predict_axis
-from lungline.nodules.slices import neighbouring_slices
+from lungline.config.networks import Schedule, UNetSpec
+from lungline.detection.axis_ensemble import predict_axis
+from lungline.detection.slices import neighbouring_slices
+from lungline.detection.unet import UNet
 from lungline.splits import refuse_test_rows
 from lungline.training.loop import fit
+from lungline.training.losses import nodule_loss
 
 NETWORK = UNetSpec(slices=3, base_channels=8, levels=3, dropout=0.0, norm="group")
 SCHEDULE = Schedule(steps=800, batch=16, learning_rate=3e-3, validate_every=200, decay="cosine")

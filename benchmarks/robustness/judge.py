@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.robustness.scene import Array, Grid, hu_at
 from lungline.errors import LunglineError
-from lungline.volume import Volume
+from lungline.imaging.volume import Volume
 
 SPACING_SHARE = 1e-3
 POSITION_MM = 0.5

@@ -34,9 +34,9 @@ from benchmarks.robustness.mhd_cases import mhd_cases
 from benchmarks.robustness.nifti_cases import nifti_cases
 from benchmarks.robustness.runner import REPOSITORY
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.private import read_map
-from lungline.io.sheet import read_sheet
+from lungline.privacy.pseudonyms import read_map
+from lungline.storage import hdf5
+from lungline.storage.manifest import read_sheet
 
 SECONDS = 60.0
 _FORK = multiprocessing.get_context("fork")

@@ -30,7 +30,7 @@ from benchmarks.robustness import dicom_files, mhd_cases, nifti_cases, strict
 from benchmarks.robustness.judge import POSITION_MM, SPACING_SHARE, Judged
 from benchmarks.robustness.scene import Array, Grid, make_grid
 from lungline.errors import LunglineError
-from lungline.volume import Volume
+from lungline.imaging.volume import Volume
 
 AS_WRITTEN = "right, as written"
 KEPT = ("right", AS_WRITTEN, "refused clearly")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline.provenance import ROOT as PACKAGE
+from lungline.fingerprint import ROOT as PACKAGE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -27,8 +27,8 @@ class CrashedError(Exception):
 
 def read_by_lungline(path: Path, source: str, scratch: Path, seconds: float) -> list[Answer]:
     """`lungline ingest`: only a `Q_` code counts as a clear refusal."""
-    from lungline.io import hdf5
     from lungline.stages import ingest
+    from lungline.storage import hdf5
 
     target = scratch / "scan.h5"
     ingest.run(path, target, source=source)
@@ -121,7 +121,12 @@ SOURCES = {
 
 #: What each reader needs.
 MODULES = {
-    "lungline": ("lungline.io.dicom", "lungline.io.metaimage", "lungline.io.nifti", "lungline.stages.ingest"),
+    "lungline": (
+        "lungline.readers.dicom",
+        "lungline.readers.metaimage",
+        "lungline.readers.nifti",
+        "lungline.stages.ingest",
+    ),
     "SimpleITK": ("SimpleITK",),
     "dcm2niix": ("dcm2niix", "nibabel"),
     "dicom2nifti": ("dicom2nifti", "nibabel"),
@@ -133,6 +138,6 @@ def load(tool: str) -> None:
     for name in MODULES[tool]:
         importlib.import_module(name)
     if tool == "lungline":
-        from lungline.provenance import code_fingerprint
+        from lungline.fingerprint import code_fingerprint
 
         code_fingerprint("lungline.stages.ingest")  # cached from here on, as the imports are

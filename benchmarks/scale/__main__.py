@@ -94,7 +94,7 @@ def changes(scans: int) -> dict[str, tuple[dict, tuple[str, str, str] | None, Jo
     tables = ("write_cohort_tables", "sheet", "check_leakage", "evaluate_detection")
     after = dict.fromkeys((*TO_THE_END, "train_system", "describe_pipeline", "evaluate_detection"), 1)
     after |= {"extract_candidates": tested + patients, "crop_patches": patients, "draw_figures": 2}
-    edit = ("src/lungline/nodules/candidates.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef ")
+    edit = ("src/lungline/detection/candidates.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef ")
     return {
         "nothing": ({}, None, {}),
         "one patient more": (
@@ -103,7 +103,7 @@ def changes(scans: int) -> dict[str, tuple[dict, tuple[str, str, str] | None, Jo
             dict.fromkeys((*chain, *tables, *TO_THE_END), 1),
         ),
         "another candidate threshold": ({"extract_candidates": {"threshold": 0.7}}, None, after),
-        "an edit in nodules/candidates.py": ({}, edit, after),
+        "an edit in detection/candidates.py": ({}, edit, after),
     }
 
 

@@ -24,7 +24,7 @@ import yaml
 
 from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed.scene import Scene
-from lungline.io.predictions import read_predictions
+from lungline.storage.predictions import read_predictions
 
 _SYSTEM = "pretrained"  # the one that config/real.yaml runs
 

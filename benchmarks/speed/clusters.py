@@ -7,8 +7,8 @@ import numpy as np
 from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, interleave
 from benchmarks.speed.scene import THRESHOLD, Scene
-from lungline.nodules.candidates import extract_candidates
-from lungline.volume import Volume
+from lungline.detection.candidates import extract_candidates
+from lungline.imaging.volume import Volume
 
 _COUNT = 20
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, cpu_seconds, interleave
 from benchmarks.speed.scene import Scene
-from lungline.io import hdf5
-from lungline.io.images import read_scan
-from lungline.io.metaimage import read_metaimage
-from lungline.preprocess.intensity import mask_outside
+from lungline.imaging.intensity import mask_outside
+from lungline.readers.metaimage import read_metaimage
+from lungline.readers.scan import read_scan
+from lungline.storage import hdf5
 
 _SLICES_AN_AXIS = 24
 

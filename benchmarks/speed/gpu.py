@@ -35,19 +35,19 @@ from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed import machine, report
 from benchmarks.speed.measure import dice
 from benchmarks.speed.scene import SCALE, SHAPE_ZYX, Scene
+from lungline.config.entries import DetectorSpec
+from lungline.detection.axis_ensemble import predict_nodules
+from lungline.detection.slices import AXES, Axis
+from lungline.detection.unet import UNet
 from lungline.device import to_device
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.models.entries import DetectorSpec
-from lungline.models.losses import nodule_loss
-from lungline.models.unet import UNet
-from lungline.nodules.detector import predict_nodules
-from lungline.nodules.slices import AXES, Axis
-from lungline.preprocess.intensity import mask_outside, scale_hu
-from lungline.preprocess.resample import resample, spline_operator
+from lungline.imaging.intensity import mask_outside, scale_hu
+from lungline.imaging.resampling import resample, spline_operator
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
+from lungline.training.loading import checked_card, load_unet
 from lungline.training.loop import fit
-from lungline.training.models import checked_card, load_unet
-from lungline.training.slices import SliceCrops, TrainingScan, find_training_scans
+from lungline.training.losses import nodule_loss
+from lungline.training.slice_crops import SliceCrops, TrainingScan, find_training_scans
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 DETECTOR = Path(lungline.__file__).with_name("pretrained") / "detector"

@@ -17,9 +17,9 @@ from skimage.measure import label, regionprops
 from skimage.morphology import ball
 from torch import Tensor, nn
 
-from lungline.models.cancer_net import CancerNet
-from lungline.preprocess import body_air, lungs, morphology
-from lungline.volume import Volume
+from lungline.classification.cancer_net import CancerNet
+from lungline.imaging import body_air, lungs, morphology
+from lungline.imaging.volume import Volume
 
 
 def read_dicom(folder: Path) -> NDArray[np.int16]:

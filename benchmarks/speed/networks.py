@@ -17,15 +17,15 @@ from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, Ours, Theirs, Took, dice, interleave_apart
 from benchmarks.speed.scene import THRESHOLD, Scene
 from lungline.allocator import keep_freed_memory
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.detection.axis_ensemble import predict_axis, predict_nodules
+from lungline.detection.slices import AXES, Axis, stack_along, unstack_along
+from lungline.detection.unet import UNet
 from lungline.device import half_precision
-from lungline.models.cancer_net import CancerNet
-from lungline.models.losses import cancer_loss, nodule_loss
-from lungline.models.specs import CancerNetSpec, UNetSpec
-from lungline.models.unet import UNet
+from lungline.imaging.intensity import mask_outside, scale_hu
 from lungline.names import Precision
-from lungline.nodules.detector import predict_axis, predict_nodules
-from lungline.nodules.slices import AXES, Axis, stack_along, unstack_along
-from lungline.preprocess.intensity import mask_outside, scale_hu
+from lungline.training.losses import cancer_loss, nodule_loss
 from lungline.training.patients import Patients, winner_loss
 
 CPU = torch.device("cpu")

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lungline import geometry
-from lungline.phantom.cohort import plan_scan
-from lungline.phantom.draw import draw_scan
-from lungline.phantom.writers import write_dicom_series
-from lungline.preprocess.intensity import bounding_box
-from lungline.preprocess.lungs import add_margin, segment_lungs
-from lungline.preprocess.resample import resample
-from lungline.volume import Volume
+from lungline.imaging import geometry
+from lungline.imaging.intensity import bounding_box
+from lungline.imaging.lungs import add_margin, segment_lungs
+from lungline.imaging.resampling import resample
+from lungline.imaging.volume import Volume
+from lungline.synthetic.cohort import plan_scan
+from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.writers import write_dicom_series
 
 SCALE = 1.05  # of the embedded anatomy: the largest whose body fits into the picture
 SHAPE_ZYX, SPACING_ZYX_MM = (300, 512, 512), (1.25, 0.7, 0.7)

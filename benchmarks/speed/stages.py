@@ -26,13 +26,13 @@ import yaml
 from benchmarks.robustness.real_cases import sample_folder
 from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed.scene import Scene
-from lungline.io import hdf5
-from lungline.io.raw_state import raw_state, share_of_memory
-from lungline.io.seals import sha256
-from lungline.models.entries import DetectorSpec
-from lungline.models.unet import UNet
-from lungline.nodules.slices import AXES
-from lungline.training.weights import write_card, write_tensors
+from lungline.config.entries import DetectorSpec
+from lungline.detection.slices import AXES
+from lungline.detection.unet import UNet
+from lungline.readers.raw_state import raw_state, share_of_memory
+from lungline.storage import hdf5
+from lungline.storage.checksums import sha256
+from lungline.storage.weights import write_card, write_tensors
 
 REAL = "chest-ct/ricord1a-001012"
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, dice, interleave, peak_mib
 from benchmarks.speed.scene import Scene
-from lungline.io import hdf5
-from lungline.io.images import read_scan
-from lungline.preprocess.intensity import bounding_box, mask_outside
-from lungline.preprocess.lungs import add_margin, segment_lungs
-from lungline.preprocess.resample import resample
-from lungline.volume import Volume
+from lungline.imaging.intensity import bounding_box, mask_outside
+from lungline.imaging.lungs import add_margin, segment_lungs
+from lungline.imaging.resampling import resample
+from lungline.imaging.volume import Volume
+from lungline.readers.scan import read_scan
+from lungline.storage import hdf5
 
 
 def resampling(scene: Scene) -> list[Comparison]:

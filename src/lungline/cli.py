@@ -23,8 +23,8 @@ from lungline import NOTICE, __version__
 from lungline.allocator import keep_freed_memory
 from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
-from lungline.io.seals import set_aside
 from lungline.names import did_you_mean
+from lungline.storage.checksums import set_aside
 
 STAGES = Path(__file__).parent / "stages"
 

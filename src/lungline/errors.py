@@ -41,7 +41,7 @@ class Quarantine(Exception):
     Parameters
     ----------
     code : str
-        A stable code of `lungline.codes`, starting with `Q_`.
+        A stable code of `lungline.flags`, starting with `Q_`.
     detail : str
         What was found, without any identifier of a patient.
     """

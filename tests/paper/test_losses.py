@@ -6,7 +6,7 @@ import pytest
 import torch
 from mpmath import mp, mpf
 
-from lungline.models.losses import cancer_loss, nodule_loss
+from lungline.training.losses import cancer_loss, nodule_loss
 
 mp.dps = 80
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lungline.models.specs import CancerNetSpec, PatientSchedule
+from lungline.config.networks import CancerNetSpec, PatientSchedule
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "memory.py"
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 import yaml
 
-from lungline.config import check_config, laid_over
-from lungline.models.cancer_net import CancerNet
-from lungline.models.entries import ConstantSystem, DetectorSpec, PatchSystem, read_system
-from lungline.models.specs import CancerNetSpec
-from lungline.models.unet import UNet, count_parameters
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.check import check_config, laid_over
+from lungline.config.entries import ConstantSystem, DetectorSpec, PatchSystem, read_system
+from lungline.config.networks import CancerNetSpec
+from lungline.detection.unet import UNet, count_parameters
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8"))

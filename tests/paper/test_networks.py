@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from lungline.classification.cancer_net import CancerNet, strongest
+from lungline.config.entries import DetectorSpec, read_system
+from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.detection.unet import UNet, count_parameters, describe
 from lungline.errors import LunglineError
-from lungline.models.cancer_net import CancerNet, strongest
-from lungline.models.entries import DetectorSpec, read_system
-from lungline.models.specs import CancerNetSpec, UNetSpec
-from lungline.models.unet import UNet, count_parameters, describe
 
 
 def test_table_2_on_two_channels_of_32_cubed_has_2246849_parameters():

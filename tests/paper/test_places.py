@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungline import geometry
-from lungline.io import hdf5
-from lungline.nodules.candidates import extract_candidates
+from lungline.detection.candidates import extract_candidates
+from lungline.imaging import geometry
 from lungline.stages import ingest, resample
+from lungline.storage import hdf5
 from scans import write_dicom, write_mhd
 
 SHAPE_KJI = (26, 44, 58)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungline.escape import cell, uncell, visible
-from lungline.io.tables import read_rows, table_text
+from lungline.storage.tables import read_rows, table_text
 
 ODD = [
     "Doe, Jane",

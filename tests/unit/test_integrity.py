@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from lungline import geometry
-from lungline.io import hdf5, seals
-from lungline.io.hdf5 import Field, Header
-from lungline.io.predictions import ANSWER_COLUMNS, Prediction, write_predictions
-from lungline.io.seals import write_sealed_text
-from lungline.io.tables import table_text
-from lungline.nodules.candidates import Candidate, write_candidates
-from lungline.reporting.results import write_result
-from lungline.training.weights import write_card, write_curve, write_tensors
+from lungline.detection.candidates import Candidate, write_candidates
+from lungline.imaging import geometry
+from lungline.storage import checksums, hdf5
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.hdf5 import Field, Header
+from lungline.storage.predictions import ANSWER_COLUMNS, Prediction, write_predictions
+from lungline.storage.results import write_result
+from lungline.storage.tables import table_text
+from lungline.storage.weights import write_card, write_curve, write_tensors
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "integrity.py"
 SPECIFICATION = importlib.util.spec_from_file_location("integrity", FILE)
@@ -68,7 +68,7 @@ def test_without_its_seal_a_flipped_digit_of_a_table_would_be_used(results):
     [
         (lambda path: path.stat().st_size, "silent"),
         (lambda path: 1 / 0, "traceback"),
-        (lambda path: seals.os._exit(3), "crash"),
+        (lambda path: checksums.os._exit(3), "crash"),
     ],
 )
 def test_wrong_outcomes_are_counted(results, monkeypatch, read, outcome):

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from lungline.provenance import ROOT
+from lungline.fingerprint import ROOT
 
 LAYERS = (
     ("cli",),
     ("stages",),
-    ("io", "phantom", "insertion", "preprocess", "nodules", "training", "evaluation", "reporting"),
-    ("models", "volume", "geometry", "config"),
-    ("errors", "allocator", "names", "escape", "codes", "device", "progress", "provenance", "splits"),
+    ("runner", "pacs", "privacy", "synthetic", "training", "evaluation", "reports"),
+    ("nodules", "detection", "readers"),
+    ("storage", "classification"),
+    ("imaging", "config"),
+    ("errors", "allocator", "names", "escape", "flags", "device", "progress", "fingerprint", "splits"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FORBIDDEN = {"snakemake"}  # the package must not know what runs it
@@ -82,9 +84,9 @@ def test_imports_go_one_way(path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "text"),
     [
-        ("geometry", "from lungline.preprocess import lungs"),
-        ("models", "def f():\n    import lungline.stages.detect"),
-        ("errors", "from lungline import volume"),
+        ("imaging", "from lungline.detection import unet"),
+        ("detection", "def f():\n    import lungline.stages.detect"),
+        ("errors", "from lungline.imaging import volume"),
         ("training", "from snakemake.utils import validate"),
     ],
 )
@@ -124,8 +126,10 @@ def test_only_the_sheet_and_the_way_out_know_original_names() -> None:
         str(path.relative_to(ROOT))
         for path in MODULES
         for name in imports(path.read_text(encoding="utf-8"))
-        if name.startswith("lungline.io.private")
+        if name.startswith("lungline.privacy.pseudonyms")
     }
     assert asking == {f"stages/{stage}.py" for stage in ("sheet", *WAY_OUT)}
     rules = Path(__file__).resolve().parents[2] / "rules"
-    assert [path.name for path in rules.glob("*.smk") if "private import" in path.read_text("utf-8")] == ["common.smk"]
+    assert [path.name for path in rules.glob("*.smk") if "pseudonyms import" in path.read_text("utf-8")] == [
+        "common.smk"
+    ]

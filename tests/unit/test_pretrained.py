@@ -10,17 +10,17 @@ import torch
 from safetensors import safe_open
 
 from lungline import NOTICE
-from lungline.io.pipeline import PACKAGED, read_pipeline
-from lungline.io.seals import sha256
-from lungline.io.source_nodules import NEVER_TRAINED
-from lungline.nodules.slices import AXES
-from lungline.phantom.cohort import plan_scan
-from lungline.phantom.draw import draw_scan
-from lungline.phantom.writers import write_mhd
-from lungline.preprocess.intensity import scale_hu
-from lungline.provenance import ROOT
+from lungline.detection.slices import AXES
+from lungline.fingerprint import ROOT
+from lungline.imaging.intensity import scale_hu
 from lungline.stages import predict
-from lungline.training.models import load_cancer_net
+from lungline.storage.bundle import PACKAGED, read_pipeline
+from lungline.storage.checksums import sha256
+from lungline.synthetic.cohort import plan_scan
+from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.source_nodules import NEVER_TRAINED
+from lungline.synthetic.writers import write_mhd
+from lungline.training.loading import load_cancer_net
 from lungline.training.patients import patient_logits
 
 CARD = ROOT.parents[1] / "docs" / "model-card.md"

@@ -10,7 +10,7 @@ import time
 import pytest
 from benchmarks.copies import REPOSITORY
 
-from lungline.io.running import hold
+from lungline.runner.locks import hold
 from workflow_copy import copy_workflow
 
 pytestmark = pytest.mark.workflow

@@ -2,11 +2,11 @@
 
 import yaml
 
-from lungline.io.sheet import read_sheet
-from lungline.phantom.cohort import plan_scan
-from lungline.phantom.draw import draw_scan
-from lungline.phantom.writers import write_mhd
-from unit.insertion.nodule_folder import write_nodules
+from lungline.storage.manifest import read_sheet
+from lungline.synthetic.cohort import plan_scan
+from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.writers import write_mhd
+from unit.synthetic.nodule_folder import write_nodules
 from workflow_copy import Workflow, copy_workflow
 
 

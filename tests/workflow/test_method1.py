@@ -56,7 +56,7 @@ def test_method_1_and_the_baselines_answer_or_name_every_patient(finished) -> No
 
 
 def test_a_change_in_resizing_touches_the_systems_that_see_resized_volumes(finished) -> None:
-    with finished.edited("src/lungline/preprocess/resize.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef "):
+    with finished.edited("src/lungline/imaging/resizing.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef "):
         assert finished.plan("micro") == {}
         assert finished.plan("micro", change={"run": RUN}) == {"resize_volume": 10, **ONE_SYSTEM}
 

@@ -19,7 +19,7 @@ import pytest
 
 from dicom_series import PATIENT, SERIES, STUDY, write_series
 from lungline.cli import main
-from lungline.io.orthanc import Orthanc, UnreachableError
+from lungline.pacs.orthanc import Orthanc, UnreachableError
 from phantoms import make_chest
 from untrained import untrained_pipeline
 

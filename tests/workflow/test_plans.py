@@ -14,9 +14,9 @@ from snakemake.cli import parse_config  # noqa: F401  first, else the next two i
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
-from lungline.phantom.cohort import plan_cohort
 from lungline.splits import split_of_patient
-from unit.insertion.nodule_folder import write_nodules
+from lungline.synthetic.cohort import plan_cohort
+from unit.synthetic.nodule_folder import write_nodules
 
 pytestmark = pytest.mark.workflow
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -16,10 +16,10 @@ import yaml
 from dicom_series import FRAME, SERIES, STUDY
 from lungline.cli import main
 from lungline.escape import uncell
-from lungline.io import hdf5
-from lungline.io.dicom_headers import quiet
-from lungline.io.private import read_map
-from lungline.reporting.canvas import new_figure
+from lungline.privacy.pseudonyms import read_map
+from lungline.readers.dicom_headers import quiet
+from lungline.reports.canvas import new_figure
+from lungline.storage import hdf5
 from phantoms import make_chest
 from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_in_dicom, plant_scans
 from scans import write_dicom, write_mhd

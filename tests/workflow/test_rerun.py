@@ -10,8 +10,8 @@ import pydicom
 import pytest
 import yaml
 
-from lungline.io.hdf5 import read_header
-from lungline.io.verify import DIFFERENCES, verify_tree
+from lungline.runner.audit import DIFFERENCES, verify_tree
+from lungline.storage.hdf5 import read_header
 
 pytestmark = pytest.mark.workflow
 
@@ -104,22 +104,22 @@ def test_one_more_patient_touches_its_own_chain_and_the_tables(finished) -> None
 
 
 def test_a_change_in_a_module_touches_the_steps_that_reach_it(finished) -> None:
-    edit = ("src/lungline/nodules/candidates.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef ")
+    edit = ("src/lungline/detection/candidates.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef ")
     with finished.edited(*edit):
         jobs = finished.plan("micro")
     assert jobs == {"extract_candidates": 11, **AFTER_CANDIDATES}
 
 
 def test_a_change_in_resampling_touches_all_that_follows_and_nothing_before(finished) -> None:
-    with finished.edited("src/lungline/preprocess/resample.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef "):
+    with finished.edited("src/lungline/imaging/resampling.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef "):
         jobs = finished.plan("micro")
     assert jobs == {"resample": 20, "segment_lungs": 20, "cache_volume": 20, **AFTER_CACHES}
 
 
 def test_a_comment_and_a_docstring_touch_nothing(finished) -> None:
     with (
-        finished.edited("src/lungline/preprocess/resample.py", '"""', '"""Better said: '),
-        finished.edited("src/lungline/io/hdf5.py", "\nimport ", "\n# a comment\nimport "),
+        finished.edited("src/lungline/imaging/resampling.py", '"""', '"""Better said: '),
+        finished.edited("src/lungline/storage/hdf5.py", "\nimport ", "\n# a comment\nimport "),
     ):
         assert finished.plan("micro") == {}
 

@@ -13,7 +13,7 @@ def many(tmp_path_factory: pytest.TempPathFactory):
     return finished(tmp_path_factory.mktemp("scale"), SCANS)
 
 
-@pytest.mark.parametrize("name", ["nothing", "one patient more", "an edit in nodules/candidates.py"])
+@pytest.mark.parametrize("name", ["nothing", "one patient more", "an edit in detection/candidates.py"])
 def test_a_change_plans_exactly_what_depends_on_it(many, name) -> None:
     workflow, config = many
     change, edit, expected = changes(SCANS)[name]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.evaluation.froc import CPM_POINTS, MOST_MARKS, Finding, ScanMarks, ScanScore, froc, froc_intervals
 from lungline.evaluation.intervals import Estimate
-from lungline.io.submissions import Mark
 from lungline.nodules.annotations import Nodule
-from lungline.nodules.candidates import read_candidates
+from lungline.storage.submissions import Mark
 
 #: What candidates are ranked by; in the paper their sum of probability.
 SCORE = "score"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline import geometry
 from lungline.errors import LunglineError
-from lungline.io.notes import Note
-from lungline.io.tables import Faults, decimal, read_rows
+from lungline.imaging import geometry
+from lungline.storage.notes import Note
+from lungline.storage.tables import Faults, decimal, read_rows
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 LARGEST_MM = 200.0  # no nodule, and hardly a lung, is wider

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline import geometry
+from lungline.detection.candidates import Candidate
 from lungline.errors import LunglineError
-from lungline.geometry import Affine
-from lungline.io.tables import table_text
-from lungline.nodules.candidates import Candidate
-from lungline.nodules.places import Side, Third, places_in_lungs
-from lungline.volume import Volume
+from lungline.imaging import geometry
+from lungline.imaging.geometry import Affine
+from lungline.imaging.volume import Volume
+from lungline.nodules.location import Side, Third, places_in_lungs
+from lungline.storage.tables import table_text
 
 if TYPE_CHECKING:
-    from lungline.nodules.descriptors import Kind
+    from lungline.nodules.measurements import Kind
 
 #: Name and version of the layout; `lungline/schemas/nodules-1.json` describes it.
 SCHEMA = "nodules/1"
@@ -119,7 +119,7 @@ def describe_candidates(
     from scipy import ndimage
     from scipy.special import expit
 
-    from lungline.nodules.descriptors import describe_nodule, kind_of_nodule
+    from lungline.nodules.measurements import describe_nodule, kind_of_nodule
 
     places = places_in_lungs(lungs, [c.centroid_xyz_mm for c in candidates]) if candidates else []
     boxes = ndimage.find_objects(outline)

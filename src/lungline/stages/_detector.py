@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lungline.evaluation.patients import refuse_trained_on
-from lungline.nodules.slices import AXES
-from lungline.reporting.results import read_result
+from lungline.detection.slices import AXES
+from lungline.evaluation.patient_metrics import refuse_trained_on
+from lungline.storage.results import read_result
 
 
 def refuse_scans_of(detector: Path, scans: Sequence[str]) -> None:

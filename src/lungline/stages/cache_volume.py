@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from lungline.io import hdf5
-from lungline.preprocess.intensity import bounding_box, mask_outside
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.imaging.intensity import bounding_box, mask_outside
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
 
 
 def run(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.io.notes import Note, say, write_notes
 from lungline.nodules.annotations import Nodule, nodules_outside, read_annotations
+from lungline.storage import hdf5
+from lungline.storage.notes import Note, say, write_notes
 
 
 def run(output: Path, annotations: Path, *, caches: Path) -> None:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.identity import read_identity
-from lungline.io.seals import Origin, write_sealed_text
-from lungline.io.sheet import read_sheet
-from lungline.io.tables import table_text
+from lungline.privacy.identity import read_identity
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.manifest import read_sheet
+from lungline.storage.tables import table_text
 from lungline.training.leakage import find_groups
 
 _MOST_NAMED = 5

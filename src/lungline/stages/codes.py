@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.codes import codes_page
-from lungline.io.atomic import write_text
+from lungline.flags import codes_page
+from lungline.storage.atomic import write_text
 
 
 def run(output: Path | None = None) -> None:

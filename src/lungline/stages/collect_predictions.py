@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from lungline.io.predictions import collect, read_answers, write_predictions
-from lungline.io.seals import Origin
-from lungline.io.sheet import read_sheet
+from lungline.storage.checksums import Origin
+from lungline.storage.manifest import read_sheet
+from lungline.storage.predictions import collect, read_answers, write_predictions
 
 
 def run(output: Path, *, scans: Path, predictions: Path, system: str) -> None:

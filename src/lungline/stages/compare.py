@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.evaluation.comparison import Compared, against, averaged, complete, constant_rows, measured
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.marks import read_scan_scores
-from lungline.io.benchmarks import read_cost
-from lungline.io.predictions import Prediction, read_predictions
-from lungline.io.seals import Origin, write_sealed_text
+from lungline.evaluation.paired_comparison import Compared, against, averaged, complete, constant_rows, measured
 from lungline.names import known
-from lungline.reporting.canvas import save_png
-from lungline.reporting.comparison import comparison_markdown, comparison_table, draw_forest
-from lungline.reporting.results import read_result
+from lungline.reports.canvas import save_png
+from lungline.reports.comparison_table import comparison_markdown, comparison_table, draw_forest
+from lungline.storage.benchmarks import read_cost
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.predictions import Prediction, read_predictions
+from lungline.storage.results import read_result
 
 
 def run(output: Path, *, systems: dict, reference: str | None = None, embedded: bool | None = None) -> None:

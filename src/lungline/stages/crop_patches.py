@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field
-from lungline.nodules.candidates import read_candidates
-from lungline.nodules.patches import crop_patches
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.detection.candidates import read_candidates
+from lungline.detection.patches import crop_patches
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field
 
 
 def run(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lungline.detection.candidates import outline_candidates, read_candidates
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Header
-from lungline.io.predictions import read_answers
-from lungline.io.seals import Origin, write_sealed_text
 from lungline.names import LearnedFrom
-from lungline.nodules.candidates import outline_candidates, read_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
-from lungline.reporting.results import write_result
+from lungline.storage import hdf5
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.hdf5 import Header
+from lungline.storage.predictions import read_answers
+from lungline.storage.results import write_result
 
 _INTERVAL = "95 %, as far as the calibration depends on the cases that it was fitted to; not how sure one patient's is"
 _NO_INTERVAL = "the system is not calibrated, or found nothing: there is nothing to measure it by"

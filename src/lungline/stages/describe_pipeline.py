@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io.pipeline import Pipeline, write_pipeline
+from lungline.storage.bundle import Pipeline, write_pipeline
 
 
 def run(output: Path, *, system: str, settings: dict, model: Path, detector: Path | None = None) -> None:

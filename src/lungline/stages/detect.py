@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code, Field
+from lungline.detection.slices import AXES
+from lungline.imaging.acquisition import unlike
+from lungline.imaging.intensity import scale_hu
 from lungline.names import Precision
-from lungline.nodules.slices import AXES
-from lungline.preprocess.acquisition import unlike
-from lungline.preprocess.intensity import scale_hu
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Field
 
 
 def run(
@@ -48,10 +48,10 @@ def detect_scan(
     """Read `ct` of one scan, write `probability`: the mean of three axes, float16 0..1."""
 
     def make() -> Made:
+        from lungline.detection.axis_ensemble import predict_nodules
         from lungline.device import make_repeatable, pick_device
-        from lungline.nodules.detector import predict_nodules
-        from lungline.training.models import load_unet
-        from lungline.training.weights import pixels_trained_on, read_card
+        from lungline.storage.weights import pixels_trained_on, read_card
+        from lungline.training.loading import load_unet
 
         make_repeatable(seed=0)
         where = pick_device(device)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import read_volume
-from lungline.io.seals import Origin, write_sealed_text
-from lungline.nodules.candidates import read_candidates
-from lungline.reporting.canvas import save_png
-from lungline.reporting.figures import Subject
-from lungline.reporting.scan_page import draw_scan, draw_unusable, page
+from lungline.detection.candidates import read_candidates
+from lungline.reports.canvas import save_png
+from lungline.reports.figure_page import draw_scan, draw_unusable, page
+from lungline.reports.figures import Subject
+from lungline.storage import hdf5
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.hdf5 import read_volume
 
 
 def run(
@@ -34,8 +34,8 @@ def run(
     if header.status == "quarantined":
         figures = draw_unusable(scan, header.codes)
     else:
-        from lungline.models.entries import DetectorSpec
-        from lungline.models.unet import describe
+        from lungline.config.entries import DetectorSpec
+        from lungline.detection.unet import describe
 
         network = DetectorSpec.from_config(detector).network
         subject = Subject(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lungline.io.predictions import read_predictions
-from lungline.io.seals import Origin, check, write_sealed_text
-from lungline.io.tables import read_rows
-from lungline.reporting.index_page import index_page
-from lungline.reporting.results import read_result
+from lungline.reports.index_page import index_page
+from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.storage.predictions import read_predictions
+from lungline.storage.results import read_result
+from lungline.storage.tables import read_rows
 
 
 def run(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code
 from lungline.nodules.annotations import draw_spheres, nodules_outside, read_annotations
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code
 
 
 def run(cache: Path, annotations: Path, output: Path, *, scan: str, outlines: Path | None = None) -> None:

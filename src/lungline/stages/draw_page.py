@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.io.seals import Origin, write_sealed_text
 from lungline.nodules.table import read_nodules
-from lungline.reporting.nodule_page import nodule_page
-from lungline.reporting.packed import pack
-from lungline.reporting.results import read_result
+from lungline.reports.nodule_page import nodule_page
+from lungline.reports.packed import pack
+from lungline.storage import hdf5
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.results import read_result
 
 
 def run(output: Path, *, nodules: Path, volume: Path, lungs: Path, detected: Path | None = None) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from lungline.errors import LunglineError
-from lungline.phantom.cohort import plan_scan
-from lungline.phantom.draw import draw_scan
-from lungline.phantom.writers import write_dicom_series, write_mhd
+from lungline.synthetic.cohort import plan_scan
+from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.writers import write_dicom_series, write_mhd
 
 
 def run(output: Path, *, dataset: Literal["luna16", "dsb17"], index: int, seed: int, cohort: dict) -> None:

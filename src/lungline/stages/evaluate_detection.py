@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from lungline.evaluation.detection import recall
+from lungline.evaluation.detection_metrics import recall
 from lungline.evaluation.marks import SCORE, describe_froc, refuse_strangers, scan_marks
-from lungline.io.seals import Origin, write_sealed_text
-from lungline.io.sheet import read_sheet
 from lungline.nodules.annotations import read_annotations
-from lungline.reporting.metric_tables import detection_markdown
-from lungline.reporting.results import about_data, write_result
+from lungline.reports.metric_tables import detection_markdown
 from lungline.stages._detector import refuse_scans_of
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.manifest import read_sheet
+from lungline.storage.results import about_data, write_result
 
 
 def run(

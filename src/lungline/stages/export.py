@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
+from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError, Quarantine
-from lungline.io.dicom import nearest_slices
-from lungline.io.pipeline import OUTLINE, read_pipeline
-from lungline.io.predictions import Prediction, read_predictions
-from lungline.io.private import Original, read_map
-from lungline.io.raw import is_dicom, scan_suffix
-from lungline.io.secret import open_to_others, write_secret
-from lungline.io.zips import place_in_zip, unpacked
-from lungline.nodules.candidates import read_candidates
 from lungline.nodules.table import NoduleRow, read_nodules
-from lungline.reporting.export import (
+from lungline.privacy.permissions import open_to_others, write_secret
+from lungline.privacy.pseudonyms import Original, read_map
+from lungline.readers.dicom import nearest_slices
+from lungline.readers.raw import is_dicom, scan_suffix
+from lungline.readers.zips import place_in_zip, unpacked
+from lungline.reports.export_tables import (
     cancer_submission,
     nodule_submission,
     nodule_table,
     original_names,
     predictions_table,
 )
-from lungline.reporting.results import read_result
 from lungline.stages import write_dicom
+from lungline.storage.bundle import OUTLINE, read_pipeline
+from lungline.storage.predictions import Prediction, read_predictions
+from lungline.storage.results import read_result
 
 
 def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.io.seals import Origin
-from lungline.nodules.candidates import RankedBy, extract_candidates, write_candidates
+from lungline.detection.candidates import RankedBy, extract_candidates, write_candidates
+from lungline.storage import hdf5
+from lungline.storage.checksums import Origin
 
 
 def run(

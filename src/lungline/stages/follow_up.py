@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from lungline import geometry
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.dates import acquisition_date
-from lungline.io.identity import IDENTIFIERS, read_identity
-from lungline.io.listing import list_folder
-from lungline.io.pipeline import PACKAGED, read_pipeline
-from lungline.io.seals import Origin, write_sealed_text
-from lungline.io.sheet import ScanRow, read_sheet
-from lungline.io.zips import place_in_zip
+from lungline.imaging import geometry
+from lungline.imaging.registration import Motion, register_lungs
+from lungline.imaging.volume import Volume
 from lungline.names import Device
-from lungline.nodules.follow_up import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv, rows_as_json
+from lungline.nodules.matching import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv, rows_as_json
 from lungline.nodules.table import NoduleRow, read_nodules
-from lungline.preprocess.registration import Motion, register_lungs
-from lungline.reporting.results import read_result, write_result
+from lungline.privacy.identity import IDENTIFIERS, read_identity
+from lungline.readers.dates import acquisition_date
+from lungline.readers.listing import list_folder
+from lungline.readers.zips import place_in_zip
 from lungline.stages import ingest, predict, resample, segment_lungs
-from lungline.volume import Volume
+from lungline.storage import hdf5
+from lungline.storage.bundle import PACKAGED, read_pipeline
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.manifest import ScanRow, read_sheet
+from lungline.storage.results import read_result, write_result
 
 LEAST_OVERLAP = 0.6  # of the lungs of two scans of one patient, at whatever depth of breath
 
@@ -113,7 +113,7 @@ def write(
     notes: list[str],
 ) -> None:
     """Write OUTPUT (.json, layout follow-up/1), the rows as .csv and the page as .html."""
-    from lungline.reporting.follow_up_page import follow_up_page
+    from lungline.reports.follow_up_page import follow_up_page
 
     result = {
         "schema": SCHEMA,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.evaluation.marks import describe_froc, doubts, submitted_marks
-from lungline.io.seals import Origin, write_sealed_text
-from lungline.io.submissions import read_ids, read_marks
 from lungline.nodules.annotations import read_annotations
-from lungline.reporting.metric_tables import froc_markdown
-from lungline.reporting.results import about_data, write_result
+from lungline.reports.metric_tables import froc_markdown
 from lungline.stages._detector import refuse_scans_of
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.results import about_data, write_result
+from lungline.storage.submissions import read_ids, read_marks
 
 
 def run(

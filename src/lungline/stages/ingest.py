@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lungline.errors import LunglineError, Quarantine
-from lungline.io.hdf5 import Code, volume_field
-from lungline.io.identity import Identity, identifiers, write_identity
-from lungline.io.images import (
+from lungline.imaging.acquisition import describe_acquisition
+from lungline.imaging.chest_gate import check_chest
+from lungline.privacy.identity import Identity, identifiers, write_identity
+from lungline.readers.scan import (
     Source,
     digests_of_files,
     hash_of_files,
@@ -22,10 +23,9 @@ from lungline.io.images import (
     raw_files,
     read_scan,
 )
-from lungline.io.zips import unpacked
-from lungline.preprocess.acquisition import describe_acquisition
-from lungline.preprocess.chest import check_chest
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.readers.zips import unpacked
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage.hdf5 import Code, volume_field
 
 
 def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None) -> None:

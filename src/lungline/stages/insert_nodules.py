@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from lungline.errors import LunglineError
-from lungline.insertion.chests import Chest, rescanned, without_lesions, zoomed
-from lungline.insertion.insert import Inserted, insert
-from lungline.insertion.plan import InsertionPlan, plan_insertion
-from lungline.insertion.sources import SourceNodule
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field
-from lungline.io.seals import Origin, sealed_path
-from lungline.io.source_nodules import NoduleRow, read_nodule
-from lungline.phantom.writers import write_mhd
-from lungline.preprocess.resample import resample
-from lungline.stages._scan import Made, run_scan_stage
-from lungline.volume import Volume
+from lungline.imaging.resampling import resample
+from lungline.imaging.volume import Volume
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
+from lungline.storage.checksums import Origin, sealed_path
+from lungline.storage.hdf5 import Field
+from lungline.synthetic.implant import Inserted, insert
+from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion
+from lungline.synthetic.implant_sources import SourceNodule
+from lungline.synthetic.recipients import Chest, rescanned, without_lesions, zoomed
+from lungline.synthetic.source_nodules import NoduleRow, read_nodule
+from lungline.synthetic.writers import write_mhd
 
 COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "kind")
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from lungline import NOTICE
 from lungline.errors import LunglineError, lack_of_the_disk
 from lungline.escape import visible
-from lungline.io.orthanc import Orthanc, Study, UnreachableError
-from lungline.io.predictions import read_predictions
-from lungline.io.running import hold
-from lungline.io.secret import secret_folder, write_secret
-from lungline.reporting.results import read_result
-from lungline.reporting.summary import answer_in_words
+from lungline.pacs.orthanc import Orthanc, Study, UnreachableError
+from lungline.privacy.permissions import secret_folder, write_secret
+from lungline.reports.summary import answer_in_words
+from lungline.runner.locks import hold
 from lungline.stages.write_dicom import SEG, SR, WHY_NOT
+from lungline.storage.predictions import read_predictions
+from lungline.storage.results import read_result
 
 
 def run(

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from lungline.io.atomic import write_text
-from lungline.io.pipeline import Pipeline, read_pipeline, write_pipeline
-from lungline.io.seals import check, seal_path
-from lungline.nodules.slices import AXES
-from lungline.training.models import checked_card
-from lungline.training.weights import read_tensors, write_card, write_tensors
+from lungline.detection.slices import AXES
+from lungline.storage.atomic import write_text
+from lungline.storage.bundle import Pipeline, read_pipeline, write_pipeline
+from lungline.storage.checksums import check, seal_path
+from lungline.storage.weights import read_tensors, write_card, write_tensors
+from lungline.training.loading import checked_card
 
 #: What a card keeps: hashes of the files of one run are of no use elsewhere.
 _DROPPED = ("input_sha256", "notice", "lungline_version")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from lungline.config import check_config, laid_over
+from lungline.config.check import check_config, laid_over
+from lungline.config.entries import ConstantSystem, DetectorSpec, PatchSystem, VolumeSystem, read_system
+from lungline.config.networks import CancerNetSpec
 from lungline.device import make_repeatable, pick_device
-from lungline.io.listing import list_dsb17, list_folder, list_luna16
-from lungline.io.sheet import read_sheet
-from lungline.models.entries import ConstantSystem, DetectorSpec, PatchSystem, VolumeSystem, read_system
-from lungline.models.specs import CancerNetSpec
-from lungline.reporting.plan import Training, plan_text
+from lungline.readers.listing import list_dsb17, list_folder, list_luna16
+from lungline.reports.cost_table import Training, plan_text
+from lungline.storage.manifest import read_sheet
 from lungline.training.timing import seconds_a_detector_step, seconds_a_patient_step, seconds_a_reduction_step
 
 #: Scans of the published sets.

@@ -14,17 +14,17 @@ from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import LunglineError
-from lungline.io.pipeline import OUTLINE, PACKAGED, Pipeline, read_pipeline
-from lungline.io.predictions import collect, read_answers, write_predictions
-from lungline.io.raw_state import raw_state
-from lungline.io.seals import Origin, check, write_sealed_text
-from lungline.io.sheet import ScanRow, read_sheet, write_sheet
+from lungline.fingerprint import code_fingerprint
 from lungline.names import Device
 from lungline.progress import Progress, sayer
-from lungline.provenance import code_fingerprint
-from lungline.reporting.html import look_digest
-from lungline.reporting.summary import answer_in_words
+from lungline.readers.raw_state import raw_state
+from lungline.reports.html import look_digest
+from lungline.reports.summary import answer_in_words
 from lungline.stages import draw_index, sheet, write_dicom
+from lungline.storage.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
+from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
+from lungline.storage.predictions import collect, read_answers, write_predictions
 
 
 def run(

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungline.device import make_repeatable, pick_device
-from lungline.io import hdf5
-from lungline.io.predictions import ANSWER_COLUMNS
-from lungline.io.seals import Origin, check, sealed_path
-from lungline.io.sheet import read_sheet
-from lungline.preprocess.acquisition import unlike
-from lungline.provenance import code_fingerprint
+from lungline.fingerprint import code_fingerprint
+from lungline.imaging.acquisition import unlike
+from lungline.storage import hdf5
+from lungline.storage.checksums import Origin, check, sealed_path
+from lungline.storage.manifest import read_sheet
+from lungline.storage.predictions import ANSWER_COLUMNS
+from lungline.storage.weights import pixels_trained_on, read_card
 from lungline.training.scoring import load_scorer
-from lungline.training.weights import pixels_trained_on, read_card
 
 
 def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "auto") -> None:

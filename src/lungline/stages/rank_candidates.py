@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
+from lungline.detection.candidates import rank_again, read_candidates, write_candidates
 from lungline.device import make_repeatable, pick_device
-from lungline.io.seals import Origin
-from lungline.nodules.candidates import rank_again, read_candidates, write_candidates
-from lungline.training.models import load_cancer_net
-from lungline.training.reduction import candidate_logits, read_candidate_cubes
+from lungline.storage.checksums import Origin
+from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
+from lungline.training.loading import load_cancer_net
 
 
 def run(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.preprocess.resample import resample
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.imaging.resampling import resample
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
 
 
 def run(ingested: Path, output: Path, *, spacing_mm: float = 1.0) -> None:

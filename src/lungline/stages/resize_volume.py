@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field
-from lungline.preprocess.intensity import lung_region, scale_hu
-from lungline.preprocess.resize import resize
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.imaging.intensity import lung_region, scale_hu
+from lungline.imaging.resizing import resize
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field
 
 
 def run(cache: Path, output: Path, *, size: int = 64) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code
-from lungline.preprocess.lungs import MARGIN_MM, PLAUSIBLE_ML, THRESHOLD_HU, add_margin, judge, segment_lungs
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.imaging.lungs import MARGIN_MM, PLAUSIBLE_ML, THRESHOLD_HU, add_margin, judge, segment_lungs
+from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code
 
 
 def run(

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from lungline.errors import LunglineError
-from lungline.io.labels import read_labels
-from lungline.io.listing import list_dsb17, list_folder, list_luna16
-from lungline.io.notes import replace_notes, say
-from lungline.io.private import pseudonym_key, read_map, remember
-from lungline.io.sheet import read_sheet, write_sheet
-from lungline.io.zips import place_in_zip
+from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
+from lungline.readers.labels import read_labels
+from lungline.readers.listing import list_dsb17, list_folder, list_luna16
+from lungline.readers.zips import place_in_zip
+from lungline.storage.manifest import read_sheet, write_sheet
+from lungline.storage.notes import replace_notes, say
 
 
 def run(

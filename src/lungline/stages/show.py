@@ -7,16 +7,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lungline.codes import CODES
 from lungline.errors import CorruptFileError, LunglineError, Quarantine
 from lungline.escape import visible
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.io.images import read_scan
-from lungline.io.listing import list_folder
-from lungline.io.peek import safetensors_header
-from lungline.io.zips import place_in_zip, unpacked
-from lungline.reporting.show import describe_field, describe_header, thumbnail
+from lungline.flags import CODES
+from lungline.readers.listing import list_folder
+from lungline.readers.scan import read_scan
+from lungline.readers.sniff import safetensors_header
+from lungline.readers.zips import place_in_zip, unpacked
+from lungline.reports.file_view import describe_field, describe_header, thumbnail
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
 
 
 def run(file: Path, *, png: Path | None = None, plain: bool = False) -> None:
@@ -80,7 +80,7 @@ def _draw(header: Header, fields: Mapping[str, Field], name: str, png: Path | No
         if picture:
             print("\n".join(picture))
     if png is not None:
-        from lungline.reporting.canvas import save_png
-        from lungline.reporting.field_figure import draw_fields
+        from lungline.reports.canvas import save_png
+        from lungline.reports.field_figure import draw_fields
 
         save_png(draw_fields(fields, name), png)

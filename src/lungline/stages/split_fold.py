@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.io.seals import write_sealed_text
-from lungline.io.sheet import read_sheet, sheet_text
 from lungline.splits import split_of_luna_fold
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.manifest import read_sheet, sheet_text
 
 
 def run(output: Path, scans: Path, *, test_fold: int) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.io.predictions import read_predictions
-from lungline.io.seals import Origin, write_sealed_text
-from lungline.io.submissions import answers_text
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.predictions import read_predictions
+from lungline.storage.submissions import answers_text
 
 
 def run(output: Path, predictions: Path) -> None:

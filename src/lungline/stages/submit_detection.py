@@ -6,10 +6,10 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.evaluation.marks import candidate_marks
-from lungline.io.seals import Origin, write_sealed_text
-from lungline.io.sheet import read_sheet
-from lungline.io.submissions import Mark, ids_text, marks_text, submitted
 from lungline.stages._detector import refuse_scans_of
+from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.manifest import read_sheet
+from lungline.storage.submissions import Mark, ids_text, marks_text, submitted
 
 
 def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], detectors: tuple[Path, ...]) -> None:

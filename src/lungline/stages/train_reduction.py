@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.entries import DetectorSpec
 from lungline.device import make_repeatable, pick_device, to_device
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.sheet import read_sheet
-from lungline.models.cancer_net import CancerNet
-from lungline.models.entries import DetectorSpec
-from lungline.models.losses import cancer_loss
 from lungline.names import Precision
 from lungline.nodules.annotations import read_annotations
+from lungline.storage import hdf5
+from lungline.storage.manifest import read_sheet
+from lungline.training.false_positive_reduction import CandidateBatches, look_at_candidates, read_labelled_candidates
 from lungline.training.fitting import fit_and_write
-from lungline.training.reduction import CandidateBatches, look_at_candidates, read_labelled_candidates
+from lungline.training.losses import cancer_loss
 
 
 def run(

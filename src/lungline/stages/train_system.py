@@ -7,21 +7,21 @@ from pathlib import Path
 
 from scipy.special import expit as sigmoid
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.entries import ConstantSystem, PatchSystem, read_system
 from lungline.device import make_repeatable, pick_device
 from lungline.errors import LunglineError
-from lungline.io.hdf5 import Code
-from lungline.io.sheet import read_sheet
-from lungline.models.cancer_net import CancerNet
-from lungline.models.entries import ConstantSystem, PatchSystem, read_system
 from lungline.names import Precision
+from lungline.storage.hdf5 import Code
+from lungline.storage.manifest import read_sheet
 from lungline.training.calibration import fit_scale_and_shift, resampled_fits
-from lungline.training.cohort import SPLITS, gather
+from lungline.training.cases import SPLITS, gather
 from lungline.training.constant import write_constant
 from lungline.training.failures import learned_all_negative, overfitted
 from lungline.training.fitting import fit_and_write
+from lungline.training.hand_crafted_fit import fit_measured
+from lungline.training.loading import take_convolutions
 from lungline.training.loop import Look
-from lungline.training.measured import fit_measured
-from lungline.training.models import take_convolutions
 from lungline.training.nodule_cases import gather_nodules, read_rated_nodules
 from lungline.training.patients import PatientBatches, micro_batches, patient_loss
 from lungline.training.validation import labels_and_logits, look_at_patients

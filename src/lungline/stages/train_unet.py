@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from lungline.config.entries import DetectorSpec
+from lungline.detection.slices import Axis
+from lungline.detection.unet import UNet
 from lungline.device import make_repeatable, pick_device, to_device
-from lungline.io import hdf5
-from lungline.io.sheet import read_sheet
-from lungline.models.entries import DetectorSpec
-from lungline.models.losses import nodule_loss
-from lungline.models.unet import UNet
 from lungline.names import Precision
-from lungline.nodules.slices import Axis
+from lungline.storage import hdf5
+from lungline.storage.manifest import read_sheet
+from lungline.training.distributed import joined
 from lungline.training.fitting import fit_and_write
-from lungline.training.slices import SliceCrops, find_training_scans
-from lungline.training.team import joined
+from lungline.training.losses import nodule_loss
+from lungline.training.slice_crops import SliceCrops, find_training_scans
 from lungline.training.validation import look_at_crops
 
 

@@ -8,8 +8,8 @@ import time
 from json import dumps
 from pathlib import Path
 
-from lungline.io.seals import set_aside
-from lungline.io.verify import DIFFERENCES, verify_tree
+from lungline.runner.audit import DIFFERENCES, verify_tree
+from lungline.storage.checksums import set_aside
 
 
 def run(results: Path, *, json: bool = False, aside: bool = False) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.escape import visible
-from lungline.io.private import Original, read_map
+from lungline.privacy.pseudonyms import Original, read_map
 
 
 def run(scan: str, *, private: Path) -> None:

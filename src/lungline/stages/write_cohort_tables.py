@@ -5,20 +5,22 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from lungline.io.seals import Origin, sealed_path
-from lungline.phantom import tables
-from lungline.phantom.cohort import plan_cohort
+from lungline.storage.checksums import Origin, sealed_path
+from lungline.synthetic import cohort_tables
+from lungline.synthetic.cohort import plan_cohort
 
 
 def run(folder: Path, *, seed: int, cohort: dict) -> None:
     """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not."""
     plans = plan_cohort(seed, cohort)
     made = {
-        "luna16/annotations.csv": tables.nodule_annotations([plan for plan in plans if plan.dataset == "luna16"]),
-        "dsb17/stage1_labels.csv": tables.stage1_labels(plans),
-        "dsb17/stage1_solution.csv": tables.stage1_solution(plans),
-        "nodules.csv": tables.nodule_annotations(plans),
-        "truth.csv": tables.truth(plans),
+        "luna16/annotations.csv": cohort_tables.nodule_annotations(
+            [plan for plan in plans if plan.dataset == "luna16"]
+        ),
+        "dsb17/stage1_labels.csv": cohort_tables.stage1_labels(plans),
+        "dsb17/stage1_solution.csv": cohort_tables.stage1_solution(plans),
+        "nodules.csv": cohort_tables.nodule_annotations(plans),
+        "truth.csv": cohort_tables.truth(plans),
     }
     for name, rows in made.items():
         target, origin = folder / name, Origin("write_cohort_tables")

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
+from lungline.detection.candidates import outline_candidates, read_candidates
 from lungline.errors import LunglineError, Quarantine
-from lungline.io import hdf5
-from lungline.io.images import hash_of_files, raw_files
-from lungline.io.secret import secret_folder, secret_path, write_secret
-from lungline.io.zips import unpacked
-from lungline.nodules.candidates import outline_candidates, read_candidates
 from lungline.nodules.table import read_nodules
-from lungline.reporting.results import read_result
+from lungline.privacy.permissions import secret_folder, secret_path, write_secret
+from lungline.readers.scan import hash_of_files, raw_files
+from lungline.readers.zips import unpacked
+from lungline.storage import hdf5
+from lungline.storage.results import read_result
 
 SEG, SR, WHY_NOT = "seg.dcm", "sr.dcm", "why-not.txt"
 
@@ -53,9 +53,9 @@ def run(
     input_sha256 : str or None
         Of the raw files that were answered (`predictions.csv`); others are refused.
     """
-    from lungline.io.dicom_headers import quiet
-    from lungline.io.dicom_source import read_series
-    from lungline.reporting.dicom_objects import dicom_objects
+    from lungline.pacs.dicom_objects import dicom_objects
+    from lungline.readers.dicom_headers import quiet
+    from lungline.readers.dicom_source import read_series
 
     table = read_result(nodules)
     if table["status"] == "quarantined":

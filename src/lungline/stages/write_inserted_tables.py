@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from lungline.insertion.plan import plan_insertion, refuse_shared_patients
-from lungline.io.seals import Origin, sealed_path
-from lungline.io.tables import read_rows
 from lungline.nodules.annotations import COLUMNS
 from lungline.stages.insert_nodules import COLUMNS as INSERTED
+from lungline.storage.checksums import Origin, sealed_path
+from lungline.storage.tables import read_rows
+from lungline.synthetic.implant_plan import plan_insertion, refuse_shared_patients
 
 
 def run(output: Path, *, seed: int, settings: dict) -> None:

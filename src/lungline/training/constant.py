@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lungline.evaluation.cancer import log_loss
-from lungline.io.seals import Origin, check
-from lungline.io.sheet import ScanRow
-from lungline.models.entries import ConstantSystem
-from lungline.provenance import code_fingerprint
-from lungline.training.weights import write_card, write_curve, write_tensors
+from lungline.config.entries import ConstantSystem
+from lungline.evaluation.cancer_metrics import log_loss
+from lungline.fingerprint import code_fingerprint
+from lungline.storage.checksums import Origin, check
+from lungline.storage.manifest import ScanRow
+from lungline.storage.weights import write_card, write_curve, write_tensors
 
 
 def write_constant(output: Path, spec: ConstantSystem, cases: Mapping[str, Sequence[ScanRow]], system: dict) -> None:

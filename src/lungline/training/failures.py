@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.evaluation.auc import auc
-from lungline.io.hdf5 import Code
+from lungline.storage.hdf5 import Code
 
 SMALLEST_SPREAD = 0.02
 CHANCE_AUC = 0.55

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code
-from lungline.io.seals import Origin, check, remove
-from lungline.models.specs import Schedule
-from lungline.models.unet import count_parameters
+from lungline.config.networks import Schedule
+from lungline.detection.unet import count_parameters
+from lungline.fingerprint import code_fingerprint
+from lungline.imaging.acquisition import ranges_of
 from lungline.names import Precision
-from lungline.preprocess.acquisition import ranges_of
-from lungline.provenance import code_fingerprint
+from lungline.storage import hdf5
+from lungline.storage.checksums import Origin, check, remove
+from lungline.storage.hdf5 import Code
+from lungline.storage.weights import write_card, write_curve, write_tensors
+from lungline.training.distributed import ALONE, Team
 from lungline.training.loop import Batch, Look, chosen, fit, in_one_part, saved
-from lungline.training.team import ALONE, Team
-from lungline.training.weights import write_card, write_curve, write_tensors
 
 
 def fit_and_write(
@@ -136,7 +136,7 @@ def fit_and_write(
 
 
 def _acquisition(scans: Mapping[str, Sequence[Path]]) -> dict[str, list[float]]:
-    """How the scans were made that the model has learnt from; see `lungline.preprocess.acquisition`."""
+    """How the scans were made that the model has learnt from; see `lungline.imaging.acquisition`."""
     return ranges_of(hdf5.read_header(files[0]).provenance.get("acquisition", {}) for files in scans.values())
 
 

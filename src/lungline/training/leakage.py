@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lungline.io.identity import IDENTIFIERS, KINDS, Identity
-from lungline.io.sheet import ScanRow
+from lungline.privacy.identity import IDENTIFIERS, KINDS, Identity
+from lungline.storage.manifest import ScanRow
 
 _FEW = 10  # scans; in fewer, half of them may well be one patient's
 

@@ -16,15 +16,15 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from lungline.config.networks import Schedule
 from lungline.device import half_precision
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.io.seals import remove
-from lungline.models.specs import Schedule
 from lungline.names import Precision
 from lungline.progress import Progress
+from lungline.storage.checksums import remove
+from lungline.storage.weights import read_tensors, write_tensors
 from lungline.training.batches import batches_ahead
-from lungline.training.team import ALONE, Team
-from lungline.training.weights import read_tensors, write_tensors
+from lungline.training.distributed import ALONE, Team
 
 Batch = TypeVar("Batch")
 Look = dict[str, float]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lungline.io import hdf5
-from lungline.io.sheet import ScanRow
-from lungline.io.tables import decimal, read_rows
-from lungline.models.entries import PatchSystem
-from lungline.training.cohort import SPLITS, Cohort, describe_cubes
+from lungline.config.entries import PatchSystem
+from lungline.storage import hdf5
+from lungline.storage.manifest import ScanRow
+from lungline.storage.tables import decimal, read_rows
+from lungline.training.cases import SPLITS, Cohort, describe_cubes
 from lungline.training.patients import Patient, PatientCubes, read_cubes
 
 _COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm", "malignant")

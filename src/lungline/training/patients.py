@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lungline.classification.cancer_net import CancerNet, strongest
+from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.models.cancer_net import CancerNet, strongest
-from lungline.models.losses import cancer_loss
-from lungline.models.specs import CancerNetSpec
+from lungline.storage import hdf5
 from lungline.training.distortion import distort
+from lungline.training.losses import cancer_loss
 
 #: Cubes (n, C, D, H, W) and label of the patients of one step.
 Patients = list[tuple[NDArray[np.float16], int]]

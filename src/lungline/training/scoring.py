@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from lungline.config.entries import PatchSystem, VolumeSystem, read_system
 from lungline.errors import LunglineError
-from lungline.io.hdf5 import Code
-from lungline.models.entries import PatchSystem, VolumeSystem, read_system
+from lungline.storage.hdf5 import Code
 from lungline.training.calibration import interval_of
-from lungline.training.models import checked_card, load_cancer_net
+from lungline.training.false_positive_reduction import candidate_logits
+from lungline.training.loading import checked_card, load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
-from lungline.training.reduction import candidate_logits
 from lungline.training.volumes import fixed_crops, read_region
 
 

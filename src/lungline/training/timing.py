@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.entries import DetectorSpec, ReductionSpec
+from lungline.config.networks import CancerNetSpec, PatientSchedule
+from lungline.detection.unet import UNet
 from lungline.device import half_precision
-from lungline.models.cancer_net import CancerNet
-from lungline.models.entries import DetectorSpec, ReductionSpec
-from lungline.models.losses import cancer_loss, nodule_loss
-from lungline.models.specs import CancerNetSpec, PatientSchedule
-from lungline.models.unet import UNet
 from lungline.names import Precision
+from lungline.training.losses import cancer_loss, nodule_loss
 from lungline.training.patients import micro_batches, patient_loss
 
 

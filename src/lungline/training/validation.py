@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lungline.classification.cancer_net import CancerNet
 from lungline.device import half_precision
-from lungline.models.cancer_net import CancerNet
-from lungline.models.losses import cancer_loss, nodule_loss
 from lungline.names import Precision
+from lungline.training.losses import cancer_loss, nodule_loss
 from lungline.training.patients import Patient, patient_logits
-from lungline.training.slices import SliceCrops
+from lungline.training.slice_crops import SliceCrops
 
 #: Validation batches have step numbers of their own, so that every look sees the same crops.
 _FIRST_STEP = 1 << 40

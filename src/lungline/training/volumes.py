@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline.config.entries import VolumeInput
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code
-from lungline.models.entries import VolumeInput
-from lungline.preprocess.intensity import lung_region, scale_hu
+from lungline.imaging.intensity import lung_region, scale_hu
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code
 
 Shape = tuple[int, int, int]
 

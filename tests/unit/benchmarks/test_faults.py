@@ -6,7 +6,7 @@ from benchmarks.faults.__main__ import table
 from benchmarks.faults.kills import called
 from benchmarks.faults.place import SETTINGS, Place, differences
 
-from lungline.io.seals import write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 
 
 def test_a_missing_a_changed_and_an_added_file_are_differences() -> None:

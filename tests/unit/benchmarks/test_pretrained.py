@@ -5,8 +5,8 @@ from benchmarks.pretrained.false_positives import places
 from benchmarks.pretrained.found import in_boxes, tumour_boxes
 from benchmarks.pretrained.inserted import Finding, Judged, false_positives_at, folder_of, without_lesions
 
+from lungline.detection.candidates import Candidate
 from lungline.evaluation.froc import ScanMarks
-from lungline.nodules.candidates import Candidate
 from lungline.training.nodule_cases import RatedNodule
 
 

@@ -12,13 +12,13 @@ from benchmarks.speed.networks import CPU
 from benchmarks.speed.scene import Scene
 
 from lungline.allocator import keep_freed_memory
-from lungline.io.images import read_scan
-from lungline.models.cancer_net import CancerNet
-from lungline.models.specs import CancerNetSpec, UNetSpec
-from lungline.models.unet import UNet
-from lungline.nodules.candidates import extract_candidates
-from lungline.nodules.detector import predict_axis
-from lungline.preprocess.lungs import add_margin, segment_lungs
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.detection.axis_ensemble import predict_axis
+from lungline.detection.candidates import extract_candidates
+from lungline.detection.unet import UNet
+from lungline.imaging.lungs import add_margin, segment_lungs
+from lungline.readers.scan import read_scan
 
 MACHINE = {
     "cpu": "a", "cores": 2, "threads": 1, "load_average": 0.1, "flags": ["f"], "copy_gb_s": 1,

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from lungline.errors import LunglineError
-from lungline.io.sheet import COLUMNS, ScanRow, read_sheet, write_sheet
+from lungline.storage.manifest import COLUMNS, ScanRow, read_sheet, write_sheet
 
 ROWS = [
     ScanRow("1.2.3", "mhd", "luna16", "train", 0, None),

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from lungline.classification.cancer_net import CancerNet, noisy_or
+from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
-from lungline.models.cancer_net import CancerNet, noisy_or
-from lungline.models.specs import CancerNetSpec
 
 LOGITS = torch.tensor([-1.0, 2.0, 0.5])
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lungline import geometry
 from lungline.errors import LunglineError
+from lungline.imaging import geometry
 from lungline.nodules.annotations import Nodule, draw_spheres, nodules_outside, note_annotations, read_annotations
 
 HEADER = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"

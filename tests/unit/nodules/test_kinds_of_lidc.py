@@ -6,9 +6,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from lungline.nodules.descriptors import kind_of_nodule
-from lungline.preprocess.resample import resample
-from lungline.volume import Volume
+from lungline.imaging.resampling import resample
+from lungline.imaging.volume import Volume
+from lungline.nodules.measurements import kind_of_nodule
 
 pytestmark = pytest.mark.data
 

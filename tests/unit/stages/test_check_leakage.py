@@ -6,10 +6,10 @@ import pytest
 
 from lungline.cli import main
 from lungline.errors import LunglineError
-from lungline.io.identity import Identity, write_identity
-from lungline.io.sheet import ScanRow, write_sheet
-from lungline.io.tables import read_rows
+from lungline.privacy.identity import Identity, write_identity
 from lungline.stages import check_leakage
+from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.tables import read_rows
 
 KINDS = {
     "PatientID": "patient id",

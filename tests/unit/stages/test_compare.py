@@ -9,10 +9,10 @@ import pytest
 
 from lungline import NOTICE
 from lungline.errors import LunglineError
-from lungline.evaluation import cancer
+from lungline.evaluation import cancer_metrics
 from lungline.evaluation.paper_figures import PAPER
-from lungline.io.predictions import Prediction, read_predictions, write_predictions
 from lungline.stages import compare
+from lungline.storage.predictions import Prediction, read_predictions, write_predictions
 
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 LABELS = [i % 2 for i in range(40)]
@@ -56,7 +56,7 @@ def test_every_system_of_the_paper_has_a_row_and_ours_follow(tmp_path, systems):
 def test_metrics_and_intervals_are_those_of_the_evaluation(tmp_path, systems):
     row = compared(tmp_path, systems)["m2"]
     rows = [r for r in read_predictions(tmp_path / "m2.csv") if r.split == "test" and r.label is not None]
-    wanted = cancer.measure([r.label for r in rows], [r.probability for r in rows])
+    wanted = cancer_metrics.measure([r.label for r in rows], [r.probability for r in rows])
     for name, estimate in wanted.items():
         found = [float(row[f"{name}{part}"]) for part in ("", "_low", "_high")]
         assert found == pytest.approx([estimate.value, estimate.low, estimate.high])
@@ -81,7 +81,9 @@ def test_differences_are_taken_over_the_patients_that_both_answered(tmp_path, sy
                             if r["split"] == "test" and r["probability"]}  # fmt: skip
     both = [scan for scan in scores["m2"] if scan in scores["ours"]]
     assert len(both) == 39
-    losses = [cancer.log_loss(*map(np.array, zip(*(scores[name][s] for s in both), strict=True))) for name in scores]
+    losses = [
+        cancer_metrics.log_loss(*map(np.array, zip(*(scores[name][s] for s in both), strict=True))) for name in scores
+    ]
     assert float(table["ours"]["log_loss_minus_reference"]) == pytest.approx(losses[1] - losses[0], abs=1e-7)
     assert float(table["ours"]["log_loss_minus_reference_low"]) > 0
 
@@ -96,7 +98,7 @@ def test_another_reference_can_be_named(tmp_path, systems):
 def test_the_constant_prior_is_that_of_the_training_patients(tmp_path, systems):
     table = compared(tmp_path, systems)
     prior = np.full(40, 0.25)
-    assert float(table["constant-prior"]["log_loss"]) == pytest.approx(cancer.log_loss(np.array(LABELS), prior))
+    assert float(table["constant-prior"]["log_loss"]) == pytest.approx(cancer_metrics.log_loss(np.array(LABELS), prior))
     assert float(table["all-negative"]["accuracy"]) == 0.5
 
 

@@ -16,9 +16,9 @@ import pydicom
 import pytest
 from pydicom.uid import UID, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from lungline.io import hdf5
-from lungline.io.dicom_headers import quiet
+from lungline.readers.dicom_headers import quiet
 from lungline.stages import ingest
+from lungline.storage import hdf5
 from scans import chest, write_dicom, write_enhanced, write_mhd, write_nifti
 
 HU = chest((60, 34, 40))

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 import lungline
-from lungline import geometry
+from lungline.detection.candidates import Candidate, extract_candidates, write_candidates
 from lungline.errors import GeometryError, LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code, Header
-from lungline.io.predictions import ANSWER_COLUMNS, read_answers
-from lungline.io.tables import table_text
-from lungline.nodules.candidates import Candidate, extract_candidates, write_candidates
-from lungline.nodules.places import places_in_lungs
+from lungline.imaging import geometry
+from lungline.imaging.lungs import LungQuality
+from lungline.imaging.volume import Volume
+from lungline.nodules.location import places_in_lungs
 from lungline.nodules.table import COLUMNS, Grid, describe_candidates, read_nodules
-from lungline.preprocess.lungs import LungQuality
 from lungline.stages import cache_volume, describe_nodules, resample
-from lungline.volume import Volume
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Header
+from lungline.storage.predictions import ANSWER_COLUMNS, read_answers
+from lungline.storage.tables import table_text
 
 SPACING = (1.25, 0.7, 0.7)
 ORIGIN = (-91.0, -63.0, 500.0)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from lungline import geometry
+from lungline.config.networks import UNetSpec
+from lungline.detection.unet import UNet
 from lungline.errors import LunglineError
-from lungline.io import hdf5, seals
-from lungline.io.hdf5 import Code, Field, Header
-from lungline.models.specs import UNetSpec
-from lungline.models.unet import UNet
+from lungline.imaging import geometry
 from lungline.stages.detect import detect_scan, run
-from lungline.training.weights import read_card, write_card, write_tensors
+from lungline.storage import checksums, hdf5
+from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.weights import read_card, write_card, write_tensors
 
 MADE_BY = {"region": "lung_box", "outside_hu": -1000.0}
 
@@ -24,7 +24,7 @@ def folder(tmp_path):
         torch.manual_seed(number)
         weights = tmp_path / "detector" / axis / "weights.safetensors"
         write_tensors(weights, UNet(UNetSpec(**network)).state_dict(), {"purpose": "test"})
-        card = {"network": network, "weights_sha256": seals.sha256(weights), "cache": MADE_BY}
+        card = {"network": network, "weights_sha256": checksums.sha256(weights), "cache": MADE_BY}
         write_card(weights.with_name("card.json"), card)
     rng = np.random.default_rng(0)
     for scan in ("a", "b"):

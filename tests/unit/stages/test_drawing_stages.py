@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from lungline import geometry
+from lungline.detection.candidates import extract_candidates, write_candidates
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code, Header, volume_field
-from lungline.io.predictions import Prediction, write_predictions
-from lungline.nodules.candidates import extract_candidates, write_candidates
-from lungline.reporting.results import read_result, write_result
+from lungline.imaging import geometry
+from lungline.imaging.volume import Volume
 from lungline.stages import draw_curves, draw_figures
-from lungline.volume import Volume
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Header, volume_field
+from lungline.storage.predictions import Prediction, write_predictions
+from lungline.storage.results import read_result, write_result
 
 DETECTOR = {"network": {"base_channels": 2, "levels": 2}, "training": {"steps": 1, "batch": 1}}
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lungline import NOTICE
+from lungline.detection.candidates import Candidate, write_candidates
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.io.predictions import ANSWER_COLUMNS, Prediction, read_predictions, write_predictions
-from lungline.io.sheet import ScanRow, write_sheet
-from lungline.nodules.candidates import Candidate, write_candidates
 from lungline.stages import collect_predictions, evaluate_cancer, evaluate_detection
+from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.predictions import ANSWER_COLUMNS, Prediction, read_predictions, write_predictions
 
 
 def predictions(tmp_path, n_test=30, splits=("test", "valid", "train")):

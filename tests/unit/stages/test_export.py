@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 
 from lungline.cli import main
+from lungline.detection.candidates import Candidate, write_candidates
 from lungline.errors import LunglineError
 from lungline.escape import uncell
-from lungline.io.listing import Listed
-from lungline.io.predictions import Prediction, write_predictions
-from lungline.io.private import remember
-from lungline.io.sheet import ScanRow
-from lungline.nodules.candidates import Candidate, write_candidates
 from lungline.nodules.table import NoduleRow, rows_as_json
-from lungline.reporting.results import write_result
+from lungline.privacy.pseudonyms import remember
+from lungline.readers.listing import Listed
 from lungline.stages import export, who
+from lungline.storage.manifest import ScanRow
+from lungline.storage.predictions import Prediction, write_predictions
+from lungline.storage.results import write_result
 from scans import chest, write_dicom
 
 UID, PATIENT = "1.3.6.1.4.1.14519.5.2.1", "0a0c32c9e08cc2ea76a71649de56be6d"

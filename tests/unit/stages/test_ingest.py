@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lungline.cli import main
-from lungline.io import hdf5
-from lungline.io.images import hash_of_files, raw_files
+from lungline.readers.scan import hash_of_files, raw_files
 from lungline.stages import ingest
+from lungline.storage import hdf5
 from scans import chest, write_dicom, write_mhd
 
 HU = chest()

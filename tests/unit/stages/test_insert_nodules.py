@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from lungline.errors import LunglineError
-from lungline.insertion.plan import plan_insertion
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.io.images import read_scan
 from lungline.nodules.annotations import read_annotations
+from lungline.readers.scan import read_scan
 from lungline.stages import draw_nodule_mask, insert_nodules, write_inserted_tables
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
+from lungline.synthetic.implant_plan import plan_insertion
 from lungline.training.nodule_cases import read_rated_nodules
-from unit.insertion.nodule_folder import settings_for, write_nodules
-from unit.insertion.small_chest import small_chest
+from unit.synthetic.nodule_folder import settings_for, write_nodules
+from unit.synthetic.small_chest import small_chest
 
 
 def prepared(folder: Path) -> dict[str, Path]:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lungline.errors import LunglineError
-from lungline.reporting.plan import Training, plan_text
+from lungline.reports.cost_table import Training, plan_text
 from lungline.stages import plan
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from lungline import geometry
+from lungline.detection.candidates import Candidate, read_candidates, write_candidates
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code, Field, Header
-from lungline.io.sheet import ScanRow, write_sheet
-from lungline.nodules.candidates import Candidate, read_candidates, write_candidates
+from lungline.imaging import geometry
 from lungline.stages import rank_candidates, train_reduction
-from lungline.training.models import load_cancer_net
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.weights import read_card
+from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
+from lungline.training.loading import load_cancer_net
 from lungline.training.patients import SYMMETRIES, turned
-from lungline.training.reduction import candidate_logits, read_candidate_cubes
-from lungline.training.weights import read_card
 
 CPU = torch.device("cpu")
 AFFINE = geometry.make_affine((1.0, 1.0, 1.0), (100.0, -50.0, 7.0))

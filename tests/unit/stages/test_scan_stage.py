@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from lungline import geometry
 from lungline.errors import Quarantine
-from lungline.io import hdf5, seals
-from lungline.io.hdf5 import Code, Field, Header
-from lungline.io.notes import read_notes
+from lungline.imaging import geometry
+from lungline.runner.scan_stage import Made, run_scan_stage
 from lungline.stages import (
     cache_volume,
     check_annotations,
@@ -16,7 +14,9 @@ from lungline.stages import (
     extract_candidates,
     resample,
 )
-from lungline.stages._scan import Made, run_scan_stage
+from lungline.storage import checksums, hdf5
+from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.notes import read_notes
 
 
 def scan_file(path, codes=(), shape=(10, 12, 14), name="ct", value=-500):
@@ -77,7 +77,7 @@ def test_provenance_holds_the_hashes_of_inputs_and_the_raw_scan(tmp_path):
     header = run_scan_stage(
         "resample", "q", tmp_path / "out.h5", lambda: Made({"f": field()}), scan_files={"a": source}
     )
-    assert header.provenance["inputs"] == {"a": seals.sha256(source)}
+    assert header.provenance["inputs"] == {"a": checksums.sha256(source)}
     assert header.provenance["raw_sha256"] == "feed"
     assert len(header.provenance["code"]) >= 16
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code, Header
 from lungline.stages import segment_lungs
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Header
 from phantoms import make_chest
 
 

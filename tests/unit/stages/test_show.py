@@ -6,13 +6,14 @@ import zipfile
 import numpy as np
 import pytest
 
-from lungline import NOTICE, geometry
+from lungline import NOTICE
 from lungline.cli import main
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code, Field, Header
-from lungline.reporting.show import mosaic, statistics, thumbnail
+from lungline.imaging import geometry
+from lungline.reports.file_view import mosaic, statistics, thumbnail
 from lungline.stages import show
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Field, Header
 from scans import chest, write_dicom, write_nifti
 
 
@@ -113,7 +114,7 @@ def test_a_picture_file_is_written(volume, tmp_path):
 def test_tables_cards_and_weights_are_shown_too(tmp_path, capsys):
     import torch
 
-    from lungline.training.weights import write_tensors
+    from lungline.storage.weights import write_tensors
 
     (tmp_path / "c.csv").write_text("scan,rank\na,1\n")
     (tmp_path / "card.json").write_text(json.dumps({"purpose": "test"}))
@@ -148,7 +149,7 @@ def test_a_field_without_place_has_no_picture():
 def test_a_terminal_does_not_obey_what_a_file_holds(tmp_path, capsys):
     import torch
 
-    from lungline.training.weights import write_tensors
+    from lungline.storage.weights import write_tensors
 
     evil = "a\x1b]0;owned\x07"
     hdf5.write_file(tmp_path / "q.h5", Header(evil, "ingest", (Code("Q_NEW", evil),), {evil: evil}), {})

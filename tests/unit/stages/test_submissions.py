@@ -5,11 +5,11 @@ import json
 import pytest
 
 from lungline import NOTICE
+from lungline.detection.candidates import Candidate, write_candidates
 from lungline.errors import LunglineError
-from lungline.io.predictions import Prediction, write_predictions
-from lungline.io.sheet import ScanRow, read_sheet, write_sheet
-from lungline.nodules.candidates import Candidate, write_candidates
 from lungline.stages import split_fold, submit_cancer, submit_detection
+from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
+from lungline.storage.predictions import Prediction, write_predictions
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import pytest
 import torch
 import yaml
 
-from lungline import geometry
-from lungline.config import check_config, laid_over
+from lungline.classification.hand_crafted import NAMES, measure
+from lungline.config.check import check_config, laid_over
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Code, Field, Header
-from lungline.io.sheet import ScanRow, write_sheet
-from lungline.models.measures import NAMES, measure
+from lungline.imaging import geometry
 from lungline.stages import collect_predictions, evaluate_cancer, predict_cancer, resize_volume, train_system
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.weights import read_card, read_tensors
 from lungline.training.calibration import interval_of
-from lungline.training.weights import read_card, read_tensors
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 SYSTEMS = check_config(

@@ -11,10 +11,10 @@ import pytest
 from dicom_series import STUDY, write_series
 from lungline import NOTICE
 from lungline.errors import LunglineError
-from lungline.io.images import hash_of_files, raw_files
 from lungline.nodules.table import COLUMNS
-from lungline.reporting.results import write_result
+from lungline.readers.scan import hash_of_files, raw_files
 from lungline.stages import write_dicom
+from lungline.storage.results import write_result
 from scans import chest
 from scans import write_dicom as write_bare
 

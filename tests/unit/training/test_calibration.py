@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from lungline.evaluation.cancer import log_loss
+from lungline.evaluation.cancer_metrics import log_loss
 from lungline.training.calibration import fit_scale_and_shift, interval_of, resampled_fits
 
 

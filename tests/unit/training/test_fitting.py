@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from lungline import geometry
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.models.specs import Schedule
+from lungline.config.networks import Schedule
+from lungline.imaging import geometry
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
 from lungline.training import fitting
 
 SCHEDULE = Schedule(steps=6, batch=2, learning_rate=0.1, validate_every=2)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from lungline.config.networks import Schedule
 from lungline.errors import LunglineError
-from lungline.models.specs import Schedule
 from lungline.training.loop import chosen, fit, learning_rate_at, saved
 
 SCHEDULE = Schedule(steps=30, batch=8, learning_rate=0.05, validate_every=10, decay="cosine")

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lungline.config.entries import PatchSystem
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.io.sheet import ScanRow
-from lungline.models.entries import PatchSystem
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
+from lungline.storage.manifest import ScanRow
 from lungline.training.nodule_cases import RatedNodule, gather_nodules, read_rated_nodules
 
 ENTRY = {"detector": "d", "learn_from": "nodules", "candidates": 1, "training": {"steps": 1, "batch": 1},

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.models.cancer_net import CancerNet
-from lungline.models.losses import cancer_loss
-from lungline.models.specs import CancerNetSpec
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
+from lungline.training.losses import cancer_loss
 from lungline.training.patients import (
     SYMMETRIES,
     PatientBatches,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.detection.unet import UNet
 from lungline.device import half_precision, make_repeatable
-from lungline.models.cancer_net import CancerNet
-from lungline.models.losses import nodule_loss
-from lungline.models.specs import CancerNetSpec, UNetSpec
-from lungline.models.unet import UNet
+from lungline.training.losses import nodule_loss
 from lungline.training.patients import patient_loss
 
 CPU = torch.device("cpu")

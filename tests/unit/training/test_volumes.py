@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lungline import geometry
+from lungline.config.entries import VolumeInput
 from lungline.errors import LunglineError
-from lungline.io import hdf5
-from lungline.io.hdf5 import Field, Header
-from lungline.models.entries import VolumeInput
+from lungline.imaging import geometry
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Field, Header
 from lungline.training.volumes import PatientVolume, centre, fixed_crops, largest_region, read_region
 
 REGION = (5, 7, 4)

@@ -1,0 +1,96 @@
+"""From the rows of `predictions.csv` to the results of a system, split by split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from lungline.errors import LunglineError
+from lungline.evaluation import cancer_metrics
+from lungline.evaluation.auc import auc, auc_difference
+from lungline.splits import refuse_test_rows
+from lungline.storage.predictions import Prediction
+
+SPLITS = ("test", "valid", "train")
+
+
+def training_prior(rows: Sequence[Prediction]) -> float | None:
+    """Share of cancer among labelled patients; None when there is none.
+
+    It is a choice, so `LunglineError` if a row is of the test split.
+    """
+    refuse_test_rows(rows, "the constant prior")
+    labels = [row.label for row in rows if row.label is not None]
+    return float(np.mean(labels)) if labels else None
+
+
+def measure_split(
+    rows: Sequence[Prediction],
+    *,
+    prior: float | None,
+    largest_mm: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Results on the labelled patients of one split.
+
+    Parameters
+    ----------
+    rows : sequence of Prediction
+        Of one split. Patients that are quarantined have no probability: they are counted, not scored.
+    prior : float or None
+        Of `training_prior`.
+    largest_mm : mapping of scan to mm, or None
+        Diameter of each patient's largest nodule; who is not in it has none and counts as 0 mm.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: numbers of patients, metrics, baselines, reliability table.
+    """
+    labelled = [row for row in rows if row.label is not None]
+    scored = [row for row in labelled if row.probability is not None]
+    y = np.array([row.label for row in scored], dtype=np.int64)
+    p = np.array([row.probability for row in scored], dtype=np.float64)
+    answer: dict[str, Any] = {
+        "labelled": len(labelled),
+        "scored": len(scored),
+        "cancer": int(y.sum()),
+        "not_scored": {row.scan: list(row.codes) for row in labelled if row.probability is None},
+        "metrics": {name: estimate.as_json() for name, estimate in cancer_metrics.measure(y, p, seed=seed).items()},
+        "baselines": cancer_metrics.baselines(y, prior, seed=seed),
+        "reliability": [asdict(row) for row in cancer_metrics.reliability(y, p)],
+    }
+    if largest_mm is not None:
+        diameter = np.array([largest_mm.get(row.scan, 0.0) for row in scored])
+        answer["diameter_alone"] = {
+            "auc": auc(y, diameter).as_json(),
+            "auc_of_system_minus_diameter": auc_difference(y, p, diameter).as_json(),
+        }
+    return answer
+
+
+def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str) -> None:
+    """`LunglineError` if any of these scans stands among the training or validation cases of a model card."""
+    cases = card.get("cases", {})
+    used = {scan for split in ("train", "valid") for scan in cases.get(split, ())}
+    seen = sorted(used & set(scans))
+    if seen:
+        raise LunglineError(
+            f"{where}: {len(seen)} of the scans to be scored were used to train the model ({', '.join(seen[:3])}). "
+            "Score scans that it has never seen."
+        )
+
+
+def refuse_copies(rows: Sequence[Prediction]) -> None:
+    """`LunglineError` if a labelled test patient has the pixels of a case that the models were trained on."""
+    seen = [
+        row.scan for row in rows if row.split == "test" and row.label is not None and "W_TRAINING_CASE" in row.codes
+    ]
+    if seen:
+        raise LunglineError(
+            f"{len(seen)} of the labelled test patients have the pixels of training cases ({', '.join(seen[:3])}), see "
+            "W_TRAINING_CASE. Score patients that the models have never seen, or take away these labels."
+        )

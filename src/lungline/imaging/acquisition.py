@@ -1,0 +1,82 @@
+"""How a scan was made, in three numbers, and whether the scans that a model learnt from were made like it.
+
+A network has learnt what nodules look like in scans of its training. Thicker slices blur them, a sharp kernel or a low
+dose adds grain; what it says of such scans nobody has measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from lungline.imaging.volume import Volume
+
+
+class Number(NamedTuple):
+    name: str
+    words: str
+    unit: str
+
+
+NUMBERS = (
+    Number("slice_mm", "slices are", "mm apart"),
+    Number("pixel_mm", "pixels are", "mm wide"),
+    Number("noise_hu", "noise is", "HU"),
+)
+#: A scan is unlike the others if a number lies beyond their smallest or largest by more than this factor.
+FACTOR = 1.25
+#: Fewer scans than this have no range that means anything.
+FEWEST = 5
+_SOFT_HU = (-50, 150)  # muscle, blood, liver
+_EVERY = 4  # slices: noise needs no more
+
+
+def describe_acquisition(ct: Volume) -> dict[str, float]:
+    """`slice_mm`, `pixel_mm` and `noise_hu` of a scan as it was read.
+
+    Noise is the robust spread (median absolute deviation, scaled to a standard deviation) of the second difference
+    along x within soft tissue, divided by the square root of 6: of white noise its standard deviation. It rises with
+    a sharp kernel and a low dose and falls with a smooth kernel and thick slices; edges hardly count. 0 where there
+    is no soft tissue.
+
+    Parameters
+    ----------
+    ct : Volume
+        HU (Z, Y, X) of any integer or floating type.
+    """
+    hu = ct.array[::_EVERY].astype(np.float32)
+    left, here, right = hu[:, :, :-2], hu[:, :, 1:-1], hu[:, :, 2:]
+    soft = np.all([(part > _SOFT_HU[0]) & (part < _SOFT_HU[1]) for part in (left, here, right)], axis=0)
+    bend = (left - 2 * here + right)[soft]
+    noise = 1.4826 * float(np.median(np.abs(bend))) / 6**0.5 if bend.size else 0.0
+    z, y, x = (float(step) for step in ct.spacing_zyx_mm)
+    return {"slice_mm": round(z, 4), "pixel_mm": round(max(y, x), 4), "noise_hu": round(noise, 2)}
+
+
+def ranges_of(scans: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Smallest and largest of each number; empty for fewer than `FEWEST` scans."""
+    known = [scan for scan in scans if all(number.name in scan for number in NUMBERS)]
+    if len(known) < FEWEST:
+        return {}
+    return {
+        name: [min(scan[name] for scan in known), max(scan[name] for scan in known)]
+        for name in (number.name for number in NUMBERS)
+    }
+
+
+def unlike(scan: Mapping[str, float], ranges: Mapping[str, list[float]]) -> str:
+    """What of a scan lies outside the ranges of a training, in words; "" if nothing does, or one side is unknown.
+
+    Voxels that are cubes were made by resampling, and hide how far apart the slices were.
+    """
+    if not ranges or ranges.get("slice_mm") == ranges.get("pixel_mm") or scan.get("slice_mm") == scan.get("pixel_mm"):
+        return ""
+    found = []
+    for name, words, unit in NUMBERS:
+        if name in scan and name in ranges:
+            low, high = ranges[name]
+            if not low / FACTOR <= scan[name] <= high * FACTOR:
+                found.append(f"{words} {scan[name]:g} {unit}, in the training {low:g} to {high:g}")
+    return "; ".join(found)

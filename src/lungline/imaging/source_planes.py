@@ -1,0 +1,100 @@
+"""Outlined candidates on the slices of the source: from our grid back to where the scanner measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lungline.imaging import geometry
+from lungline.imaging.volume import Volume
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Where the pixels of one slice lie.
+
+    Attributes
+    ----------
+    shape_ji : two ints
+        Rows, columns.
+    position_xyz_mm : (3,) float64
+        World point (LPS) of the centre of the first pixel.
+    along_i_xyz_mm, along_j_xyz_mm : (3,) float64
+        World vectors to the next column, and to the next row.
+    """
+
+    shape_ji: tuple[int, int]
+    position_xyz_mm: NDArray[np.float64]
+    along_i_xyz_mm: NDArray[np.float64]
+    along_j_xyz_mm: NDArray[np.float64]
+
+    def world(self, j: NDArray, i: NDArray) -> NDArray[np.float64]:
+        """World points (..., 3) of pixels."""
+        steps = j[..., None] * self.along_j_xyz_mm + i[..., None] * self.along_i_xyz_mm
+        return np.asarray(self.position_xyz_mm + steps)
+
+    def index(self, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(..., 3): row, column, and distance from the plane in mm, of world points."""
+        normal = np.cross(self.along_i_xyz_mm, self.along_j_xyz_mm)
+        axes = np.column_stack([self.along_j_xyz_mm, self.along_i_xyz_mm, normal / np.linalg.norm(normal)])
+        return np.asarray((points_xyz_mm - self.position_xyz_mm) @ np.linalg.inv(axes).T)
+
+
+def outlines_on_planes(outline: Volume, planes: list[Plane]) -> NDArray[np.uint8]:
+    """The rank of each candidate in the pixels whose centres lie in its outline, 0 elsewhere; (planes, rows, columns).
+
+    A candidate that falls between all pixels marks the one that lies nearest to its middle.
+
+    Parameters
+    ----------
+    outline : Volume
+        (Z, Y, X) int, see `outline_candidates`; ranks up to 255.
+    planes : list of Plane
+        All of one shape.
+    """
+    marked = np.zeros((len(planes), *planes[0].shape_ji), dtype=np.uint8)
+    for rank, box in enumerate(ndimage.find_objects(outline.array), start=1):
+        if box is None:
+            continue
+        edges = [(s.start - 0.5, s.stop - 0.5) for s in box]
+        corners = geometry.voxel_to_world(outline.affine, np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1))
+        hits = [_mark(marked[k], outline, rank, plane, corners.reshape(-1, 3)) for k, plane in enumerate(planes)]
+        if not any(hits):
+            _mark_nearest(marked, outline, rank, planes)
+    return marked
+
+
+def _mark(pixels: NDArray[np.uint8], outline: Volume, rank: int, plane: Plane, corners: NDArray[np.float64]) -> bool:
+    """Mark one candidate on one plane; `corners` (8, 3) are those of the box around it. Whether it was there."""
+    at = plane.index(corners)
+    low, high = np.floor(at.min(axis=0)).astype(int), np.ceil(at.max(axis=0)).astype(int)
+    if at[:, 2].min() > 0 or at[:, 2].max() < 0:
+        return False
+    rows, columns = (np.arange(max(low[n], 0), min(high[n] + 1, plane.shape_ji[n])) for n in (0, 1))
+    if not rows.size or not columns.size:
+        return False
+    j, i = np.meshgrid(rows, columns, indexing="ij")
+    inside = _ranks_at(outline, plane.world(j, i)) == rank
+    pixels[j[inside], i[inside]] = rank
+    return bool(inside.any())
+
+
+def _ranks_at(outline: Volume, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.int64]:
+    """What stands in the voxel around each world point; 0 outside the grid."""
+    index = np.rint(geometry.world_to_voxel(outline.affine, points_xyz_mm)).astype(int)
+    within = np.all((index >= 0) & (index < outline.shape_zyx), axis=-1)
+    ranks = np.zeros(within.shape, dtype=np.int64)
+    ranks[within] = outline.array[tuple(index[within].T)]
+    return ranks
+
+
+def _mark_nearest(marked: NDArray[np.uint8], outline: Volume, rank: int, planes: list[Plane]) -> None:
+    voxels = np.argwhere(outline.array == rank)
+    middle = voxels[np.argmin(np.linalg.norm(voxels - voxels.mean(axis=0), axis=1))]
+    at = np.array([plane.index(geometry.voxel_to_world(outline.affine, middle)) for plane in planes])
+    k = int(np.argmin(np.abs(at[:, 2])))
+    j, i = (int(np.clip(round(at[k, n]), 0, planes[k].shape_ji[n] - 1)) for n in (0, 1))
+    marked[k, j, i] = rank

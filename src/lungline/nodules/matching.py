@@ -1,0 +1,176 @@
+"""What became of each nodule between two scans of a patient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from lungline.nodules.location import Side, Third
+from lungline.nodules.measurements import Kind
+from lungline.nodules.table import NoduleRow, rounded, word
+from lungline.storage.tables import table_text
+
+#: Name and version of the layout; `lungline/schemas/follow-up-1.json` describes it.
+SCHEMA = "follow-up/1"
+
+State = Literal["paired", "new", "gone", "not-imaged"]
+
+
+@dataclass(frozen=True)
+class FollowUpRow:
+    """One nodule in two scans; what belongs to a scan in which it was not found is None.
+
+    Attributes
+    ----------
+    state : str
+        "paired": found in both; "new", "gone": found in the later, the earlier scan only; "not-imaged": found in one,
+        and the other does not show its place.
+    side, third : str
+        The patient's side, and the third of that lung, in the later scan where it was found there.
+    rank_before, rank_after : int or None
+        In the nodule tables of the two scans.
+    x_mm_before, ..., z_mm_after : float or None
+        Centroid in each scanner's own world, LPS.
+    distance_mm : float or None
+        Between the two after registration.
+    longest_axial_mm_before, ..., cancer_probability_after
+        As in the nodule tables.
+    volume_change_percent : float or None
+        Of the earlier volume.
+    doubling_days : float or None
+        Days in which the volume would double at this rate; None if it has not grown, or the days are unknown.
+    """
+
+    state: State
+    side: Side
+    third: Third
+    rank_before: int | None
+    rank_after: int | None
+    x_mm_before: float | None
+    y_mm_before: float | None
+    z_mm_before: float | None
+    x_mm_after: float | None
+    y_mm_after: float | None
+    z_mm_after: float | None
+    distance_mm: float | None
+    longest_axial_mm_before: float | None
+    longest_axial_mm_after: float | None
+    volume_mm3_before: float | None
+    volume_mm3_after: float | None
+    volume_change_percent: float | None
+    doubling_days: float | None
+    kind_before: Kind | None
+    kind_after: Kind | None
+    nodule_probability_before: float | None
+    nodule_probability_after: float | None
+    cancer_probability_before: float | None
+    cancer_probability_after: float | None
+
+
+COLUMNS = tuple(field.name for field in fields(FollowUpRow))
+_OF_A_SCAN = ("rank", "x_mm", "y_mm", "z_mm", "longest_axial_mm", "volume_mm3", "kind", "nodule_probability",
+              "cancer_probability")  # fmt: skip
+
+
+def pair_points(
+    before_xyz_mm: NDArray[np.float64], after_xyz_mm: NDArray[np.float64], tolerance_mm: float
+) -> list[tuple[int, int]]:
+    """Which point of one set is which of the other: the pairing with the smallest sum of distances.
+
+    To stay alone costs a point as much as a partner at the tolerance; so nothing is paired beyond it.
+
+    Parameters
+    ----------
+    before_xyz_mm, after_xyz_mm : (n, 3), (m, 3)
+        In one world, mm.
+    """
+    if not len(before_xyz_mm) or not len(after_xyz_mm):
+        return []
+    distance = np.linalg.norm(before_xyz_mm[:, None] - after_xyz_mm, axis=2)
+    rows, columns = linear_sum_assignment(np.minimum(distance, tolerance_mm))
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(i, j) for i, j in pairs if distance[i, j] <= tolerance_mm]
+
+
+def doubling_days(volume_before: float, volume_after: float, days: int | None) -> float | None:
+    """Days in which a volume that grows exponentially doubles; None if it does not grow, or the days are unknown."""
+    if not days or volume_after <= volume_before:
+        return None
+    return days * math.log(2) / math.log(volume_after / volume_before)
+
+
+def follow_nodules(
+    before: Sequence[NoduleRow],
+    after: Sequence[NoduleRow],
+    pairs: Sequence[tuple[int, int]],
+    distances_mm: Sequence[float],
+    imaged_before: Sequence[bool],
+    imaged_after: Sequence[bool],
+    days: int | None,
+) -> list[FollowUpRow]:
+    """A row for every nodule: those in both scans first, by growth, then new ones, then those gone.
+
+    Parameters
+    ----------
+    before, after : sequence of NoduleRow
+    pairs, distances_mm
+        Positions in `before` and `after` that are one nodule, and how far apart they lie after registration.
+    imaged_before : sequence of bool
+        Of each of `after`: whether the earlier scan shows its place. `imaged_after` likewise.
+    days : int or None
+        Between the scans.
+    """
+    rows = [_row("paired", before[i], after[j], d, days) for (i, j), d in zip(pairs, distances_mm, strict=True)]
+    rows.sort(key=lambda row: -(row.volume_change_percent or 0.0))
+    old, young = {i for i, _ in pairs}, {j for _, j in pairs}
+    for j, nodule in enumerate(after):
+        if j not in young:
+            rows.append(_row("new" if imaged_before[j] else "not-imaged", None, nodule))
+    for i, nodule in enumerate(before):
+        if i not in old:
+            rows.append(_row("gone" if imaged_after[i] else "not-imaged", nodule, None))
+    return rows
+
+
+def _row(
+    state: State,
+    before: NoduleRow | None,
+    after: NoduleRow | None,
+    distance_mm: float | None = None,
+    days: int | None = None,
+) -> FollowUpRow:
+    shown = after or before
+    assert shown is not None
+    change = doubling = None
+    if before is not None and after is not None:
+        change = 100 * (after.volume_mm3 / before.volume_mm3 - 1)
+        doubling = doubling_days(before.volume_mm3, after.volume_mm3, days)
+    values: dict[str, Any] = {}
+    for name in _OF_A_SCAN:
+        values[f"{name}_before"] = None if before is None else getattr(before, name)
+        values[f"{name}_after"] = None if after is None else getattr(after, name)
+    return FollowUpRow(
+        state=state,
+        side=shown.side,
+        third=shown.third,
+        distance_mm=distance_mm,
+        volume_change_percent=change,
+        doubling_days=doubling,
+        **values,
+    )
+
+
+def rows_as_json(rows: Sequence[FollowUpRow]) -> list[dict[str, Any]]:
+    """The rows as JSON, numbers as they stand in the CSV."""
+    return [{name: rounded(value) for name, value in asdict(row).items()} for row in rows]
+
+
+def rows_as_csv(rows: Sequence[FollowUpRow]) -> str:
+    """The rows as CSV text; the header alone when there is none."""
+    return table_text(COLUMNS, [[word(value) for value in astuple(row)] for row in rows])

@@ -1,0 +1,313 @@
+"""What the headers of a folder of DICOM files say: which are slices of a CT, and which series is the chest.
+
+pydicom's warnings quote values of the header, which may identify a patient: they are silenced, and what
+matters in them becomes a code.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from lungline.errors import Quarantine
+from lungline.readers.raw import MAX_FILES, ROOM_MM, is_dicom, is_file
+
+_TAGS = [
+    "SOPClassUID",
+    "Modality",
+    "ImageType",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "AcquisitionNumber",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "LossyImageCompression",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]
+#: Where an enhanced CT says of each frame, or of all, what a classic slice says of itself.
+_FRAME_GROUPS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+    "CTImageFrameTypeSequence",
+    "FrameContentSequence",
+)
+_OF_A_FRAME = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
+CT = "1.2.840.10008.5.1.4.1.1.2"
+_ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_NOT_A_SLICE = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCREEN SAVE", "DOSE_INFO", "MIP", "MINIP"}
+DEFLATED = "1.2.840.10008.1.2.1.99"
+_MAX_INFLATED_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The header of one CT slice, as far as it matters here.
+
+    Attributes
+    ----------
+    path, frame : Path, int
+        The file, and the frame in it: 0 but in an enhanced CT.
+    position_xyz_mm, orientation, spacing_ji_mm : tuple or None
+        ImagePositionPatient, ImageOrientationPatient, PixelSpacing; None where missing or not valid.
+    slope, intercept : float or None
+        None where missing; not finite where it is no number.
+    """
+
+    path: Path
+    series: str
+    series_number: int
+    acquisition: int
+    instance: int
+    original: bool
+    rows: int
+    columns: int
+    position_xyz_mm: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing_ji_mm: tuple[float, ...] | None
+    slope: float | None
+    intercept: float | None
+    syntax: str
+    lossy: bool
+    frame: int = 0
+
+    @property
+    def has_geometry(self) -> bool:
+        return None not in (self.position_xyz_mm, self.orientation, self.spacing_ji_mm)
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit world vector (3,) from this slice to the next."""
+        o = self.orientation
+        assert o is not None
+        return np.cross(o[:3], o[3:])
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What was found among the files: slices of a CT, and how many files are something else.
+
+    `enhanced` are multi-frame files that do not say of each frame where it lies.
+    """
+
+    slices: list[Slice]
+    enhanced: int = 0
+    other_images: int = 0
+    damaged: int = 0
+    not_dicom: int = 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """pydicom and highdicom without words: their warnings and logs quote values that may identify a patient."""
+    loggers, settings = [logging.getLogger(name) for name in ("pydicom", "highdicom")], pydicom.config.settings
+    levels, mode = [logger.level for logger in loggers], settings.reading_validation_mode
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    settings.reading_validation_mode = pydicom.config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        settings.reading_validation_mode = mode
+
+
+def regular_files(path: Path) -> list[Path]:
+    """The files directly in a folder (or the one file that `path` is), sorted by name; hidden ones are no scan's."""
+    if path.is_file():
+        return [path]
+    with os.scandir(path) as entries:
+        found = sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and is_file(entry))
+    if len(found) > MAX_FILES:
+        raise Quarantine("Q_LIMIT", f"{len(found)} files in one folder; at most {MAX_FILES}")
+    return found
+
+
+def read_folder(files: list[Path]) -> Folder:
+    """Read the headers of all files, without their pixels; call inside `quiet`."""
+    slices: list[Slice] = []
+    counts = dict.fromkeys(("enhanced", "other_images", "damaged", "not_dicom"), 0)
+    for path in files:
+        found = _read_one(path)
+        if isinstance(found, str):
+            counts[found] += 1
+        else:
+            slices += found
+    return Folder(slices, **counts)
+
+
+def _read_one(path: Path) -> list[Slice] | str:
+    """The slice (or the frames) of a file, or the word under which the file is counted."""
+    if not path.stat().st_size:
+        return "damaged"
+    if not is_dicom(path):
+        return "not_dicom"
+    try:
+        check_inflated_size(path)
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        kind = str(header.file_meta.get("MediaStorageSOPClassUID", "") or header.get("SOPClassUID", ""))
+        if kind == _DICOMDIR:
+            return "not_dicom"
+        if kind in _ENHANCED_CT or (header.get("NumberOfFrames") or 1) > 1:
+            return _frames_of(path, header, kind) if header.get("Modality") == "CT" else "other_images"
+        found = _slice_of(path, header, kind)
+        return found if isinstance(found, str) else [found]
+    except (Quarantine, OSError, MemoryError):
+        raise
+    except Exception:  # pydicom raises about nine kinds of exception on damaged files
+        return "damaged"
+
+
+def _frames_of(path: Path, header: Dataset, kind: str) -> list[Slice] | str:
+    """The frames of an enhanced CT, if it says of each where it lies."""
+    frames = header.get("PerFrameFunctionalGroupsSequence") or []
+    if not frames or len(frames) != int(header.get("NumberOfFrames") or 0):
+        return "enhanced"
+    slices = []
+    for number, frame in enumerate(frames):
+        found = _slice_of(path, _flattened(header, frame), kind, number)
+        if isinstance(found, str):
+            return found
+        slices.append(found)
+    return slices if all(item.has_geometry for item in slices) else "enhanced"
+
+
+def _flattened(header: Dataset, frame: Dataset) -> Dataset:
+    """What an enhanced CT says of one frame, in the words of a classic slice; the frame's own words come first."""
+    flat = Dataset()
+    flat.file_meta = header.file_meta
+    flat.update({element.tag: element for element in header if element.keyword not in _OF_A_FRAME})
+    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for group in _FRAME_GROUPS:
+        for item in (frame.get(group) or shared.get(group) or [])[:1]:
+            flat.update({element.tag: element for element in item})
+    flat.ImageType = flat.get("FrameType") or flat.get("ImageType")
+    flat.AcquisitionNumber = flat.get("FrameAcquisitionNumber")
+    return flat
+
+
+def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice | str:
+    image_type = {str(word).strip().upper() for word in header.get("ImageType") or []}
+    if header.get("Modality", "CT" if kind == CT else "") != "CT" or kind == _SECONDARY_CAPTURE:
+        return "other_images"
+    if image_type & _NOT_A_SLICE or header.get("SamplesPerPixel", 1) != 1:
+        return "other_images"
+    if not all(header.get(key) for key in ("Rows", "Columns", "SeriesInstanceUID")):
+        return "damaged"
+    syntax = str(header.file_meta.TransferSyntaxUID)
+    return Slice(
+        path=path,
+        series=str(header.SeriesInstanceUID),
+        series_number=_whole(header, "SeriesNumber"),
+        acquisition=_whole(header, "AcquisitionNumber"),
+        instance=_whole(header, "InstanceNumber"),
+        frame=frame,
+        original="ORIGINAL" in image_type,
+        rows=int(header.Rows),
+        columns=int(header.Columns),
+        position_xyz_mm=_position(header),
+        orientation=_orientation(header),
+        spacing_ji_mm=_spacing(header),
+        slope=_number(header, "RescaleSlope"),
+        intercept=_number(header, "RescaleIntercept"),
+        syntax=syntax,
+        lossy=str(header.get("LossyImageCompression", "")).strip() == "01",
+    )
+
+
+def _floats(header: Dataset, key: str, count: int) -> tuple[float, ...] | None:
+    """That many finite numbers, or None."""
+    try:
+        values = tuple(float(v) for v in header.get(key))
+    except Exception:  # missing, empty, or words instead of numbers
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def _position(header: Dataset) -> tuple[float, ...] | None:
+    """A point that lies in a scanner's room, or None."""
+    values = _floats(header, "ImagePositionPatient", 3)
+    return values if values and max(map(abs, values)) < ROOM_MM else None
+
+
+def _orientation(header: Dataset) -> tuple[float, ...] | None:
+    """Two unit vectors at right angles, or None."""
+    values = _floats(header, "ImageOrientationPatient", 6)
+    if values is None:
+        return None
+    along_i, along_j = np.array(values[:3]), np.array(values[3:])
+    lengths = np.linalg.norm(along_i), np.linalg.norm(along_j)
+    if not np.allclose(lengths, 1, atol=1e-2) or abs(along_i @ along_j) > 1e-2:
+        return None
+    along_i = along_i / lengths[0]
+    along_j = along_j - (along_j @ along_i) * along_i
+    return (*along_i.tolist(), *(along_j / np.linalg.norm(along_j)).tolist())
+
+
+def _spacing(header: Dataset) -> tuple[float, ...] | None:
+    values = _floats(header, "PixelSpacing", 2)
+    return values if values and min(values) > 0 else None
+
+
+def _number(header: Dataset, key: str) -> float | None:
+    """None where there is nothing, nan where there is something that is no number."""
+    try:
+        value: Any = header.get(key)
+        return None if value is None or value == "" else float(value)
+    except Exception:
+        return math.nan
+
+
+def _whole(header: Dataset, key: str) -> int:
+    try:
+        return int(header.get(key) or 0)
+    except Exception:
+        return 0
+
+
+def check_inflated_size(path: Path) -> None:
+    """Quarantine a deflated DICOM file that would not stay small: pydicom inflates it whole, whatever its size."""
+    with open(path, "rb") as handle:
+        if DEFLATED.encode() not in handle.read(2048):
+            return
+        meta = pydicom.filereader.read_file_meta_info(path)
+        handle.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        size = 0
+        while not stream.eof and (piece := stream.unconsumed_tail or handle.read(1 << 16)):
+            size += len(stream.decompress(piece, 1 << 20))
+            if size > _MAX_INFLATED_BYTES:
+                raise Quarantine("Q_LIMIT", f"a deflated file grows beyond {_MAX_INFLATED_BYTES} bytes")

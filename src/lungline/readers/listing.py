@@ -1,0 +1,234 @@
+"""Which scans lie in a folder: LUNA16, DSB17, or whatever somebody has.
+
+What is said here stands in logs of the workflow: no message names what lies below the folder, or quotes a table.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Concatenate, ParamSpec
+
+from lungline.errors import LunglineError
+from lungline.readers.labels import Labels, match_labels, read_labels, without_label
+from lungline.readers.raw import is_dicom, is_file, looks_like_dicom, scan_suffix, source_of_name
+from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
+from lungline.splits import Split, split_of_luna_fold, split_of_patient
+from lungline.storage.manifest import ScanRow
+from lungline.storage.notes import Note
+from lungline.storage.tables import Faults
+
+Rest = ParamSpec("Rest")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A row of the sheet, and where its scan lies.
+
+    Attributes
+    ----------
+    row : ScanRow
+    original : str
+        The scan's own name, which may identify a patient.
+    path : Path
+        Absolute.
+    """
+
+    row: ScanRow
+    original: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The scans of a folder.
+
+    Attributes
+    ----------
+    scans : list of Listed
+    notes : list of Note
+        What was found in the label tables and does not stop the run.
+    tables : tuple of str
+        Names of the label tables that were read.
+    """
+
+    scans: list[Listed]
+    notes: list[Note] = field(default_factory=list)
+    tables: tuple[str, ...] = ()
+
+
+def _without_names(
+    list_scans: Callable[Concatenate[Path, Rest], Listing],
+) -> Callable[Concatenate[Path, Rest], Listing]:
+    """Errors of the system name files, whose names may identify a patient: say what is wrong, not where."""
+
+    @functools.wraps(list_scans)
+    def listing(folder: Path, *more: Rest.args, **options: Rest.kwargs) -> Listing:
+        try:
+            return list_scans(folder, *more, **options)
+        except OSError as error:
+            found = f"{folder}: something in it cannot be read ({error.strerror})."
+            raise LunglineError(f"{found} Give yourself the right to read all of it.") from None
+
+    return listing
+
+
+@_without_names
+def list_luna16(folder: Path) -> Listing:
+    """`subset0` .. `subset9` with one `<seriesuid>.mhd` a scan; subset 8 is for validation, 9 for the test."""
+    found = [
+        _listed(f"{folder}, subset{fold}, .mhd file {n}", path, "mhd", "luna16", split_of_luna_fold(fold), fold=fold)
+        for fold in range(10)
+        for n, path in enumerate(sorted((folder / f"subset{fold}").glob("*.mhd")), start=1)
+    ]
+    return Listing(_checked(found, folder, "subset0 .. subset9 with .mhd files"))
+
+
+@_without_names
+def list_dsb17(folder: Path) -> Listing:
+    """`stage1/<patient>/` (or `<patient>/`) of DICOM files, `stage1_labels.csv`, `stage1_solution.csv`.
+
+    Patients of the solution, and those without a label, are the test; the others are split by a hash.
+    """
+    tables = {name: folder / name for name in ("stage1_labels.csv", "stage1_solution.csv")}
+    known, solution = (read_labels(path) if path.is_file() else Labels(path) for path in tables.values())
+    _refuse_both(known, solution)
+    in_stage1 = (folder / "stage1").is_dir()
+    places = {
+        path.name: path
+        for path in sorted((folder / "stage1" if in_stage1 else folder).iterdir())
+        if path.is_dir()
+        and not path.name.startswith(".")
+        and (in_stage1 or path.name in known.of or path.name in solution.of or holds_dicom(path))
+    }
+    names = {name: (name,) for name in places}
+    known_labels, notes = match_labels(known, names)
+    test_labels, more = match_labels(solution, names)
+    labels = known_labels | test_labels
+    found: list[Listed] = []
+    for name, path in places.items():
+        split: Split = split_of_patient(name) if name in known_labels else "test"
+        place = f"{folder}, patient {len(found) + 1}"
+        found.append(_listed(place, path, "dicom", "dsb17", split, label=labels.get(name)))
+    unlabelled = without_label(solution, list(places), labels) if solution.of else []
+    scans = _checked(found, folder, "folders of DICOM files, in stage1/ or directly")
+    return Listing(scans, [*notes, *more, *unlabelled], tuple(tables))
+
+
+def _refuse_both(known: Labels, solution: Labels) -> None:
+    faults = Faults(solution.path)
+    for name in solution.of.keys() & known.of.keys():
+        faults.add(
+            solution.lines[name],
+            f"this patient stands in {known.path.name}, line {known.lines[name]}, too, so train and test would mix.",
+        )
+    faults.refuse()
+
+
+@_without_names
+def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
+    """Every folder with DICOM files, every .mhd, .mha, .nii, .nii.gz, at any depth, also in a zip; for the test.
+
+    Parameters
+    ----------
+    key : bytes
+        Secret that turns a path into a pseudonym; the same key gives the same pseudonym.
+    labels : Labels or None
+        Their ids are a scan's relative path or the last part of it, without suffix.
+    """
+    places = {}
+    names = {}
+    for path, source in _scans_below(folder):
+        original = path.relative_to(folder).as_posix() if path != folder else folder.name
+        scan = f"scan-{hmac.new(key, os.fsencode(path), hashlib.sha256).hexdigest()[:10]}"
+        places[scan] = (path, source, original)
+        names[scan] = (original, path.name.removesuffix(scan_suffix(path.name)) if source != "dicom" else path.name)
+    of, notes = match_labels(labels, names) if labels else ({}, [])
+    found = [
+        Listed(ScanRow(scan, source, "folder", "test", None, of.get(scan)), original, path)
+        for scan, (path, source, original) in places.items()
+    ]
+    scans = _checked(found, folder, "a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip of them")
+    if labels is None:
+        return Listing(scans)
+    return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,))
+
+
+def _listed(
+    place: str,
+    path: Path,
+    source: str,
+    dataset: str,
+    split: Split,
+    *,
+    fold: int | None = None,
+    label: int | None = None,
+) -> Listed:
+    """A scan under its own name; `place` says without that name where it stands among its sorted neighbours."""
+    scan = path.stem if source == "mhd" else path.name
+    try:
+        return Listed(ScanRow(scan, source, dataset, split, fold, label), scan, path)
+    except LunglineError as error:
+        found = f"{place} in order of names: {error}"
+        raise LunglineError(f"{found} List such scans as a plain folder: they get pseudonyms.") from None
+
+
+def _stop(error: OSError) -> None:
+    raise error
+
+
+def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """(path, source) of every scan, sorted; links to folders are followed, each place once."""
+    if folder.is_file():
+        yield from _scans_of_file(folder)
+        if is_dicom(folder):
+            yield folder, "dicom"
+        return
+    if place := place_in_zip(folder):
+        inside = place[0] / place[1]
+        for path, source in scans_in_zip(place[0]):
+            if path.is_relative_to(inside):
+                yield folder / path.relative_to(inside), source
+        return
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, onerror=_stop, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        if holds_dicom(Path(here)):
+            yield Path(here), "dicom"
+        for name in sorted(files):
+            if not name.startswith("."):
+                yield from _scans_of_file(Path(here, name))
+
+
+def _scans_of_file(path: Path) -> Iterator[tuple[Path, str]]:
+    """The scan that a file is by itself, or those in a zip."""
+    if scan_suffix(path.name):
+        yield path, source_of_name(path.name)
+    elif is_zip(path) and path.is_file():
+        yield from scans_in_zip(path)
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a folder holds DICOM files directly."""
+    with os.scandir(folder) as entries:
+        return looks_like_dicom(sorted(Path(entry.path) for entry in entries if is_file(entry)))
+
+
+def _checked(found: list[Listed], folder: Path, expected: str) -> list[Listed]:
+    """Refuse a folder without scans, and one that holds a scan twice."""
+    if not found:
+        raise LunglineError(f"{folder}: expected {expected}. Found none.")
+    twice = len(found) - len({item.row.scan for item in found})
+    if twice:
+        raise LunglineError(f"{folder}: {twice} scans stand there under an id of another. Remove the copies.")
+    return found

@@ -1,0 +1,146 @@
+"""Work on files from others in a child process: whatever it dies of, one scan is lost and nothing else.
+
+Decoders are C libraries. A file can make one crash, run for ever or ask for all memory, and no `except` catches
+that. So the child has limits, no core dump, no words (libraries print what stands in a header), and hands its
+array back through memory that both share: no copy, and no file that could stay behind.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import mmap
+import os
+import resource
+import select
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungline.errors import LunglineError, Quarantine, lack_of_the_disk
+from lungline.readers.raw import MAX_VOXELS
+
+SECONDS = 480.0
+MEMORY_BYTES = 7 << 28  # with the process itself under 2 GiB
+_SHARED_BYTES = 2 * MAX_VOXELS  # int16; pages that are not touched cost nothing
+
+Work = Callable[[], tuple[NDArray[np.int16], Any]]
+
+
+def run_apart(
+    work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES
+) -> tuple[NDArray[np.int16], Any]:
+    """What `work` returns, made by a child process.
+
+    Parameters
+    ----------
+    work : callable
+        Gives an int16 array of at most `MAX_VOXELS`, and something that JSON can hold.
+    seconds, memory_bytes : numbers
+        Wall time, and memory beyond what this process holds, that the child may take.
+
+    Raises
+    ------
+    Quarantine
+        As raised by `work`; `Q_UNREADABLE` for its `OSError`; `Q_LIMIT` if the memory does not suffice;
+        `Q_DECODER_TIMEOUT`; `Q_DECODER_DIED` for every other end.
+    LunglineError
+        As raised by `work`; where its `OSError` says that temporary files have no room.
+    """
+    shared = mmap.mmap(-1, _SHARED_BYTES)
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: the child starts none of them
+        child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _be_the_child(work, shared, writing, seconds, memory_bytes)
+    os.close(writing)
+    try:
+        said = _listen(reading, seconds)
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)  # a child that has spoken is done
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return _understand(said, status, shared)
+
+
+def _be_the_child(work: Work, shared: mmap.mmap, writing: int, seconds: float, memory_bytes: int) -> NoReturn:
+    """Do the work within limits, say what came of it, and end without running anything of the parent's."""
+    try:
+        faulthandler.disable()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        _limit(resource.RLIMIT_CORE, 0)
+        _limit(resource.RLIMIT_CPU, int(seconds) + 1)  # ends the child even if its parent is gone
+        if (held := _private_bytes()) is not None:
+            _limit(resource.RLIMIT_DATA, held + memory_bytes)
+        os.write(writing, json.dumps(_do(work, shared, memory_bytes)).encode())
+    finally:
+        os._exit(0)
+
+
+def _do(work: Work, shared: mmap.mmap, memory_bytes: int) -> dict[str, Any]:
+    try:
+        array, about = work()
+        np.frombuffer(shared, dtype=np.int16, count=array.size).reshape(array.shape)[...] = array
+        return {"shape": array.shape, "about": about}
+    except Quarantine as reason:
+        return {"quarantine": (reason.code, reason.detail)}
+    except LunglineError as error:
+        return {"error": str(error)}
+    except OSError as error:  # its own words name the raw file
+        if lack := lack_of_the_disk(error):  # says nothing of the scan
+            return {"error": f"{lack} for the temporary files of reading. Make room there ($TMPDIR) and run again."}
+        return {"quarantine": ("Q_UNREADABLE", type(error).__name__)}
+    except MemoryError:
+        return {"quarantine": ("Q_LIMIT", f"reading needs more than {memory_bytes >> 20} MiB of memory")}
+    except Exception as error:  # what no reader foresaw costs one scan as well, and not the run
+        return {"quarantine": ("Q_DECODER_DIED", f"reading ended with {type(error).__name__}")}
+
+
+def _limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _private_bytes() -> int | None:
+    """Memory that this process holds for itself; None where the system does not say (and enforces no limit)."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * mmap.PAGESIZE
+    except (OSError, IndexError):
+        return None
+
+
+def _listen(reading: int, seconds: float) -> bytes:
+    """All that the child says until it closes the pipe."""
+    end = time.monotonic() + seconds
+    said = b""
+    while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
+        piece = os.read(reading, 1 << 16)
+        if not piece:
+            return said
+        said += piece
+    raise Quarantine("Q_DECODER_TIMEOUT", f"reading took more than {seconds:.0f} s")
+
+
+def _understand(said: bytes, status: int, shared: mmap.mmap) -> tuple[NDArray[np.int16], Any]:
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        raise Quarantine("Q_DECODER_DIED", f"reading ended with {how}") from None
+    if "error" in answer:
+        raise LunglineError(answer["error"])
+    if "quarantine" in answer:
+        raise Quarantine(*answer["quarantine"])
+    shape = answer["shape"]
+    return np.frombuffer(shared, dtype=np.int16, count=int(np.prod(shape))).reshape(shape), answer["about"]

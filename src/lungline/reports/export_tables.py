@@ -1,0 +1,70 @@
+"""Answers under the scans' own names, in the formats of DSB-17 and LUNA-16: what leaves the pipeline on request.
+
+Nothing here knows a name; `lungline export` brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lungline.detection.candidates import Candidate
+from lungline.errors import LunglineError
+from lungline.escape import cell
+from lungline.nodules.table import COLUMNS as NODULE_COLUMNS
+from lungline.nodules.table import NoduleRow, rows_as_words
+from lungline.storage.predictions import COLUMNS, Prediction, prediction_words
+from lungline.storage.submissions import answers_text, marks_text, submitted
+from lungline.storage.tables import table_text
+
+#: Data sets whose ids are pseudonyms already.
+OWN_PSEUDONYMS = ("luna16", "dsb17")
+
+
+def original_names(rows: Sequence[Prediction], known: Mapping[str, str]) -> dict[str, str]:
+    """scan -> its own name, as a cell of a table; scans of LUNA-16 and DSB-17 keep their ids.
+
+    Raises
+    ------
+    LunglineError
+        If another scan has no name in `known`.
+    """
+    names = {row.scan: row.scan for row in rows if row.dataset in OWN_PSEUDONYMS}
+    names |= {row.scan: cell(known[row.scan]) for row in rows if row.scan not in names and row.scan in known}
+    if lost := len(rows) - len(names):
+        raise LunglineError(f"{lost} of {len(rows)} scans stand in no map. Name the private folder of this run.")
+    return names
+
+
+def predictions_table(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
+    """`predictions.csv` with the scan's own name in front, as `original`."""
+    return table_text(("original", *COLUMNS), [(names[row.scan], *prediction_words(row)) for row in rows])
+
+
+def cancer_submission(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
+    """The submission of DSB-17 of rows that have a probability."""
+    return answers_text((names[row.scan], row.probability) for row in rows if row.probability is not None)
+
+
+def nodule_table(
+    nodules: Mapping[str, Sequence[NoduleRow]],
+    slices: Mapping[str, Sequence[tuple[str, int]]],
+    names: Mapping[str, str],
+) -> str:
+    """The nodule tables of all scans in one, with the scan's own name and the source slice of each candidate.
+
+    `slices` holds SOPInstanceUID and frame of each candidate, of the scans that have some.
+    """
+    rows = []
+    for scan, those in nodules.items():
+        known: Sequence[tuple[object, object]] = slices.get(scan) or [("", "")] * len(those)
+        rows += [(names[scan], *words, *place) for words, place in zip(rows_as_words(scan, those), known, strict=True)]
+    return table_text(("original", *NODULE_COLUMNS, "sop_instance_uid", "frame"), rows)
+
+
+def nodule_submission(candidates: Mapping[str, Sequence[Candidate]], names: Mapping[str, str]) -> str:
+    """The submission of LUNA-16 of all candidates."""
+    return marks_text(
+        (names[scan], (*found.centroid_xyz_mm, submitted(found.score)))
+        for scan, those in candidates.items()
+        for found in those
+    )

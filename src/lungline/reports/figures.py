@@ -1,0 +1,168 @@
+"""Figures 1, 2, 3 and 5 of the paper, of one scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from lungline.detection.candidates import Candidate
+from lungline.imaging import geometry
+from lungline.imaging.intensity import WINDOW_HU
+from lungline.imaging.volume import Volume
+from lungline.reports.canvas import new_figure
+from lungline.reports.slice_views import NAMES, cut, draw_plane, nearest_index, on_plane, plot_mm, project
+
+GREY = {"cmap": "gray", "vmin": WINDOW_HU[0], "vmax": WINDOW_HU[1]}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the figures of one scan are drawn from.
+
+    Attributes
+    ----------
+    scan : str
+    ct : Volume
+        Resampled HU, the whole chest.
+    lungs, mask : Volume
+        bool: the lungs, and the lungs with their margin.
+    cached : Volume
+        HU that the networks see: the box of the mask, -1000 HU outside.
+    probability : Volume
+        Of a nodule, on the grid of `cached`.
+    candidates : sequence of Candidate
+    nodules : Volume or None
+        bool, annotated nodules, on the grid of `cached`; None where there are no annotations.
+    """
+
+    scan: str
+    ct: Volume
+    lungs: Volume
+    mask: Volume
+    cached: Volume
+    probability: Volume
+    candidates: Sequence[Candidate]
+    nodules: Volume | None = None
+
+    @cached_property
+    def focus_xyz_mm(self) -> NDArray[np.float64]:
+        """Where to look: the strongest candidate, else the middle of the lung box."""
+        if self.candidates:
+            return np.array(self.candidates[0].centroid_xyz_mm)
+        middle = (np.array(self.cached.shape_zyx) - 1) / 2
+        return geometry.voxel_to_world(self.cached.affine, middle)
+
+    @cached_property
+    def centroids_mm(self) -> NDArray[np.float64]:
+        """Candidates' centroids (n, 3) in picture coordinates (z, y, x)."""
+        points = [candidate.centroid_xyz_mm for candidate in self.candidates]
+        return plot_mm(self.cached.affine, np.array(points).reshape(-1, 3))
+
+
+def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "", unit: str = "HU", **look: object) -> Figure:
+    """Figure 1: the axial, coronal and sagittal slice through a point, with a colour bar."""
+    widths = np.array(ct.shape_zyx) * ct.spacing_zyx_mm
+    figure = new_figure(
+        11, _height(11, widths[1:].max() / widths[[2, 2, 1]].sum()), f"Three orthogonal slices {scan}".strip()
+    )
+    panels = figure.subplots(1, 3, width_ratios=[widths[2], widths[2], widths[1]])
+    cross = plot_mm(ct.affine, point_xyz_mm)
+    for axis, panel in enumerate(panels):
+        plane = cut(ct, axis, nearest_index(ct, axis, point_xyz_mm))
+        image = draw_plane(panel, plane, f"{NAMES[axis]}, {'zyx'[axis]} = {cross[axis]:.1f} mm", **(look or GREY))
+        x, y = on_plane(axis, cross)
+        panel.axvline(x, color="deepskyblue", linewidth=0.5)
+        panel.axhline(y, color="deepskyblue", linewidth=0.5)
+    figure.colorbar(image, ax=panels, shrink=0.8, label=unit)
+    return figure
+
+
+def draw_nodule_slice(subject: Subject) -> Figure:
+    """Figure 2: the slice with the largest area of annotated nodule, and its mask. Needs `subject.nodules`."""
+    nodules = subject.nodules
+    assert nodules is not None
+    area = nodules.array.sum(axis=(1, 2))
+    index = int(area.argmax())
+    inside = np.argwhere(nodules.array[index]).mean(axis=0)
+    centre_xyz_mm = geometry.voxel_to_world(nodules.affine, (index, *inside))
+    plane = cut(subject.ct, 0, nearest_index(subject.ct, 0, centre_xyz_mm))
+    figure = new_figure(9, _height(9, plane.height_mm / plane.width_mm / 2), f"Slice and nodule mask {subject.scan}")
+    left, right = figure.subplots(1, 2)
+    draw_plane(left, plane, "CT, HU", **GREY)
+    mask = cut(nodules, 0, index)
+    draw_plane(right, mask, "annotated nodules", cmap="gray", vmin=0, vmax=1)
+    right.set_facecolor("black")
+    _outline(left, nodules, index, "red")
+    for panel in (left, right):
+        panel.set_xlim(plane.extent_mm[:2])
+        panel.set_ylim(plane.extent_mm[2:])
+    return figure
+
+
+def draw_masked_slice(subject: Subject) -> Figure:
+    """Figure 3: a slice, its lung mask, and what is kept of it."""
+    plane = cut(subject.ct, 0, nearest_index(subject.ct, 0, subject.focus_xyz_mm))
+    height = _height(12, plane.height_mm / plane.width_mm / 3)
+    figure = new_figure(12, height, f"Slice, lung mask, masked slice {subject.scan}")
+    panels = figure.subplots(1, 3)
+    index = nearest_index(subject.lungs, 0, subject.focus_xyz_mm)
+    draw_plane(panels[0], plane, "CT, HU", **GREY)
+    shades = subject.mask.with_array(subject.mask.array.astype(np.uint8) + subject.lungs.array)
+    draw_plane(panels[1], cut(shades, 0, index), "lungs (white), margin (grey)", cmap="gray", vmin=0, vmax=2)
+    kept = cut(subject.cached, 0, nearest_index(subject.cached, 0, subject.focus_xyz_mm))
+    draw_plane(panels[2], kept, "what the networks see", **GREY)
+    panels[2].set_facecolor("black")
+    for panel in panels:
+        panel.set_xlim(plane.extent_mm[:2])
+        panel.set_ylim(plane.extent_mm[2:])
+    return figure
+
+
+def draw_candidates(subject: Subject) -> Figure:
+    """Figure 5: a slice, the probability in it with all centroids projected, and the probability summed along z."""
+    index = nearest_index(subject.cached, 0, subject.focus_xyz_mm)
+    plane = cut(subject.cached, 0, index)
+    height = _height(12, plane.height_mm / plane.width_mm / 3)
+    figure = new_figure(12, height, f"Nodule probability and {len(subject.candidates)} candidates {subject.scan}")
+    panels = figure.subplots(1, 3)
+    heat = cut(subject.probability, 0, index).image.astype(np.float32)
+    draw_plane(panels[0], plane, "CT in the lung mask, HU", **GREY)
+    draw_plane(panels[1], plane, "probability in this slice, centroids of all", **GREY)
+    overlay = panels[1].imshow(
+        heat, extent=plane.extent_mm, origin="upper", interpolation="nearest", cmap="hot", vmin=0, vmax=1,
+        alpha=np.clip(heat * 2, 0, 1).astype(float),
+    )  # fmt: skip
+    summed = project(subject.probability)
+    total = draw_plane(panels[2], summed, "probability summed along z", cmap="magma")
+    for panel in panels[1:]:
+        _mark(panel, subject)
+    figure.colorbar(overlay, ax=panels[1], shrink=0.7)
+    figure.colorbar(total, ax=panels[2], shrink=0.7)
+    return figure
+
+
+def _height(width_inch: float, height_of_widths: float) -> float:
+    """Height of a figure whose tallest panel is so high, as a share of the widths of all panels side by side."""
+    return 1.1 + 0.85 * width_inch * height_of_widths
+
+
+def _mark(axes: Axes, subject: Subject) -> None:
+    """Circles of the candidates' diameters at their centroids, with their ranks, seen along z."""
+    points = on_plane(0, subject.centroids_mm)
+    axes.scatter(points[:, 0], points[:, 1], s=12, facecolors="none", edgecolors="cyan", linewidths=0.8)
+    for candidate, point in zip(subject.candidates, points, strict=True):
+        axes.annotate(str(candidate.rank), point, xytext=(3, 3), textcoords="offset points", color="cyan", fontsize=6)
+
+
+def _outline(axes: Axes, mask: Volume, index: int, colour: str) -> None:
+    """The edge of a mask's axial slice, drawn over a picture."""
+    shown = mask.array[index].astype(float)
+    rows = plot_mm(mask.affine, geometry.voxel_to_world(mask.affine, [(index, y, 0) for y in range(shown.shape[0])]))
+    columns = plot_mm(mask.affine, geometry.voxel_to_world(mask.affine, [(index, 0, x) for x in range(shown.shape[1])]))
+    axes.contour(columns[:, 2], rows[:, 1], shown, levels=[0.5], colors=colour, linewidths=0.8)

@@ -1,0 +1,94 @@
+"""Curves: ROC and reliability of a system, FROC of a detector, learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from lungline.evaluation.auc import auc, roc_points
+from lungline.evaluation.cancer_metrics import calibration_error, reliability
+from lungline.evaluation.froc import CPM_POINTS
+from lungline.evaluation.intervals import Estimate
+from lungline.reports.canvas import new_figure, text_figure
+
+Curve = Mapping[str, NDArray[np.float64]]
+
+
+def draw_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) -> Figure:
+    """ROC curve with its area, and what was said against what came true; labels (n,) 0 or 1, probability (n,)."""
+    if len(np.unique(labels)) < 2:
+        return text_figure(title, [f"{len(labels)} labelled patients of one class: there is no curve to draw."])
+    figure = new_figure(9, 4.4, f"{title}, {len(labels)} patients, {int(labels.sum())} with cancer")
+    left, right = figure.subplots(1, 2)
+    left.plot(*roc_points(labels, probability), color="C0")
+    _diagonal(left, f"ROC AUC {auc(labels, probability)}", "false positive rate", "true positive rate")
+    bins = [b for b in reliability(labels, probability) if b.n]
+    said, true = [b.mean_probability for b in bins], [b.share_positive for b in bins]
+    right.plot(said, true, "o-", color="C1")
+    for b in bins:
+        right.annotate(
+            f"{b.n}", (b.mean_probability or 0.0, b.share_positive or 0.0), xytext=(4, -8), textcoords="offset points",
+            fontsize=7,
+        )  # fmt: skip
+    error = calibration_error(labels, probability)
+    _diagonal(right, f"reliability, calibration error {error:.3f}", "predicted probability", "share with cancer")
+    return figure
+
+
+def _diagonal(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle=":", zorder=0)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel=x, ylabel=y)
+    axes.set_title(title, fontsize=9)
+
+
+def draw_froc(froc: Mapping[str, Any], title: str) -> Figure:
+    """Sensitivity against false positives a scan, with its 95 % band, from the result of `evaluate-detection`."""
+    curve = froc["curve"]
+    if curve is None:
+        return text_figure(title, [froc["cpm"]["reason"]])
+    figure = new_figure(5.6, 4.4, f"{title}, {froc['nodules']} nodules in {froc['scans']} scans")
+    axes = figure.add_subplot()
+    x = curve["false_positives_a_scan"]
+    axes.plot(x, curve["sensitivity"], color="C0")
+    if None not in curve["low"]:
+        axes.fill_between(x, curve["low"], curve["high"], color="C0", alpha=0.2, linewidth=0)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(CPM_POINTS, [f"{point:g}" for point in CPM_POINTS])
+    axes.set(ylim=(0, 1.02), xlabel="false positives a scan", ylabel="sensitivity")
+    axes.grid(alpha=0.3)
+    axes.set_title(f"CPM {Estimate(**froc['cpm'])}", fontsize=9)
+    return figure
+
+
+def draw_learning_curves(curves: Mapping[str, Curve]) -> Figure:
+    """Loss of training and validation at each look, one panel a training; a dot marks the weights that were kept.
+
+    Parameters
+    ----------
+    curves : mapping of name to columns
+        Each with "step", "train_loss", "valid_loss", (k,) float.
+    """
+    columns = min(len(curves), 3)
+    rows = -(-len(curves) // columns)
+    figure = new_figure(3.6 * columns, 2.8 * rows + 0.6, "Learning curves")
+    panels: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for panel, (name, curve) in zip(panels, curves.items(), strict=False):
+        panel.plot(curve["step"], curve["train_loss"], label="training", color="0.6")
+        panel.plot(curve["step"], curve["valid_loss"], label="validation", color="C0")
+        best = int(np.argmin(curve["valid_loss"]))
+        panel.plot(
+            curve["step"][best], curve["valid_loss"][best], "o", color="C3", label=f"kept: {curve['step'][best]:g}"
+        )
+        panel.set_title(name, fontsize=9)
+        panel.set_xlabel("step", fontsize=8)
+        panel.set_ylabel("loss", fontsize=8)
+        panel.tick_params(labelsize=7)
+        panel.legend(fontsize=7)
+    for panel in panels[len(curves) :]:
+        panel.axis("off")
+    return figure

@@ -1,0 +1,116 @@
+"""Everything a scan goes through, from raw files to a probability, in one file: `pipeline/{system}.json`.
+
+With the model folders that it names, it is all that another program needs to give the workflow's answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lungline import NOTICE, __version__
+from lungline.errors import LunglineError
+from lungline.names import LearnedFrom
+from lungline.storage.checksums import Origin, check, write_sealed_text
+
+#: Stages with settings of their own, in the order of the workflow.
+STAGES = ("resample", "segment_lungs", "cache_volume", "detect", "extract_candidates", "rank_candidates",
+          "crop_patches", "resize_volume")  # fmt: skip
+
+#: The pipeline that comes with the package: see docs/model-card.md.
+PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
+
+#: Settings of `extract_candidates` that say which voxels belong to a candidate.
+OUTLINE = ("threshold", "split")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The settings of every stage, and the trained models.
+
+    Attributes
+    ----------
+    system : str
+        The entry of `systems:` that answers.
+    settings : mapping of stage to its options
+        Those of `STAGES` that this system needs; a stage that is not named is not run.
+    model : Path
+        Folder of the trained system.
+    detector : Path or None
+        Folder of the trained detector, with `z/`, `y/`, `x/` and perhaps `reduction/`.
+    """
+
+    system: str
+    settings: Mapping[str, Mapping[str, Any]]
+    model: Path
+    detector: Path | None = None
+
+    def __post_init__(self) -> None:
+        strange = sorted(set(self.settings) - set(STAGES))
+        if strange:
+            raise LunglineError(f"pipeline of '{self.system}': no stage is called {', '.join(strange)}.")
+
+    @property
+    def learned_from(self) -> LearnedFrom:
+        """What the system was taught, as its card says."""
+        card = json.loads((self.model / "card.json").read_text(encoding="utf-8"))
+        taught: LearnedFrom = card.get("system", {}).get("learn_from", "patients")
+        return taught
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """Every file of weights that an answer depends on."""
+        folders = sorted(path.parent for path in self.detector.glob("*/weights.safetensors")) if self.detector else []
+        return tuple(folder / "weights.safetensors" for folder in (*folders, self.model))
+
+
+def write_pipeline(path: Path, pipeline: Pipeline) -> None:
+    """Write the description; folders of models are named as seen from it, so that all can be moved together."""
+    about = {
+        "notice": NOTICE,
+        "lungline_version": __version__,
+        "system": pipeline.system,
+        "settings": {stage: dict(options) for stage, options in pipeline.settings.items()},
+        "model": _seen_from(path, pipeline.model),
+        "detector": None if pipeline.detector is None else _seen_from(path, pipeline.detector),
+        "weights_sha256": {_seen_from(path, file): check(file) for file in pipeline.weights},
+    }
+    text = json.dumps(about, indent=2, sort_keys=True) + "\n"
+    write_sealed_text(path, text, Origin("describe_pipeline", pipeline.weights))
+
+
+def _seen_from(path: Path, other: Path) -> str:
+    return Path(os.path.relpath(other, path.parent)).as_posix()
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """A description that `write_pipeline` wrote, and its models as they were then.
+
+    Raises
+    ------
+    LunglineError
+        If it is none, or a model is missing or has changed.
+    """
+    if not path.is_file():
+        raise LunglineError(f"{path}: no such file. Call ./run first, or name pipeline/SYSTEM.json of a finished run.")
+    check(path)
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        here = path.parent
+        detector = here / about["detector"] if about["detector"] else None
+        pipeline = Pipeline(about["system"], about["settings"], here / about["model"], detector)
+        wanted = {here / file: digest for file, digest in about["weights_sha256"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LunglineError(
+            f"{path}: not a pipeline of lungline ({type(error).__name__}). Run the workflow again."
+        ) from None
+    for file, digest in wanted.items():
+        if not file.is_file():
+            raise LunglineError(f"{path}: the weights {file} are gone. Restore them, or run the workflow again.")
+        if check(file) != digest:
+            raise LunglineError(f"{path}: the weights {file} have changed since. Run the workflow again.")
+    return pipeline

@@ -1,0 +1,154 @@
+"""Seals: beside every file that lungline makes stands its SHA-256, and what the file was made from.
+
+The seal of `SCAN.h5` is the hidden text file `.SCAN.h5.sha256` in the same folder, as `sha256sum` writes it:
+
+    # stage resample, code 0123456789abcdef
+    <SHA-256>  SCAN.h5
+    <SHA-256>  ../ingest/SCAN.h5
+
+so `sha256sum -c .SCAN.h5.sha256` checks a file and its inputs without lungline. Every reader of our files asks
+`check` first: a file that is no longer what was written is never used. A file without a seal (a model folder that
+was copied without its hidden files) is read as before, and `lungline verify` names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from lungline.errors import DamagedFileError
+from lungline.fingerprint import code_fingerprint
+from lungline.storage.atomic import atomic_path, write_text
+
+_MARK = "# stage "
+_RAW = "# raw "
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a file comes from.
+
+    Attributes
+    ----------
+    stage : str
+        The module of `lungline.stages` that makes it.
+    inputs : tuple of Path
+        Files of ours that it is made from.
+    raw : tuple of str
+        SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
+    """
+
+    stage: str
+    inputs: tuple[Path, ...] = ()
+    raw: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What a seal says; `inputs` maps paths, relative to the file's folder, to their SHA-256."""
+
+    sha256: str
+    stage: str = ""
+    code: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    raw: tuple[str, ...] = ()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; a file that has not changed is read once a process."""
+    stat = os.stat(path)
+    return sha256_of_this_moment(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def sha256_of_this_moment(path: str, *_stamp: int) -> str:
+    """SHA-256 of a file as long as inode, size and time of change stay."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def seal_path(path: Path) -> Path:
+    """Where the seal of a file lies."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.sha256")
+
+
+@contextmanager
+def sealed_path(target: Path, origin: Origin | None = None) -> Iterator[Path]:
+    """A temporary path that becomes `target` when the block ends well, with its seal.
+
+    The seal is written first: killed in between, the old file no longer fits the seal and is made anew.
+    """
+    target = Path(target)
+    with atomic_path(target) as temporary:
+        yield temporary
+        write_text(seal_path(target), _seal_text(target, temporary, origin))
+
+
+def write_sealed_text(target: Path, text: str, origin: Origin | None = None) -> None:
+    """Write `text` to `target` as UTF-8, whole or not at all, with its seal."""
+    with sealed_path(target, origin) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _seal_text(target: Path, content: Path, origin: Origin | None) -> str:
+    lines = [f"{sha256(content)}  {target.name}"]
+    if origin is not None:
+        code = code_fingerprint(f"lungline.stages.{origin.stage}")
+        lines.insert(0, f"{_MARK}{origin.stage}, code {code}")
+        inputs = {os.path.relpath(path, target.parent): check(path) for path in origin.inputs}
+        lines += [f"{digest}  {name}" for name, digest in sorted(inputs.items())]
+        lines += [f"{_RAW}{digest}" for digest in origin.raw]
+    return "\n".join(lines) + "\n"
+
+
+def read_seal(path: Path) -> Seal | None:
+    """The seal of a file, or None if it has none; what is no seal counts as one that nothing fits."""
+    try:
+        lines = seal_path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    stage, _, code = next((line[len(_MARK) :] for line in lines if line.startswith(_MARK)), "").partition(", code ")
+    digests = [line.partition("  ") for line in lines if not line.startswith("#")]
+    own = digests[0][0] if digests and digests[0][2] == Path(path).name else ""
+    raw = tuple(line[len(_RAW) :] for line in lines if line.startswith(_RAW))
+    return Seal(own, stage, code, {name: digest for digest, _, name in digests[1:]}, raw)
+
+
+def check(path: Path) -> str:
+    """SHA-256 of a file of ours.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is not the one of its seal.
+    """
+    found, seal = sha256(path), read_seal(path)
+    if seal is not None and seal.sha256 != found:
+        raise DamagedFileError(
+            Path(path),
+            f"{path}: changed since it was written. Expected SHA-256 {seal.sha256[:12] or '(its seal is damaged)'}. "
+            f"Found {found[:12]}.",
+        )
+    return found
+
+
+def set_aside(path: Path) -> str:
+    """Rename a damaged file, so that the workflow makes it anew; says what was done and what to do."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        return f"It could not be set aside ({type(error).__name__}): remove it, then run the same command again."
+    return f"It is set aside as {aside.name}: run the same command again and it is made anew."
+
+
+def remove(path: Path) -> None:
+    """Remove a file and its seal; missing ones are fine."""
+    path.unlink(missing_ok=True)
+    seal_path(path).unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""Result files: JSON that says what it is, on which data it was computed, and what it is not for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lungline import NOTICE, __version__
+from lungline.errors import CorruptFileError
+from lungline.storage.checksums import Origin, check, write_sealed_text
+
+ORIGINS = {
+    True: "embedded cohort: synthetic chests drawn by lungline, no patient",
+    False: "scans given by the user",
+    None: "not stated",
+}
+
+
+def about_data(datasets: Iterable[str], embedded: bool | None) -> dict[str, Any]:
+    """What a result was computed on: names of the data sets, and whether they are synthetic."""
+    return {"datasets": sorted(set(datasets)), "origin": ORIGINS[embedded]}
+
+
+def write_result(path: Path, result: Mapping[str, Any], origin: Origin | None = None) -> None:
+    """Write a result as JSON, in the order given, with the notice first."""
+    content = {"notice": NOTICE, "lungline_version": __version__, **result}
+    write_sealed_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", origin)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result that `write_result` wrote; `CorruptFileError` if it is none."""
+    check(path)
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CorruptFileError(f"{path}: not a result of lungline ({error}). Run the evaluation again.") from error
+    if not isinstance(content, dict) or content.get("notice") != NOTICE:
+        raise CorruptFileError(f"{path}: not a result of lungline. Expected a JSON object with our notice.")
+    return content

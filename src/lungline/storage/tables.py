@@ -1,0 +1,161 @@
+"""CSV tables, also those of others, read as text: an id 007 keeps its zeros, an id NA stays an id."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from pathlib import Path
+
+from lungline.errors import LunglineError
+from lungline.storage.checksums import check
+
+Row = tuple[int, dict[str, str]]
+
+_MAX_BYTES = 1 << 28
+_MOST_SHOWN = 20
+_DELIMITERS = ",;\t"
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+
+
+class Faults:
+    """What is wrong with a table, gathered line by line, so that one report names all of it.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._found = path, list[tuple[int, str]]()
+
+    def add(self, line: int, what: str) -> None:
+        """Remember a fault. `what` quotes no cell: reports end in logs, and a cell may identify a patient."""
+        self._found.append((line, what))
+
+    def refuse(self) -> None:
+        """`LunglineError` with every fault that was added, in the order of the lines; nothing if there is none."""
+        lines = [f"line {line}: {what}" for line, what in sorted(self._found)]
+        if len(lines) == 1:
+            raise LunglineError(f"{self._path}, {lines[0]}")
+        if lines:
+            raise LunglineError("\n".join([f"{self._path}: {len(lines)} faults.", *shortened(lines)]))
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """The first lines, indented, and how many more there are."""
+    more = [f"and {len(lines) - _MOST_SHOWN} more"] if len(lines) > _MOST_SHOWN else []
+    return [f"  {line}" for line in [*lines[:_MOST_SHOWN], *more]]
+
+
+def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) -> list[Row]:
+    """The rows of a table as (line where the row begins, column -> text); blank lines are skipped.
+
+    A byte order mark is dropped. Columns are parted by the comma, the semicolon or the tab: by that one with
+    which the header names all that is needed.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str
+        What the header must name; further columns are read, too.
+    faults : Faults, optional
+        Gets the rows that are wrong, so that the caller can add its own and refuse all together.
+
+    Raises
+    ------
+    LunglineError
+        If the file is no such table; names the file, every line that is wrong, and what was expected, and quotes
+        nothing of it: its words may identify a patient. With `faults`, only if there is no telling the rows:
+        encoding, header. If it has a seal that it does not fit.
+    """
+    check(path)
+    gathered = faults or Faults(path)
+    text = _text(path)
+    lines = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(path, text, columns), strict=True)
+    rows: list[Row] = []
+    header = [name.strip() for name in next(lines)]
+    start = lines.line_num + 1
+    try:
+        for words in lines:
+            if len(words) == len(header):
+                rows.append((start, {name: word.strip() for name, word in zip(header, words, strict=True)}))
+            elif any(word.strip() for word in words):
+                gathered.add(start, f"expected {len(header)} columns. Got {len(words)}.")
+            start = lines.line_num + 1
+    except csv.Error as error:
+        gathered.add(start, f"not a CSV table ({error}). What follows was not read.")
+    if faults is None:
+        gathered.refuse()
+    return [row for row in rows if any(row[1].values())]
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _MAX_BYTES:
+        raise LunglineError(f"{path}: too large for a table. Expected at most {_MAX_BYTES} bytes.")
+    raw = path.read_bytes()
+    faults = Faults(path)
+    for number, line in enumerate(raw.split(b"\n"), start=1):
+        if not _is_utf8(line):
+            faults.add(number, "not UTF-8 text. Save the table as UTF-8.")
+        elif b"\0" in line:
+            faults.add(number, "holds NUL bytes. Save the table as UTF-8 text.")
+    faults.refuse()
+    return raw.decode("utf-8-sig")
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _delimiter(path: Path, text: str, columns: Sequence[str]) -> str:
+    """The character with which the header names every column, each once."""
+    headers = {}
+    for delimiter in _DELIMITERS:
+        try:
+            names = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            continue
+        headers[delimiter] = [name.strip() for name in names]
+    for delimiter, header in headers.items():
+        if set(columns) <= set(header) and len(set(header)) == len(header):
+            return delimiter
+    best = max(headers.values(), key=lambda header: len(set(header) & set(columns)), default=[])
+    missing = [name for name in columns if name not in best]
+    found = f"{', '.join(missing)} missing" if missing else "a column stands there twice"
+    raise LunglineError(
+        f"{path}, line 1: expected the columns {', '.join(columns)}, with comma, semicolon or tab between them. "
+        f"Found {found}. Mend the header."
+    )
+
+
+def decimal(word: str, name: str) -> float:
+    """A finite number with a decimal point.
+
+    Raises
+    ------
+    LunglineError
+        For anything else: a decimal comma, nan, inf, a hexadecimal number, an underscore. The word is not quoted.
+    """
+    if _DECIMAL.match(word) and math.isfinite(float(word)):
+        return float(word)
+    found = "nothing" if not word else "another word"
+    if _DECIMAL.match(word.replace(",", ".", 1)):
+        found = "a decimal comma" if "," in word else "a number that is too large"
+    raise LunglineError(f"{name}: expected a finite number with a decimal point. Found {found}.")
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV text with a header and `\\n` line ends; None is written as nothing."""
+    out = StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return out.getvalue()

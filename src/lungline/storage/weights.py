@@ -1,0 +1,69 @@
+"""Weights on disk: safetensors with one JSON header, and the card beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lungline import NOTICE, __version__
+from lungline.errors import CorruptFileError
+from lungline.storage.checksums import Origin, check, sealed_path, write_sealed_text
+
+_KEY = "lungline"  # the only metadata key: several would be written in random order
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any], origin: Origin | None = None
+) -> None:
+    """Write tensors and a JSON header, whole or not at all; same content, same bytes."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with sealed_path(path, origin) as temporary:
+        save_file(plain, temporary, metadata={_KEY: json.dumps({"notice": NOTICE, **about}, sort_keys=True)})
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header; `CorruptFileError` for a file that is damaged or not ours."""
+    check(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[_KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (no iterator)
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise CorruptFileError(
+            f"{path}: not readable as lungline weights ({type(error).__name__}). Train again."
+        ) from error
+
+
+def write_card(path: Path, card: Mapping[str, Any], origin: Origin | None = None) -> None:
+    """The model card: what the weights expect, who they were trained on, how well they did."""
+    content = {"notice": NOTICE, "lungline_version": __version__, **card}
+    write_sealed_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n", origin)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """A card that `write_card` wrote."""
+    check(path)
+    try:
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise CorruptFileError(f"{path}: not a model card ({error}).") from error
+
+
+def pixels_trained_on(card: Mapping[str, Any]) -> frozenset[str]:
+    """SHA-256 of the HU of every training and validation case of a card; empty for a card that does not tell."""
+    return frozenset(value for scans in card.get("case_hu_sha256", {}).values() for value in scans.values())
+
+
+def write_curve(path: Path, curve: list[dict[str, float]], origin: Origin | None = None) -> None:
+    """The learning curve as CSV, one row a look at the validation split."""
+    names = list(curve[0])
+    lines = [",".join(names), *(",".join(f"{look[name]:.8g}" for name in names) for look in curve)]
+    write_sealed_text(path, "\n".join(lines) + "\n", origin)

@@ -1,0 +1,58 @@
+"""Nodules that were cut out of real scans, as they lie in a folder: `nodules.csv`, `image/`, `nodule_mask/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lungline.errors import LunglineError
+from lungline.imaging.volume import Volume
+from lungline.readers.nifti import read_nifti
+from lungline.readers.scan import volume_of
+from lungline.storage.tables import decimal, read_rows
+
+#: They also stand in LUNA-16 slabs that test whether nodules are found.
+NEVER_TRAINED = frozenset({"LIDC-IDRI-0001", "LIDC-IDRI-0003"})
+_COLUMNS = ("patient_id", "nodule_id", "diameter_mm", "Diagnosis_value")
+
+
+@dataclass(frozen=True)
+class NoduleRow:
+    """One line of `nodules.csv`; `malignant` is 1 if two or more readers rated it above 3 of 5. An opinion."""
+
+    name: str
+    patient: str
+    diameter_mm: float
+    malignant: int
+
+
+def read_nodule_rows(folder: Path) -> list[NoduleRow]:
+    """The nodules of FOLDER/nodules.csv but those of `NEVER_TRAINED`."""
+    return [
+        NoduleRow(
+            f"{row['patient_id']}_R_{row['nodule_id']}",
+            row["patient_id"],
+            decimal(row["diameter_mm"], "diameter_mm"),
+            int(row["Diagnosis_value"]),
+        )
+        for _, row in read_rows(folder / "nodules.csv", _COLUMNS)
+        if row["patient_id"] not in NEVER_TRAINED
+    ]
+
+
+def read_nodule(folder: Path, row: NoduleRow) -> tuple[Volume, Volume]:
+    """HU of a nodule and what lies around it, and the mask of what the readers outlined; on the grid of its scan.
+
+    Raises
+    ------
+    LunglineError
+        If the two do not lie on one grid.
+    """
+    ct, mask = (
+        volume_of(read_nifti(folder / part / f"{row.name}.nii.gz")).to_lps() for part in ("image", "nodule_mask")
+    )
+    if ct.shape_zyx != mask.shape_zyx or not np.allclose(ct.affine, mask.affine):
+        raise LunglineError(f"{folder}: image and mask of {row.name} should lie on one grid. They do not.")
+    return ct, mask

@@ -1,0 +1,55 @@
+"""How a trained network's logit and what is measured of a nodule are weighed, fitted to the training patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from lungline.classification.cancer_net import CancerNet
+from lungline.classification.hand_crafted import NAMES, measure
+from lungline.device import half_precision
+from lungline.names import Precision
+from lungline.training.logistic import regress
+from lungline.training.patients import Patient, patient_logits
+
+
+def fit_measured(
+    model: CancerNet,
+    patients: Sequence[Patient],
+    device: torch.device,
+    turns: int = 1,
+    precision: Precision = "float32",
+) -> dict[str, float]:
+    """Set `model.measured` to the most probable weights, given label and deciding cube of each patient.
+
+    Parameters
+    ----------
+    model : CancerNet
+        Trained, and built with `measured`.
+    turns, precision
+        As the patients will be scored.
+
+    Returns
+    -------
+    What a card says of it: the weight of the logit, of each measure by name, and the `bias`.
+    """
+    assert model.measured is not None
+    autocast, _ = half_precision(device, precision)
+    rows = []
+    with torch.inference_mode(), autocast:
+        for patient in patients:
+            logits = patient_logits(model, patient.cubes, device, turns)
+            deciding = int(logits.argmax())
+            cube = torch.from_numpy(patient.cubes[deciding : deciding + 1]).float()
+            rows.append([float(logits[deciding]), *measure(cube)[0].tolist()])
+    labels = np.array([patient.label for patient in patients], dtype=np.int64)
+    the_logit = np.array([1.0, *np.zeros(len(NAMES))])
+    found = regress(labels, np.array(rows), about=the_logit)
+    scale, *per_unit = found.weights.tolist()
+    model.measured.scale.fill_(scale)
+    model.measured.weight.copy_(torch.tensor(per_unit))
+    model.measured.bias.fill_(found.bias)
+    values = (scale, *per_unit, found.bias)
+    return {name: round(float(w), 4) for name, w in zip(("logit", *NAMES, "bias"), values, strict=True)}

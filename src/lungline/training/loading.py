@@ -1,0 +1,83 @@
+"""Networks from a model folder: `weights.safetensors` and `card.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec, UNetSpec, from_settings
+from lungline.detection.unet import UNet
+from lungline.errors import CorruptFileError, LunglineError
+from lungline.storage.checksums import check
+from lungline.storage.weights import read_card, read_tensors
+
+Model = TypeVar("Model", UNet, CancerNet)
+
+
+def load_unet(folder: Path, device: torch.device, made_by: Mapping[str, Any]) -> UNet:
+    """The U-Net of one axis, ready to predict on a cache that was made with the settings `made_by`.
+
+    Raises
+    ------
+    LunglineError
+        If it was trained on caches made with other settings (a lung box, whole slices).
+    """
+    card = checked_card(folder)
+    if card.get("cache") != dict(made_by):
+        raise LunglineError(
+            f"{folder}: trained on caches with {card.get('cache')}, but this cache was made with {dict(made_by)}. "
+            "Set cache_volume in the configuration as in the training."
+        )
+    spec = from_settings(UNetSpec, card["network"], f"{folder}/card.json")
+    return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
+    """The cancer network of a system, ready to predict."""
+    spec = from_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json")
+    return _filled(CancerNet(spec), folder, device)
+
+
+def take_convolutions(network: CancerNet, folder: Path) -> dict[str, Any]:
+    """Set the convolutions and norms of `network` to those in `folder`; what a card says of it.
+
+    Raises
+    ------
+    LunglineError
+        If they are not of the same shapes.
+    """
+    card, (tensors, _) = checked_card(folder), read_tensors(folder / "weights.safetensors")
+    taken = {name: value for name, value in tensors.items() if name.startswith(("conv", "norms"))}
+    own = network.state_dict()
+    if {n: v.shape for n, v in taken.items()} != {n: v.shape for n, v in own.items() if n.startswith(("conv", "norm"))}:
+        raise LunglineError(
+            f"{folder}: its convolutions have other shapes. Make network.channels, norm and in_channels equal to those "
+            "of the detector's reduction."
+        )
+    network.load_state_dict({**own, **taken})
+    return {"started_from": {"weights_sha256": card["weights_sha256"], "cases": card["cases"]}}
+
+
+def checked_card(folder: Path) -> dict[str, Any]:
+    """The card of a model folder; `CorruptFileError` if its weights are not those that lie beside it."""
+    card = read_card(folder / "card.json")
+    found = check(folder / "weights.safetensors")
+    if card.get("weights_sha256") != found:
+        raise CorruptFileError(
+            f"{folder / 'weights.safetensors'}: SHA-256 {found[:12]}... is not the card's "
+            f"{str(card.get('weights_sha256'))[:12]}.... The weights or the card have changed; train again."
+        )
+    return card
+
+
+def _filled(model: Model, folder: Path, device: torch.device) -> Model:
+    tensors, _ = read_tensors(folder / "weights.safetensors")
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CorruptFileError(f"{folder}: the weights do not fit the network of the card.") from error
+    return model.to(device).eval()

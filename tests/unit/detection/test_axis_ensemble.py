@@ -1,0 +1,103 @@
+"""The three U-Nets: every slice once, in its place, and in bfloat16 what they are in float32."""
+
+import numpy as np
+import pytest
+import torch
+
+from lungline.config.networks import UNetSpec
+from lungline.detection import axis_ensemble
+from lungline.detection.axis_ensemble import predict_axis, slices_at_once
+from lungline.detection.slices import AXES, neighbouring_slices, stack_along, unstack_along
+from lungline.detection.unet import UNet
+from lungline.training.losses import nodule_loss
+
+CPU = torch.device("cpu")
+
+
+def balls(seed):
+    """Scaled HU (Z, Y, X) of bright balls in a darker, noisy medium, and where they are."""
+    rng = np.random.default_rng(seed)
+    shape = (24, 44, 36)
+    grid = np.indices(shape)
+    truth = np.zeros(shape, bool)
+    for _ in range(5):
+        centre = rng.uniform(4, np.array(shape) - 4).reshape(3, 1, 1, 1)
+        truth |= ((grid - centre) ** 2).sum(axis=0) <= rng.uniform(3, 5) ** 2
+    return (0.1 + 0.6 * truth + 0.05 * rng.normal(size=shape)).astype(np.float32), truth
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    model = UNet(UNetSpec(slices=3, base_channels=8, levels=3, dropout=0.0, norm="group"))
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(120):
+        scaled, truth = balls(step)
+        images = torch.from_numpy(neighbouring_slices(scaled, "z", 8, 16, 3))
+        loss = nodule_loss(
+            model(images), torch.from_numpy(truth[8:16, None].astype(np.float32)), positive=1, negative=1
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval().to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_a_volume_is_its_slices_one_by_one(network, axis):
+    scaled, _ = balls(99)
+    found = predict_axis(scaled, network, axis, CPU)
+    number = AXES.index(axis)
+    for k in (0, 7, 8, scaled.shape[number] - 1):
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(neighbouring_slices(scaled, axis, k, k + 1, 3)))
+        np.testing.assert_allclose(found.take(k, axis=number), torch.sigmoid(logits)[0, 0].numpy(), atol=1e-5)
+
+
+def test_fewer_slices_are_computed_together_where_they_are_large():
+    small, paper = UNetSpec(base_channels=8), UNetSpec()
+    found = [slices_at_once(spec, pixels, CPU) for spec in (small, paper) for pixels in (100**2, 200**2, 360**2)]
+    assert found == [8, 6, 2, 3, 1, 1]
+    assert [slices_at_once(spec, 360**2, torch.device("cuda")) for spec in (small, paper)] == [64, 8]
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("room", [1, 1 << 28])
+def test_what_a_gpu_is_told_to_do_gives_what_a_cpu_gives(network, axis, room, monkeypatch):
+    """On the CPU, since tests need no GPU: the same operations, told to run there."""
+    monkeypatch.setattr(axis_ensemble, "_FEATURES_BYTES_GPU", room)
+    scaled, _ = balls(98)
+    stack = axis_ensemble._search_on(CPU, stack_along(scaled, axis), network, "float32")
+    np.testing.assert_allclose(unstack_along(stack, axis), predict_axis(scaled, network, axis, CPU), atol=1e-5)
+
+
+def test_bfloat16_marks_what_float32_marks(network):
+    scaled, truth = balls(100)
+    exact, quick = (predict_axis(scaled, network, "z", CPU, precision) for precision in ("float32", "bfloat16"))
+    assert not np.array_equal(exact, quick)
+    one, two = exact >= 0.8, quick >= 0.8
+    assert dice(one, truth) > 0.9  # it has learned something to mark
+    assert dice(one, two) >= 0.998
+
+
+def test_bfloat16_gives_the_same_bytes_each_time(network):
+    scaled, _ = balls(101)
+    one, two = (predict_axis(scaled, network, "y", CPU, "bfloat16") for _ in range(2))
+    assert one.tobytes() == two.tobytes()
+
+
+def dice(one, two):
+    return 2 * np.count_nonzero(one & two) / (np.count_nonzero(one) + np.count_nonzero(two))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_any_number_of_threads_gives_the_same_bytes(network, precision):
+    scaled = np.random.default_rng(3).random((21, 44, 60), dtype=np.float32)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(predict_axis(scaled, network, "y", torch.device("cpu"), precision).tobytes())
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]

@@ -1,0 +1,100 @@
+"""What a scan is recognised by: whatever the container, and without a word that identifies."""
+
+from __future__ import annotations
+
+import stat
+
+import numpy as np
+import pytest
+
+from lungline.errors import CorruptFileError
+from lungline.privacy.identity import identifiers, read_identity
+from lungline.stages import ingest
+from lungline.storage import hdf5
+from scans import chest, write_dicom, write_mhd
+
+HU = chest()
+UID = "1.3.6.1.4.1.14519.5.2.1"
+
+
+def identified(raw, source="dicom"):
+    out = raw.parent / "made"
+    ingest.run(raw, out / f"{raw.name}.h5", source=source, identity=out / "private" / f"{raw.name}.json")
+    return read_identity(out / "private" / f"{raw.name}.json")
+
+
+def named(patient, study="1.2.3.4.5", **more):
+    def change(_, dataset):
+        dataset.PatientID, dataset.StudyInstanceUID = patient, study
+        for key, value in more.items():
+            setattr(dataset, key, value)
+
+    return change
+
+
+def test_the_same_scan_as_dicom_as_mhd_and_flipped_in_its_file_has_the_same_pixels(tmp_path):
+    dicom = identified(write_dicom(tmp_path / "a", HU))
+    mhd = identified(write_mhd(tmp_path / "b.mhd", HU), "mhd")
+    offset = np.array((-31.0, -42.0, 13.0)) + np.array((1.7, 2.1, 0)) * (HU.shape[2] - 1, HU.shape[1] - 1, 0)
+    turned = {"TransformMatrix": "-1 0 0 0 -1 0 0 0 1", "Offset": " ".join(map(str, offset))}
+    flipped = identified(write_mhd(tmp_path / "c.mhd", np.ascontiguousarray(HU[:, ::-1, ::-1]), **turned), "mhd")
+    padded = identified(write_mhd(tmp_path / "d.mhd", np.where(HU < -990, HU - 2000, HU).astype(np.int16)), "mhd")
+    assert dicom.marks["hu_sha256"] == mhd.marks["hu_sha256"] == flipped.marks["hu_sha256"]
+    assert dicom.marks["raw_sha256"] != mhd.marks["raw_sha256"]
+    assert padded.marks["hu_sha256"] != dicom.marks["hu_sha256"]
+
+
+def test_a_mirrored_copy_has_other_pixels_and_the_same_histogram(tmp_path):
+    one = identified(write_mhd(tmp_path / "a.mhd", HU), "mhd")
+    mirrored = identified(write_mhd(tmp_path / "b.mhd", np.ascontiguousarray(HU[:, :, ::-1])), "mhd")
+    other = identified(write_mhd(tmp_path / "c.mhd", chest(seed=1)), "mhd")
+    assert one.marks["hu_sha256"] != mirrored.marks["hu_sha256"]
+    assert one.marks["histogram_sha256"] == mirrored.marks["histogram_sha256"] != other.marks["histogram_sha256"]
+
+
+def test_every_identifier_of_the_folder_counts_and_stands_nowhere_in_clear(tmp_path):
+    raw = write_dicom(tmp_path / "a", HU, change=named("Doe-4711", FrameOfReferenceUID="1.2.77.7"))
+    marks = identified(raw).marks
+    assert all(len(marks[kind]) == 1 for kind in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"))
+    other = write_dicom(tmp_path / "b", HU, change=lambda k, d: named(f"Doe-{4711 + k % 2}")(k, d))
+    both = identified(other).marks["PatientID"]
+    assert len(both) == 2
+    assert set(marks["PatientID"]) < set(both)
+    made = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
+    assert not any(word in path.read_bytes() for path in made for word in (b"Doe", b"4711", b"1.2.77"))
+
+
+def test_hashes_of_identifiers_stay_out_of_the_file_that_is_shared(tmp_path):
+    marks = identified(write_dicom(tmp_path / "a", HU, change=named("007"))).marks
+    assert stat.S_IMODE((tmp_path / "made/private/a.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "made/private").stat().st_mode) == 0o700
+    provenance = hdf5.read_header(tmp_path / "made" / "a.h5").provenance
+    assert provenance["hu_sha256"] == marks["hu_sha256"][0]
+    assert marks["PatientID"][0] not in (tmp_path / "made" / "a.h5").read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("word", ["", " ", "ANONYMOUS", "Anonymized", "0", "None", "unknown"])
+def test_a_word_for_nobody_is_no_patient(tmp_path, word):
+    raw = write_dicom(tmp_path / "a", HU, change=named(word))
+    assert "PatientID" not in identifiers(raw, "dicom")
+
+
+def test_a_file_named_by_its_series_is_known_as_that_series(tmp_path):
+    series = f"{UID}.99"
+    dicom = write_dicom(tmp_path / "a", HU, change=lambda _, d: setattr(d, "SeriesInstanceUID", series))
+    mhd = write_mhd(tmp_path / f"{series}.mhd", HU)
+    assert identifiers(mhd, "mhd") == {"SeriesInstanceUID": identifiers(dicom, "dicom")["SeriesInstanceUID"]}
+    assert identifiers(write_mhd(tmp_path / "1.2.mhd", HU), "mhd") == {}
+
+
+def test_a_scan_that_cannot_be_used_says_so(tmp_path):
+    identity = identified(write_mhd(tmp_path / "a.mhd", np.full_like(HU, -700)), "mhd")
+    assert not identity.usable
+    assert set(identity.marks) == {"raw_sha256"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"usable": true, "marks": 3}'])
+def test_a_damaged_identity_is_named(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(CorruptFileError, match="not an identity"):
+        read_identity(tmp_path / "a.json")
