@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from lungline.training.nodule_cases import RatedNodule
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -35,7 +36,6 @@ from lungline.evaluation.cancer_metrics import log_loss
 from lungline.evaluation.froc import ScanMarks, match, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
 from lungline.stages import detect, extract_candidates
-from lungline.training.nodule_cases import RatedNodule
 
 SPLIT = "valid"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,18 @@ def write_curve(path: Path, curve: list[dict[str, float]], origin: Origin | None
     names = list(curve[0])
     lines = [",".join(names), *(",".join(f"{look[name]:.8g}" for name in names) for look in curve)]
     write_sealed_text(path, "\n".join(lines) + "\n", origin)
+
+
+def write_model(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    curve: list[dict[str, float]],
+    card: Mapping[str, Any],
+    origin: Origin,
+) -> None:
+    """A model folder: weights.safetensors, learning_curve.csv, and card.json with the SHA-256 of the weights."""
+    weights = folder / "weights.safetensors"
+    write_tensors(weights, tensors, {"purpose": card["purpose"]}, origin)
+    write_curve(folder / "learning_curve.csv", curve, origin)
+    made_from = replace(origin, inputs=(weights, *origin.inputs))
+    write_card(folder / "card.json", {**card, "weights_sha256": check(weights)}, made_from)

@@ -97,28 +97,14 @@ def _on(device: torch.device, cubes: NDArray[np.float16]) -> Tensor:
     return torch.from_numpy(cubes).to(device).float()
 
 
-class PatientBatches:
-    """Batches of patients: every patient once an epoch, in a new order each time.
-
-    Parameters
-    ----------
-    patients : sequence of Patient
-    batch : int
-        Patients a step.
-    seed : int
-    """
-
-    def __init__(self, patients: Sequence[Patient], batch: int, *, seed: int) -> None:
-        self.patients, self.size, self.seed = list(patients), min(batch, len(patients)), seed
-
-    def batch(self, step: int) -> Patients:
-        """(cubes, label) of the patients of one step."""
-        an_epoch = len(self.patients) // self.size
-        epoch, place = divmod(step, an_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.patients))
-        rng = np.random.default_rng([self.seed, epoch, place])
-        chosen = [self.patients[i] for i in order[place * self.size : (place + 1) * self.size]]
-        return [(patient.draw(rng), patient.label) for patient in chosen]
+def draw_patients(patients: Sequence[Patient], size: int, *, seed: int, step: int) -> Patients:
+    """(cubes, label) of `size` patients (at most all) for one step: each once an epoch, in a new order each time."""
+    size = min(size, len(patients))
+    epoch, place = divmod(step, len(patients) // size)
+    order = np.random.default_rng([seed, epoch]).permutation(len(patients))
+    rng = np.random.default_rng([seed, epoch, place])
+    drawn = [patients[i] for i in order[place * size : (place + 1) * size]]
+    return [(patient.draw(rng), patient.label) for patient in drawn]
 
 
 def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Patients]]:

@@ -25,7 +25,7 @@ from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_tensors
-from lungline.training.distributed import ALONE, Team
+from lungline.training.distributed import SINGLE, ProcessGroup
 from lungline.training.slice_crops import SliceCrops
 
 DETECTOR = {
@@ -40,7 +40,7 @@ FILES = ("weights.safetensors", "learning_curve.csv", "card.json")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Caches and masks of two scans with a bright ball each, and their sheet."""
-    folder = tmp_path_factory.mktemp("team")
+    folder = tmp_path_factory.mktemp("group")
     rng = np.random.default_rng(3)
     grid = np.indices((40, 44, 48))
     for scan, centre in (("a", (20, 18, 30)), ("b", (12, 30, 14))):
@@ -119,7 +119,7 @@ def test_two_processes_give_the_learning_curve_of_one_with_the_same_effective_ba
         torch.testing.assert_close(same[name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_the_first_process_alone_writes_and_speaks(place: Path, two: Path) -> None:
+def test_the_main_process_alone_writes_and_prints(place: Path, two: Path) -> None:
     assert "12 steps on cpu, 2 processes" in (place / "two-0.log").read_text(encoding="utf-8")
     assert (place / "two-1.log").read_text(encoding="utf-8") == ""
 
@@ -145,15 +145,15 @@ def test_with_dropout_the_parts_of_a_batch_lose_other_units_and_the_bytes_repeat
 
 
 def test_more_processes_than_cases_of_a_batch_are_refused() -> None:
-    assert [list(Team(rank, 3).part(8)) for rank in range(3)] == [[0, 3, 6], [1, 4, 7], [2, 5]]
+    assert [list(ProcessGroup(rank, 3).part(8)) for rank in range(3)] == [[0, 3, 6], [1, 4, 7], [2, 5]]
     with pytest.raises(LunglineError, match=r"training_processes should be at most training\.batch, 2\. Got 3"):
-        Team(0, 3).part(2)
+        ProcessGroup(0, 3).part(2)
 
 
 def test_alone_nothing_is_added_up() -> None:
     model = nn.Linear(2, 1)
     model(torch.ones(1, 2)).sum().backward()
-    assert ALONE.add_up(model, 0.1) == 0.1
+    assert SINGLE.all_reduce(model, 0.1) == 0.1
     assert model.weight.grad is not None
     assert model.weight.grad.tolist() == [[1.0, 1.0]]
 
