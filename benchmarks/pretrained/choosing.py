@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lungline.training.nodule_cases import RatedNodule
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -36,6 +35,7 @@ from lungline.evaluation.cancer_metrics import log_loss
 from lungline.evaluation.froc import ScanMarks, match, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
 from lungline.stages import detect, extract_candidates
+from lungline.training.cases import RatedNodule
 
 SPLIT = "valid"
 

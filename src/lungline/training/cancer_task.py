@@ -68,7 +68,7 @@ class CancerTask(TrainingTask[Patients]):
         return [*learned_all_negative(labels, sigmoid(logits), "validation patients"), *overfitted(curve)]
 
     def finish(self) -> Mapping[str, Any]:
-        """Weigh hand-crafted features on the training patients, calibrate on the validation patients, where asked for."""
+        """Weigh hand-crafted features on the training patients and calibrate on validation patients, if asked for."""
         found: dict[str, Any] = {}
         turns = self.spec.turns if isinstance(self.spec, PatchSystem) else 1
         if self.model.measured is not None:

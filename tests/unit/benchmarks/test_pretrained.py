@@ -4,10 +4,10 @@ from benchmarks.pretrained import choosing
 from benchmarks.pretrained.false_positives import places
 from benchmarks.pretrained.found import in_boxes, tumour_boxes
 from benchmarks.pretrained.inserted import Finding, Judged, false_positives_at, folder_of, without_lesions
-from lungline.training.nodule_cases import RatedNodule
 
 from lungline.detection.candidates import Candidate
 from lungline.evaluation.froc import ScanMarks
+from lungline.training.cases import RatedNodule
 
 
 def marks(points: list[list[float]], scores: list[float], nodules: list[Finding], excluded: tuple = ()) -> ScanMarks:
