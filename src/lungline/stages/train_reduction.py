@@ -10,12 +10,15 @@ from lungline.device import make_repeatable, pick_device
 from lungline.errors import LunglineError
 from lungline.names import Precision
 from lungline.nodules.annotations import read_annotations
+from lungline.runner.stage import stage
 from lungline.storage import hdf5
+from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import read_sheet
 from lungline.training.false_positive_reduction import CandidateCubes, ReductionTask, read_labelled_candidates
 from lungline.training.loop import TrainingContext, fit
 
 
+@stage
 def run(
     output: Path,
     annotations: Path,
@@ -46,7 +49,9 @@ def run(
         for row in rows:
             if row.dataset != "luna16" or row.split != split or not files(row.scan)[2].is_file():
                 continue
-            if hdf5.read_header(detected / f"{row.scan}.h5").status != "quarantined":
+            with unrecorded():
+                usable = hdf5.read_header(detected / f"{row.scan}.h5").status != "quarantined"
+            if usable:
                 own = [nodule for nodule in nodules if nodule.scan == row.scan]
                 found.append(read_labelled_candidates(row.scan, *files(row.scan), own, spec.network.shape_zyx[0]))
         if {bool(kind) for scan in found for kind in scan.is_nodule} != {True, False}:

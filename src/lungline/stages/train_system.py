@@ -10,6 +10,7 @@ from lungline.config.entries import ConstantSystem, PatchSystem, read_system
 from lungline.device import make_repeatable, pick_device
 from lungline.errors import LunglineError
 from lungline.names import Precision
+from lungline.runner.stage import stage
 from lungline.storage.manifest import read_sheet
 from lungline.training.cancer_task import CancerTask, write_baseline
 from lungline.training.cases import SPLITS, gather, gather_nodules, read_rated_nodules
@@ -17,6 +18,7 @@ from lungline.training.loading import take_convolutions
 from lungline.training.loop import TrainingContext, fit
 
 
+@stage
 def run(
     output: Path,
     *,

@@ -10,6 +10,7 @@ from lungline.detection.slices import Axis
 from lungline.detection.unet import UNet
 from lungline.device import make_repeatable, pick_device
 from lungline.names import Precision
+from lungline.runner.stage import stage
 from lungline.storage.manifest import read_sheet
 from lungline.training.distributed import process_group
 from lungline.training.loop import TrainingContext, fit
@@ -17,6 +18,7 @@ from lungline.training.slice_crops import SliceCrops, find_training_scans
 from lungline.training.unet_task import UNetTask
 
 
+@stage
 def run(
     output: Path,
     *,

@@ -16,7 +16,6 @@ from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
 from lungline.evaluation.cancer_metrics import log_loss
 from lungline.fingerprint import code_fingerprint
-from lungline.storage.checksums import Origin
 from lungline.storage.hdf5 import Code
 from lungline.storage.manifest import ScanRow
 from lungline.storage.weights import write_model
@@ -125,4 +124,4 @@ def write_baseline(
         "warnings": [],
     }
     tensors = {"probability": torch.tensor([probability], dtype=torch.float64)}
-    write_model(output, tensors, [{"step": 0, **losses}], card, Origin("train_system"))
+    write_model(output, tensors, [{"step": 0, **losses}], card)

@@ -12,6 +12,7 @@ import numpy as np
 from lungline.config.entries import PatchSystem, VolumeSystem
 from lungline.config.networks import CancerNetSpec
 from lungline.storage import hdf5
+from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import ScanRow
 from lungline.storage.tables import decimal, read_rows
 from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes
@@ -81,7 +82,8 @@ def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nod
 def _usable(rows: Sequence[ScanRow], inputs: Path) -> list[ScanRow]:
     """Those of train and valid that have a file which is not quarantined."""
     files = [(row, inputs / f"{row.scan}.h5") for row in rows if row.split in SPLITS]
-    return [row for row, path in files if path.is_file() and hdf5.read_header(path).status != "quarantined"]
+    with unrecorded():
+        return [row for row, path in files if path.is_file() and hdf5.read_header(path).status != "quarantined"]
 
 
 def _gather_cubes(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lungline.errors import CorruptFileError
-from lungline.storage.checksums import remove
+from lungline.storage.checksums import remove, unrecorded
 from lungline.storage.weights import read_tensors, write_tensors
 from lungline.training.task import Evaluation
 
@@ -46,6 +46,7 @@ class Checkpoints:
         found = [path for path in self.folder.glob(f"{self._stem}*.safetensors") if path.is_file()]
         return sorted(found, key=lambda path: int(path.stem.removeprefix(self._stem)), reverse=True)
 
+    @unrecorded()
     def save(self, state: TrainingState, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Write weights, best weights and Adam's moments; the rest is JSON in the header.
 
@@ -63,6 +64,7 @@ class Checkpoints:
             if old != path:
                 remove(old)
 
+    @unrecorded()
     def resume(self, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device) -> TrainingState:
         """The newest whole checkpoint of this training, its weights and moments put in place; else the beginning."""
         for path in self.saved():

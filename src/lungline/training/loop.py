@@ -25,7 +25,7 @@ from lungline.imaging.acquisition import ranges_of
 from lungline.names import Precision
 from lungline.progress import Progress
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, check
+from lungline.storage.checksums import check
 from lungline.storage.weights import write_model
 from lungline.training.batches import batches_ahead
 from lungline.training.checkpoints import Checkpoints
@@ -99,8 +99,7 @@ def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> Non
         "chosen": {"by": "last" if schedule.keep == "last" else "smallest valid_loss", **selected(curve, schedule)},
         "warnings": [[warning.code, warning.detail] for warning in warnings],
     }
-    files = tuple(path for scans in cases.values() for paths in scans.values() for path in paths)
-    write_model(context.output, task.model.state_dict(), curve, card, Origin(task.stage, files))
+    write_model(context.output, task.model.state_dict(), curve, card)
     checkpoints.remove()
 
 
