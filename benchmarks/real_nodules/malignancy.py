@@ -21,11 +21,12 @@ from lungline.imaging.volume import Volume
 from lungline.nodules.measurements import describe_nodule
 from lungline.splits import refuse_test_rows
 from lungline.training import loop
+from lungline.training.augmentation import turn
 from lungline.training.calibration import fit_scale_and_shift
 from lungline.training.checkpoints import Checkpoints
 from lungline.training.logistic import Regression, most_probable, regress
 from lungline.training.loop import TrainingContext
-from lungline.training.patients import Patients, draw_patients, patient_loss, turn
+from lungline.training.patients import Patients, draw_patients, patient_loss
 from lungline.training.task import Evaluation, TrainingTask
 from lungline.training.validation import labels_and_logits, look_at_patients
 

@@ -24,9 +24,9 @@ from lungline.detection.patches import crop_patches
 from lungline.device import one_thread_each, to_device
 from lungline.nodules.annotations import Nodule
 from lungline.storage import hdf5
-from lungline.training.distortion import distort
+from lungline.training.augmentation import distort, turn
 from lungline.training.losses import cancer_loss
-from lungline.training.patients import patient_logits, turn
+from lungline.training.patients import patient_logits
 from lungline.training.task import Evaluation, TrainingTask
 
 _AT_ONCE = 8  # cubes scored together, by one thread on a CPU

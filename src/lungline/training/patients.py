@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from lungline.classification.cancer_net import CancerNet, strongest
 from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
 from lungline.storage import hdf5
-from lungline.training.distortion import distort
+from lungline.training.augmentation import SYMMETRIES, distort, turn, turned
 from lungline.training.losses import cancer_loss
 
 #: Cubes (n, C, D, H, W) and label of the patients of one step.
@@ -112,26 +111,6 @@ def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Pat
     size = size or len(patients)
     parts = [patients[first : first + size] for first in range(0, len(patients), size)]
     return [(len(part) / len(patients), part) for part in parts]
-
-
-#: All symmetries of the cube: an order of the axes (2, 3, 4) and those that are mirrored. The first changes nothing.
-SYMMETRIES = [
-    (axes, tuple(axis for axis, mirror in zip((2, 3, 4), mirrors, strict=True) if mirror))
-    for axes in permutations((2, 3, 4))
-    for mirrors in product((False, True), repeat=3)
-]
-
-
-def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
-    """The cubes (n, C, D, H, W) under one random symmetry of the cube."""
-    axes = 2 + rng.permutation(3)
-    mirrored = tuple(axis for axis in (2, 3, 4) if rng.integers(2))
-    return turned(cubes, tuple(axes), mirrored)
-
-
-def turned(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, ...]) -> NDArray:
-    """The cubes (n, C, D, H, W) under one symmetry: their axes in another order, then mirrored."""
-    return np.ascontiguousarray(np.flip(cubes.transpose(0, 1, *axes), mirrored))
 
 
 def patient_loss(model: CancerNet, patients: Patients, device: torch.device) -> Tensor:

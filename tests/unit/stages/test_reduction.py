@@ -12,9 +12,9 @@ from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card
+from lungline.training.augmentation import SYMMETRIES, turned
 from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
 from lungline.training.loading import load_cancer_net
-from lungline.training.patients import SYMMETRIES, turned
 
 CPU = torch.device("cpu")
 AFFINE = geometry.make_affine((1.0, 1.0, 1.0), (100.0, -50.0, 7.0))

@@ -12,9 +12,9 @@ from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
+from lungline.training.augmentation import SYMMETRIES, turned
 from lungline.training.losses import cancer_loss
 from lungline.training.patients import (
-    SYMMETRIES,
     PatientCubes,
     draw_patients,
     logit_without_candidates,
@@ -22,8 +22,6 @@ from lungline.training.patients import (
     patient_logits,
     patient_loss,
     read_cubes,
-    turn,
-    turned,
     winner_loss,
 )
 
@@ -82,15 +80,6 @@ def test_an_epoch_shows_every_patient_once_and_each_epoch_in_a_new_order():
     assert all(sorted(sizes) == [1, 2, 3, 4, 5, 6] for sizes in epochs)
     assert len({tuple(sizes) for sizes in epochs}) > 1
     np.testing.assert_array_equal(drawn(4)[0][0], drawn(4)[0][0])
-
-
-def test_turning_keeps_the_values_and_the_channels():
-    cubes = patients(2)[1].cubes
-    turned = turn(cubes, np.random.default_rng(1))
-    assert turned.shape == cubes.shape
-    for one, other in zip(cubes.reshape(4, -1), turned.reshape(4, -1), strict=True):
-        np.testing.assert_array_equal(np.sort(one), np.sort(other))
-    assert not np.array_equal(turned, cubes)
 
 
 def test_nothing_found_is_answered_by_the_training_patients_own_odds():
