@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,15 +63,26 @@ class Checkpoints:
                 remove(old)
 
     @unrecorded()
-    def resume(self, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device) -> TrainingState:
+    def resume(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> TrainingState:
         """The newest whole checkpoint of this training, its weights and moments put in place; else the beginning."""
         for path in self.saved():
             try:
                 tensors, header = read_tensors(path)
             except CorruptFileError:
                 continue  # a damaged checkpoint costs time, never a result
-            if header.get("key") == self.key:
-                return _restore(tensors, header, model, optimiser, device)
+            if header.get("key") != self.key:
+                continue
+            parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
+            for name, value in tensors.items():
+                part, _, rest = name.partition(".")
+                parts[part][rest] = value
+            model.load_state_dict(parts["model"])
+            moments = optimiser.state_dict()
+            for name, value in parts["adam"].items():
+                number, _, moment = name.partition(".")
+                moments["state"].setdefault(int(number), {})[moment] = value
+            optimiser.load_state_dict(moments)
+            return TrainingState(int(header["step"]), [dict(row) for row in header["curve"]], parts["best"])
         return TrainingState()
 
     def remove(self) -> None:
@@ -84,23 +93,3 @@ class Checkpoints:
     @property
     def _stem(self) -> str:
         return f"{self.stage}-{self.key[:16]}-step"
-
-
-def _restore(
-    tensors: Mapping[str, Tensor],
-    header: Mapping[str, Any],
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    device: torch.device,
-) -> TrainingState:
-    parts: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "adam": {}}
-    for name, value in tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = value if part == "best" else value.to(device)
-    model.load_state_dict(parts["model"])
-    state = optimiser.state_dict()
-    for name, value in parts["adam"].items():
-        number, _, moment = name.partition(".")
-        state["state"].setdefault(int(number), {})[moment] = value.cpu() if moment == "step" else value
-    optimiser.load_state_dict(state)
-    return TrainingState(int(header["step"]), [dict(row) for row in header["curve"]], parts["best"])

@@ -9,10 +9,9 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -86,14 +85,22 @@ def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> Non
         finished = task.finish()
     for warning in warnings:
         group.print(f"{warning.code}: {warning.detail}")
+    about = {
+        split: {scan: hdf5.read_header(files[0]).provenance for scan, files in scans.items()}
+        for split, scans in cases.items()
+    }
     card = {
         **task.card(),
         **finished,
         **settings,
         "parameters": parameters,
         "cases": {split: sorted(scans) for split, scans in cases.items()},
-        "case_hu_sha256": {split: _pixels(scans) for split, scans in cases.items()},
-        "acquisition": ranges_of(_provenance(files).get("acquisition", {}) for files in cases["train"].values()),
+        # by which a copy of a case under another name is known
+        "case_hu_sha256": {
+            split: {scan: known["hu_sha256"] for scan, known in scans.items() if known.get("hu_sha256")}
+            for split, scans in about.items()
+        },
+        "acquisition": ranges_of(known.get("acquisition", {}) for known in about["train"].values()),
         "input_sha256": inputs,
         "code": code,
         "chosen": {"by": "last" if schedule.keep == "last" else "smallest valid_loss", **selected(curve, schedule)},
@@ -123,7 +130,7 @@ def train(
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     autocast, scaled = half_precision(context.device, context.precision)
     scaler = torch.amp.GradScaler(context.device.type, enabled=scaled)
-    state = checkpoints.resume(model, optimiser, context.device)
+    state = checkpoints.resume(model, optimiser)
     if state.step:
         group.print(f"resumed at step {state.step} of {schedule.steps}")
     steps, progress = range(state.step, schedule.steps), Progress(schedule.steps, done=state.step)
@@ -190,14 +197,3 @@ def _refuse_not_finite(name: str, value: float, step: int) -> None:
     if not math.isfinite(value):
         code = "M_NOT_FINITE"
         raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
-
-
-def _provenance(files: Sequence[Path]) -> Mapping[str, Any]:
-    """How the scan of a case was made and read."""
-    return hdf5.read_header(files[0]).provenance
-
-
-def _pixels(scans: Mapping[str, Sequence[Path]]) -> dict[str, str]:
-    """scan -> SHA-256 of its HU as ingest read them, by which a copy under another name is known."""
-    hashes = {scan: _provenance(files).get("hu_sha256") for scan, files in scans.items()}
-    return {scan: str(value) for scan, value in sorted(hashes.items()) if value}

@@ -92,12 +92,10 @@ def centre(volume: NDArray[np.float16], shape_zyx: Shape) -> NDArray[np.float16]
     An odd voxel goes to the far side. 0 is air, since HU are scaled.
     """
     out = np.zeros(shape_zyx, dtype=np.float16)
-    to, source = [], []
-    for have, want in zip(volume.shape, shape_zyx, strict=True):
-        kept, before = min(have, want), abs(want - have) // 2
-        to.append(slice(before, before + kept) if want > have else slice(0, kept))
-        source.append(slice(before, before + kept) if have > want else slice(0, kept))
-    out[tuple(to)] = volume[tuple(source)]
+    kept = np.minimum(volume.shape, shape_zyx)
+    firsts = ((np.array(shape) - kept) // 2 for shape in (shape_zyx, volume.shape))
+    to, source = (tuple(map(slice, first, first + kept)) for first in firsts)
+    out[to] = volume[source]
     return out
 
 

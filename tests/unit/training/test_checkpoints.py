@@ -9,8 +9,6 @@ from torch import nn
 
 from lungline.training.checkpoints import Checkpoints, TrainingState
 
-CPU = torch.device("cpu")
-
 
 def network():
     torch.manual_seed(0)
@@ -32,7 +30,7 @@ def test_weights_moments_curve_and_best_weights_come_back(tmp_path):
     checkpoints, (model, optimiser) = Checkpoints(tmp_path, "train_unet", "key"), network()
     save(checkpoints, model, optimiser, 3)
     other, other_optimiser = network()
-    state = checkpoints.resume(other, other_optimiser, CPU)
+    state = checkpoints.resume(other, other_optimiser)
     assert (state.step, list(state.curve[0])) == (3, ["step", "train_loss", "valid_loss"])
     assert torch.equal(other.weight, model.weight)
     assert torch.equal(state.best["weight"], model.weight)
@@ -54,7 +52,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
     with pytest.raises(KeyboardInterrupt):
         save(checkpoints, model, optimiser, 20)
     monkeypatch.undo()
-    assert checkpoints.resume(*network(), CPU).step == 10
+    assert checkpoints.resume(*network()).step == 10
     save(checkpoints, model, optimiser, 30)
     assert [path.name for path in checkpoints.saved()] == ["train_unet-key-step30.safetensors"]
 
@@ -62,12 +60,12 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
 def test_a_damaged_checkpoint_and_one_of_another_training_are_passed_over(tmp_path):
     checkpoints, (model, optimiser) = Checkpoints(tmp_path, "train_unet", "k" * 16 + "one"), network()
     save(checkpoints, model, optimiser, 10)
-    assert Checkpoints(tmp_path, "train_unet", "k" * 16 + "other").resume(*network(), CPU).step == 0
+    assert Checkpoints(tmp_path, "train_unet", "k" * 16 + "other").resume(*network()).step == 0
     (path,) = checkpoints.saved()
     content = bytearray(path.read_bytes())
     content[-1] ^= 4
     path.write_bytes(content)
-    assert checkpoints.resume(*network(), CPU).step == 0
+    assert checkpoints.resume(*network()).step == 0
 
 
 def test_when_the_training_is_done_its_checkpoints_are_removed(tmp_path):
