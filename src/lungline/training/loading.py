@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import torch
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.networks import CancerNetSpec, UNetSpec, from_settings
+from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.config.settings import read_settings
 from lungline.detection.unet import UNet
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.storage.checksums import check
@@ -32,13 +33,13 @@ def load_unet(folder: Path, device: torch.device, made_by: Mapping[str, Any]) ->
             f"{folder}: trained on caches with {card.get('cache')}, but this cache was made with {dict(made_by)}. "
             "Set cache_volume in the configuration as in the training."
         )
-    spec = from_settings(UNetSpec, card["network"], f"{folder}/card.json")
+    spec = read_settings(UNetSpec, card["network"], f"{folder}/card.json: network")
     return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
     """The cancer network of a system, ready to predict."""
-    spec = from_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json")
+    spec = read_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json: network")
     return _filled(CancerNet(spec), folder, device)
 
 
