@@ -19,13 +19,13 @@ rule draw_luna16_scan:
     params:
         index=lambda wildcards: PLANS[wildcards.scan].index,
         seed=lookup(within=config, dpath="seed"),
-        cohort=json.dumps({"anatomy_scale": config["cohort"]["anatomy_scale"]}),
+        anatomy_scale=lookup(within=config, dpath="cohort/anatomy_scale"),
         code=fingerprint("draw_phantom"),
     message:
         "Drawing the synthetic LUNA-16 scan {wildcards.scan}"
     shell:
         "lungline draw-phantom {output.mhd} --dataset luna16 --index {params.index} --seed {params.seed}"
-        " --cohort {params.cohort:q} > {log} 2>&1"
+        " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
 
 
 rule draw_dsb17_patient:
@@ -44,13 +44,13 @@ rule draw_dsb17_patient:
     params:
         index=lambda wildcards: PLANS[wildcards.scan].index,
         seed=lookup(within=config, dpath="seed"),
-        cohort=json.dumps({"anatomy_scale": config["cohort"]["anatomy_scale"]}),
+        anatomy_scale=lookup(within=config, dpath="cohort/anatomy_scale"),
         code=fingerprint("draw_phantom"),
     message:
         "Drawing the synthetic DSB-17 patient {wildcards.scan}"
     shell:
         "lungline draw-phantom {output.folder} --dataset dsb17 --index {params.index} --seed {params.seed}"
-        " --cohort {params.cohort:q} > {log} 2>&1"
+        " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
 
 
 rule write_cohort_tables:
@@ -74,11 +74,12 @@ rule write_cohort_tables:
         folder=lambda wildcards, output: os.path.dirname(output.truth),
         seed=lookup(within=config, dpath="seed"),
         cohort=json.dumps(config["cohort"], sort_keys=True),
+        saved=SAVED,
         code=fingerprint("write_cohort_tables"),
     message:
         "Writing annotations and labels of the embedded cohort"
     shell:
-        "lungline write-cohort-tables {params.folder:q} --seed {params.seed} --cohort {params.cohort:q} > {log} 2>&1"
+        "lungline write-cohort-tables {params.folder:q} --config {params.saved:q} > {log} 2>&1"
 
 
 rule sheet:

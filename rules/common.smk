@@ -8,9 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
-from lungline.config.check import check_config
+from lungline.config.loading import config_text, read_config
 from lungline.errors import LunglineError
 from lungline.readers.labels import read_labels
 from lungline.readers.listing import list_dsb17, list_folder, list_luna16
@@ -27,7 +25,10 @@ from lungline.splits import split_of_luna_fold
 
 AXES = ("z", "y", "x")
 
-config.update(check_config(config, yaml.safe_load(Path(workflow.basedir, "config/schema.yaml").read_text())))
+CHECKED = read_config(config)
+config.update(CHECKED.model_dump(mode="json", exclude={"detectors", "systems"}))
+config.update(CHECKED.model_dump(mode="json", include={"detectors", "systems"}, exclude_unset=True))
+SAVED = f"{config['outdir']}/config.json"  # what stages read that need more than a few settings
 ENTRIES = [config["systems"][system] for system in config["run"]]
 DETECTORS = list(dict.fromkeys(entry["detector"] for entry in ENTRIES if entry["kind"] == "patches"))
 DRAWN = next(iter(DETECTORS or config["detectors"]))  # the detector of Figures 4 and 5
@@ -49,6 +50,8 @@ RUNNING = []
 
 
 onstart:
+    Path(SAVED).parent.mkdir(parents=True, exist_ok=True)
+    Path(SAVED).write_text(config_text(CHECKED), encoding="utf-8")
     RUNNING.append(hold(Path(config["outdir"])))  # two runs that start together both pass Snakemake's own lock
     # With a limit of jobs a time, Snakemake sets a new timer at every look at the queue and never takes one away: after
     # a thousand jobs it looks 200 times a second as long as a job waits. Jobs of this machine need no limit.
@@ -165,11 +168,11 @@ NOTES = []
 if EMBEDDED:
     from lungline.synthetic.cohort import plan_cohort
 
-    PLANS = {plan.scan: plan for plan in plan_cohort(config["seed"], config["cohort"])}
+    PLANS = {plan.scan: plan for plan in plan_cohort(CHECKED.seed, CHECKED.cohort)}
 elif INSERTED:
     from lungline.synthetic.implant_plan import plan_insertion
 
-    PLANS = {plan.scan: plan for plan in plan_insertion(config["seed"], config["inserted"])}
+    PLANS = {plan.scan: plan for plan in plan_insertion(CHECKED.seed, CHECKED.inserted)}
 if PLANS:
     ROWS = [ScanRow(p.scan, p.source, p.dataset, p.split, p.fold, p.label) for p in PLANS.values()]
 else:

@@ -146,6 +146,8 @@ rule draw_figures:
         runtime=10,
     params:
         detector=json.dumps(config["detectors"][DRAWN], sort_keys=True),
+        name=DRAWN,
+        saved=SAVED,
         options=lambda wildcards, input: options(nodules=input.nodules),
         code=fingerprint("draw_figures"),
     message:
@@ -153,4 +155,4 @@ rule draw_figures:
     shell:
         "lungline draw-figures {output.folder:q} --scan {wildcards.scan} --volume {input.volume:q}"
         " --lungs {input.lungs:q} --cache {input.cache:q} --detected {input.detected:q}"
-        " --candidates {input.candidates:q} --detector {params.detector:q} {params.options} > {log} 2>&1"
+        " --candidates {input.candidates:q} --config {params.saved:q} --detector {params.name} {params.options} > {log} 2>&1"

@@ -56,14 +56,15 @@ rule insert_nodules:
     params:
         folder=lambda wildcards, output: str(Path(output.mhd).parents[2]),
         seed=lookup(within=config, dpath="seed"),
-        settings=json.dumps(config["inserted"], sort_keys=True),
+        settings=json.dumps(config["inserted"]),
+        saved=SAVED,
         nodules=lambda wildcards: nodules_digest([wildcards.scan]),
         code=fingerprint("insert_nodules"),
     message:
         "Inserting nodules: {wildcards.scan}"
     shell:
-        "lungline insert-nodules {params.folder:q} --scan {wildcards.scan} --seed {params.seed}"
-        " --settings {params.settings:q} --ingested {input.ingested:q} --volume {input.volume:q}"
+        "lungline insert-nodules {params.folder:q} --scan {wildcards.scan} --config {params.saved:q}"
+        " --ingested {input.ingested:q} --volume {input.volume:q}"
         " --lungs {input.lungs:q} > {log} 2>&1"
 
 
@@ -88,13 +89,13 @@ rule write_inserted_tables:
     params:
         folder=lambda wildcards, output: os.path.dirname(output.nodules),
         seed=lookup(within=config, dpath="seed"),
-        settings=json.dumps(config["inserted"], sort_keys=True),
+        settings=json.dumps(config["inserted"]),
+        saved=SAVED,
         code=fingerprint("write_inserted_tables"),
     message:
         "Writing the tables of the inserted nodules"
     shell:
-        "lungline write-inserted-tables {params.folder:q} --seed {params.seed} --settings {params.settings:q}"
-        " > {log} 2>&1"
+        "lungline write-inserted-tables {params.folder:q} --config {params.saved:q} > {log} 2>&1"
 
 
 rule sheet:

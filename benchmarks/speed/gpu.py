@@ -21,13 +21,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import nn
 
@@ -37,6 +36,7 @@ from benchmarks.speed import machine, report
 from benchmarks.speed.measure import dice
 from benchmarks.speed.scene import SCALE, SHAPE_ZYX, Scene
 from lungline.config.entries import DetectorSpec
+from lungline.config.loading import read_config
 from lungline.detection.axis_ensemble import predict_nodules
 from lungline.detection.slices import AXES, Axis
 from lungline.detection.unet import UNet
@@ -113,11 +113,11 @@ def search(scene: Scene, times: int) -> Iterator[Line]:
 
 def training(scene: Scene, steps: int) -> Iterator[Line]:
     """Training steps of the U-Net along z, on crops that are read from files."""
-    entries = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))["detectors"]
+    entries = read_config({}).detectors
     caches, masks = write_training_scan(scene)
     scans = find_training_scans(["scan"], caches, masks)
     for name in TRAINED:
-        yield from training_of(name, DetectorSpec.from_config(entries[name]), scans, scene.scratch, steps)
+        yield from training_of(name, entries[name], scans, scene.scratch, steps)
 
 
 class TimedTask(UNetTask):
@@ -134,7 +134,7 @@ def training_of(name: str, spec: DetectorSpec, scans: list[TrainingScan], scratc
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
 
     def task_of(network: Any) -> UNetTask:
-        return TimedTask(network, spec, {}, crops, crops, GPU, range(size))
+        return TimedTask(network, spec, crops, crops, GPU, range(size))
 
     def plainly() -> None:
         task = task_of(model)
@@ -144,7 +144,7 @@ def training_of(name: str, spec: DetectorSpec, scans: list[TrainingScan], scratc
             optimiser.step()
 
     def fitted(network: Any) -> str:
-        schedule = replace(spec.training, steps=steps, validate_every=steps)
+        schedule = spec.training.model_copy(update={"steps": steps, "validate_every": steps})
         context = TrainingContext(scratch, scratch, 1, GPU, "auto")
         said = io.StringIO()
         with redirect_stdout(said):

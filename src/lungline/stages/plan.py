@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from lungline.config.check import check_config, laid_over
-from lungline.config.entries import ConstantSystem, DetectorSpec, PatchSystem, VolumeSystem, read_system
+from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
+from lungline.config.loading import read_config_files
+from lungline.config.models import Config
 from lungline.config.networks import CancerNetSpec
 from lungline.device import make_repeatable, pick_device
 from lungline.readers.listing import list_dsb17, list_folder, list_luna16
@@ -30,33 +31,27 @@ def run(
     CONFIGFILE are the files that Snakemake would get, laid over DEFAULT in their order. With OMP_NUM_THREADS set,
     that many threads are timed, else one.
     """
-    import yaml
-
-    config: dict = {}
-    for path in (default, *configfile):
-        config = laid_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
-    config = check_config(config, yaml.safe_load(default.with_name("schema.yaml").read_text(encoding="utf-8")))
-    make_repeatable(config["seed"])
-    where = pick_device(config["device"] if device == "auto" else device)
-    systems = {name: config["systems"][name] for name in config["run"]}
+    config = read_config_files((default, *configfile))
+    make_repeatable(config.seed)
+    where = pick_device(config.device if device == "auto" else device)
+    systems = {name: config.systems[name] for name in config.run}
     trainings = []
-    for name in dict.fromkeys(entry["detector"] for entry in systems.values() if entry.get("detector")):
-        if name not in config["models"].get("detectors", {}):
-            spec = DetectorSpec.from_config(config["detectors"][name])
-            seconds = seconds_a_detector_step(spec, where, steps, config["precision"])
+    for name in dict.fromkeys(entry.detector for entry in systems.values() if isinstance(entry, PatchSystem)):
+        if name not in config.models.detectors:
+            spec = config.detectors[name]
+            seconds = seconds_a_detector_step(spec, where, steps, config.precision)
             trainings.append(Training(f"detector {name}", len("zyx"), spec.training.steps, seconds))
             if second := spec.reduction:
-                seconds = seconds_a_reduction_step(second, where, steps, config["precision"])
+                seconds = seconds_a_reduction_step(second, where, steps, config.precision)
                 trainings.append(Training(f"reduction {name}", 1, second.training.steps, seconds))
-    for name, entry in systems.items():
-        if name in config["models"].get("systems", {}):
+    for name, system in systems.items():
+        if name in config.models.systems:
             continue
-        system = read_system(entry)
         if isinstance(system, ConstantSystem):
             continue
         took: float | None = None
-        if shown := _shown(system, config["extract_candidates"]["count"]):
-            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps, config["precision"])
+        if shown := _shown(system, config.extract_candidates.count):
+            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps, config.precision)
         trainings.append(Training(f"system {name}", 1, system.training.steps, took))
     print(plan_text(trainings, _scans(config), config, where.type))
 
@@ -69,13 +64,13 @@ def _shown(system: PatchSystem | VolumeSystem, most: int) -> tuple[CancerNetSpec
     return None if shape_zyx is None else (system.network_on(shape_zyx), 1)
 
 
-def _scans(config: dict) -> dict[str, int]:
+def _scans(config: Config) -> dict[str, int]:
     """How many scans of which data set; of folders that are not there, as many as the published set has."""
-    if config["sheet"]:
-        return dict(Counter(row.dataset for row in read_sheet(Path(config["sheet"]))))
-    if not config["data"]:
-        cohort = config["cohort"]
-        return {"luna16": cohort["luna16_scans"], "dsb17": cohort["dsb17_train"] + cohort["dsb17_test"]}
+    if config.sheet:
+        return dict(Counter(row.dataset for row in read_sheet(Path(config.sheet))))
+    if not config.data:
+        cohort = config.cohort
+        return {"luna16": cohort.luna16_scans, "dsb17": cohort.dsb17_train + cohort.dsb17_test}
     listers = {
         "luna16": (list_luna16, PUBLISHED["luna16"]),
         "dsb17": (list_dsb17, PUBLISHED["dsb17"]),
@@ -83,7 +78,7 @@ def _scans(config: dict) -> dict[str, int]:
     }
     found = {}
     for name, (lister, published) in listers.items():
-        if folder := config["data"].get(name):
+        if folder := getattr(config.data, name):
             there = Path(folder).is_dir()
             found[name if there else f"{name}, as published"] = len(lister(Path(folder)).scans) if there else published
     return found

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import DetectorSpec
-from lungline.device import make_repeatable, pick_device
+from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
-from lungline.names import Precision
+from lungline.names import known
 from lungline.nodules.annotations import read_annotations
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
@@ -23,22 +22,24 @@ def run(
     output: Path,
     annotations: Path,
     *,
-    detector: dict,
+    config: Path,
+    detector: str,
     scans: Path,
     caches: Path,
     detected: Path,
     candidates: Path,
     checkpoints: Path,
-    seed: int,
-    device: str = "auto",
-    precision: Precision = "float32",
 ) -> None:
-    """Read the CANDIDATES of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve)."""
-    spec = DetectorSpec.from_config(detector).reduction
+    """Read the CANDIDATES of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
+
+    DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
+    """
+    settings = read_saved_config(config)
+    entry = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
+    spec = entry.reduction
     if spec is None:
-        raise LunglineError("this detector has no part 'reduction'. Add one to its entry in the configuration.")
-    context = TrainingContext(output, checkpoints, spec.training.seed_in(seed), pick_device(device), precision)
-    make_repeatable(context.seed)
+        raise LunglineError(f"{config}: detector '{detector}' has no part 'reduction'. Add one to its entry.")
+    context = TrainingContext.of(settings, spec.training, output, checkpoints)
     rows, nodules = read_sheet(scans), read_annotations(annotations)
 
     def files(scan: str) -> tuple[Path, Path, Path]:
@@ -65,4 +66,4 @@ def run(
     used = {"train": train, "valid": valid}
     cases = {split: {scan.scan: files(scan.scan) for scan in own} for split, own in used.items()}
     model = CancerNet(spec.network)
-    fit(ReductionTask(model, spec, detector, train, valid, cases, context.seed, context.device), spec.training, context)
+    fit(ReductionTask(model, spec, entry, train, valid, cases, context.seed, context.device), spec.training, context)

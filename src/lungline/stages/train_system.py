@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import ConstantSystem, PatchSystem, read_system
-from lungline.device import make_repeatable, pick_device
+from lungline.config.entries import ConstantSystem, PatchSystem
+from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
-from lungline.names import Precision
+from lungline.names import known
 from lungline.runner.stage import stage
 from lungline.storage.manifest import read_sheet
 from lungline.training.cancer_task import CancerTask, write_baseline
@@ -22,36 +22,36 @@ from lungline.training.loop import TrainingContext, fit
 def run(
     output: Path,
     *,
-    system: dict,
+    config: Path,
+    system: str,
     scans: Path,
     inputs: Path | None = None,
     start: Path | None = None,
     nodules: Path | None = None,
     checkpoints: Path,
-    seed: int,
-    device: str = "auto",
-    precision: Precision = "float32",
 ) -> None:
     """Read INPUTS/{scan}.h5 of the labelled patients of SCANS, write the model folder OUTPUT (weights, card, curve).
+
+    SYSTEM is an entry of `systems:` in CONFIG, the checked configuration that a run keeps (config.json).
 
     INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches; a baseline none.
     START is the folder of the reduction network whose convolutions a system with `start: reduction` begins with.
     NODULES is the table of annotated nodules with a column `malignant`, for a system with `learn_from: nodules`.
     """
-    spec, rows = read_system(system), read_sheet(scans)
+    settings, rows = read_saved_config(config), read_sheet(scans)
+    spec = settings.systems[known(system, settings.systems, f"{config}: no system")]
     if isinstance(spec, ConstantSystem):
         labelled = {split: [row for row in rows if row.split == split and row.label is not None] for split in SPLITS}
         _refuse_none(labelled, scans)
-        write_baseline(output, spec, labelled, system)
+        write_baseline(output, spec, labelled)
         return
     if isinstance(spec, PatchSystem) and (spec.start == "reduction") != (start is not None):
         raise LunglineError(f"this system starts from '{spec.start}'. Give --start with 'reduction', and only then.")
     if isinstance(spec, PatchSystem) and (spec.learn_from == "nodules") != (nodules is not None):
         raise LunglineError(f"this system learns from {spec.learn_from}. Give --nodules with 'nodules', and only then.")
     if inputs is None:
-        raise LunglineError(f"a system of kind '{system['kind']}' reads files. Name their folder with --inputs.")
-    context = TrainingContext(output, checkpoints, spec.training.seed_in(seed), pick_device(device), precision)
-    make_repeatable(context.seed)
+        raise LunglineError(f"a system of kind '{spec.kind}' reads files. Name their folder with --inputs.")
+    context = TrainingContext.of(settings, spec.training, output, checkpoints)
     if isinstance(spec, PatchSystem) and nodules is not None:
         cohort = gather_nodules(spec, rows, inputs, read_rated_nodules(nodules))
     else:
@@ -59,7 +59,7 @@ def run(
     _refuse_none(cohort.patients, scans)
     model = CancerNet(cohort.network)
     started_from = take_convolutions(model, start) if start else {}
-    task = CancerTask(model, spec, system, cohort, context.seed, context.device, started_from)
+    task = CancerTask(model, spec, cohort, context.seed, context.device, started_from)
     fit(task, spec.training, context)
 
 

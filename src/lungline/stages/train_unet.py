@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lungline.config.entries import DetectorSpec
+from lungline.config.loading import read_saved_config
 from lungline.detection.slices import Axis
 from lungline.detection.unet import UNet
-from lungline.device import make_repeatable, pick_device
-from lungline.names import Precision
+from lungline.names import known
 from lungline.runner.stage import stage
 from lungline.storage.manifest import read_sheet
 from lungline.training.distributed import process_group
@@ -23,24 +22,23 @@ def run(
     output: Path,
     *,
     axis: Axis,
-    detector: dict,
+    config: Path,
+    detector: str,
     scans: Path,
     caches: Path,
     masks: Path,
     checkpoints: Path,
-    seed: int,
-    device: str = "auto",
-    precision: Precision = "float32",
 ) -> None:
     """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
+
+    DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
 
     Several processes train together where `torchrun --standalone --nproc-per-node N -m lungline.cli train-unet ...`
     starts them; OMP_NUM_THREADS are the cores of all of them.
     """
-    spec = DetectorSpec.from_config(detector)
-    schedule = spec.training
-    context = TrainingContext(output, checkpoints, schedule.seed_in(seed), pick_device(device), precision)
-    make_repeatable(context.seed)
+    settings = read_saved_config(config)
+    spec = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
+    context = TrainingContext.of(settings, spec.training, output, checkpoints)
     rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]
 
     def crops(split: str) -> SliceCrops:
@@ -48,6 +46,6 @@ def run(
         return SliceCrops(used, axis, spec.network.slices, spec.sampling, context.seed)
 
     with process_group(context.device) as group:
-        model, part = UNet(spec.network), group.part(schedule.batch)
-        task = UNetTask(model, spec, detector, crops("train"), crops("valid"), context.device, part)
-        fit(task, schedule, replace(context, group=group))
+        model, part = UNet(spec.network), group.part(spec.training.batch)
+        task = UNetTask(model, spec, crops("train"), crops("valid"), context.device, part)
+        fit(task, spec.training, replace(context, group=group))

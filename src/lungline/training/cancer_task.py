@@ -34,8 +34,6 @@ class CancerTask(TrainingTask[Patients]):
 
     Attributes
     ----------
-    entry : mapping
-        The system in the configuration, for the card.
     started_from : mapping
         What the card says of the weights that the network began with.
     """
@@ -43,7 +41,6 @@ class CancerTask(TrainingTask[Patients]):
     stage: ClassVar[str] = "train_system"
     model: CancerNet
     spec: PatchSystem | VolumeSystem
-    entry: Mapping[str, Any]
     cohort: Cohort
     seed: int
     device: torch.device
@@ -87,7 +84,7 @@ class CancerTask(TrainingTask[Patients]):
         return found
 
     def card(self) -> Mapping[str, Any]:
-        return {"system": self.entry, **self.cohort.card, **self.started_from}
+        return {"system": self.spec.model_dump(mode="json"), **self.cohort.card, **self.started_from}
 
     def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:
         inputs = self.cohort.inputs
@@ -97,9 +94,7 @@ class CancerTask(TrainingTask[Patients]):
         }
 
 
-def write_baseline(
-    output: Path, spec: ConstantSystem, cases: Mapping[str, Sequence[ScanRow]], entry: Mapping[str, Any]
-) -> None:
+def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Sequence[ScanRow]]) -> None:
     """Write the model folder of a baseline, shaped like that of a trained system.
 
     Parameters
@@ -107,8 +102,6 @@ def write_baseline(
     cases : mapping of split to rows
         The labelled patients of train and valid, at least one each. The prior is their share of cancer, the one row
         of the learning curve the log loss on them.
-    entry : mapping
-        The system in the configuration, for the card.
     """
     labels = {split: np.array([row.label for row in rows], dtype=np.int64) for split, rows in cases.items()}
     share = float(np.mean(np.concatenate(list(labels.values()))))
@@ -117,7 +110,7 @@ def write_baseline(
     card = {
         "purpose": "the same probability of cancer for everybody: a baseline",
         "input": "none",
-        "system": entry,
+        "system": spec.model_dump(mode="json"),
         "probability": probability,
         "cases": {split: sorted(row.scan for row in rows) for split, rows in cases.items()},
         "code": code_fingerprint("lungline.stages.train_system"),

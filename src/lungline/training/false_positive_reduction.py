@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import ReductionSpec
+from lungline.config.entries import DetectorSpec, ReductionSpec
 from lungline.detection.candidates import Candidate, read_candidates
 from lungline.detection.patches import crop_patches
 from lungline.device import one_thread_each, to_device
@@ -76,8 +76,8 @@ class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
 
     Attributes
     ----------
-    entry : mapping
-        The detector in the configuration, for the card.
+    detector : DetectorSpec
+        Whose candidates they are, for the card.
     train, valid : sequence of CandidateCubes
     files : mapping of split to scans to files
         That the cubes were read from.
@@ -86,7 +86,7 @@ class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
     stage: ClassVar[str] = "train_reduction"
     model: CancerNet
     spec: ReductionSpec
-    entry: Mapping[str, Any]
+    detector: DetectorSpec
     train: Sequence[CandidateCubes]
     valid: Sequence[CandidateCubes]
     files: Mapping[str, Mapping[str, Sequence[Path]]]
@@ -122,8 +122,8 @@ class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
         return {
             "purpose": "nodule logit a candidate cube; ranks the candidates of a detector",
             "input": f"scaled HU 0..1 and nodule probability 0..1 in cubes of {size} voxels of 1 mm; (N, 2, D, H, W)",
-            "detector": self.entry,
-            "network": self.entry["reduction"].get("network", {}),
+            "detector": self.detector.model_dump(mode="json"),
+            "network": self.spec.network.model_dump(mode="json"),
         }
 
     def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:

@@ -10,14 +10,15 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from lungline.config.models import Config
 from lungline.config.networks import Schedule
 from lungline.detection.unet import count_parameters
-from lungline.device import half_precision
+from lungline.device import half_precision, make_repeatable, pick_device
 from lungline.errors import LunglineError
 from lungline.fingerprint import code_fingerprint
 from lungline.imaging.acquisition import ranges_of
@@ -57,6 +58,13 @@ class TrainingContext:
     precision: Precision = "float32"
     group: ProcessGroup = SINGLE
 
+    @classmethod
+    def of(cls, config: Config, schedule: Schedule, output: Path, checkpoints: Path) -> TrainingContext:
+        """That of a configuration; from here on what is drawn follows from the seed of this training."""
+        seed = schedule.seed_in(config.seed)
+        make_repeatable(seed)
+        return cls(output, checkpoints, seed, pick_device(config.device), config.precision)
+
 
 def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> None:
     """Train, or go on from a checkpoint of the same training, and write the model folder `context.output`."""
@@ -65,7 +73,7 @@ def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> Non
         split: {scan: [check(path) for path in files] for scan, files in scans.items()}
         for split, scans in cases.items()
     }
-    settings = {"schedule": asdict(schedule), "seed": context.seed, "precision": context.precision}
+    settings = {"schedule": schedule.model_dump(mode="json"), "seed": context.seed, "precision": context.precision}
     code = code_fingerprint(f"lungline.stages.{task.stage}")
     machine = {"device": context.device.type, "threads": torch.get_num_threads(), "processes": group.size}
     identity = {**settings, **machine, "code": code, "inputs": inputs, "card": dict(task.card())}

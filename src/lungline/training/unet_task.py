@@ -31,8 +31,6 @@ class UNetTask(TrainingTask[Crops]):
 
     Attributes
     ----------
-    entry : mapping
-        The detector in the configuration, for the card.
     train, valid : SliceCrops
         Along the axis of this network.
     part : sequence of int
@@ -42,7 +40,6 @@ class UNetTask(TrainingTask[Crops]):
     stage: ClassVar[str] = "train_unet"
     model: UNet
     spec: DetectorSpec
-    entry: Mapping[str, Any]
     train: SliceCrops
     valid: SliceCrops
     device: torch.device
@@ -77,8 +74,8 @@ class UNetTask(TrainingTask[Crops]):
             "input": "scaled HU 0..1 of the 1 mm lung box, -1000 HU outside the mask; (N, slices, H, W)",
             "axis": self.train.axis,
             "cache": hdf5.read_header(self.train.scans[0].cache).parameters,
-            "detector": self.entry,
-            "network": self.entry.get("network", {}),
+            "detector": self.spec.model_dump(mode="json", exclude={"candidates", "reduction"}),
+            "network": self.spec.network.model_dump(mode="json"),
         }
 
     def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -27,6 +26,7 @@ from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_tensors
 from lungline.training.distributed import SINGLE, ProcessGroup
 from lungline.training.slice_crops import SliceCrops
+from saved_config import save_config
 
 DETECTOR = {
     "network": {"slices": 3, "base_channels": 4, "levels": 2, "dropout": 0.0, "norm": "group"},
@@ -51,20 +51,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hdf5.write_file(folder / f"caches/{scan}.h5", header, {"ct": Field(ct, "zyx", "HU", "", affine)})
         mask = {"nodules": Field(ball, "zyx", "1", "", affine)}
         hdf5.write_file(folder / f"masks/{scan}.h5", Header("nodule_mask", "draw_nodule_mask"), mask)
+    dropout = {**DETECTOR, "network": {**DETECTOR["network"], "dropout": 0.3}}
+    save_config(folder, detectors={"plain": DETECTOR, "dropout": dropout})
     splits = (("a", "train"), ("b", "valid"))
     write_sheet(folder / "scans.csv", [ScanRow(scan, "mhd", "luna16", split, 0, None) for scan, split in splits])
     return folder
 
 
-def train(place: Path, name: str, detector: dict = DETECTOR) -> Path:
+def train(place: Path, name: str, detector: str = "plain") -> Path:
     """The stage in this process."""
-    given = {"axis": "y", "detector": detector, "seed": 1, "device": "cpu"}
+    given = {"axis": "y", "config": place / "config.json", "detector": detector}
     paths = {"scans": place / "scans.csv", "caches": place / "caches", "masks": place / "masks"}
     run(place / name, checkpoints=place / f"{name}-checkpoints", **given, **paths)
     return place / name
 
 
-def member(rank: int, port: int, place: Path, name: str, detector: dict, dies_at: int | None) -> None:
+def member(rank: int, port: int, place: Path, name: str, detector: str, dies_at: int | None) -> None:
     """One of two, as the launcher would start it; the second one may be killed on its way."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
@@ -80,7 +82,7 @@ def member(rank: int, port: int, place: Path, name: str, detector: dict, dies_at
         train(place, name, detector)
 
 
-def train_by_two(place: Path, name: str, detector: dict = DETECTOR, dies_at: int | None = None) -> list[int | None]:
+def train_by_two(place: Path, name: str, detector: str = "plain", dies_at: int | None = None) -> list[int | None]:
     """Exit codes of two processes that train together."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -138,9 +140,8 @@ def test_when_one_of_two_is_killed_the_same_command_ends_with_the_same_bytes(pla
 
 
 def test_with_dropout_the_parts_of_a_batch_lose_other_units_and_the_bytes_repeat(place: Path) -> None:
-    detector = {**DETECTOR, "network": {**DETECTOR["network"], "dropout": 0.3}}
     for name in ("dropped", "again"):
-        assert train_by_two(place, name, detector) == [0, 0]
+        assert train_by_two(place, name, "dropout") == [0, 0]
     assert content(place / "dropped") == content(place / "again")
 
 
@@ -175,8 +176,8 @@ def test_processes_of_one_job_share_its_cores(monkeypatch: pytest.MonkeyPatch) -
 def test_pytorchs_launcher_starts_them(place: Path, two: Path) -> None:
     """The words that the rule train_unet uses."""
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words += ["-m", "lungline.cli", "train-unet", str(place / "launched"), "--axis", "y", "--seed", "1"]
-    words += ["--detector", json.dumps(DETECTOR), "--scans", str(place / "scans.csv"), "--device", "cpu"]
+    words += ["-m", "lungline.cli", "train-unet", str(place / "launched"), "--axis", "y"]
+    words += ["--config", str(place / "config.json"), "--detector", "plain", "--scans", str(place / "scans.csv")]
     words += ["--caches", str(place / "caches"), "--masks", str(place / "masks")]
     words += ["--checkpoints", str(place / "launched-checkpoints")]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}

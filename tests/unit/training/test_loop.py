@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -138,7 +138,7 @@ def test_a_checkpoint_of_something_else_or_a_damaged_one_is_never_resumed(tmp_pa
     [("best", (1.0, 3.0, 2.0), 10), ("best", (3.0, 1.0, 2.0), 20), ("last", (1.0, 3.0, 2.0), 30)],
 )
 def test_the_weights_of_the_best_or_of_the_last_validation_are_kept(tmp_path, keep, losses, expected):
-    task, schedule = ScriptedTask(losses=losses), replace(SCHEDULE, keep=keep)
+    task, schedule = ScriptedTask(losses=losses), SCHEDULE.model_copy(update={"keep": keep})
     curve = train(task, schedule, context(tmp_path), Checkpoints(tmp_path, "train_system", "k"))
     assert selected(curve, schedule)["step"] == expected
     for name, value in task.model.state_dict().items():
@@ -215,7 +215,7 @@ def test_the_same_training_goes_on_and_takes_its_checkpoint_away(killed, capsys)
     ids=["schedule", "seed", "precision", "network"],
 )
 def test_a_checkpoint_of_another_configuration_is_not_resumed(killed, capsys, task, schedule, context_change):
-    fit(SumTask(folder=killed, **task), replace(SCHEDULE, **schedule), context(killed, **context_change))
+    fit(SumTask(folder=killed, **task), SCHEDULE.model_copy(update=schedule), context(killed, **context_change))
     assert "resumed" not in capsys.readouterr().out
 
 
