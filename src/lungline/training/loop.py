@@ -9,9 +9,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -69,16 +70,16 @@ class TrainingContext:
 def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> None:
     """Train, or go on from a checkpoint of the same training, and write the model folder `context.output`."""
     cases, group = task.cases(), context.group
-    inputs = {
-        split: {scan: [check(path) for path in files] for scan, files in scans.items()}
-        for split, scans in cases.items()
+    settings = {
+        "schedule": schedule.model_dump(mode="json"),
+        "seed": context.seed,
+        "precision": context.precision,
+        "code": code_fingerprint(f"lungline.stages.{task.stage}"),
+        "input_sha256": {split: _digests(scans) for split, scans in cases.items()},
     }
-    settings = {"schedule": schedule.model_dump(mode="json"), "seed": context.seed, "precision": context.precision}
-    code = code_fingerprint(f"lungline.stages.{task.stage}")
     machine = {"device": context.device.type, "threads": torch.get_num_threads(), "processes": group.size}
-    identity = {**settings, **machine, "code": code, "inputs": inputs, "card": dict(task.card())}
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    checkpoints = Checkpoints(context.checkpoints, task.stage, key)
+    identity = json.dumps({**settings, **machine, "card": dict(task.card())}, sort_keys=True)
+    checkpoints = Checkpoints(context.checkpoints, task.stage, hashlib.sha256(identity.encode()).hexdigest())
     parameters = count_parameters(task.model)
     together = f", {group.size} processes" if group.size > 1 else ""
     group.print(f"{parameters:,} parameters, {schedule.steps} steps on {context.device.type}{together}")
@@ -89,28 +90,15 @@ def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> Non
     group.print(f"trained in {time.perf_counter() - started:.0f} s")
     autocast, _ = half_precision(context.device, context.precision)
     with torch.inference_mode(), autocast:
-        warnings = task.warnings(curve)
-        finished = task.finish()
+        warnings, finished = task.warnings(curve), task.finish()
     for warning in warnings:
         group.print(f"{warning.code}: {warning.detail}")
-    about = {
-        split: {scan: hdf5.read_header(files[0]).provenance for scan, files in scans.items()}
-        for split, scans in cases.items()
-    }
     card = {
         **task.card(),
         **finished,
         **settings,
+        **_about_cases(cases),
         "parameters": parameters,
-        "cases": {split: sorted(scans) for split, scans in cases.items()},
-        # by which a copy of a case under another name is known
-        "case_hu_sha256": {
-            split: {scan: known["hu_sha256"] for scan, known in scans.items() if known.get("hu_sha256")}
-            for split, scans in about.items()
-        },
-        "acquisition": ranges_of(known.get("acquisition", {}) for known in about["train"].values()),
-        "input_sha256": inputs,
-        "code": code,
         "chosen": {"by": "last" if schedule.keep == "last" else "smallest valid_loss", **selected(curve, schedule)},
         "warnings": [[warning.code, warning.detail] for warning in warnings],
     }
@@ -205,3 +193,22 @@ def _refuse_not_finite(name: str, value: float, step: int) -> None:
     if not math.isfinite(value):
         code = "M_NOT_FINITE"
         raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
+
+
+def _digests(scans: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
+    return {scan: [check(path) for path in files] for scan, files in scans.items()}
+
+
+def _about_cases(cases: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Any]:
+    """Their names; the hash of their pixels, by which a copy under another name is known; how they were acquired."""
+    about = {
+        split: {scan: hdf5.read_header(files[0]).provenance for scan, files in scans.items()}
+        for split, scans in cases.items()
+    }
+    pixels = {
+        split: {scan: known["hu_sha256"] for scan, known in scans.items() if known.get("hu_sha256")}
+        for split, scans in about.items()
+    }
+    acquisition = ranges_of(known.get("acquisition", {}) for known in about["train"].values())
+    names = {split: sorted(scans) for split, scans in cases.items()}
+    return {"cases": names, "case_hu_sha256": pixels, "acquisition": acquisition}

@@ -267,6 +267,12 @@ def test_a_split_without_patients_and_a_missing_folder_are_refused(folder):
         train(folder, SYSTEMS["m1-64"], None)
 
 
+def test_a_system_that_the_configuration_does_not_have_is_refused_with_the_nearest(folder):
+    options = {"scans": folder / "scans.csv", "checkpoints": folder / "c", "config": save_config(folder)}
+    with pytest.raises(LunglineError, match=r"config\.json: no system 'm1-46'. Did you mean 'm1-64'"):
+        train_system.run(folder / "model", system="m1-46", **options)
+
+
 def test_what_is_measured_is_weighed_with_the_logits_of_the_trained_network(folder):
     inputs = candidates(folder)
     train(folder, small_m2(), inputs)
