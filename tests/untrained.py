@@ -9,7 +9,7 @@ import torch
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.networks import CancerNetSpec, UNetSpec
 from lungline.detection.unet import UNet
-from lungline.storage.bundle import Pipeline, write_pipeline
+from lungline.workflow.bundle import Pipeline, write_pipeline
 from lungline.storage.checksums import sha256
 from lungline.storage.weights import write_card, write_tensors
 

@@ -14,7 +14,7 @@ from lungline.detection.slices import AXES
 from lungline.fingerprint import ROOT
 from lungline.imaging.intensity import scale_hu
 from lungline.stages import predict
-from lungline.storage.bundle import PACKAGED, read_pipeline
+from lungline.workflow.bundle import PACKAGED, read_pipeline
 from lungline.storage.checksums import sha256
 from lungline.synthetic.cohort import plan_scan
 from lungline.synthetic.simulate import draw_scan

@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from lungline.readers.raw_state import raw_state
 from lungline.reports.html import look_digest
 from lungline.reports.summary import answer_in_words
 from lungline.stages import draw_index, sheet, write_dicom
-from lungline.storage.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
+from lungline.workflow.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
 from lungline.storage.checksums import Origin, check, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
 from lungline.storage.predictions import collect, read_answers, write_predictions
 
+from lungline.workflow.steps import BY_NAME, CANDIDATES, RAW, SCORED, Step, maker_of, steps_of_scan
 
 def run(
     raw: Path,
@@ -108,100 +110,59 @@ def _answer(
     dicom: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Every stage of one scan, as the rules of the workflow call them."""
-    from lungline.stages import (
-        cache_volume,
-        crop_patches,
-        describe_nodules,
-        detect,
-        draw_page,
-        extract_candidates,
-        ingest,
-        predict_cancer,
-        rank_candidates,
-        resample,
-        resize_volume,
-        segment_lungs,
-    )
-
+    """Every step of one scan, in the order of the workflow."""
     scan, settings = row.scan, recipe.settings
+    last = maker_of(CANDIDATES, settings)
     with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as folder:
         work = Path(folder)
+        kept = {
+            last: out / "candidates" / f"{scan}.csv",
+            "predict_cancer": _answer_file(out, scan),
+            "describe_nodules": out / "nodules" / f"{scan}.json",
+            "draw_page": _page(out, scan),
+        }
+        told = {
+            "scan": scan,
+            "source": row.source,
+            "scans": work / "scans.csv",
+            "device": device,
+            "detector": recipe.detector,
+            "reduction": recipe.detector and recipe.detector / "reduction",
+            "model": recipe.model,
+            "system": recipe.system,
+            "learned_from": recipe.learned_from,
+        }
+        write_sheet(work / "scans.csv", [row])
 
-        def file(stage: str, suffix: str = ".h5") -> Path:
-            return work / stage / f"{scan}{suffix}"
+        def made_by(step: str) -> Path:
+            return kept.get(step, work / step / f"{scan}{BY_NAME[step].suffix}")
 
-        say("reading")
-        ingest.run(raw, file("ingest"), source=row.source)  # type: ignore[arg-type]
-        say("finding the lungs")
-        resample.run(file("ingest"), file("resample"), **settings["resample"])
-        segment_lungs.run(file("resample"), file("segment_lungs"), **settings["segment_lungs"])
-        cache_volume.run(file("resample"), file("segment_lungs"), file("cache_volume"), **settings["cache_volume"])
-        read, searched = "cache_volume", dict[str, Any]()
-        if "resize_volume" in settings:
-            read = "resize_volume"
-            resize_volume.run(file("cache_volume"), file(read), **settings[read])
-        if recipe.detector is not None:
-            say("searching nodules")
-            detect.detect_scan(
-                file("cache_volume"),
-                file("detect"),
-                detector=recipe.detector,
-                device=device,
-                **settings["detect"],
+        def read(step: Step) -> dict[str, Any]:
+            """The files or folders that a step reads, by parameter."""
+            makers = {name: maker_of(source, settings) for name, source in step.reads.items() if source != RAW}
+            files = {name: made_by(maker) for name, maker in makers.items() if maker}
+            whole = {name for name in files if step.many or step.reads[name] == SCORED}
+            return {name: path.parent if name in whole else path for name, path in files.items()}
+
+        for step in steps_of_scan(settings):
+            if step.name == "draw_page" and not pages:
+                continue
+            say(step.message)
+            output = made_by(step.name)
+            import_module(f"lungline.stages.{step.name}").run(
+                **({"raw": raw} if RAW in step.reads.values() else {}),
+                **read(step),
+                output=output.parent if step.many else output,
+                **({"scans": [scan]} if step.many else {}),
+                **{name: told[name] for name in step.takes},
+                **settings.get(step.name, {}),
             )
-            last = "extract_candidates"
-            extract_candidates.run(work / "detect", work / last, scans=[scan], **settings[last])
-            if "rank_candidates" in settings:
-                last = "rank_candidates"
-                rank_candidates.run(
-                    work / "extract_candidates",
-                    work / last,
-                    scans=[scan],
-                    caches=work / "cache_volume",
-                    detected=work / "detect",
-                    reduction=recipe.detector / "reduction",
-                    device=device,
-                    **settings[last],
-                )
-            read = "crop_patches"
-            crop_patches.run(
-                work / read,
-                scans=[scan],
-                caches=work / "cache_volume",
-                detected=work / "detect",
-                candidates=work / last,
-                **settings[read],
-            )
-            kept = out / "candidates" / f"{scan}.csv"
-            text = file(last, ".csv").read_text(encoding="utf-8")
-            made_of = (file("cache_volume"), file("detect"), file(last, ".csv"))
-            write_sealed_text(kept, text, Origin("predict", made_of))
-            outline = {key: value for key, value in settings["extract_candidates"].items() if key in OUTLINE}
-            searched = {"detected": file("detect"), "candidates": kept, **outline}
-        say("scoring")
-        alone, inputs = file("sheet", ".csv"), work / read
-        write_sheet(alone, [row])
-        predict_cancer.run(_answer_file(out, scan), model=recipe.model, scans=alone, inputs=inputs, device=device)
-        say("describing")
-        table, lungs = out / "nodules" / f"{scan}.json", file("segment_lungs")
-        describe_nodules.run(
-            table,
-            scan=scan,
-            ingested=file("ingest"),
-            volume=file("resample"),
-            lungs=lungs,
-            answers=_answer_file(out, scan),
-            system=recipe.system,
-            learned_from=recipe.learned_from,
-            **searched,
-        )
-        if pages:
-            probability = searched.get("detected")
-            draw_page.run(_page(out, scan), nodules=table, volume=file("resample"), lungs=lungs, detected=probability)
         write_dicom.forget(_dicom(out, scan))
         if dicom:
-            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+            searched = {"detected": made_by("detect"), "candidates": made_by(last)} if last else {}
+            outline = {key: value for key, value in settings.get("extract_candidates", {}).items() if key in OUTLINE}
+            table = made_by("describe_nodules")
+            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched, **outline)
 
 
 def _answer_file(out: Path, scan: str) -> Path:
