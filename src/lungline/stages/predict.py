@@ -21,13 +21,14 @@ from lungline.progress import Progress, sayer
 from lungline.readers.raw_state import raw_state
 from lungline.reports.html import look_digest
 from lungline.reports.summary import answer_in_words
+from lungline.runner.stage import stage
 from lungline.stages import draw_index, sheet, write_dicom
 from lungline.workflow.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
-from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
-from lungline.storage.predictions import collect, read_answers, write_predictions
-
+from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.workflow.steps import BY_NAME, CANDIDATES, RAW, SCORED, Step, maker_of, steps_of_scan
+
 
 def run(
     raw: Path,
@@ -58,7 +59,9 @@ def run(
     recipe = read_pipeline(pipeline)
     sheet.run("folder", raw, out)
     rows = read_sheet(out / "scans.csv")
-    same = f"{check(pipeline)} {code_fingerprint('lungline.stages.predict')} {look_digest()}"
+    stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
+    code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
+    same = f"{check(pipeline)} {code} {look_digest()}"
     predictions, failures = [], []
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     for number, row in enumerate(rows, start=1):
@@ -71,8 +74,7 @@ def run(
             if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
                 ahead = ahead or Progress(len(rows), done=number - 1)
                 _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, say=say)
-                note = json.dumps({"state": state}) + "\n"
-                write_sealed_text(_note(out, row.scan), note, Origin("predict", (_answer_file(out, row.scan),)))
+                _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.system)
         except LunglineError as failure:
             failures.append(f"{row.scan}: {failure}")
@@ -81,7 +83,7 @@ def run(
         predictions.append(prediction)
         hint = "" if prediction.probability is not None else " (`lungline codes` explains)"
         say(answer_in_words(prediction, recipe.learned_from) + hint, last=True)
-    write_predictions(out / "predictions.csv", predictions, Origin("predict"))
+    _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
     if pages:
         draw_index.run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
@@ -115,7 +117,7 @@ def _answer(
     last = maker_of(CANDIDATES, settings)
     with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as folder:
         work = Path(folder)
-        kept = {
+        kept: dict[str | None, Path] = {
             last: out / "candidates" / f"{scan}.csv",
             "predict_cancer": _answer_file(out, scan),
             "describe_nodules": out / "nodules" / f"{scan}.json",
@@ -163,6 +165,21 @@ def _answer(
             outline = {key: value for key, value in settings.get("extract_candidates", {}).items() if key in OUTLINE}
             table = made_by("describe_nodules")
             write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched, **outline)
+
+
+@stage
+def _write_note(output: Path, answer: Path, state: str) -> None:
+    """Write that this answer is of this state of files, models and code."""
+    check(answer)
+    write_sealed_text(output, json.dumps({"state": state}) + "\n")
+
+
+@stage
+def _write_table(output: Path, predictions: list[Prediction], answers: list[Path]) -> None:
+    """Write one row a scan, made of these answers."""
+    for answer in answers:
+        check(answer)
+    write_predictions(output, predictions)
 
 
 def _answer_file(out: Path, scan: str) -> Path:

@@ -66,7 +66,7 @@ class Layout:
 
     def of(self, pattern: str, scans: Iterable[str]) -> list[str]:
         """The same file of many scans."""
-        return [self.out(pattern.format(scan=scan)) for scan in scans]
+        return [self.out(pattern.replace("{scan}", scan)) for scan in scans]
 
     def reads(self, step: str, **known: str) -> dict[str, str]:
         """The files that a step of a scan reads, by parameter, with wildcards where nothing is known."""
@@ -248,7 +248,7 @@ class Layout:
                 if some := scans_of(f"{detector}@{fold}"):
                     name = f"{detector}@{fold}"
                     found.append(Batch(f"{prefix}_fold_{fold}", name, name, tuple(some)))
-        others = "".join(rf"(?!{detector}(@|$))" for detector in named)
+        others = "".join(rf"(?!{detector}[@/])" for detector in named)
         return [*found, Batch(step, "{detector}", rf"{others}{NAME}(@[0-9])?", ("{scan}",))]
 
     # ---- what can be measured and shown --------------------------------------------------------------------
