@@ -22,6 +22,7 @@ elif IMPLANTED:
     include: "rules/inserted.smk"
 
 
+include: "rules/configuration.smk"
 include: "rules/preprocess.smk"
 include: "rules/leakage.smk"
 include: "rules/nodules.smk"

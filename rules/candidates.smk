@@ -23,8 +23,8 @@ for batch in FILES.batches("extract_candidates"):
             mem_mb=scan_memory(1500, batch.scans),
             runtime=10 * len(batch.scans),
         params:
-            detected=out(f"detect/{batch.detector}"),
-            output=out(f"extract_candidates/{batch.detector}"),
+            detected=folder_of("detected"),
+            output=folder_of("candidates"),
             scans=batch.scans,
             settings=of_batch(batch, lambda name, _: settings("extract_candidates", detector=entry_name(name))),
             code=fingerprint("extract_candidates"),
@@ -69,10 +69,10 @@ rule train_reduction:
         gpu=gpu(),
         device=CONFIG.device,
     params:
-        folder=out("train_unet/{detector}/reduction"),
-        caches=out("cache_volume"),
-        detected=out("detect/{detector}"),
-        candidates=out("extract_candidates/{detector}"),
+        folder=folder_of("weights"),
+        caches=folder_of("caches"),
+        detected=folder_of("detected"),
+        candidates=folder_of("candidates"),
         checkpoints=out("checkpoints"),
         entry=lambda wildcards: entry_name(wildcards.detector),
         settings=lambda wildcards: FILES.reduction_digest(wildcards.detector),
@@ -101,7 +101,7 @@ for batch in FILES.batches("rank_candidates"):
             candidates=FILES.of(f"extract_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
             network=of_batch(batch, lambda name, _: FILES.network(name, "reduction")),
         output:
-            candidates=FILES.of(f"rank_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
+            ranked=FILES.of(f"rank_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
         log:
             out(f"logs/rank_candidates/{batch.detector}/{batch.log}.log"),
         benchmark:
@@ -116,12 +116,12 @@ for batch in FILES.batches("rank_candidates"):
             gpu=gpu(),
             device=CONFIG.device,
         params:
-            candidates=out(f"extract_candidates/{batch.detector}"),
-            output=out(f"rank_candidates/{batch.detector}"),
-            caches=out("cache_volume"),
-            detected=out(f"detect/{batch.detector}"),
+            candidates=folder_of("candidates"),
+            output=folder_of("ranked"),
+            caches=folder_of("caches"),
+            detected=folder_of("detected"),
             scans=batch.scans,
-            reduction=lambda wildcards, input: os.path.dirname(input.network),
+            reduction=folder_of("network"),
             settings=of_batch(batch, lambda name, _: settings("rank_candidates", detector=entry_name(name))),
             code=fingerprint("rank_candidates"),
         message:
@@ -155,10 +155,10 @@ for batch in FILES.batches("crop_patches"):
             mem_mb=scan_memory(1500, batch.scans),
             runtime=10 * len(batch.scans),
         params:
-            output=out(f"crop_patches/{batch.detector}"),
-            caches=out("cache_volume"),
-            detected=out(f"detect/{batch.detector}"),
-            candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
+            output=folder_of("patches"),
+            caches=folder_of("caches"),
+            detected=folder_of("detected"),
+            candidates=folder_of("candidates"),
             scans=batch.scans,
             settings=settings("crop_patches"),
             code=fingerprint("crop_patches"),

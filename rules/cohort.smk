@@ -70,7 +70,7 @@ rule write_cohort_tables:
         mem_mb=memory(500),
         runtime=5,
     params:
-        folder=out("cohort"),
+        folder=folder_of("truth"),
         cohort=digest([CONFIG.seed, CONFIG.cohort.model_dump(mode="json")]),
         code=fingerprint("write_cohort_tables"),
     message:
@@ -97,8 +97,8 @@ rule sheet:
         mem_mb=memory(500),
         runtime=10,
     params:
-        cohort=out("cohort"),
-        folder=CONFIG.outdir,
+        cohort=lambda wildcards: out("cohort"),
+        folder=folder_of("sheet"),
         code=fingerprint("sheet"),
     message:
         "Listing the scans of the embedded cohort"

@@ -1,12 +1,11 @@
 # Shared by all rules: the study, where its files lie, what a job needs. Holds no step.
 import functools
-import hashlib
 import os
 import shlex
 import shutil
 from pathlib import Path
 
-from lungline.config.loading import config_text, read_config
+from lungline.config.loading import read_config
 from lungline.fingerprint import code_fingerprint
 from lungline.readers.raw_state import RawState, raw_state, share_of_memory
 from lungline.runner.locks import hold, trouble_with
@@ -33,7 +32,7 @@ RUNNING = []
 
 
 onstart:
-    RUNNING.append(hold(Path(CONFIG.outdir))) # two runs that start together both pass Snakemake's own lock
+    RUNNING.append(hold(Path(CONFIG.outdir)))  # two runs that start together both pass Snakemake's own lock
 
 
 onerror:
@@ -51,7 +50,10 @@ def options(**given):
     for name, value in given.items():
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if values and value is not None:
-            words += [f"--{name.replace('_', '-')}", *(str(v).lower() if v in (True, False) else str(v) for v in values)]
+            words += [
+                f"--{name.replace('_', '-')}",
+                *(str(v).lower() if v in (True, False) else str(v) for v in values),
+            ]
     return shlex.join(words)
 
 
@@ -76,6 +78,16 @@ def of_batch(batch, find):
     def found(wildcards):
         told = {"detector": batch.detector, **dict(wildcards.items())}
         return find(told["detector"], [scan.format(**told) for scan in batch.scans])
+
+    return found
+
+
+def folder_of(name):
+    """Folder of the input or output files of a name, as a parameter."""
+
+    def found(wildcards, input, output):
+        files = input.get(name) or output.get(name)
+        return os.path.dirname(files if isinstance(files, str) else files[0])
 
     return found
 
@@ -131,20 +143,3 @@ def launcher(processes):
     if processes == 1:
         return "lungline"
     return f"torchrun --standalone --nproc-per-node {processes} -m lungline.cli"
-
-
-# ---- the configuration as commands read it -----------------------------------------------------------------
-
-
-rule write_config:
-    output:
-        FILES.config,
-    log:
-        out("logs/write_config.log"),
-    localrule: True
-    params:
-        digest=hashlib.sha256(config_text(CONFIG).encode()).hexdigest()[:16],
-    message:
-        "Writing the checked configuration"
-    run:
-        Path(output[0]).write_text(config_text(CONFIG), encoding="utf-8")

@@ -51,7 +51,7 @@ rule insert_nodules:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        folder=out("inserted"),
+        folder=lambda wildcards, output: str(Path(output.mhd).parents[2]),
         settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
         nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
         code=fingerprint("insert_nodules"),
@@ -82,7 +82,7 @@ rule write_inserted_tables:
         mem_mb=memory(500),
         runtime=5,
     params:
-        folder=out("inserted"),
+        folder=folder_of("nodules"),
         settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
         code=fingerprint("write_inserted_tables"),
     message:
@@ -107,7 +107,7 @@ rule sheet:
         mem_mb=memory(500),
         runtime=10,
     params:
-        folder=CONFIG.outdir,
+        folder=folder_of("sheet"),
         data=out("inserted/luna16"),
         only=list(STUDY.plans),  # scans of another plan may still lie there
         code=fingerprint("sheet"),

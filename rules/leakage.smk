@@ -19,7 +19,7 @@ rule check_leakage:
         mem_mb=memory(500),
         runtime=10,
     params:
-        identities=out("private/identity"),
+        identities=folder_of("identities"),
         rows=STUDY.rows_digest(STUDY.compared_for_leakage, "scan", "split", "label"),
         code=fingerprint("check_leakage"),
     message:

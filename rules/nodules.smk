@@ -46,7 +46,7 @@ rule check_annotations:
         mem_mb=memory(500),
         runtime=10,
     params:
-        caches=out("cache_volume"),
+        caches=folder_of("caches"),
         nodules=STUDY.nodules_digest(STUDY.annotated_scans),
         code=fingerprint("check_annotations"),
     message:
@@ -86,9 +86,9 @@ rule train_unet:
         device=CONFIG.device,
         launcher=launcher(CONFIG.training_processes),
     params:
-        folder=out("train_unet/{detector}/{axis}"),
-        caches=out("cache_volume"),
-        masks=out("draw_nodule_mask"),
+        folder=folder_of("weights"),
+        caches=folder_of("caches"),
+        masks=folder_of("masks"),
         checkpoints=out("checkpoints"),
         entry=lambda wildcards: entry_name(wildcards.detector),
         settings=lambda wildcards: FILES.unet_digest(wildcards.detector),
@@ -129,8 +129,8 @@ for batch in FILES.batches("detect"):
             gpu=gpu(),
             device=CONFIG.device,
         params:
-            caches=out("cache_volume"),
-            detected=out(f"detect/{batch.detector}"),
+            caches=folder_of("caches"),
+            detected=folder_of("detected"),
             scans=batch.scans,
             folder=of_batch(batch, lambda name, _: FILES.model_folder("detector", name)),
             settings=settings("detect"),

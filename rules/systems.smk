@@ -53,9 +53,11 @@ rule train_system:
         gpu=gpu(),
         device=CONFIG.device,
     params:
-        folder=out("train_system/{system}"),
+        folder=folder_of("weights"),
         inputs=lambda wildcards: FILES.read_by(wildcards.system),
-        start=lambda wildcards, input: options(start=[os.path.dirname(path) for path in input.start], nodules=input.nodules),
+        start=lambda wildcards, input: options(
+            start=[os.path.dirname(path) for path in input.start], nodules=input.nodules
+        ),
         checkpoints=out("checkpoints"),
         settings=lambda wildcards: FILES.system_digest(wildcards.system),
         rows=lambda wildcards: STUDY.rows_digest(STUDY.cases_of(wildcards.system), "scan", "split", "label"),

@@ -69,7 +69,7 @@ def test_every_packaged_file_is_named_in_the_package_data() -> None:
 def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = plan_scan("luna16", 3, 1, {"anatomy_scale": 0.4})
+    plan = plan_scan("luna16", 3, 1, 0.4)
     write_mhd(tmp_path / "scan.mhd", draw_scan(plan))
     assert predict.run(tmp_path / "scan.mhd", out=tmp_path / "out", pages=False, device="cpu") == 0
     printed = capsys.readouterr().out

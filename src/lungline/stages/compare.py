@@ -32,7 +32,11 @@ def run(output: Path, *, config: Path) -> None:
 
 
 def compare_systems(
-    output: Path, systems: Mapping[str, Mapping[str, Any]], reference: str | None = None, *, embedded: bool | None = None
+    output: Path,
+    systems: Mapping[str, Mapping[str, Any]],
+    reference: str | None = None,
+    *,
+    embedded: bool | None = None,
 ) -> None:
     """Write the comparison of systems.
 

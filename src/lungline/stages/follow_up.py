@@ -23,10 +23,10 @@ from lungline.readers.listing import list_folder
 from lungline.readers.zips import place_in_zip
 from lungline.stages import ingest, predict, resample, segment_lungs
 from lungline.storage import hdf5
-from lungline.workflow.bundle import PACKAGED, read_pipeline
 from lungline.storage.checksums import Origin, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.storage.results import read_result, write_result
+from lungline.workflow.bundle import PACKAGED, read_pipeline
 
 LEAST_OVERLAP = 0.6  # of the lungs of two scans of one patient, at whatever depth of breath
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lungline.config.models import Inserted
 from lungline.errors import LunglineError
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
@@ -14,8 +15,8 @@ from lungline.runner.scan_stage import Made, run_scan_stage
 from lungline.storage import hdf5
 from lungline.storage.checksums import Origin, sealed_path
 from lungline.storage.hdf5 import Field
-from lungline.synthetic.implant import Inserted, insert
-from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion
+from lungline.synthetic import implant
+from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion, read_insertion
 from lungline.synthetic.implant_sources import SourceNodule
 from lungline.synthetic.recipients import Chest, rescanned, without_lesions, zoomed
 from lungline.synthetic.source_nodules import NoduleRow, read_nodule
@@ -24,25 +25,26 @@ from lungline.synthetic.writers import write_mhd
 COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "kind")
 
 
-def run(output: Path, *, scan: str, seed: int, settings: dict, ingested: Path, volume: Path, lungs: Path) -> None:
+def run(output: Path, *, scan: str, config: Path, ingested: Path, volume: Path, lungs: Path) -> None:
     """Write OUTPUT/luna16/subset{fold}/SCAN.mhd, and beside it .h5 (outlines) and .csv (where the nodules are).
 
-    SETTINGS is the part `inserted:` of the configuration; INGESTED, VOLUME and LUNGS are the files of `ingest`,
+    CONFIG is the saved configuration; INGESTED, VOLUME and LUNGS are the files of `ingest`,
     `resample` and `segment_lungs` of the chest that the plan gives to SCAN. Scans to test on are left as they are;
     those to train and choose on are varied as a whole, too, and known lesions are cut out of them.
     """
-    plan = next((plan for plan in plan_insertion(seed, settings) if plan.scan == scan), None)
+    seed, inserted = read_insertion(config)
+    plan = next((plan for plan in plan_insertion(seed, inserted) if plan.scan == scan), None)
     if plan is None:
         raise LunglineError(f"no inserted scan is called '{scan}'. Take names from scans.csv.")
     rng = np.random.default_rng([seed, int.from_bytes(plan.split.encode(), "big"), plan.index])
-    found: list[Inserted] = []
+    found: list[implant.Inserted] = []
 
     def make() -> Made:
-        chest = _read_chest(plan, settings, ingested, volume, lungs)
+        chest = _read_chest(plan, inserted, ingested, volume, lungs)
         if plan.split != "test":
             chest = zoomed(chest, rng)
-        folder = Path(settings["nodules"])
-        made = insert(
+        folder = Path(inserted.nodules)
+        made = implant.insert(
             chest, [_read(folder, row) for row in plan.nodules], [_read(folder, row) for row in plan.harmless], rng
         )
         found.extend(made.nodules)
@@ -61,13 +63,13 @@ def run(output: Path, *, scan: str, seed: int, settings: dict, ingested: Path, v
         rows.writerows([scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found)
 
 
-def _read_chest(plan: InsertionPlan, settings: dict, ingested: Path, volume: Path, lungs: Path) -> Chest:
+def _read_chest(plan: InsertionPlan, settings: Inserted, ingested: Path, volume: Path, lungs: Path) -> Chest:
     ct = hdf5.read_volume(volume, "ct")
     inside = hdf5.read_array(lungs, "lungs")
     _, affine = hdf5.read_grid(ingested, "ct")
     thickness = float(Volume(np.zeros((1, 1, 1)), affine).spacing_zyx_mm[0])
     chest = Chest(ct.array.astype(np.float32), inside, inside, ct.affine, thickness)
-    lesions = settings["chests"][plan.chest].get("lesions_xyz_radius_mm", [])
+    lesions = settings.chests[plan.chest].lesions_xyz_radius_mm
     return without_lesions(chest, lesions, cut_out=plan.split != "test")
 
 

@@ -17,7 +17,12 @@ from lungline.storage.notes import say, write_notes
 from lungline.workflow.opening import refuse_missing_folders
 
 
-def run(*, configfile: tuple[Path, ...] = (), config: tuple[str, ...] = ()) -> None:
+def run(
+    *,
+    configfile: tuple[Path, ...] = (),
+    config: tuple[str, ...] = (),
+    default: Path = Path("config/config.yaml"),
+) -> None:
     """Write OUTDIR/scans.csv, OUTDIR/input_warnings.csv and OUTDIR/private/ of the scans that `data:` names.
 
     What says the same already is not touched; scans that are gone leave the list. Nothing is done for a configuration
@@ -26,12 +31,14 @@ def run(*, configfile: tuple[Path, ...] = (), config: tuple[str, ...] = ()) -> N
     Parameters
     ----------
     configfile : tuple of Path
-        YAML files laid over the default configuration, as Snakemake's `--configfile`.
+        YAML files, as for Snakemake's `--configfile`.
     config : tuple of str
         `KEY=VALUE` laid over those, as Snakemake's `--config`.
+    default : Path
+        The file that the files are laid over, where there is one.
     """
     over = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in config)}
-    settings = read_config_files(configfile, over)
+    settings = read_config_files([*([default] if default.is_file() else []), *configfile], over)
     if settings.data is None or settings.sheet is not None:
         return
     refuse_missing_folders(settings)

@@ -23,10 +23,10 @@ from lungline.reports.html import look_digest
 from lungline.reports.summary import answer_in_words
 from lungline.runner.stage import stage
 from lungline.stages import draw_index, sheet, write_dicom
-from lungline.workflow.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
 from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
+from lungline.workflow.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
 from lungline.workflow.steps import BY_NAME, CANDIDATES, RAW, SCORED, Step, maker_of, steps_of_scan
 
 

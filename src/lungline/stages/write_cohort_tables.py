@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from lungline.config.loading import read_saved_config
 from lungline.storage.checksums import Origin, sealed_path
 from lungline.synthetic import cohort_tables
 from lungline.synthetic.cohort import plan_cohort
 
 
-def run(folder: Path, *, seed: int, cohort: dict) -> None:
-    """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not."""
-    plans = plan_cohort(seed, cohort)
+def run(folder: Path, *, config: Path) -> None:
+    """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not.
+
+    The cohort is the one that the saved configuration CONFIG asks for.
+    """
+    settings = read_saved_config(config)
+    plans = plan_cohort(settings.seed, settings.cohort)
     made = {
         "luna16/annotations.csv": cohort_tables.nodule_annotations(
             [plan for plan in plans if plan.dataset == "luna16"]

@@ -70,7 +70,9 @@ class Layout:
 
     def reads(self, step: str, **known: str) -> dict[str, str]:
         """The files that a step of a scan reads, by parameter, with wildcards where nothing is known."""
-        found = {name: source for name, source in BY_NAME[step].reads.items() if source not in (RAW, CANDIDATES, SCORED)}
+        found = {
+            name: source for name, source in BY_NAME[step].reads.items() if source not in (RAW, CANDIDATES, SCORED)
+        }
         return {name: self.out(_filled(BY_NAME[source].makes, known)) for name, source in found.items()}
 
     # ---- scans and tables ----------------------------------------------------------------------------------
@@ -182,7 +184,10 @@ class Layout:
 
     def learning_curves_of(self, system: str) -> list[str]:
         """Curves of what is trained here for a system."""
-        folders = [*(str(Path(card).parent) for card in self.cards_of_system(system)), self.model_folder("system", system)]
+        folders = [
+            *(str(Path(card).parent) for card in self.cards_of_system(system)),
+            self.model_folder("system", system),
+        ]
         return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(self.out("train_"))]
 
     # ---- candidates and answers ----------------------------------------------------------------------------

@@ -47,12 +47,12 @@ def plan_scans(config: Config) -> dict[str, Any]:
     if source == "synthetic":
         from lungline.synthetic.cohort import plan_cohort
 
-        return {plan.scan: plan for plan in plan_cohort(config.seed, config.cohort.model_dump())}
+        return {plan.scan: plan for plan in plan_cohort(config.seed, config.cohort)}
     if source == "implanted":
         from lungline.synthetic.implant_plan import plan_insertion
 
         assert config.inserted is not None
-        return {plan.scan: plan for plan in plan_insertion(config.seed, config.inserted.model_dump())}
+        return {plan.scan: plan for plan in plan_insertion(config.seed, config.inserted)}
     return {}
 
 

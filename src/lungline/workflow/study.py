@@ -121,8 +121,11 @@ class Study:
         fold = fold_of(detector)
         if fold is None:
             return self.rows
-        luna16 = {scan: self.rows[scan] for scan in self.where(dataset=("luna16",))}
-        return {scan: replace(row, split=split_of_luna_fold(row.fold, fold)) for scan, row in luna16.items()}
+        return {
+            scan: replace(row, split=split_of_luna_fold(row.fold, fold))
+            for scan, row in self.rows.items()
+            if row.fold is not None
+        }
 
     @cached_property
     def patients(self) -> list[str]:
