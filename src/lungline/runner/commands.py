@@ -13,7 +13,10 @@ from lungline.storage.checksums import set_aside
 
 
 def exit_code_of(name: str, work: Callable[[], object]) -> int:
-    """Do the work of the command NAME; what a person can mend is said in one line. A mistake of ours is raised."""
+    """Do the work of the command NAME: its exit code is a number that comes back, or 0.
+
+    What a person can mend is said in one line. A mistake of ours is raised.
+    """
     try:
         answer = work()
         return answer if isinstance(answer, int) else 0
