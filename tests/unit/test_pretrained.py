@@ -14,7 +14,6 @@ from lungline.detection.slices import AXES
 from lungline.fingerprint import ROOT
 from lungline.imaging.intensity import scale_hu
 from lungline.stages import predict
-from lungline.storage.bundle import PACKAGED, read_pipeline
 from lungline.storage.checksums import sha256
 from lungline.synthetic.cohort import plan_scan
 from lungline.synthetic.simulate import draw_scan
@@ -22,6 +21,7 @@ from lungline.synthetic.source_nodules import NEVER_TRAINED
 from lungline.synthetic.writers import write_mhd
 from lungline.training.loading import load_cancer_net
 from lungline.training.patients import patient_logits
+from lungline.workflow.bundle import PACKAGED, read_pipeline
 
 CARD = ROOT.parents[1] / "docs" / "model-card.md"
 PARTS = [*(f"detector/{part}" for part in (*AXES, "reduction")), "system"]

@@ -32,12 +32,12 @@ def read_config(mapping: Mapping[str, Any]) -> Config:
     return read_settings(Config, whole, "configuration")
 
 
-def read_config_files(paths: Iterable[Path]) -> Config:
-    """The configuration of YAML files, each laid over those before it."""
+def read_config_files(paths: Iterable[Path], over: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of YAML files, each laid over those before it, and `over` laid over all of them."""
     merged: dict[str, Any] = {}
     for path in paths:
         merged = laid_over(merged, _read_yaml(path))
-    return read_config(merged)
+    return read_config(laid_over(merged, over or {}))
 
 
 def read_saved_config(path: Path) -> Config:

@@ -34,7 +34,6 @@ def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: C
     ----------
     scans : mapping of data set to number of scans
     config : Config
-        Its folds, and what says how large the scans are and which files stay.
     """
     lines = [f"| training, on {device} | networks | steps | s a step | hours |", "|---|---|---|---|---|"]
     for one in trainings:
@@ -46,7 +45,7 @@ def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: C
         f"Training: {total:.3g} hours one after the other; {len(config.folds)} times the detectors' for `snakemake "
         "folds`. Looks at the validation split and reading come on top; patients are timed with the most candidates.",
     ]
-    size = (config.cohort.anatomy_scale**3) if config.sheet is None and config.data is None else 1.0
+    size = config.cohort.anatomy_scale**3 if config.sheet is config.data is config.inserted is None else 1.0
     kept, between = (sum(table.values()) * size / 1000 for table in (KEPT_MB, INTERMEDIATE_MB))
     count = sum(scans.values())
     sets = ", ".join(f"{n} {name}" for name, n in scans.items())

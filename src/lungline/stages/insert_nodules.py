@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,11 @@ from lungline.config.models import Inserted
 from lungline.errors import LunglineError
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, sealed_path
+from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.hdf5 import Field
+from lungline.storage.tables import table_text
 from lungline.synthetic import implant
 from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion, read_insertion
 from lungline.synthetic.implant_sources import SourceNodule
@@ -25,6 +25,7 @@ from lungline.synthetic.writers import write_mhd
 COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "kind")
 
 
+@stage
 def run(output: Path, *, scan: str, config: Path, ingested: Path, volume: Path, lungs: Path) -> None:
     """Write OUTPUT/luna16/subset{fold}/SCAN.mhd, and beside it .h5 (outlines) and .csv (where the nodules are).
 
@@ -36,31 +37,50 @@ def run(output: Path, *, scan: str, config: Path, ingested: Path, volume: Path, 
     plan = next((plan for plan in plan_insertion(seed, inserted) if plan.scan == scan), None)
     if plan is None:
         raise LunglineError(f"no inserted scan is called '{scan}'. Take names from scans.csv.")
-    rng = np.random.default_rng([seed, int.from_bytes(plan.split.encode(), "big"), plan.index])
+    scanned = output / plan.path
+    scanned.parent.mkdir(parents=True, exist_ok=True)
     found: list[implant.Inserted] = []
+    _insert(
+        ingested,
+        volume,
+        lungs,
+        scanned.with_suffix(".h5"),
+        scanned=scanned,
+        plan=plan,
+        settings=inserted,
+        seed=seed,
+        found=found,
+    )
+    rows = [[scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found]
+    check(scanned.with_suffix(".h5"))
+    write_sealed_text(scanned.with_suffix(".csv"), table_text(COLUMNS, rows))
 
-    def make() -> Made:
-        chest = _read_chest(plan, inserted, ingested, volume, lungs)
-        if plan.split != "test":
-            chest = zoomed(chest, rng)
-        folder = Path(inserted.nodules)
-        made = implant.insert(
-            chest, [_read(folder, row) for row in plan.nodules], [_read(folder, row) for row in plan.harmless], rng
-        )
-        found.extend(made.nodules)
-        hu = made.hu if plan.split == "test" else rescanned(made.hu, rng)
-        write_mhd(output / plan.path, Volume(np.rint(np.clip(hu, -1024, 3071)).astype(np.int16), chest.affine))
-        return Made({"nodules": Field(made.numbers, "zyx", "1", "number of the inserted nodule, 0 none", chest.affine)})
 
-    (output / plan.path).parent.mkdir(parents=True, exist_ok=True)
-    mask = (output / plan.path).with_suffix(".h5")
-    run_scan_stage("insert_nodules", "inserted_nodules", mask, make, scan_files={"volume": volume, "lungs": lungs})
-    table = (output / plan.path).with_suffix(".csv")
-    origin = Origin("insert_nodules", (mask,))
-    with sealed_path(table, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-        rows = csv.writer(handle, lineterminator="\n")
-        rows.writerow(COLUMNS)
-        rows.writerows([scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found)
+@scan_stage("inserted_nodules", unrecorded=("plan", "settings", "seed", "found"))
+def _insert(
+    ingested: InputFile,
+    volume: ScanFile,
+    lungs: ScanFile,
+    *,
+    scanned: Path,
+    plan: InsertionPlan,
+    settings: Inserted,
+    seed: int,
+    found: list[implant.Inserted],
+) -> Fields:
+    """Write SCANNED (.mhd), say in FOUND where its nodules are, and make `nodules`: their outlines."""
+    rng = np.random.default_rng([seed, int.from_bytes(plan.split.encode(), "big"), plan.index])
+    chest = _read_chest(plan, settings, ingested, volume, lungs)
+    if plan.split != "test":
+        chest = zoomed(chest, rng)
+    folder = Path(settings.nodules)
+    made = implant.insert(
+        chest, [_read(folder, row) for row in plan.nodules], [_read(folder, row) for row in plan.harmless], rng
+    )
+    found.extend(made.nodules)
+    hu = made.hu if plan.split == "test" else rescanned(made.hu, rng)
+    write_mhd(scanned, Volume(np.rint(np.clip(hu, -1024, 3071)).astype(np.int16), chest.affine))
+    return {"nodules": Field(made.numbers, "zyx", "1", "number of the inserted nodule, 0 none", chest.affine)}
 
 
 def _read_chest(plan: InsertionPlan, settings: Inserted, ingested: Path, volume: Path, lungs: Path) -> Chest:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from lungline.config.loading import read_saved_config
-from lungline.storage.checksums import Origin, sealed_path
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.tables import table_text
 from lungline.synthetic import cohort_tables
 from lungline.synthetic.cohort import plan_cohort
 
 
+@stage
 def run(folder: Path, *, config: Path) -> None:
     """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not.
 
@@ -28,6 +30,5 @@ def run(folder: Path, *, config: Path) -> None:
         "truth.csv": cohort_tables.truth(plans),
     }
     for name, rows in made.items():
-        target, origin = folder / name, Origin("write_cohort_tables")
-        with sealed_path(target, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-            csv.writer(handle, lineterminator="\n").writerows(rows)
+        header, *lines = rows
+        write_sealed_text(folder / name, table_text(header, lines))

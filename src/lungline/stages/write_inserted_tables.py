@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 from lungline.nodules.annotations import COLUMNS
+from lungline.runner.stage import stage
 from lungline.stages.insert_nodules import COLUMNS as INSERTED
-from lungline.storage.checksums import Origin, sealed_path
-from lungline.storage.tables import read_rows
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.tables import read_rows, table_text
 from lungline.synthetic.implant_plan import plan_insertion, read_insertion, refuse_shared_patients
 
 
+@stage
 def run(output: Path, *, config: Path) -> None:
     """Read the .csv beside every scan that the saved CONFIG asks for, write tables into OUTPUT and OUTPUT/luna16.
 
@@ -31,7 +32,6 @@ def run(output: Path, *, config: Path) -> None:
             nodules.append([plan.scan, *place, f"{float(row['diameter_mm']):.2f}", *what])
         for *centre, radius in inserted.chests[plan.chest].lesions_xyz_radius_mm:
             excluded.append([plan.scan, *(f"{value:.10g}" for value in (*centre, 2 * radius))])
-    origin = Origin("write_inserted_tables", tuple((output / plan.path).with_suffix(".csv") for plan in plans))
     made: dict[str, list[Any]] = {
         "luna16/annotations.csv": [COLUMNS, *(row[: len(COLUMNS)] for row in nodules)],
         "luna16/annotations_excluded.csv": [COLUMNS, *excluded],
@@ -39,5 +39,4 @@ def run(output: Path, *, config: Path) -> None:
         "sources.csv": [("source", "split"), *sorted({(row.name, p.split) for p in plans for row in p.sources})],
     }
     for name, rows in made.items():
-        with sealed_path(output / name, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
-            csv.writer(out, lineterminator="\n").writerows(rows)
+        write_sealed_text(output / name, table_text(rows[0], rows[1:]))
