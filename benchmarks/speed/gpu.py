@@ -47,9 +47,8 @@ from lungline.storage.hdf5 import Field, Header
 from lungline.training.checkpoints import Checkpoints
 from lungline.training.loading import checked_card, load_unet
 from lungline.training.loop import TrainingContext, train
-from lungline.training.slice_crops import SliceCrops, TrainingScan, find_training_scans
 from lungline.training.task import Evaluation
-from lungline.training.unet_task import UNetTask
+from lungline.training.unet_task import SliceCrops, TrainingScan, UNetTask, find_training_scans
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 DETECTOR = Path(lungline.__file__).with_name("pretrained") / "detector"

@@ -13,8 +13,7 @@ from lungline.runner.stage import stage
 from lungline.storage.manifest import read_sheet
 from lungline.training.distributed import process_group
 from lungline.training.loop import TrainingContext, fit
-from lungline.training.slice_crops import SliceCrops, find_training_scans
-from lungline.training.unet_task import UNetTask
+from lungline.training.unet_task import SliceCrops, UNetTask, find_training_scans
 
 
 @stage

@@ -25,7 +25,7 @@ from lungline.storage.hdf5 import Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_tensors
 from lungline.training.distributed import SINGLE, ProcessGroup
-from lungline.training.slice_crops import SliceCrops
+from lungline.training.unet_task import SliceCrops
 from saved_config import save_config
 
 DETECTOR = {
