@@ -16,7 +16,7 @@ from lungline.storage.checksums import check, sealed_path
 from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.storage.predictions import ANSWER_COLUMNS
 from lungline.storage.weights import pixels_trained_on, read_card
-from lungline.training.scoring import Answer, Scorer, load_scorer
+from lungline.training.scoring import Scorer, load_scorer
 
 
 @stage
@@ -45,29 +45,23 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "
 def _answered(row: ScanRow, path: Path, score: Scorer, card: Mapping[str, Any]) -> dict[str, object]:
     """The columns of one patient: flags and status, and the answer if the scan can be used."""
     header = hdf5.read_header(path)
-    about, flags = header.provenance, [code.code for code in header.codes]
+    about, status, flags = header.provenance, header.status, [code.code for code in header.codes]
     found: dict[str, object] = {"input_sha256": about.get("raw_sha256", ""), "scored_sha256": check(path)}
-    if header.status != "quarantined":
+    if status != "quarantined":
         answer = score(path)
-        found |= _columns(answer)
         flags += [code.code for code in answer.codes]
         if row.split == "test" and about.get("hu_sha256") in pixels_trained_on(card):
             flags.append("W_TRAINING_CASE")
         if unlike(about.get("acquisition", {}), card.get("acquisition", {})):
             flags.append("W_UNLIKE_TRAINING")
-    warned = header.status == "ok" and any(flag.startswith("W_") for flag in flags)
-    return {**found, "status": "warned" if warned else header.status, "codes": ";".join(dict.fromkeys(flags))}
-
-
-def _columns(answer: Answer) -> dict[str, object]:
-    """An answer as text of nine digits."""
-    found: dict[str, object] = {
-        "logit": "" if answer.logit is None else f"{answer.logit:.9g}",
-        "probability": f"{answer.probability:.9g}",
-        "n_candidates": answer.n_candidates,
-        "deciding_rank": answer.deciding_rank,
-        "candidate_logits": ";".join(f"{logit:.9g}" for logit in answer.candidate_logits),
-    }
-    if answer.interval:
-        found |= dict(zip(("low", "high"), (f"{end:.9g}" for end in answer.interval), strict=True))
-    return found
+        status = "warned" if any(flag.startswith("W_") for flag in flags) else "ok"
+        found |= {
+            "logit": "" if answer.logit is None else f"{answer.logit:.9g}",
+            "probability": f"{answer.probability:.9g}",
+            "n_candidates": answer.n_candidates,
+            "deciding_rank": answer.deciding_rank,
+            "candidate_logits": ";".join(f"{logit:.9g}" for logit in answer.candidate_logits),
+        }
+        if answer.interval:
+            found |= dict(zip(("low", "high"), (f"{end:.9g}" for end in answer.interval), strict=True))
+    return {**found, "status": status, "codes": ";".join(dict.fromkeys(flags))}

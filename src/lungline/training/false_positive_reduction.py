@@ -97,9 +97,9 @@ class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng([self.seed, step])
         size = self.spec.training.batch
         positives = round(size * self.spec.positive_share)
-        nodules, others = self._numbers
-        drawn = np.concatenate([rng.choice(nodules, positives), rng.choice(others, size - positives)])
-        cubes = np.concatenate([turn(self._cube(number), rng) for number in drawn])
+        counts = (positives, size - positives)
+        drawn = [own[i] for own, count in zip(self._cubes, counts, strict=True) for i in rng.choice(len(own), count)]
+        cubes = np.concatenate([turn(cube, rng) for cube in drawn])
         cubes = distort(cubes, rng) if self.spec.distort else cubes
         return torch.from_numpy(cubes).float(), torch.from_numpy(np.arange(size) < positives).float()
 
@@ -130,16 +130,10 @@ class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
         return self.files
 
     @cached_property
-    def _numbers(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of the nodules, and of the others, among the candidates of all training scans."""
-        is_nodule = np.concatenate([scan.is_nodule for scan in self.train])
-        return np.flatnonzero(is_nodule), np.flatnonzero(~is_nodule)
-
-    @cached_property
-    def _first(self) -> NDArray[np.int64]:
-        return np.cumsum([0, *(len(scan.cubes) for scan in self.train)])
-
-    def _cube(self, number: int) -> NDArray[np.float16]:
-        """One candidate's cube, (1, 2, size, size, size), not copied before: together they take gigabytes."""
-        scan = int(np.searchsorted(self._first, number, side="right")) - 1
-        return self.train[scan].cubes[number - self._first[scan]][None]
+    def _cubes(self) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
+        """The cubes (1, 2, size, size, size) of all nodules, and of all others; not copied: they take gigabytes."""
+        others, nodules = (
+            [scan.cubes[i : i + 1] for scan in self.train for i in np.flatnonzero(scan.is_nodule == kind)]
+            for kind in (False, True)
+        )
+        return nodules, others

@@ -64,13 +64,8 @@ def find_training_scans(scans: Sequence[str], caches: Path, masks: Path) -> list
     return found
 
 
-@dataclass(frozen=True)
-class CropPlace:
-    """Where a crop lies: its scan, the first voxel (z, y, x) of its slice, and the axes along which it is flipped."""
-
-    scan: TrainingScan
-    first: NDArray[np.int64]
-    flips: tuple[int, ...]
+#: Where a crop lies: its scan, the first voxel (z, y, x) of its slice, and the axes along which it is flipped.
+CropPlace = tuple[TrainingScan, NDArray[np.int64], tuple[int, ...]]
 
 
 class OpenFields:
@@ -127,19 +122,19 @@ class SliceCrops:
         edge, number = self.sampling.crop, number_of(self.axis)
         first = centre - rng.integers(edge // 4, edge - edge // 4, 3)
         first[number] = centre[number]
-        return CropPlace(scan, first, tuple(axis for axis in (1, 2) if rng.integers(2)))
+        return scan, first, tuple(axis for axis in (1, 2) if rng.integers(2))
 
     def _read(self, place: CropPlace) -> tuple[NDArray, NDArray]:
         """The crop at a place, and what of it is nodule."""
-        number = number_of(self.axis)
-        middle, one = place.first, np.full(3, self.sampling.crop)
+        (scan, middle, flips), number = place, number_of(self.axis)
+        one = np.full(3, self.sampling.crop)
         one[number] = 1
         first, extent = middle.copy(), one.copy()
         first[number], extent[number] = middle[number] - self.slices // 2, self.slices
-        ct = _read_box(self._ct[place.scan.cache], first, extent, outside=-1000)
-        label = _read_box(self._nodules[place.scan.mask], middle, one, outside=0)
+        ct = _read_box(self._ct[scan.cache], first, extent, outside=-1000)
+        label = _read_box(self._nodules[scan.mask], middle, one, outside=0)
         image, truth = (stack_along(part, self.axis) for part in (scale_hu(ct), label.astype(np.float32)))
-        return np.flip(image, place.flips).copy(), np.flip(truth, place.flips).copy()
+        return np.flip(image, flips).copy(), np.flip(truth, flips).copy()
 
 
 def _read_box(field: h5py.Dataset, first: NDArray, extent: NDArray, outside: int) -> NDArray:
