@@ -25,9 +25,9 @@ from lungline.nodules.annotations import read_annotations
 from lungline.stages import rank_candidates
 from lungline.storage import hdf5
 from lungline.storage.manifest import read_sheet
+from lungline.training.cases import RatedNodule, read_rated_nodules
 from lungline.training.false_positive_reduction import read_candidate_cubes
 from lungline.training.loading import checked_card, load_cancer_net
-from lungline.training.nodule_cases import RatedNodule, read_rated_nodules
 from lungline.training.patients import patient_logits
 
 OURS, BASELINE = "pretrained", "paper-small"  # entries of the configuration

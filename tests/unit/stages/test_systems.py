@@ -17,6 +17,7 @@ from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training.calibration import interval_of
+from saved_config import save_config
 
 SYSTEMS = read_config({}).model_dump(mode="json", exclude_unset=True)["systems"]
 SPLITS = {"train": 8, "valid": 4, "test": 4}
@@ -71,8 +72,9 @@ def resized(folder, size):
 
 
 def train(folder, entry, inputs, name="model", start=None):
-    options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "seed": 1, "device": "cpu"}
-    train_system.run(folder / name, system=entry, start=start, **options)
+    config = save_config(folder, systems={"tested": entry})
+    options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "start": start}
+    train_system.run(folder / name, config=config, system="tested", **options)
     return read_card(folder / name / "card.json")
 
 
@@ -263,6 +265,12 @@ def test_a_split_without_patients_and_a_missing_folder_are_refused(folder):
             train(folder, SYSTEMS[name], inputs)
     with pytest.raises(LunglineError, match="Name their folder with --inputs"):
         train(folder, SYSTEMS["m1-64"], None)
+
+
+def test_a_system_that_the_configuration_does_not_have_is_refused_with_the_nearest(folder):
+    options = {"scans": folder / "scans.csv", "checkpoints": folder / "c", "config": save_config(folder)}
+    with pytest.raises(LunglineError, match=r"config\.json: no system 'm1-46'. Did you mean 'm1-64'"):
+        train_system.run(folder / "model", system="m1-46", **options)
 
 
 def test_what_is_measured_is_weighed_with_the_logits_of_the_trained_network(folder):

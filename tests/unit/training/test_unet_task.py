@@ -11,7 +11,7 @@ from lungline.imaging import geometry
 from lungline.storage import hdf5
 from lungline.storage.checksums import seal_path
 from lungline.storage.hdf5 import Code, Field, Header
-from lungline.training.slice_crops import SliceCrops, find_training_scans
+from lungline.training.unet_task import SliceCrops, find_training_scans
 
 
 @pytest.fixture

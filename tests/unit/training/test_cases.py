@@ -9,7 +9,7 @@ from lungline.errors import LunglineError
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
 from lungline.storage.manifest import ScanRow
-from lungline.training.nodule_cases import RatedNodule, gather_nodules, read_rated_nodules
+from lungline.training.cases import RatedNodule, gather_nodules, read_rated_nodules
 
 ENTRY = {"detector": "d", "learn_from": "nodules", "candidates": 1, "training": {"steps": 1, "batch": 1},
          "network": {"shape_zyx": [8, 8, 8]}}  # fmt: skip
