@@ -11,6 +11,7 @@ for job, (detectors, scans) in jobs_of("extract_candidates", scans_to_detect, co
             detected=out_of("detect/{{detector}}/{scan}.h5", scans),
         output:
             candidates=out_of("extract_candidates/{{detector}}/{scan}.csv", scans),
+            labels=out_of("extract_candidates/{{detector}}/{scan}.h5", scans),
         log:
             out(f"logs/extract_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
         benchmark:
@@ -142,11 +143,13 @@ for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config[
         name:
             job
         input:
+            volumes=out_of("resample/{scan}.h5", scans),
             caches=out_of("cache_volume/{scan}.h5", scans),
             detected=out_of("detect/{{detector}}/{scan}.h5", scans),
             candidates=lambda wildcards, scans=scans: candidates_of(
                 wildcards.detector, [scan.format(**dict(wildcards.items())) for scan in scans]
             ),
+            labels=out_of("extract_candidates/{{detector}}/{scan}.h5", scans),
         output:
             patches=out_of("crop_patches/{{detector}}/{scan}.h5", scans),
         log:
@@ -163,6 +166,8 @@ for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config[
             runtime=10 * len(scans),
         params:
             output=lambda wildcards, output: os.path.dirname(output.patches[0]),
+            volumes=lambda wildcards, input: os.path.dirname(input.volumes[0]),
+            labels=lambda wildcards, input: os.path.dirname(input.labels[0]),
             caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
             detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
             candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
@@ -172,8 +177,8 @@ for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config[
             size=lookup(within=config, dpath="crop_patches/size"),
             code=fingerprint("crop_patches"),
         message:
-            "Cropping the candidates of detector {wildcards.detector} in {params.told}"
+            "Cropping and measuring the candidates of detector {wildcards.detector} in {params.told}"
         shell:
-            "lungline crop-patches {params.output:q} --scans {params.scans:q} --caches {params.caches:q}"
-            " --detected {params.detected:q} --candidates {params.candidates:q} --count {params.at_most}"
-            " --size {params.size} > {log} 2>&1"
+            "lungline crop-patches {params.output:q} --scans {params.scans:q} --volumes {params.volumes:q}"
+            " --caches {params.caches:q} --detected {params.detected:q} --candidates {params.candidates:q}"
+            " --labels {params.labels:q} --count {params.at_most} --size {params.size} > {log} 2>&1"

@@ -15,7 +15,6 @@ from lungline.errors import LunglineError
 from lungline.readers.labels import read_labels
 from lungline.readers.listing import list_dsb17, list_folder, list_luna16
 from lungline.storage.notes import say, write_notes
-from lungline.storage.bundle import OUTLINE
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
 from lungline.readers.raw_state import RawState, raw_state, share_of_memory
 from lungline.runner.locks import hold, trouble_with
@@ -659,13 +658,6 @@ def searched_for(system):
     return config["systems"][system]["detector"] if kind_of(system) == "patches" else None
 
 
-def outline_of(system):
-    """The settings that say which voxels belong to a candidate of a system."""
-    detector = searched_for(system)
-    settings = candidate_settings(detector) if detector else {}
-    return {key: settings[key] for key in OUTLINE if key in settings}
-
-
 def probability_for(system, scan):
     detector = searched_for(system)
     return [out(f"detect/{detector}/{scan}.h5")] if detector else []
@@ -674,3 +666,9 @@ def probability_for(system, scan):
 def candidates_for(system, scan):
     detector = searched_for(system)
     return candidates_of(detector, [scan]) if detector else []
+
+
+def labels_for(system, scan):
+    """The label map of the candidates that a system looks at."""
+    detector = searched_for(system)
+    return [out(f"extract_candidates/{detector}/{scan}.h5")] if detector else []

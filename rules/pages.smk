@@ -7,8 +7,9 @@ rule describe_nodules:
         ct=out("ingest/{scan}.h5"),
         volume=out("resample/{scan}.h5"),
         lungs=out("segment_lungs/{scan}.h5"),
-        detected=lambda wildcards: probability_for(wildcards.system, wildcards.scan),
+        labels=lambda wildcards: labels_for(wildcards.system, wildcards.scan),
         candidates=lambda wildcards: candidates_for(wildcards.system, wildcards.scan),
+        patches=lambda wildcards: inputs_of(wildcards.system, [wildcards.scan]) if searched_for(wildcards.system) else [],
         scores=out("predict_cancer/{system}.csv"),
     output:
         table=out("describe_nodules/{system}/{scan}.json"),
@@ -25,10 +26,10 @@ rule describe_nodules:
         runtime=10,
     params:
         options=lambda wildcards, input: options(
-            detected=input.detected,
+            labels=input.labels,
             candidates=input.candidates,
+            patches=input.patches,
             learned_from="nodules" if from_nodules(wildcards.system) else [],
-            **outline_of(wildcards.system),
         ),
         code=fingerprint("describe_nodules"),
     message:

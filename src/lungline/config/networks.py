@@ -86,8 +86,8 @@ class CancerNetSpec:
         How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or that of at least
         one cancer among independent cubes and a learned cause that no cube shows.
     measured : bool
-        Weigh what can be measured of the nodule in a cube (`classification/hand_crafted.py`) with its logit; fitted to
-        the training patients once the network is trained.
+        Weigh a candidate's hand-crafted features (`classification/hand_crafted.py`) with its logit; fitted to the
+        training patients once the network is trained.
     """
 
     in_channels: int = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from lungline.readers.raw_state import raw_state
 from lungline.reports.html import look_digest
 from lungline.reports.summary import answer_in_words
 from lungline.stages import draw_index, sheet, write_dicom
-from lungline.storage.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
-from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.storage.bundle import PACKAGED, Pipeline, read_pipeline
+from lungline.storage.checksums import Origin, check, sealed_path, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
 from lungline.storage.predictions import collect, read_answers, write_predictions
 
@@ -41,7 +42,7 @@ def run(
 
     OUT/nodules/{scan}.csv and .json say of each candidate where it lies, how large and dense it is, and what was said
     of it; OUT/pages/{scan}.html shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
-    Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (outlines) and sr.dcm (measurements),
+    Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
     which name the patient as the scan does. DICOM false leaves them out.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
@@ -168,17 +169,17 @@ def _answer(
             crop_patches.run(
                 work / read,
                 scans=[scan],
+                volumes=work / "resample",
                 caches=work / "cache_volume",
                 detected=work / "detect",
                 candidates=work / last,
+                labels=work / "extract_candidates",
                 **settings[read],
             )
-            kept = out / "candidates" / f"{scan}.csv"
-            text = file(last, ".csv").read_text(encoding="utf-8")
-            made_of = (file("cache_volume"), file("detect"), file(last, ".csv"))
-            write_sealed_text(kept, text, Origin("predict", made_of))
-            outline = {key: value for key, value in settings["extract_candidates"].items() if key in OUTLINE}
-            searched = {"detected": file("detect"), "candidates": kept, **outline}
+            for key, made in (("candidates", file(last, ".csv")), ("labels", file("extract_candidates"))):
+                searched[key] = out / "candidates" / made.name
+                with sealed_path(searched[key], Origin("predict", (made,))) as temporary:
+                    shutil.copyfile(made, temporary)
         say("scoring")
         alone, inputs = file("sheet", ".csv"), work / read
         write_sheet(alone, [row])
@@ -194,10 +195,11 @@ def _answer(
             answers=_answer_file(out, scan),
             system=recipe.system,
             learned_from=recipe.learned_from,
+            patches=file("crop_patches") if searched else None,
             **searched,
         )
         if pages:
-            probability = searched.get("detected")
+            probability = file("detect") if searched else None
             draw_page.run(_page(out, scan), nodules=table, volume=file("resample"), lungs=lungs, detected=probability)
         write_dicom.forget(_dicom(out, scan))
         if dicom:

@@ -24,9 +24,6 @@ STAGES = ("resample", "segment_lungs", "cache_volume", "detect", "extract_candid
 #: The pipeline that comes with the package: see docs/model-card.md.
 PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
 
-#: Settings of `extract_candidates` that say which voxels belong to a candidate.
-OUTLINE = ("threshold", "split")
-
 
 @dataclass(frozen=True)
 class Pipeline:

@@ -11,7 +11,7 @@ from lungline.config.entries import PatchSystem, VolumeSystem
 from lungline.config.networks import CancerNetSpec
 from lungline.storage import hdf5
 from lungline.storage.manifest import ScanRow
-from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes
+from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes, read_features
 from lungline.training.volumes import PatientVolume, largest_region
 
 SPLITS = ("train", "valid")
@@ -41,10 +41,12 @@ def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
     without: dict[str, list[int]] = {split: [] for split in SPLITS}
     for row in rows:
-        cubes = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
+        path = inputs / f"{row.scan}.h5"
+        cubes = read_cubes(path, spec.network, spec.candidates, spec.at_least)
         label = int(row.label or 0)
         if len(cubes):
-            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort))
+            measured = read_features(path, len(cubes)) if spec.network.measured else None
+            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort, measured))
         else:
             without[row.split].append(label)
     return describe_cubes(spec, patients, without)

@@ -13,7 +13,7 @@ from lungline.storage import hdf5
 from lungline.storage.manifest import ScanRow
 from lungline.storage.tables import decimal, read_rows
 from lungline.training.cases import SPLITS, Cohort, describe_cubes
-from lungline.training.patients import Patient, PatientCubes, read_cubes
+from lungline.training.patients import Patient, PatientCubes, read_cubes, read_features
 
 _COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm", "malignant")
 
@@ -50,8 +50,11 @@ def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nod
             continue
         centroids = hdf5.read_array(path, "centroid_xyz_mm")[hdf5.read_array(path, "valid")]
         own = [nodule for nodule in nodules if nodule.scan == row.scan]
-        for cube, centroid in zip(read_cubes(path, spec.network), centroids, strict=True):
+        cubes = read_cubes(path, spec.network)
+        measured = read_features(path, len(cubes)) if spec.network.measured else [None] * len(cubes)
+        for cube, centroid, own_features in zip(cubes, centroids, measured, strict=True):
             around = [n for n in own if np.linalg.norm(centroid - n.centre_xyz_mm) < n.diameter_mm / 2]
             label = max((nodule.malignant for nodule in around), default=0)
-            cases[row.split].append(PatientCubes(row.scan, label, cube[None], spec.augment, spec.distort))
+            features = None if own_features is None else own_features[None]
+            cases[row.split].append(PatientCubes(row.scan, label, cube[None], spec.augment, spec.distort, features))
     return describe_cubes(spec, cases, {split: [] for split in SPLITS})
