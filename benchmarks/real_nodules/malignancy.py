@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from lungline.config.networks import CancerNetSpec, Schedule
 from lungline.detection.candidates import crop_cube
 from lungline.imaging.intensity import WINDOW_HU
 from lungline.imaging.volume import Volume
-from lungline.nodules.measurements import describe_nodule
+from lungline.nodules.measurements import measure
 from lungline.splits import refuse_test_rows
 from lungline.training.calibration import fit_scale_and_shift
 from lungline.training.logistic import Regression, most_probable, regress
@@ -47,6 +48,7 @@ class NoduleCube:
     label: int
     wide: NDArray[np.float16]
     split: str
+    features: ClassVar[None] = None
 
     @property
     def cubes(self) -> NDArray[np.float16]:
@@ -134,10 +136,10 @@ def _descriptors(nodules: Sequence[RealNodule], masks: Sequence[NDArray[np.bool_
         ct = Volume(low_hu + nodule.scaled * (high_hu - low_hu), np.eye(4)[[2, 1, 0, 3]])
         middle = np.zeros_like(mask)
         middle[tuple(n // 2 for n in mask.shape)] = True
-        found = describe_nodule(ct, mask if mask.any() else middle)
-        assert found is not None
-        sizes = np.log([found.volume_mm3, found.longest_axial_mm])
-        rows.append([*sizes, found.mean_hu, found.low_hu, found.calcified_share])
+        inside = mask if mask.any() else middle
+        found = measure(ct, inside)
+        sizes = np.log([found.volume_mm3, found.long_axis_mm])
+        rows.append([*sizes, found.mean_hu, np.percentile(ct.array[inside], 5), found.calcified_share])
     return np.array(rows)
 
 

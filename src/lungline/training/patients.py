@@ -98,7 +98,11 @@ def read_cubes(
 
 def read_features(path: Path, count: int) -> NDArray[np.float32]:
     """Hand-crafted features (n, 4) of the `count` strongest candidates of a patch file that is not quarantined."""
-    measured = [Measurements(*row) for row in hdf5.read_array(path, "measurements")[:count].tolist()]
+    return features_of([Measurements(*row) for row in hdf5.read_array(path, "measurements")[:count].tolist()])
+
+
+def features_of(measured: Sequence[Measurements]) -> NDArray[np.float32]:
+    """Hand-crafted features (n, 4) of candidates with these measurements."""
     names = ("volume_mm3", "mean_hu", "sd_hu", "calcified_share")
     return features(*([getattr(one, name) for one in measured] for name in names))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from lungline.classification.hand_crafted import NAMES, measure
+from lungline.classification.hand_crafted import NAMES
 from lungline.config.check import check_config, laid_over
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
@@ -19,6 +19,7 @@ from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training.calibration import interval_of
+from lungline.training.patients import read_features
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 SYSTEMS = check_config(
@@ -61,9 +62,11 @@ def candidates(folder, size=8):
         header = hdf5.read_header(path)
         valid = np.arange(4) < (0 if path.stem in ("train0", "test0") else rng.integers(1, 4))
         cubes = (rng.random((4, 2, size, size, size)) * valid[:, None, None, None, None]).astype(np.float16)
+        measured = np.column_stack([rng.uniform(1, 9, (4, 5)), np.zeros(4)])[: valid.sum()]
         fields = {
             "patches": Field(cubes, "candidate,channel,z,y,x", "1", ""),
             "valid": Field(valid, "candidate", "1", ""),
+            "measurements": Field(measured, "candidate,measurement", "1", ""),
         }
         made = {} if header.status == "quarantined" else fields
         hdf5.write_file(folder / "patches" / path.name, Header("patches", "crop_patches", header.codes), made)
@@ -271,15 +274,14 @@ def test_a_split_without_patients_and_a_missing_folder_are_refused(folder):
         train(folder, SYSTEMS["m1-64"], None)
 
 
-def test_what_is_measured_is_weighed_with_the_logits_of_the_trained_network(folder):
+def test_features_are_weighed_with_the_logits_of_the_trained_network(folder):
     inputs = candidates(folder)
     train(folder, small_m2(), inputs)
     said = train(folder, small_m2(network={"measured": True}), inputs, "measured")["measured"]
     assert set(said) == {"logit", *NAMES, "bias"}
     plain, answers = predict(folder, inputs), predict(folder, inputs, "measured")
     for scan in ("test1", "test2", "test3"):
-        cubes = torch.from_numpy(hdf5.read_array(inputs / f"{scan}.h5", "patches")).float()
-        measured = measure(cubes).double() @ torch.tensor([said[name] for name in NAMES], dtype=torch.float64)
         own = np.array(plain[scan]["candidate_logits"].split(";"), dtype=float)
-        wanted = said["logit"] * own + measured.numpy()[: len(own)] + said["bias"]
+        measured = read_features(inputs / f"{scan}.h5", len(own)) @ [said[name] for name in NAMES]
+        wanted = said["logit"] * own + measured + said["bias"]
         assert np.array(answers[scan]["candidate_logits"].split(";"), float) == pytest.approx(wanted, abs=2e-3)
