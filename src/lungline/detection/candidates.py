@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-from lungline.storage.checksums import Origin, sealed_path
+from lungline.storage.checksums import sealed_path
 from lungline.storage.tables import read_rows
 
 RankedBy = Literal["sum", "mean", "max"]
@@ -201,9 +201,9 @@ def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: 
     return [replace(candidates[i], rank=rank, score=float(scores[i])) for rank, i in enumerate(order, start=1)]
 
 
-def write_candidates(path: Path, scan: str, candidates: list[Candidate], origin: Origin | None = None) -> None:
+def write_candidates(path: Path, scan: str, candidates: Sequence[Candidate]) -> None:
     """One row a candidate; the header alone when there is none."""
-    with sealed_path(path, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with sealed_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle, lineterminator="\n")
         rows.writerow(["scan", *(field.name for field in fields(Candidate))])
         rows.writerows([scan, *(_text(value) for value in astuple(candidate))] for candidate in candidates)

@@ -10,13 +10,14 @@ import numpy as np
 from lungline.detection.candidates import read_candidates
 from lungline.detection.patches import crop_patches
 from lungline.nodules.measurements import Measurements, measure_candidates
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field
 
 _COLUMNS = [field.name for field in fields(Measurements)]
 
 
+@stage
 def run(
     output: Path,
     *,
@@ -35,53 +36,50 @@ def run(
     are measured: the HU of VOLUMES/{scan}.h5, which nothing masks, over their voxels in LABELS/{scan}.h5.
     """
     for scan in scans:
-        files = {"volume": volumes, "cache": caches, "detected": detected, "labels": labels}
+        name = f"{scan}.h5"
         _crop(
-            {name: folder / f"{scan}.h5" for name, folder in files.items()},
+            volumes / name,
+            caches / name,
+            detected / name,
+            labels / name,
             candidates / f"{scan}.csv",
-            output / f"{scan}.h5",
+            output / name,
             count=count,
             size=size,
         )
 
 
-def _crop(files: dict[str, Path], candidates: Path, output: Path, *, count: int, size: int) -> None:
-    def make() -> Made:
-        found = read_candidates(candidates)
-        patches = crop_patches(
-            hdf5.read_array(files["cache"], "ct"),
-            hdf5.read_array(files["detected"], "probability"),
-            found,
-            count=count,
-            size=size,
-        )
-        cubes = Field(
-            patches.cubes, "candidate,channel,z,y,x", "1", "channel 0: scaled HU, channel 1: nodule probability"
-        )
-        valid = Field(patches.valid, "candidate", "1", "true where the slot holds a candidate")
-        centroid = Field(
-            patches.centroid_xyz_mm, "candidate,xyz", "mm", "centroid in the scanner's world, LPS; NaN if absent"
-        )
-        score = Field(patches.score, "candidate", "1", "what the candidates are ranked by, falling; NaN if absent")
-        labels = hdf5.read_volume(files["labels"], "labels")
-        ct = hdf5.read_volume(files["volume"], "ct").part(labels.shape_zyx, labels.affine)
-        rows = [astuple(one) for one in measure_candidates(ct, labels.array, [c.label for c in found])]
-        measured = Field(
-            np.array(rows, dtype=np.float64).reshape(len(rows), len(_COLUMNS)),
-            "candidate,measurement",
-            "1",
-            f"{', '.join(_COLUMNS)} of every candidate of the table, by rank",
-        )
-        return Made(
-            {"patches": cubes, "valid": valid, "centroid_xyz_mm": centroid, "score": score, "measurements": measured}
-        )
-
-    run_scan_stage(
-        "crop_patches",
-        "patches",
-        output,
-        make,
-        scan_files=files,
-        other_files={"candidates": candidates},
-        parameters={"count": count, "size": size},
+@scan_stage("patches")
+def _crop(
+    volume: ScanFile,
+    cache: ScanFile,
+    detected: ScanFile,
+    labels: ScanFile,
+    candidates: InputFile,
+    *,
+    count: int,
+    size: int,
+) -> Fields:
+    """Write the cubes of one scan, and the measurements of all its candidates."""
+    found = read_candidates(candidates)
+    patches = crop_patches(
+        hdf5.read_array(cache, "ct"), hdf5.read_array(detected, "probability"), found, count=count, size=size
     )
+    grid = hdf5.read_volume(labels, "labels")
+    ct = hdf5.read_volume(volume, "ct").part(grid.shape_zyx, grid.affine)
+    rows = [astuple(one) for one in measure_candidates(ct, grid.array, [candidate.label for candidate in found])]
+    measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(_COLUMNS))
+    about = {
+        "patches": "channel 0: scaled HU, channel 1: nodule probability",
+        "valid": "true where the slot holds a candidate",
+        "centroid": "centroid in the scanner's world, LPS; NaN if absent",
+        "score": "what the candidates are ranked by, falling; NaN if absent",
+        "measurements": f"{', '.join(_COLUMNS)} of every candidate of the table, by rank",
+    }
+    return {
+        "patches": Field(patches.cubes, "candidate,channel,z,y,x", "1", about["patches"]),
+        "valid": Field(patches.valid, "candidate", "1", about["valid"]),
+        "centroid_xyz_mm": Field(patches.centroid_xyz_mm, "candidate,xyz", "mm", about["centroid"]),
+        "score": Field(patches.score, "candidate", "1", about["score"]),
+        "measurements": Field(measured, "candidate,measurement", "1", about["measurements"]),
+    }

@@ -10,8 +10,9 @@ from lungline.errors import LunglineError
 from lungline.names import LearnedFrom
 from lungline.nodules.measurements import Measurements
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
+from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.hdf5 import Header
 from lungline.storage.predictions import read_answers
 from lungline.storage.results import write_result
@@ -21,6 +22,7 @@ _NO_INTERVAL = "the system is not calibrated, or found nothing: there is nothing
 _NO_ANSWER = "the patient has no probability"
 
 
+@stage
 def run(
     output: Path,
     *,
@@ -83,10 +85,8 @@ def run(
         **grids,
         "nodules": rows_as_json(rows) if usable and patches else None,
     }
-    files = (ingested, volume, lungs, labels, candidates, patches, answers)
-    origin = Origin("describe_nodules", tuple(path for path in files if path is not None))
-    write_result(output, table, origin)
-    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows), origin)
+    write_result(output, table)
+    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows))
 
 
 def _codes(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lungline.detection.candidates import Candidate, RankedBy, extract_candidates, write_candidates
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.imaging.volume import Volume
+from lungline.runner.stage import Made, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin
 
 
+@stage
 def run(
     detected: Path,
     output: Path,
@@ -26,20 +29,21 @@ def run(
     """
     settings = {"threshold": threshold, "count": count, "rank_by": rank_by, "split": split}
     for scan in scans:
-        path = detected / f"{scan}.h5"
-        candidates: list[Candidate] = []
+        _extract(detected / f"{scan}.h5", output / f"{scan}.h5", scan, settings)
 
-        def make(path: Path = path, candidates: list[Candidate] = candidates) -> Made:
-            found, labels = extract_candidates(hdf5.read_volume(path, "probability"), **settings)  # type: ignore[arg-type]
-            candidates += found
-            return Made({"labels": hdf5.volume_field(labels, "1", "the candidate's label in its voxels, 0 elsewhere")})
 
-        run_scan_stage(
-            "extract_candidates",
-            "candidate_labels",
-            output / f"{scan}.h5",
-            make,
-            scan_files={"detected": path},
-            parameters=settings,
-        )
-        write_candidates(output / f"{scan}.csv", scan, candidates, Origin("extract_candidates", (path,)))
+@stage
+def _extract(detected: Path, output: Path, scan: str, settings: Mapping[str, Any]) -> None:
+    """Label map and table of one scan; of a quarantined one a file without a label map, and an empty table."""
+    candidates, labels = list[Candidate](), None
+    if hdf5.read_header(detected).status != "quarantined":
+        candidates, labels = extract_candidates(hdf5.read_volume(detected, "probability"), **settings)
+    _write_labels(detected, output, labels=labels, settings=settings)
+    write_candidates(output.with_suffix(".csv"), scan, candidates)
+
+
+@scan_stage("candidate_labels", unrecorded=("labels", "settings"))
+def _write_labels(detected: ScanFile, *, labels: Volume, settings: Mapping[str, Any]) -> Made:
+    """Write `labels` (unsigned int), with the flags of the probability that they were found in."""
+    field = hdf5.volume_field(labels, "1", "the label of a candidate in its voxels, 0 elsewhere")
+    return Made({"labels": field}, parameters=settings)

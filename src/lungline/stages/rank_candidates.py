@@ -6,13 +6,15 @@ from pathlib import Path
 
 import torch
 
+from lungline.classification.cancer_net import CancerNet
 from lungline.detection.candidates import rank_again, read_candidates, write_candidates
 from lungline.device import make_repeatable, pick_device
-from lungline.storage.checksums import Origin
+from lungline.runner.stage import stage
 from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
 from lungline.training.loading import load_cancer_net
 
 
+@stage
 def run(
     candidates: Path,
     output: Path,
@@ -33,13 +35,36 @@ def run(
     make_repeatable(seed=0)
     where = pick_device(device)
     network = load_cancer_net(reduction, where)
-    size = network.spec.shape_zyx[0]
     for scan in scans:
-        cache, probability, wide = caches / f"{scan}.h5", detected / f"{scan}.h5", candidates / f"{scan}.csv"
-        found = read_candidates(wide)
-        if found:
-            cubes = read_candidate_cubes(cache, probability, found, size)
-            scores = torch.sigmoid(candidate_logits(network, cubes, where, turns).double()).tolist()
-            found = rank_again(found, scores, count)
-        origin = Origin("rank_candidates", (cache, probability, wide, reduction / "weights.safetensors"))
-        write_candidates(output / f"{scan}.csv", scan, found, origin)
+        _rank(
+            candidates / f"{scan}.csv",
+            output / f"{scan}.csv",
+            scan,
+            cache=caches / f"{scan}.h5",
+            detected=detected / f"{scan}.h5",
+            network=network,
+            count=count,
+            turns=turns,
+            device=where,
+        )
+
+
+@stage
+def _rank(
+    candidates: Path,
+    output: Path,
+    scan: str,
+    *,
+    cache: Path,
+    detected: Path,
+    network: CancerNet,
+    count: int,
+    turns: int,
+    device: torch.device,
+) -> None:
+    found = read_candidates(candidates)
+    if found:
+        cubes = read_candidate_cubes(cache, detected, found, network.spec.shape_zyx[0])
+        scores = torch.sigmoid(candidate_logits(network, cubes, device, turns).double()).tolist()
+        found = rank_again(found, scores, count)
+    write_candidates(output, scan, found)
