@@ -124,24 +124,10 @@ def extract_candidates(
     world = geometry.voxel_to_world(probability.affine, centroid)
     voxel_mm3 = abs(np.linalg.det(probability.affine[:3, :3]))
     diameter_mm = 2 * (3 * n * voxel_mm3 / (4 * math.pi)) ** (1 / 3)
+    columns = (score, total, total / n, strongest, n, *centroid.T, *world.T, diameter_mm)  # in the order of Candidate
     found = [
-        Candidate(
-            rank=rank,
-            score=float(score[i]),
-            sum_probability=float(total[i]),
-            mean_probability=float(total[i] / n[i]),
-            max_probability=float(strongest[i]),
-            n_voxels=int(n[i]),
-            z=float(centroid[i, 0]),
-            y=float(centroid[i, 1]),
-            x=float(centroid[i, 2]),
-            x_mm=float(world[i, 0]),
-            y_mm=float(world[i, 1]),
-            z_mm=float(world[i, 2]),
-            diameter_mm=float(diameter_mm[i]),
-            label=rank,
-        )
-        for rank, i in enumerate(order, start=1)
+        Candidate(*[rank, *(column[i].item() for column in columns), rank])
+        for rank, i in enumerate(order.tolist(), start=1)
     ]
     label_of = np.zeros(len(n) + 1, dtype=np.min_scalar_type(len(found)))
     label_of[order + 1] = np.arange(1, len(found) + 1)

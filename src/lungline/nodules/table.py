@@ -121,13 +121,7 @@ def describe_candidates(
         logit = logits[candidate.rank - 1] if candidate.rank <= len(logits) else None
         rows.append(
             NoduleRow(
-                rank=candidate.rank,
-                x_mm=candidate.x_mm,
-                y_mm=candidate.y_mm,
-                z_mm=candidate.z_mm,
-                z=candidate.z,
-                y=candidate.y,
-                x=candidate.x,
+                **{name: getattr(candidate, name) for name in ("rank", "x_mm", "y_mm", "z_mm", "z", "y", "x")},
                 slice=_slice_number(source, candidate),
                 side=side,
                 third=third,

@@ -36,17 +36,8 @@ def run(
     are measured: the HU of VOLUMES/{scan}.h5, which nothing masks, over their voxels in LABELS/{scan}.h5.
     """
     for scan in scans:
-        name = f"{scan}.h5"
-        _crop(
-            volumes / name,
-            caches / name,
-            detected / name,
-            labels / name,
-            candidates / f"{scan}.csv",
-            output / name,
-            count=count,
-            size=size,
-        )
+        of_scan = (folder / f"{scan}.h5" for folder in (volumes, caches, detected, labels))
+        _crop(*of_scan, candidates / f"{scan}.csv", output / f"{scan}.h5", count=count, size=size)
 
 
 @scan_stage("patches")
@@ -61,25 +52,20 @@ def _crop(
     size: int,
 ) -> Fields:
     """Write the cubes of one scan, and the measurements of all its candidates."""
-    found = read_candidates(candidates)
-    patches = crop_patches(
-        hdf5.read_array(cache, "ct"), hdf5.read_array(detected, "probability"), found, count=count, size=size
-    )
+    found, probability = read_candidates(candidates), hdf5.read_array(detected, "probability")
+    patches = crop_patches(hdf5.read_array(cache, "ct"), probability, found, count=count, size=size)
     grid = hdf5.read_volume(labels, "labels")
     ct = hdf5.read_volume(volume, "ct").part(grid.shape_zyx, grid.affine)
     rows = [astuple(one) for one in measure_candidates(ct, grid.array, [candidate.label for candidate in found])]
     measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(_COLUMNS))
-    about = {
-        "patches": "channel 0: scaled HU, channel 1: nodule probability",
-        "valid": "true where the slot holds a candidate",
-        "centroid": "centroid in the scanner's world, LPS; NaN if absent",
-        "score": "what the candidates are ranked by, falling; NaN if absent",
-        "measurements": f"{', '.join(_COLUMNS)} of every candidate of the table, by rank",
-    }
+    cubes = "channel 0: scaled HU, channel 1: nodule probability"
+    centroid = "centroid in the scanner's world, LPS; NaN if absent"
+    score = "what the candidates are ranked by, falling; NaN if absent"
+    about = f"{', '.join(_COLUMNS)} of every candidate of the table, by rank"
     return {
-        "patches": Field(patches.cubes, "candidate,channel,z,y,x", "1", about["patches"]),
-        "valid": Field(patches.valid, "candidate", "1", about["valid"]),
-        "centroid_xyz_mm": Field(patches.centroid_xyz_mm, "candidate,xyz", "mm", about["centroid"]),
-        "score": Field(patches.score, "candidate", "1", about["score"]),
-        "measurements": Field(measured, "candidate,measurement", "1", about["measurements"]),
+        "patches": Field(patches.cubes, "candidate,channel,z,y,x", "1", cubes),
+        "valid": Field(patches.valid, "candidate", "1", "true where the slot holds a candidate"),
+        "centroid_xyz_mm": Field(patches.centroid_xyz_mm, "candidate,xyz", "mm", centroid),
+        "score": Field(patches.score, "candidate", "1", score),
+        "measurements": Field(measured, "candidate,measurement", "1", about),
     }

@@ -27,19 +27,18 @@ def run(
 
     Beside it OUTPUT/{scan}.h5 holds their label map, `labels`: which voxels each of them has, for all later steps.
     """
-    settings = {"threshold": threshold, "count": count, "rank_by": rank_by, "split": split}
+    settings: dict[str, Any] = {"threshold": threshold, "count": count, "rank_by": rank_by, "split": split}
+
+    @stage
+    def extract(scan: str) -> None:
+        path, found, labels = detected / f"{scan}.h5", list[Candidate](), None
+        if hdf5.read_header(path).status != "quarantined":
+            found, labels = extract_candidates(hdf5.read_volume(path, "probability"), **settings)
+        _write_labels(path, output / f"{scan}.h5", labels=labels, settings=settings)
+        write_candidates(output / f"{scan}.csv", scan, found)
+
     for scan in scans:
-        _extract(detected / f"{scan}.h5", output / f"{scan}.h5", scan, settings)
-
-
-@stage
-def _extract(detected: Path, output: Path, scan: str, settings: Mapping[str, Any]) -> None:
-    """Label map and table of one scan; of a quarantined one a file without a label map, and an empty table."""
-    candidates, labels = list[Candidate](), None
-    if hdf5.read_header(detected).status != "quarantined":
-        candidates, labels = extract_candidates(hdf5.read_volume(detected, "probability"), **settings)
-    _write_labels(detected, output, labels=labels, settings=settings)
-    write_candidates(output.with_suffix(".csv"), scan, candidates)
+        extract(scan)
 
 
 @scan_stage("candidate_labels", unrecorded=("labels", "settings"))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from lungline.classification.cancer_net import CancerNet
 from lungline.detection.candidates import rank_again, read_candidates, write_candidates
 from lungline.device import make_repeatable, pick_device
 from lungline.runner.stage import stage
@@ -35,36 +34,16 @@ def run(
     make_repeatable(seed=0)
     where = pick_device(device)
     network = load_cancer_net(reduction, where)
+    size = network.spec.shape_zyx[0]
+
+    @stage
+    def rank(scan: str) -> None:
+        found = read_candidates(candidates / f"{scan}.csv")
+        if found:
+            cubes = read_candidate_cubes(caches / f"{scan}.h5", detected / f"{scan}.h5", found, size)
+            scores = torch.sigmoid(candidate_logits(network, cubes, where, turns).double()).tolist()
+            found = rank_again(found, scores, count)
+        write_candidates(output / f"{scan}.csv", scan, found)
+
     for scan in scans:
-        _rank(
-            candidates / f"{scan}.csv",
-            output / f"{scan}.csv",
-            scan,
-            cache=caches / f"{scan}.h5",
-            detected=detected / f"{scan}.h5",
-            network=network,
-            count=count,
-            turns=turns,
-            device=where,
-        )
-
-
-@stage
-def _rank(
-    candidates: Path,
-    output: Path,
-    scan: str,
-    *,
-    cache: Path,
-    detected: Path,
-    network: CancerNet,
-    count: int,
-    turns: int,
-    device: torch.device,
-) -> None:
-    found = read_candidates(candidates)
-    if found:
-        cubes = read_candidate_cubes(cache, detected, found, network.spec.shape_zyx[0])
-        scores = torch.sigmoid(candidate_logits(network, cubes, device, turns).double()).tolist()
-        found = rank_again(found, scores, count)
-    write_candidates(output, scan, found)
+        rank(scan)
