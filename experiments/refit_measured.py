@@ -33,7 +33,6 @@ from lungline.stages import (
     resample,
     segment_lungs,
 )
-from lungline.storage.bundle import PACKAGED, read_pipeline, write_pipeline
 from lungline.storage.checksums import check, seal_path
 from lungline.storage.manifest import ScanRow
 from lungline.storage.weights import read_card, read_tensors, write_card, write_tensors
@@ -43,6 +42,7 @@ from lungline.training.loading import load_cancer_net
 from lungline.training.nodule_cases import gather_nodules, read_rated_nodules
 from lungline.training.patients import Patient
 from lungline.training.validation import labels_and_logits
+from lungline.workflow.bundle import PACKAGED, read_pipeline, write_pipeline
 
 CPU = torch.device("cpu")
 SPLITS = ("train", "valid")
