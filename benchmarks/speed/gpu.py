@@ -20,13 +20,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -36,6 +35,7 @@ from benchmarks.speed import machine, report
 from benchmarks.speed.measure import dice
 from benchmarks.speed.scene import SCALE, SHAPE_ZYX, Scene
 from lungline.config.entries import DetectorSpec
+from lungline.config.loading import read_config
 from lungline.detection.axis_ensemble import predict_nodules
 from lungline.detection.slices import AXES, Axis
 from lungline.detection.unet import UNet
@@ -88,7 +88,7 @@ def search(scene: Scene, times: int) -> Iterator[Line]:
     """All slices of three axes of one scan."""
     what = f"search a scan, three U-Nets, lung box of {'x'.join(map(str, boxed(scene).shape))}"
     scaled = scale_hu(boxed(scene))
-    networks: dict[Axis, UNet] = {axis: load_unet(DETECTOR / axis, GPU, made_by()) for axis in AXES}
+    networks: dict[Axis, UNet] = {axis: load_unet(DETECTOR / axis, GPU) for axis in AXES}
     plain: Any = {
         axis: nn.Module.to(net, memory_format=torch.contiguous_format) for axis, net in copy.deepcopy(networks).items()
     }
@@ -104,18 +104,18 @@ def search(scene: Scene, times: int) -> Iterator[Line]:
     compiled: dict[Any, Any] = {axis: torch.compile(net, dynamic=True) for axis, net in networks.items()}
     first, median, found = timed(lambda: predict_nodules(scaled, compiled, GPU, "auto")["mean"], times)
     yield Line(what, "GPU, the same, compiled", median, first, agreement(found))
-    on_cpu = {axis: load_unet(DETECTOR / axis, CPU, made_by()) for axis in AXES}
+    on_cpu = {axis: load_unet(DETECTOR / axis, CPU) for axis in AXES}
     first, median, found = timed(lambda: predict_nodules(scaled, on_cpu, CPU, "auto")["mean"], 1)
     yield Line(what, f"CPU, {torch.get_num_threads()} threads (shipped)", median, first, agreement(found))
 
 
 def training(scene: Scene, steps: int) -> Iterator[Line]:
     """Training steps of the U-Net along z, on crops that are read from files."""
-    entries = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))["detectors"]
+    entries = read_config({}).detectors
     caches, masks = write_training_scan(scene)
     scans = find_training_scans(["scan"], caches, masks)
     for name in TRAINED:
-        yield from training_of(name, DetectorSpec.from_config(entries[name]), scans, scene.scratch, steps)
+        yield from training_of(name, entries[name], scans, scene.scratch, steps)
 
 
 def training_of(name: str, spec: DetectorSpec, scans: list[TrainingScan], scratch: Path, steps: int) -> Iterator[Line]:
@@ -138,7 +138,7 @@ def training_of(name: str, spec: DetectorSpec, scans: list[TrainingScan], scratc
         said: list[str] = []
         fit(
             network,
-            replace(spec.training, steps=steps, validate_every=steps),
+            spec.training.model_copy(update={"steps": steps, "validate_every": steps}),
             make_batch=lambda step: crops.batch(step, size),
             loss_of=loss_of,
             validate=lambda _: {"valid_loss": 0.0},

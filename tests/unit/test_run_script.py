@@ -133,7 +133,7 @@ def test_a_failed_installation_is_tried_again(run: ModuleType, called: list[str]
 def test_words_go_to_snakemake_with_all_cores(run: ModuleType, tmp_path: Path, capfd, words: list[str], given) -> None:
     put_on_path(tmp_path, "snakemake", 'echo "$@"')
     assert run.workflow(words) == 0
-    assert capfd.readouterr().out == f"--logger=lungline {given.replace('N', str(run.cores()))}\n"
+    assert capfd.readouterr().out == f"--logger=lungline {given.replace('N', str(run.CORES))}\n"
 
 
 @pytest.mark.parametrize(

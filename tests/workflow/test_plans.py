@@ -14,6 +14,7 @@ from snakemake.cli import parse_config  # noqa: F401  first, else the next two i
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
+from lungline.config.models import Cohort
 from lungline.splits import split_of_patient
 from lungline.synthetic.cohort import plan_cohort
 from unit.synthetic.nodule_folder import write_nodules
@@ -201,7 +202,7 @@ def test_a_folder_that_does_not_exist_is_refused_by_its_key(workflow) -> None:
 def test_figures_are_drawn_of_the_named_scans_and_an_unknown_one_is_refused(workflow) -> None:
     with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
         cohort = yaml.safe_load(handle)["cohort"]
-    patient = next(plan.scan for plan in plan_cohort(1, cohort) if plan.dataset == "dsb17")
+    patient = next(plan.scan for plan in plan_cohort(1, Cohort(**cohort)) if plan.dataset == "dsb17")
     assert workflow.plan("micro", change={"figures": {"scans": [patient]}})["draw_figures"] == 1
     with pytest.raises(
         AssertionError, match=r"figures\.scans: no scan that is searched for nodules is called 'nobody'"
@@ -212,7 +213,7 @@ def test_figures_are_drawn_of_the_named_scans_and_an_unknown_one_is_refused(work
 def test_pages_are_made_of_all_patients_or_of_the_named_ones_and_an_unknown_one_is_refused(workflow) -> None:
     with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
         cohort = yaml.safe_load(handle)["cohort"]
-    patients = [plan.scan for plan in plan_cohort(1, cohort) if plan.dataset == "dsb17"]
+    patients = [plan.scan for plan in plan_cohort(1, Cohort(**cohort)) if plan.dataset == "dsb17"]
     for scans, count in (("all", len(patients)), (patients[:3], 3), ([], 0)):
         jobs = workflow.plan("micro", change={"pages": {"scans": scans}})
         assert jobs.get("describe_nodules", 0) == jobs.get("draw_page", 0) == count
@@ -251,7 +252,9 @@ def test_the_three_axes_train_at_the_same_time_on_three_gpu_slots(workflow, monk
     """Independent jobs with one GPU each: the trainings are stubs that wait for one another."""
     with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
         cohort = yaml.safe_load(handle)["cohort"]
-    scans = [p.scan for p in plan_cohort(1, cohort) if p.dataset == "luna16" and p.split in ("train", "valid")]
+    scans = [
+        p.scan for p in plan_cohort(1, Cohort(**cohort)) if p.dataset == "luna16" and p.split in ("train", "valid")
+    ]
     results = workflow.folder / "results" / "slots"
     inputs = [results / step / f"{scan}.h5" for scan in scans for step in ("cache_volume", "draw_nodule_mask")]
     for path in (*inputs, results / "scans.csv", results / "check_leakage.csv"):

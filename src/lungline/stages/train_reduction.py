@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import DetectorSpec
+from lungline.config.settings import read_settings
 from lungline.device import make_repeatable, pick_device, to_device
 from lungline.errors import LunglineError
 from lungline.names import Precision
@@ -33,7 +34,7 @@ def run(
     precision: Precision = "float32",
 ) -> None:
     """Read the CANDIDATES of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve)."""
-    spec = DetectorSpec.from_config(detector).reduction
+    spec = read_settings(DetectorSpec, detector, "detector").reduction
     if spec is None:
         raise LunglineError("this detector has no part 'reduction'. Add one to its entry in the configuration.")
     seed = spec.training.seed_in(seed)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from lungline.config.entries import DetectorSpec
+from lungline.config.settings import read_settings
 from lungline.detection.slices import Axis
 from lungline.detection.unet import UNet
 from lungline.device import make_repeatable, pick_device, to_device
@@ -37,7 +38,7 @@ def run(
     Several processes train together where `torchrun --standalone --nproc-per-node N -m lungline.cli train-unet ...`
     starts them; OMP_NUM_THREADS are the cores of all of them.
     """
-    spec = DetectorSpec.from_config(detector)
+    spec = read_settings(DetectorSpec, detector, "detector")
     seed = spec.training.seed_in(seed)
     make_repeatable(seed)
     where = pick_device(device)

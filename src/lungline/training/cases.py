@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def describe_cubes(
     card = {
         "purpose": f"cancer logit a candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
-        "network": asdict(spec.network),
+        "network": spec.network.model_dump(),
         "logit_without_candidates": logit_without_candidates(without["train"], labels),
         "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without["train"])},
     }
@@ -77,7 +77,7 @@ def _volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohor
     card = {
         "purpose": "cancer logit of a whole lung region; a patient's logit is the mean over the crops",
         "input": f"scaled HU 0..1 of the lung region, 0 (air) around it; (N, 1, {', '.join(map(str, shape_zyx))})",
-        "network": asdict(network),
+        "network": network.model_dump(),
         "training_patients": {"all": len(training), "cancer": sum(int(row.label or 0) for row in training)},
     }
     return Cohort(patients, network, card)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def fit_and_write(
     }
     identity = {
         "code": code_fingerprint(f"lungline.stages.{stage}"),
-        "schedule": asdict(schedule),
+        "schedule": schedule.model_dump(),
         "seed": seed,
         "device": device.type,
         "precision": precision,
@@ -117,7 +116,7 @@ def fit_and_write(
             **card,
             **finished,
             "parameters": count_parameters(model),
-            "schedule": asdict(schedule),
+            "schedule": schedule.model_dump(),
             "seed": seed,
             "precision": precision,
             "cases": {split: sorted(scans) for split, scans in cases.items()},

@@ -2,15 +2,13 @@
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from lungline.classification.hand_crafted import NAMES, measure
-from lungline.config.check import check_config, laid_over
+from lungline.config.loading import laid_over, read_config
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.stages import collect_predictions, evaluate_cancer, predict_cancer, resize_volume, train_system
@@ -20,11 +18,7 @@ from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training.calibration import interval_of
 
-CONFIG = Path(__file__).resolve().parents[3] / "config"
-SYSTEMS = check_config(
-    yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")),
-    yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8")),
-)["systems"]
+SYSTEMS = read_config({}).model_dump(mode="json", exclude_unset=True)["systems"]
 SPLITS = {"train": 8, "valid": 4, "test": 4}
 SMALL = {
     "network": {"channels": [2, 2, 2, 2, 4, 4], "dense": 8},

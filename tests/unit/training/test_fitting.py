@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +68,7 @@ def test_the_same_training_goes_on_and_takes_its_checkpoint_away(killed, capsys)
 @pytest.mark.parametrize(
     "change",
     [
-        {"schedule": replace(SCHEDULE, learning_rate=0.2)},
+        {"schedule": SCHEDULE.model_copy(update={"learning_rate": 0.2})},
         {"seed": 2},
         {"precision": "bfloat16"},
         {"card": {"purpose": "test", "network": {"channels": 2}}},

@@ -1,6 +1,5 @@
 """The loop learns, resumes to the same weights, and stops when the loss is no number."""
 
-import dataclasses
 import os
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def test_the_weights_of_the_best_or_of_the_last_look_are_kept(tmp_path, keep, ex
         return {"valid_loss": next(losses)}
 
     parts["validate"] = validate
-    schedule = dataclasses.replace(SCHEDULE, keep=keep)
+    schedule = SCHEDULE.model_copy(update={"keep": keep})
     curve = fit(model, schedule, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"))
     look = chosen(curve, schedule)
     assert look["step"] == expected

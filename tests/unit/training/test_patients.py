@@ -1,6 +1,5 @@
 """The maximum over candidates, its gradient, and the patient in whom nothing was found."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -51,7 +50,7 @@ def test_the_winners_gradient_is_the_gradient_of_the_maximum():
 @pytest.mark.parametrize("pool", ["max", "mean", "noisy_or"])
 def test_the_loss_is_eq_1_of_the_pooled_logits(pool):
     torch.manual_seed(0)
-    model = CancerNet(dataclasses.replace(SPEC, pool=pool))
+    model = CancerNet(SPEC.model_copy(update={"pool": pool}))
     batch = [(p.cubes, p.label) for p in patients()]
     pooled = torch.stack([model.pooled(model(torch.from_numpy(cubes).float())) for cubes, _ in batch])
     wanted = cancer_loss(pooled, torch.tensor([float(label) for _, label in batch]))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lungline.errors import LunglineError
-from lungline.storage.bundle import Pipeline, read_pipeline, write_pipeline
 from lungline.storage.weights import write_tensors
+from lungline.workflow.bundle import Pipeline, read_pipeline, write_pipeline
 
 SETTINGS = {"resample": {"spacing_mm": 1.0}, "crop_patches": {"count": 20, "size": 32}}
 
