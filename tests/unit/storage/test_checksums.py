@@ -21,7 +21,7 @@ from lungline.stages import (
 from lungline.storage import checksums, hdf5
 from lungline.storage.checksums import check, lineage_of, read_seal, seal_path, write_sealed_text
 from lungline.storage.hdf5 import Code, Header
-from stage_settings import CACHE, LUNGS, RESAMPLE
+from stage_settings import CACHE, CANDIDATES, DETECT, LUNGS, PATCHES, RESAMPLE
 from untrained import untrained_models
 
 
@@ -86,12 +86,13 @@ STAGES = {
     "segment_lungs": lambda h5, out: segment_lungs.run(h5, out, **LUNGS),
     "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out, **CACHE),
     "draw_nodule_mask": lambda h5, out: draw_nodule_mask.run(h5, h5.with_name("a.csv"), out, scan="s"),
-    "detect": lambda h5, out: detect.run(
-        h5.parent, out, scans=["s"], detector=h5.parent / "detector", precision="float32", device="cpu"
-    ),
-    "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"]),
+    "detect": lambda h5, out: detect.run(h5.parent, out, scans=["s"], detector=h5.parent / "detector", **DETECT),
+    "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"], **CANDIDATES),
     "crop_patches": lambda h5, out: crop_patches.run(
-        out, scans=["s"], **dict.fromkeys(("volumes", "caches", "detected", "candidates", "labels"), h5.parent)
+        out,
+        scans=["s"],
+        **dict.fromkeys(("volumes", "caches", "detected", "candidates", "labels"), h5.parent),
+        **PATCHES,
     ),
     "draw_figures": lambda h5, out: draw_figures.run(
         out,
