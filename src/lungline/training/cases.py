@@ -57,8 +57,9 @@ def read_rated_nodules(path: Path) -> list[RatedNodule]:
 def gather(spec: PatchSystem | VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     """The patients of `rows` with a label and a file in `inputs` that is not quarantined."""
     labelled = [row for row in _usable(rows, inputs) if row.label is not None]
-    gathered = _gather_cubes if isinstance(spec, PatchSystem) else _gather_volumes
-    return gathered(spec, labelled, inputs)  # type: ignore[arg-type]
+    if isinstance(spec, PatchSystem):
+        return _gather_cubes(spec, labelled, inputs)
+    return _gather_volumes(spec, labelled, inputs)
 
 
 def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nodules: Sequence[RatedNodule]) -> Cohort:
