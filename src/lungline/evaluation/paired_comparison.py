@@ -13,7 +13,7 @@ from lungline.evaluation.froc import ScanScore, mean_cpm
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.paper_figures import PAPER, PaperFigure
 from lungline.evaluation.patient_metrics import training_prior
-from lungline.storage.benchmarks import NOT_MEASURED, Cost
+from lungline.storage.frames import NOT_MEASURED, Cost
 from lungline.storage.predictions import Prediction
 
 NOT_RUN = "not run"

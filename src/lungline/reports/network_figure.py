@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from lungline.errors import LunglineError
-from lungline.reports.canvas import new_figure
+from lungline.reports.drawing import new_figure
 
 #: A layer as `lungline.detection.unet.describe` gives it: name, channels, height, width, parameters.
 Row = tuple[str, int, int, int, int]

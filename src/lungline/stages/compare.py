@@ -9,10 +9,11 @@ from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.marks import read_scan_scores
 from lungline.evaluation.paired_comparison import Compared, against, averaged, complete, constant_rows, measured
 from lungline.names import known
-from lungline.reports.canvas import save_png
 from lungline.reports.comparison_table import comparison_markdown, comparison_table, draw_forest
-from lungline.storage.benchmarks import read_cost
+from lungline.reports.drawing import save_png
+from lungline.reports.metric_tables import csv_text
 from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.frames import read_cost
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
 
@@ -38,12 +39,13 @@ def run(output: Path, *, systems: dict, reference: str | None = None, embedded: 
     constants = [row for row in constant_rows(predictions[reference], embedded=embedded) if row.system not in systems]
     alone = against([*rows.values(), *constants], rows[reference])
     together = against([*means.values()], means.get(reference, rows[reference]))
-    table = complete([*alone, *together])
+    compared = complete([*alone, *together])
+    table = comparison_table(compared, reference)
     read = (files.get(key) for files in systems.values() for key in ("predictions", "detection"))
     origin = Origin("compare", tuple(Path(path) for path in read if path))
-    write_sealed_text(output, comparison_table(table, reference), origin)
+    write_sealed_text(output, csv_text(table), origin)
     write_sealed_text(output.with_suffix(".md"), comparison_markdown(table, reference), origin)
-    save_png(draw_forest(table), output.with_suffix(".png"), origin)
+    save_png(draw_forest(compared), output.with_suffix(".png"), origin)
     print(comparison_markdown(table, reference))
 
 

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from lungline.errors import LunglineError
-from lungline.reports.canvas import save_png
+from lungline.reports.drawing import save_png
 from lungline.reports.performance_curves import draw_froc, draw_learning_curves, draw_roc_and_reliability
 from lungline.storage.checksums import Origin
-from lungline.storage.learning_curves import read_curve, training_name
+from lungline.storage.frames import read_curve, training_name
 from lungline.storage.predictions import read_predictions
 from lungline.storage.results import read_result
 

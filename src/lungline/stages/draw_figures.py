@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.detection.candidates import read_candidates
-from lungline.reports.canvas import save_png
-from lungline.reports.figure_page import draw_scan, draw_unusable, page
-from lungline.reports.figures import Subject
+from lungline.reports.drawing import save_png
+from lungline.reports.scan_figures import Subject, draw_scan, draw_unusable, page
 from lungline.storage import hdf5
 from lungline.storage.checksums import Origin, write_sealed_text
 from lungline.storage.hdf5 import read_volume

@@ -11,7 +11,7 @@ import numpy as np
 from lungline.evaluation.patient_metrics import SPLITS, measure_split, refuse_copies, refuse_trained_on, training_prior
 from lungline.reports.metric_tables import cancer_markdown, cancer_table
 from lungline.storage.checksums import Origin, write_sealed_text
-from lungline.storage.ground_truth import largest_diameters
+from lungline.storage.frames import largest_diameters
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import about_data, read_result, write_result
 from lungline.training.failures import learned_all_negative

@@ -4,8 +4,7 @@ import pytest
 
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.readers.sniff import safetensors_header
-from lungline.storage.ground_truth import largest_diameters
-from lungline.storage.learning_curves import read_curve, training_name
+from lungline.storage.frames import largest_diameters, read_curve, training_name
 
 
 def test_tensors_and_our_header_are_read(tmp_path):
