@@ -88,7 +88,7 @@ def search(scene: Scene, times: int) -> Iterator[Line]:
     """All slices of three axes of one scan."""
     what = f"search a scan, three U-Nets, lung box of {'x'.join(map(str, boxed(scene).shape))}"
     scaled = scale_hu(boxed(scene))
-    networks: dict[Axis, UNet] = {axis: load_unet(DETECTOR / axis, GPU, made_by()) for axis in AXES}
+    networks: dict[Axis, UNet] = {axis: load_unet(DETECTOR / axis, GPU) for axis in AXES}
     plain: Any = {
         axis: nn.Module.to(net, memory_format=torch.contiguous_format) for axis, net in copy.deepcopy(networks).items()
     }
@@ -104,7 +104,7 @@ def search(scene: Scene, times: int) -> Iterator[Line]:
     compiled: dict[Any, Any] = {axis: torch.compile(net, dynamic=True) for axis, net in networks.items()}
     first, median, found = timed(lambda: predict_nodules(scaled, compiled, GPU, "auto")["mean"], times)
     yield Line(what, "GPU, the same, compiled", median, first, agreement(found))
-    on_cpu = {axis: load_unet(DETECTOR / axis, CPU, made_by()) for axis in AXES}
+    on_cpu = {axis: load_unet(DETECTOR / axis, CPU) for axis in AXES}
     first, median, found = timed(lambda: predict_nodules(scaled, on_cpu, CPU, "auto")["mean"], 1)
     yield Line(what, f"CPU, {torch.get_num_threads()} threads (shipped)", median, first, agreement(found))
 

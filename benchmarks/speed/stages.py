@@ -101,18 +101,20 @@ def measure(raw: Path, entry: dict[str, Any], precision: str, work: Path) -> lis
         return cost
 
     costs = [run("ingest", str(raw), path("ingest"), "--source", "dicom", output=path("ingest"))]
-    costs.append(run("resample", path("ingest"), path("resample"), output=path("resample")))
-    costs.append(run("segment-lungs", path("resample"), path("lungs"), output=path("lungs")))
-    costs.append(run("cache-volume", path("resample"), path("lungs"), path("cache"), output=path("cache")))
+    costs.append(run("resample", path("ingest"), path("resample"), "--spacing-mm", "1", output=path("resample")))
+    words = ("--threshold-hu", "-320", "--margin-mm", "5", "--plausible-ml-low", "1000", "--plausible-ml-high", "9000")
+    costs.append(run("segment-lungs", path("resample"), path("lungs"), *words, output=path("lungs")))
+    words = ("--region", "lung_box", "--outside-hu", "-1000", "--compression", "blosc")
+    costs.append(run("cache-volume", path("resample"), path("lungs"), path("cache"), *words, output=path("cache")))
     detector = work / "detector"
     write_detector(detector, entry, dict(hdf5.read_header(Path(path("cache"))).parameters))
-    words = ("--scans", "scan", "--detector", str(detector), "--device", "cpu", "--precision", precision)
+    searched = ("--scans", "scan", "--detector", str(detector), "--device", "cpu", "--precision", precision)
     cache, detected, candidates, cubes = (str(work / name) for name in ("cache", "detected", "candidates", "cubes"))
-    costs.append(run("detect", cache, detected, *words, output=path("detected")))
-    words = ("--scans", "scan")
-    costs.append(run("extract-candidates", detected, candidates, *words, output=path("candidates", ".csv")))
-    words = (*words, "--caches", cache, "--detected", detected, "--candidates", candidates)
-    costs.append(run("crop-patches", cubes, *words, output=path("cubes")))
+    costs.append(run("detect", cache, detected, *searched, output=path("detected")))
+    one = ("--scans", "scan")
+    costs.append(run("extract-candidates", detected, candidates, *one, output=path("candidates", ".csv")))
+    known = (*one, "--caches", cache, "--detected", detected, "--candidates", candidates)
+    costs.append(run("crop-patches", cubes, *known, output=path("cubes")))
     return costs
 
 
