@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from lungline import NOTICE
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-from lungline.storage.checksums import Origin, sealed_path
+from lungline.storage.checksums import sealed_path
 
 DPI = 120
 
@@ -140,9 +140,9 @@ def text_figure(title: str, lines: Sequence[str]) -> Figure:
     return figure
 
 
-def save_png(figure: Figure, path: Path, origin: Origin | None = None) -> None:
+def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all, without date or software in it."""
-    with sealed_path(path, origin) as temporary:
+    with sealed_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 

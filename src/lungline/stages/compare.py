@@ -12,12 +12,14 @@ from lungline.names import known
 from lungline.reports.comparison_table import comparison_markdown, comparison_table, draw_forest
 from lungline.reports.drawing import save_png
 from lungline.reports.metric_tables import csv_text
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.frames import read_cost
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
 
 
+@stage
 def run(output: Path, *, systems: dict, reference: str | None = None, embedded: bool | None = None) -> None:
     """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png).
 
@@ -41,11 +43,9 @@ def run(output: Path, *, systems: dict, reference: str | None = None, embedded: 
     together = against([*means.values()], means.get(reference, rows[reference]))
     compared = complete([*alone, *together])
     table = comparison_table(compared, reference)
-    read = (files.get(key) for files in systems.values() for key in ("predictions", "detection"))
-    origin = Origin("compare", tuple(Path(path) for path in read if path))
-    write_sealed_text(output, csv_text(table), origin)
-    write_sealed_text(output.with_suffix(".md"), comparison_markdown(table, reference), origin)
-    save_png(draw_forest(compared), output.with_suffix(".png"), origin)
+    write_sealed_text(output, csv_text(table))
+    write_sealed_text(output.with_suffix(".md"), comparison_markdown(table, reference))
+    save_png(draw_forest(compared), output.with_suffix(".png"))
     print(comparison_markdown(table, reference))
 
 

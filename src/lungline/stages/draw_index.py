@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from lungline.reports.index_page import COMPARED, index_page
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.frames import read_frame
 from lungline.storage.predictions import read_predictions
 from lungline.storage.results import read_result
@@ -15,6 +16,7 @@ from lungline.storage.results import read_result
 COLUMNS = ["system", "patients", *(f"{name}{end}" for name in COMPARED for end in ("", "_low", "_high"))]
 
 
+@stage
 def run(
     output: Path,
     *,
@@ -39,7 +41,5 @@ def run(
         if pages and (path := pages / f"{row.scan}.html").is_file()
     }
     result = None if detection is None else read_result(detection)
-    files = [predictions, *([nodules / f"{scan}.json" for scan in tables] if nodules else [])]
-    files += [path for path in (detection, comparison) if path is not None]
     compared = None if comparison is None else read_frame(comparison, COLUMNS)
-    write_sealed_text(output, index_page(rows, tables, links, result, compared), Origin("draw_index", tuple(files)))
+    write_sealed_text(output, index_page(rows, tables, links, result, compared))

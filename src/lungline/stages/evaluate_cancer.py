@@ -10,13 +10,15 @@ import numpy as np
 
 from lungline.evaluation.patient_metrics import SPLITS, measure_split, refuse_copies, refuse_trained_on, training_prior
 from lungline.reports.metric_tables import cancer_markdown, cancer_table
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.frames import largest_diameters
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import about_data, read_result, write_result
 from lungline.training.failures import learned_all_negative
 
 
+@stage
 def run(
     output: Path,
     predictions: Path,
@@ -53,11 +55,9 @@ def run(
             for split in SPLITS
         },
     }
-    inputs = (predictions,) if model is None else (predictions, model / "card.json")
-    origin = Origin("evaluate_cancer", inputs)
-    write_result(output, result, origin)
-    write_sealed_text(output.with_suffix(".csv"), cancer_table(result), origin)
-    write_sealed_text(output.with_suffix(".md"), cancer_markdown(result), origin)
+    write_result(output, result)
+    write_sealed_text(output.with_suffix(".csv"), cancer_table(result))
+    write_sealed_text(output.with_suffix(".md"), cancer_markdown(result))
     print(cancer_markdown(result))
 
 
