@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline.detection.candidates import Candidate
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
-from lungline.nodules.location import Side, Third, places_in_lungs
 from lungline.storage.tables import table_text
 
 if TYPE_CHECKING:
+    from lungline.detection.candidates import Candidate
+    from lungline.nodules.location import Side, Third
     from lungline.nodules.measurements import Kind
 
 #: Name and version of the layout; `lungline/schemas/nodules-1.json` describes it.
@@ -119,6 +119,7 @@ def describe_candidates(
     from scipy import ndimage
     from scipy.special import expit
 
+    from lungline.nodules.location import places_in_lungs
     from lungline.nodules.measurements import describe_nodule, kind_of_nodule
 
     places = places_in_lungs(lungs, [c.centroid_xyz_mm for c in candidates]) if candidates else []

@@ -29,6 +29,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
+        optimized=False,  # most commands fill one page only
         trim_blocks=True,
         lstrip_blocks=True,
     )
