@@ -51,7 +51,7 @@ def run(
         "split": split,
         "intervals": "95 %: Wilson (recall), bootstrap over scans (candidates a scan, FROC)",
         "hit": "a candidate's centroid strictly within the nodule's radius",
-        "candidates": recall(marks, seed=seed).as_json(),
+        "candidates": recall(marks, seed=seed),
         "froc": {"score": SCORE, **describe_froc(marks, seed=seed)},
         "seed": seed,
     }
