@@ -13,7 +13,7 @@ from lungline.evaluation import cancer_metrics
 from lungline.evaluation.froc import ScanScore, mean_cpm
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.paper_figures import PAPER, PaperFigure
-from lungline.evaluation.patient_metrics import training_prior
+from lungline.evaluation.patient_metrics import scored, training_prior
 from lungline.storage.frames import NOT_MEASURED, Cost
 from lungline.storage.predictions import Prediction
 
@@ -83,8 +83,7 @@ def measured(
 ) -> Compared:
     """The row of a system whose predictions are known; only its test patients count."""
     test = [row for row in rows if row.split == "test" and row.label is not None]
-    table = pd.DataFrame([(row.scan, row.label, row.probability) for row in test], columns=["scan", "label", system])
-    answers = table.set_index("scan").dropna()
+    answers = scored(rows, "test")
     return Compared(
         system,
         kind,

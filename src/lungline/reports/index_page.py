@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lungline.evaluation.intervals import Estimate
+from lungline.evaluation.patient_metrics import scored
 from lungline.names import ANSWER_NAMES
 from lungline.nodules.table import read_nodules
 from lungline.reports.drawing import as_svg
@@ -77,12 +77,11 @@ def _first(row: Prediction) -> tuple[int, float, str]:
 
 def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
     """What was said against what came true, of the labelled test patients: the curve and its caption."""
-    known = [r for r in rows if r.split == "test" and r.label is not None and r.probability is not None]
-    if not known:
+    known = scored(rows, "test")
+    if known.empty:
         return []
-    labels, said = np.array([r.label for r in known]), np.array([r.probability for r in known], dtype=np.float64)
-    figure = draw_reliability(labels, said)
-    caption = f"Reliability, {len(known)} labelled test patients, {labels.sum()} with cancer; "
+    figure = draw_reliability(known["label"].to_numpy(), known["probability"].to_numpy())
+    caption = f"Reliability, {len(known)} labelled test patients, {known['label'].sum()} with cancer; "
     return [(as_svg(figure, "reliability"), caption + figure.axes[0].get_title().partition(", ")[2])]
 
 

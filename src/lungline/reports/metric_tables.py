@@ -17,7 +17,6 @@ LABELS = {
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
-WHO = {"system": "system", "all_negative": "all negative", "constant_prior": "constant prior"}
 
 
 def figures(table: pd.DataFrame, labels: Mapping[str, str], style: Callable[[Estimate], str] = str) -> pd.DataFrame:
@@ -83,7 +82,10 @@ def cancer_markdown(result: Mapping[str, Any]) -> str:
 
 def _split_markdown(answer: Mapping[str, Any]) -> list[str]:
     columns = {"system": answer["metrics"], **answer["baselines"]}
-    table = {WHO[who]: {label: text(m.get(name)) for name, label in LABELS.items()} for who, m in columns.items()}
+    table = {
+        who.replace("_", " "): {label: text(m.get(name)) for name, label in LABELS.items()}
+        for who, m in columns.items()
+    }
     lines = markdown_table(pd.DataFrame(table))
     if alone := answer.get("diameter_alone"):
         lines += [

@@ -123,7 +123,7 @@ def page(scan: str, figures: Drawn, codes: Sequence[Code]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "", unit: str = "HU", **look: object) -> Figure:
+def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "") -> Figure:
     """Figure 1: the axial, coronal and sagittal slice through a point, with a colour bar."""
     widths = np.array(ct.shape_zyx) * ct.spacing_zyx_mm
     figure = new_figure(
@@ -133,11 +133,11 @@ def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "", unit: s
     cross = plot_mm(ct.affine, point_xyz_mm)
     for axis, panel in enumerate(panels):
         plane = cut(ct, axis, nearest_index(ct, axis, point_xyz_mm))
-        image = draw_plane(panel, plane, f"{NAMES[axis]}, {'zyx'[axis]} = {cross[axis]:.1f} mm", **(look or GREY))
+        image = draw_plane(panel, plane, f"{NAMES[axis]}, {'zyx'[axis]} = {cross[axis]:.1f} mm", **GREY)
         x, y = on_plane(axis, cross)
         panel.axvline(x, color="deepskyblue", linewidth=0.5)
         panel.axhline(y, color="deepskyblue", linewidth=0.5)
-    figure.colorbar(image, ax=panels, shrink=0.8, label=unit)
+    figure.colorbar(image, ax=panels, shrink=0.8, label="HU")
     return figure
 
 

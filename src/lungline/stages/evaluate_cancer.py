@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lungline.evaluation.patient_metrics import SPLITS, measure_split, refuse_copies, refuse_trained_on, training_prior
+from lungline.evaluation.patient_metrics import (
+    SPLITS,
+    measure_split,
+    refuse_copies,
+    refuse_trained_on,
+    scored,
+    training_prior,
+)
 from lungline.reports.metric_tables import cancer_markdown, cancer_table
 from lungline.runner.stage import stage
 from lungline.storage.checksums import write_sealed_text
@@ -49,10 +54,7 @@ def run(
         "seed": seed,
         "warnings": warnings(card, rows),
         "splits": {
-            split: measure_split(
-                [row for row in rows if row.split == split], prior=prior, largest_mm=largest_mm, seed=seed
-            )
-            for split in SPLITS
+            split: measure_split(rows, split, prior=prior, largest_mm=largest_mm, seed=seed) for split in SPLITS
         },
     }
     write_result(output, result)
@@ -67,7 +69,7 @@ def warnings(card: Mapping[str, Any], rows: Sequence[Prediction]) -> list[list[s
     if card.get("system", {}).get("kind") == "constant":
         return found
     for split in SPLITS:
-        scored = [row for row in rows if row.split == split and row.label is not None and row.probability is not None]
-        labels, probability = np.array([row.label for row in scored]), np.array([row.probability for row in scored])
+        answers = scored(rows, split)
+        labels, probability = answers["label"].to_numpy(), answers["probability"].to_numpy()
         found += [[w.code, w.detail] for w in learned_all_negative(labels, probability, f"{split} patients")]
     return found
