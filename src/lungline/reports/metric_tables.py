@@ -82,11 +82,8 @@ def cancer_markdown(result: Mapping[str, Any]) -> str:
 
 def _split_markdown(answer: Mapping[str, Any]) -> list[str]:
     columns = {"system": answer["metrics"], **answer["baselines"]}
-    table = {
-        who.replace("_", " "): {label: text(m.get(name)) for name, label in LABELS.items()}
-        for who, m in columns.items()
-    }
-    lines = markdown_table(pd.DataFrame(table))
+    words = {who: {label: text(m.get(name)) for name, label in LABELS.items()} for who, m in columns.items()}
+    lines = markdown_table(pd.DataFrame(words).rename(columns=lambda who: who.replace("_", " ")))
     if alone := answer.get("diameter_alone"):
         lines += [
             "",
