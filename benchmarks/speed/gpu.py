@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import io
 import json
 import os
 import re
@@ -19,16 +20,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 import lungline
 from benchmarks.robustness.runner import REPOSITORY
@@ -36,18 +36,19 @@ from benchmarks.speed import machine, report
 from benchmarks.speed.measure import dice
 from benchmarks.speed.scene import SCALE, SHAPE_ZYX, Scene
 from lungline.config.entries import DetectorSpec
+from lungline.config.loading import read_config
 from lungline.detection.axis_ensemble import predict_nodules
 from lungline.detection.slices import AXES, Axis
 from lungline.detection.unet import UNet
-from lungline.device import to_device
 from lungline.imaging.intensity import mask_outside, scale_hu
 from lungline.imaging.resampling import resample, spline_operator
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
+from lungline.training.checkpoints import Checkpoints
 from lungline.training.loading import checked_card, load_unet
-from lungline.training.loop import fit
-from lungline.training.losses import nodule_loss
-from lungline.training.slice_crops import SliceCrops, TrainingScan, find_training_scans
+from lungline.training.loop import TrainingContext, train
+from lungline.training.task import Evaluation
+from lungline.training.unet_task import SliceCrops, TrainingScan, UNetTask, find_training_scans
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 DETECTOR = Path(lungline.__file__).with_name("pretrained") / "detector"
@@ -111,11 +112,18 @@ def search(scene: Scene, times: int) -> Iterator[Line]:
 
 def training(scene: Scene, steps: int) -> Iterator[Line]:
     """Training steps of the U-Net along z, on crops that are read from files."""
-    entries = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))["detectors"]
+    entries = read_config({}).detectors
     caches, masks = write_training_scan(scene)
     scans = find_training_scans(["scan"], caches, masks)
     for name in TRAINED:
-        yield from training_of(name, DetectorSpec.from_config(entries[name]), scans, scene.scratch, steps)
+        yield from training_of(name, entries[name], scans, scene.scratch, steps)
+
+
+class TimedTask(UNetTask):
+    """A training whose validation costs nothing."""
+
+    def evaluate(self) -> Evaluation:
+        return {"valid_loss": 0.0}
 
 
 def training_of(name: str, spec: DetectorSpec, scans: list[TrainingScan], scratch: Path, steps: int) -> Iterator[Line]:
@@ -124,32 +132,23 @@ def training_of(name: str, spec: DetectorSpec, scans: list[TrainingScan], scratc
     model = UNet(spec.network).to(GPU).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
 
-    def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        image, label = (to_device(part, GPU) for part in batch)
-        return nodule_loss(network(image), label, positive=spec.loss.positive, negative=spec.loss.negative)
+    def task_of(network: Any) -> UNetTask:
+        return TimedTask(network, spec, crops, crops, GPU, range(size))
 
     def plainly() -> None:
+        task = task_of(model)
         for step in range(steps):
             optimiser.zero_grad()
-            loss_of(model, crops.batch(step, size)).backward()
+            task.loss(task.batch(step)).backward()
             optimiser.step()
 
-    def fitted(network: nn.Module) -> str:
-        said: list[str] = []
-        fit(
-            network,
-            replace(spec.training, steps=steps, validate_every=steps),
-            make_batch=lambda step: crops.batch(step, size),
-            loss_of=loss_of,
-            validate=lambda _: {"valid_loss": 0.0},
-            checkpoint=scratch / "checkpoint.safetensors",
-            key=str(time.perf_counter()),  # never gone on with
-            seed=1,
-            device=GPU,
-            precision="auto",
-            say=said.append,
-        )
-        found = re.search(r"waited for batches ([\d.]+) of ([\d.]+) s", said[-1])
+    def fitted(network: Any) -> str:
+        schedule = spec.training.model_copy(update={"steps": steps, "validate_every": steps})
+        context = TrainingContext(scratch, scratch, 1, GPU, "auto")
+        said = io.StringIO()
+        with redirect_stdout(said):
+            train(task_of(network), schedule, context, Checkpoints(scratch, name, key=str(time.perf_counter())))
+        found = re.search(r"waited for batches ([\d.]+) of ([\d.]+) s", said.getvalue())
         assert found
         return f"waited for batches {float(found[1]) / max(float(found[2]), 1e-9):.0%} of the time"
 
