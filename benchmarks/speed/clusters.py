@@ -21,7 +21,7 @@ def candidates(scene: Scene) -> list[Comparison]:
     first = [part.start for part in scene.box]
     taken, wanted, found = interleave(
         lambda: literal.strongest(whole.array.astype(np.float64), THRESHOLD, _COUNT),
-        lambda: extract_candidates(boxed, threshold=THRESHOLD, count=_COUNT),
+        lambda: extract_candidates(boxed, threshold=THRESHOLD, count=_COUNT)[0],
         scene.pairs,
     )
     sums = [abs(one.sum_probability - total) for one, (total, _) in zip(found, wanted, strict=True)]

@@ -33,7 +33,7 @@ def clusters_by_scikit_image(probability: Volume, threshold: float) -> pd.DataFr
 
 
 def test_candidates_are_the_clusters_of_label_and_regionprops_table(probability) -> None:
-    found = pd.DataFrame(extract_candidates(probability, threshold=0.8, count=1000))
+    found = pd.DataFrame(extract_candidates(probability, threshold=0.8, count=1000)[0])
     wanted = clusters_by_scikit_image(probability, 0.8)
     assert len(found) == len(wanted) > 200
     assert found["n_voxels"].tolist() == wanted["area"].tolist()

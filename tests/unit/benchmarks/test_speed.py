@@ -96,7 +96,7 @@ def test_the_literal_lungs_and_margin_are_ours(scene):
 def test_the_literal_spline_and_candidates_are_ours(scene):
     expected = literal.spline_at_our_places(scene.ct, scene.fine.shape_zyx)
     assert np.abs(scene.fine.array - expected).max() < 0.001
-    found = extract_candidates(scene.probability, threshold=0.6, count=5)
+    found, _ = extract_candidates(scene.probability, threshold=0.6, count=5)
     wanted = literal.strongest(scene.probability.array.astype(np.float64), 0.6, 5)
     assert len(found) == len(wanted) > 0
     for one, (total, place) in zip(found, wanted, strict=True):
