@@ -15,7 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.copies import REPOSITORY, Workflow, copy_workflow
+from tests.repository import REPOSITORY
+from tests.workflow_copy import Workflow, copy_workflow
 
 Jobs = dict[str, int]
 

@@ -16,15 +16,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.robustness.real_cases import sample_folder
-from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed import machine, report
 from benchmarks.speed.clusters import candidates
 from benchmarks.speed.files import cache, reading
 from benchmarks.speed.measure import Comparison
 from benchmarks.speed.networks import cancer_net, u_net
-from benchmarks.speed.scene import Scene
+from benchmarks.speed.simulated_adult import Scene
 from benchmarks.speed.volumes import dilation, preparation, resampling
+from tests.repository import REPOSITORY, sample_folder
 
 PARTS: dict[str, Callable[[Scene], list[Comparison]]] = {
     "u-net": u_net,

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.robustness.runner import REPOSITORY
-from benchmarks.speed.scene import Scene
+from benchmarks.speed.simulated_adult import Scene
 from lungline.storage.predictions import read_predictions
+from tests.repository import REPOSITORY
 
 _SYSTEM = "pretrained"  # the one that config/real.yaml runs
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, interleave
-from benchmarks.speed.scene import THRESHOLD, Scene
+from benchmarks.speed.simulated_adult import THRESHOLD, Scene
 from lungline.detection.candidates import extract_candidates
 from lungline.imaging.volume import Volume
 

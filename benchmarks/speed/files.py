@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, cpu_seconds, interleave
-from benchmarks.speed.scene import Scene
+from benchmarks.speed.simulated_adult import Scene
 from lungline.imaging.intensity import mask_outside
 from lungline.readers.metaimage import read_metaimage
 from lungline.readers.scan import read_scan

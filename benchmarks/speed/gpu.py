@@ -31,10 +31,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import lungline
-from benchmarks.robustness.runner import REPOSITORY
 from benchmarks.speed import machine, report
 from benchmarks.speed.measure import dice
-from benchmarks.speed.scene import SCALE, SHAPE_ZYX, Scene
+from benchmarks.speed.simulated_adult import SCALE, SHAPE_ZYX, Scene
 from lungline.config.entries import DetectorSpec
 from lungline.detection.axis_ensemble import predict_nodules
 from lungline.detection.slices import AXES, Axis
@@ -48,6 +47,7 @@ from lungline.training.loading import checked_card, load_unet
 from lungline.training.loop import fit
 from lungline.training.losses import nodule_loss
 from lungline.training.slice_crops import SliceCrops, TrainingScan, find_training_scans
+from tests.repository import REPOSITORY
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 DETECTOR = Path(lungline.__file__).with_name("pretrained") / "detector"

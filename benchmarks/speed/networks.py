@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, Ours, Theirs, Took, dice, interleave_apart
-from benchmarks.speed.scene import THRESHOLD, Scene
+from benchmarks.speed.simulated_adult import THRESHOLD, Scene
 from lungline.allocator import keep_freed_memory
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.networks import CancerNetSpec, UNetSpec

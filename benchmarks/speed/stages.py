@@ -23,9 +23,7 @@ from typing import Any
 import torch
 import yaml
 
-from benchmarks.robustness.real_cases import sample_folder
-from benchmarks.robustness.runner import REPOSITORY
-from benchmarks.speed.scene import Scene
+from benchmarks.speed.simulated_adult import Scene
 from lungline.config.entries import DetectorSpec
 from lungline.detection.slices import AXES
 from lungline.detection.unet import UNet
@@ -33,6 +31,7 @@ from lungline.readers.raw_state import raw_state, share_of_memory
 from lungline.storage import hdf5
 from lungline.storage.checksums import sha256
 from lungline.storage.weights import write_card, write_tensors
+from tests.repository import REPOSITORY, sample_folder
 
 REAL = "chest-ct/ricord1a-001012"
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.speed import literal
 from benchmarks.speed.measure import Check, Comparison, dice, interleave, peak_mib
-from benchmarks.speed.scene import Scene
+from benchmarks.speed.simulated_adult import Scene
 from lungline.imaging.intensity import bounding_box, mask_outside
 from lungline.imaging.lungs import add_margin, segment_lungs
 from lungline.imaging.resampling import resample

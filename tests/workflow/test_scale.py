@@ -1,6 +1,7 @@
 """Changes of a finished run of many scans; python -m benchmarks.scale does it with thousands."""
 
 import pytest
+
 from benchmarks.scale.__main__ import changes, finished
 
 pytestmark = pytest.mark.workflow

@@ -6,11 +6,11 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+
 from benchmarks.speed import literal, report, stages
 from benchmarks.speed.measure import Check, Comparison, Took, dice, interleave, peak_mib
 from benchmarks.speed.networks import CPU
-from benchmarks.speed.scene import Scene
-
+from benchmarks.speed.simulated_adult import Scene
 from lungline.allocator import keep_freed_memory
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.networks import CancerNetSpec, UNetSpec

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from benchmarks.speed import gpu
 
 

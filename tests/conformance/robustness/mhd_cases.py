@@ -1,0 +1,436 @@
+"""MetaImage files (.mhd with .raw or .zraw, .mha), sound, odd and malformed."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid, no_chests
+from tests.conformance.robustness.case import Case
+from tests.conformance.robustness.decompression_bombs import zlib_zeros
+from tests.conformance.robustness.judge import Truth
+
+GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
+ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
+TYPES = {
+    "i1": "CHAR",
+    "u1": "UCHAR",
+    "i2": "SHORT",
+    "u2": "USHORT",
+    "i4": "INT",
+    "u4": "UINT",
+    "f4": "FLOAT",
+    "f8": "DOUBLE",
+}
+
+
+@lru_cache(maxsize=1)
+def _hu() -> NDArray[np.int16]:
+    return GRID.hu()
+
+
+def header_of(grid: Grid, packed: int | None = None, data: str = "scan.raw", kind: str = "i2") -> dict[str, str]:
+    """Keys and values of a sound header; `packed` is the number of compressed bytes."""
+    axes = grid.affine[:3, :3] / grid.spacing_zyx_mm
+    words = {
+        "ObjectType": "Image",
+        "NDims": "3",
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "CompressedData": str(packed is not None),
+        "TransformMatrix": " ".join(f"{c:.12g}" for c in axes[:, ::-1].T.reshape(-1)),
+        "Offset": " ".join(f"{c:.8g}" for c in grid.affine[:3, 3]),
+        "CenterOfRotation": "0 0 0",
+        "ElementSpacing": " ".join(f"{s:.8g}" for s in grid.spacing_zyx_mm[::-1]),
+        "DimSize": " ".join(map(str, grid.shape_zyx[::-1])),
+        "ElementType": f"MET_{TYPES[kind]}",
+        "ElementDataFile": data,
+    }
+    if packed is not None:
+        words["CompressedDataSize"] = str(packed)
+    words["ElementDataFile"] = words.pop("ElementDataFile")
+    return words
+
+
+def text_of(header: dict[str, str | None], end: str = "\n") -> bytes:
+    return "".join(f"{key} = {value}{end}" for key, value in header.items() if value is not None).encode()
+
+
+def write(
+    folder: Path,
+    hu: NDArray,
+    grid: Grid = GRID,
+    *,
+    compressed: bool = False,
+    local: bool = False,
+    spoil: Callable[[bytes], bytes] = bytes,
+    end: str = "\n",
+    **changes: str | None,
+) -> Path:
+    """Write header and pixels; `spoil` changes the bytes of the pixel file, `changes` the header."""
+    kind = np.dtype(hu.dtype)
+    raw = np.ascontiguousarray(hu).tobytes()
+    blob = zlib.compress(raw, 6) if compressed else raw
+    name = "LOCAL" if local else "scan.zraw" if compressed else "scan.raw"
+    header = header_of(grid, len(blob) if compressed else None, name, kind.str[1:])
+    if kind.str[0] == ">":
+        header["BinaryDataByteOrderMSB"] = "True"
+    text = text_of({**header, **changes}, end)
+    blob = spoil(blob)
+    folder.mkdir(parents=True, exist_ok=True)
+    if local:
+        path = folder / "scan.mha"
+        path.write_bytes(text + blob)
+        return path
+    (folder / name).write_bytes(blob)
+    path = folder / "scan.mhd"
+    path.write_bytes(text)
+    return path
+
+
+def case(kind: str, name: object, truth: Truth, **how: object) -> Case:
+    return Case(kind, str(name), "mhd", lambda folder: write(folder, _hu(), **how), truth)  # type: ignore[arg-type]
+
+
+def _built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
+    return Case(kind, str(name), "mhd", build, truth)
+
+
+def sound() -> Iterator[Case]:
+    for name, how in {
+        "raw": {},
+        "zraw": {"compressed": True},
+        "mha": {"local": True},
+        "mha-zlib": {"local": True, "compressed": True},
+    }.items():
+        yield case("sound", name, ANSWER, **how)
+    for kind in ("i4", "f4", "f8", ">i2", ">f4"):
+        yield _built("element-type", kind, ANSWER, lambda f, k=kind: write(f, _hu().astype(k)))
+    yield _built("element-type", "u2-offset", REFUSE, lambda f: write(f, (_hu() + 1024).astype("u2")))
+    yield _built(
+        "element-type", "u1", REFUSE, lambda f: write(f, (np.clip(_hu(), -1000, 1500) // 10 + 100).astype("u1"))
+    )
+    yield case("element-type", "unknown", REFUSE, ElementType="MET_LONG_LONG_LONG")
+    yield case("element-type", "array", REFUSE, ElementType="MET_SHORT_ARRAY")
+    yield case("element-type", "other-width", REFUSE, ElementType="MET_INT")
+    yield case("element-type", "same-width", REFUSE, ElementType="MET_USHORT")
+    turns: dict[str, tuple] = {
+        "flipped": ((-1, 0, 0), (0, -1, 0), None),
+        "mirrored": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        "from-the-head": ((1, 0, 0), (0, 1, 0), (0, 0, -1)),
+        "permuted": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+        "oblique": ((np.cos(0.3), np.sin(0.3), 0), (-np.sin(0.3), np.cos(0.3), 0), None),
+    }
+    for name, (i, j, k) in turns.items():
+        grid = make_grid((46, 44, 48), (2.4, 1.9, 1.8), i, j, k)
+        for packed in (False, True):
+            yield _built(
+                "orientation",
+                f"{name}-{packed}",
+                Truth("answer", grid),
+                lambda f, g=grid, c=packed: write(f, g.hu(), g, compressed=c),
+            )
+    yield case("odd-text", "crlf", EITHER, end="\r\n")
+    yield case("odd-text", "crlf-mha", EITHER, end="\r\n", local=True)
+    yield case("odd-text", "comment", ANSWER, Comment="made by hand, äöü", ElementDataFile="scan.raw")
+    yield case("odd-text", "synonyms", EITHER, TransformMatrix=None, Rotation="1 0 0 0 1 0 0 0 1")
+    yield case("odd-text", "exponents", ANSWER, ElementSpacing="1.7e0 19e-1 +2.6")
+    yield _built("odd-text", "non-ascii-file-name", ANSWER, lambda f: _renamed(f, "größe\U0001fac1.raw"))
+    yield _built("odd-text", "file-name-with-spaces", ANSWER, lambda f: _renamed(f, "a b  c.raw"))
+    yield _built("odd-text", "file-name-with-quotes", ANSWER, lambda f: _renamed(f, "a'b\"c;$(x).raw"))
+    yield _built("odd-text", "no-last-newline", EITHER, lambda f: _edited(f, lambda t: t.rstrip()))
+    yield _built("odd-text", "byte-order-mark", EITHER, lambda f: _edited(f, lambda t: b"\xef\xbb\xbf" + t))
+    yield _built("odd-text", "no-spaces-around-equals", EITHER, lambda f: _edited(f, lambda t: t.replace(b" = ", b"=")))
+
+
+def _renamed(folder: Path, name: str) -> Path:
+    path = write(folder, _hu(), ElementDataFile=name)
+    (folder / "scan.raw").rename(folder / name)
+    return path
+
+
+def _edited(folder: Path, edit: Callable[[bytes], bytes], **how: object) -> Path:
+    path = write(folder, _hu(), **how)  # type: ignore[arg-type]
+    path.write_bytes(edit(path.read_bytes()))
+    return path
+
+
+def data_files() -> Iterator[Case]:
+    def elsewhere(make: Callable[[Path], str]) -> Callable[[Path], Path]:
+        def build(folder: Path) -> Path:
+            (folder / "in").mkdir(parents=True)
+            (folder / "secret.raw").write_bytes(_hu().tobytes())
+            return write(folder / "in", _hu(), ElementDataFile=make(folder))
+
+        return build
+
+    def linked(folder: Path) -> str:
+        (folder / "in" / "link.raw").symlink_to(folder / "secret.raw")
+        return "link.raw"
+
+    for name, make in {
+        "parent": lambda f: "../secret.raw",
+        "absolute": lambda f: str(f / "secret.raw"),
+        "dev-zero": lambda f: "/dev/zero",
+        "passwd": lambda f: "/etc/passwd",
+        "link-outside": linked,
+        "url": lambda f: "http://example.org/x.raw",
+        "list": lambda f: "LIST",
+        "list-2d": lambda f: "LIST 2\nscan.raw",
+        "pattern": lambda f: "scan%d.raw 1 40 1",
+        "format-string": lambda f: "%s%s%s%n",
+        "missing": lambda f: "nowhere.raw",
+        "empty": lambda f: "",
+        "dot": lambda f: ".",
+        "itself": lambda f: "scan.mhd",
+        "nul": lambda f: "scan.raw\0x",
+        "backslash": lambda f: "..\\secret.raw",
+        "long": lambda f: "a" * 5000,
+        "local-in-mhd": lambda f: "LOCAL",
+    }.items():
+        yield _built("data-file", name, REFUSE, elsewhere(make))
+
+    def special(make: Callable[[Path], object]) -> Callable[[Path], Path]:
+        def build(folder: Path) -> Path:
+            path = write(folder, _hu())
+            (folder / "scan.raw").unlink()
+            make(folder / "scan.raw")
+            return path
+
+        return build
+
+    yield _built("data-file", "fifo", REFUSE, special(os.mkfifo))
+    yield _built("data-file", "folder", REFUSE, special(os.mkdir))
+    yield _built("data-file", "link-in-a-circle", REFUSE, special(lambda p: p.symlink_to(p)))
+
+    def header_special(make: Callable[[Path], object]) -> Callable[[Path], Path]:
+        def build(folder: Path) -> Path:
+            folder.mkdir(parents=True, exist_ok=True)
+            make(folder / "scan.mhd")
+            return folder / "scan.mhd"
+
+        return build
+
+    yield _built("header-file", "fifo", REFUSE, header_special(os.mkfifo))
+    yield _built("header-file", "folder", REFUSE, header_special(os.mkdir))
+    yield _built("header-file", "empty", REFUSE, header_special(lambda p: p.write_bytes(b"")))
+    yield _built("header-file", "dangling-link", REFUSE, header_special(lambda p: p.symlink_to("nowhere")))
+    yield _built("header-file", "dev-zero", REFUSE, header_special(lambda p: p.symlink_to("/dev/zero")))
+    yield _built(
+        "header-file", "binary", REFUSE, header_special(lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000)))
+    )
+    yield _built(
+        "header-file", "50-mb-line", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = " + b"x" * (50 << 20)))
+    )
+    yield _built(
+        "header-file", "a-million-lines", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = x\n" * 1_000_000))
+    )
+    yield _built("header-file", "nul-bytes", REFUSE, lambda f: _edited(f, lambda t: t.replace(b"Image", b"Im\0ge")))
+    yield _built("header-file", "utf-16", REFUSE, lambda f: _edited(f, lambda t: t.decode().encode("utf-16")))
+
+
+def headers() -> Iterator[Case]:
+    for value in (
+        "48 44 39",
+        "48 44 41",
+        "47 44 40",
+        "48 44",
+        "48 44 40 1",
+        "48 44 0",
+        "48 44 -40",
+        "48.5 44 40",
+        "",
+        "a b c",
+        "65535 65535 65535",
+        "2147483647 2147483647 2147483647",
+        "4294967297 1 1",
+        "99999999999999999999 1 1",
+        "1 1 84480",
+    ):
+        yield case("dim-size", value or "nothing", REFUSE, DimSize=value)
+        yield case("dim-size", f"{value or 'nothing'} zraw", REFUSE, DimSize=value, compressed=True)
+    for value in (
+        "nan 1.9 2.6",
+        "0 1.9 2.6",
+        "-1.7 1.9 2.6",
+        "inf 1.9 2.6",
+        "1e9 1.9 2.6",
+        "1e-9 1.9 2.6",
+        "1,7 1,9 2,6",
+        "1.7 1.9",
+        "1.7 1.9 2.6 1",
+        "",
+        "0x1p3 1 1",
+        "1.7mm 1.9mm 2.6mm",
+        "1e400 1 1",
+        "٣ 1 1",
+    ):
+        yield case("spacing", value or "nothing", REFUSE, ElementSpacing=value)
+    yield case("spacing", "missing", REFUSE, ElementSpacing=None)
+    yield case("spacing", "element-size-contradicts", EITHER, ElementSize="9 9 9")
+    for value in (
+        "0 0 0 0 0 0 0 0 0",
+        "1 0 0 1 0 0 0 0 1",
+        "nan 0 0 0 1 0 0 0 1",
+        "2 0 0 0 1 0 0 0 1",
+        "1 0.5 0 0 1 0 0 0 1",
+        "1 0 0 0 1 0",
+        "inf 0 0 0 1 0 0 0 1",
+        "1e300 0 0 0 1 0 0 0 1",
+        "",
+        "a b c d e f g h i",
+    ):
+        yield case("matrix", value or "nothing", REFUSE, TransformMatrix=value)
+    yield case("matrix", "missing", REFUSE, TransformMatrix=None)
+    yield case("matrix", "rounded", ANSWER, TransformMatrix="1 0.00001 0 -0.00001 1 0 0 0 1")
+    for value in ("nan 0 0", "inf 0 0", "1e300 0 0", "1 2", ""):
+        yield case("offset", value or "nothing", REFUSE, Offset=value)
+    yield case("offset", "missing", REFUSE, Offset=None)
+    for key, value in {
+        "ObjectType": "Tube",
+        "NDims": "2",
+        "BinaryData": "False",
+        "ElementType": None,
+        "DimSize": None,
+        "ElementDataFile": None,
+        "ElementNumberOfChannels": "3",
+        "HeaderSize": "-1",
+        "CompressedData": "Maybe",
+        "BinaryDataByteOrderMSB": "True",
+        "Injected": "1",
+    }.items():
+        changes = {key: value} if key != "Injected" else {"Shell": "$(id)"}
+        if key in ("ElementNumberOfChannels", "HeaderSize", "Injected"):
+            changes["ElementDataFile"] = "scan.raw"
+        yield _built("header-key", key, REFUSE, lambda f, c=changes: _with(f, c))
+    yield _built("header-key", "NDims-4", REFUSE, lambda f: write(f, _hu(), NDims="4"))
+    yield _built("header-key", "NDims-huge", REFUSE, lambda f: write(f, _hu(), NDims="1000000000"))
+    yield _built("header-key", "header-size-positive", REFUSE, lambda f: _with(f, {"HeaderSize": "96"}))
+    for line in (b"ElementSpacing = 9 9 9\n", b"DimSize = 10 10 10\n", b"Offset = 0 0 0\n", b"Position = 0 0 0\n"):
+        yield _built("header-repeated", line.decode().strip(), REFUSE, lambda f, x=line: _edited(f, lambda t: x + t))
+    yield _built(
+        "header-order", "data-file-first", REFUSE, lambda f: _edited(f, lambda t: b"ElementDataFile = scan.raw\n" + t)
+    )
+    yield _built(
+        "header-order", "reversed", REFUSE, lambda f: _edited(f, lambda t: b"\n".join(t.splitlines()[::-1]) + b"\n")
+    )
+    yield _built("header-order", "lower-case", EITHER, lambda f: _edited(f, bytes.lower))
+    yield _built("header-order", "shuffled-but-ends-well", ANSWER, lambda f: _edited(f, _shuffled))
+
+
+def _with(folder: Path, changes: dict[str, str | None]) -> Path:
+    """Added keys stand before ElementDataFile, which ends the header."""
+    header: dict[str, str | None] = {**header_of(GRID), **changes}
+    header["ElementDataFile"] = header.pop("ElementDataFile")
+    path = write(folder, _hu())
+    path.write_bytes(text_of(header))
+    return path
+
+
+def _shuffled(text: bytes) -> bytes:
+    *lines, last = text.splitlines()
+    return b"\n".join([lines[0], *lines[:0:-1], last]) + b"\n"
+
+
+def pixels() -> Iterator[Case]:
+    for share in (0.0, 0.1, 0.5, 0.9, 0.999):
+        yield case("truncated", f"raw-{share}", REFUSE, spoil=lambda b, s=share: b[: int(len(b) * s)])
+        yield case("truncated", f"mha-{share}", REFUSE, local=True, spoil=lambda b, s=share: b[: int(len(b) * s)])
+        yield case("truncated", f"zraw-{share}", REFUSE, compressed=True, spoil=lambda b, s=share: b[: int(len(b) * s)])
+        yield _built("truncated", f"zraw-{share}-size-says-so", REFUSE, lambda f, s=share: _cut(f, s))
+    for cut in (1, 3, 4, 5):
+        yield case(
+            "truncated",
+            f"zraw-last-{cut}",
+            REFUSE,
+            compressed=True,
+            CompressedDataSize=None,
+            spoil=lambda b, c=cut: b[:-c],
+        )
+    yield case("trailing", "raw", REFUSE, spoil=lambda b: b + b"\0\0")
+    yield case("trailing", "zraw", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: b + b"junk")
+    yield case(
+        "trailing",
+        "zraw-second-stream",
+        REFUSE,
+        compressed=True,
+        CompressedDataSize=None,
+        spoil=lambda b: b + zlib.compress(b"x"),
+    )
+    yield case("trailing", "raw-twice", REFUSE, spoil=lambda b: b + b)
+    for name, change in {
+        "checksum": lambda b: b[:-4] + struct.pack(">I", zlib.adler32(b)),
+        "flipped-middle": lambda b: b[: len(b) // 2] + bytes([b[len(b) // 2] ^ 0x10]) + b[len(b) // 2 + 1 :],
+        "flipped-head": lambda b: bytes([b[0] ^ 1]) + b[1:],
+        "zeroed-middle": lambda b: b[:500] + bytes(200) + b[700:],
+        "gzip-instead": lambda b: b"\x1f\x8b" + b[2:],
+        "not-compressed": lambda b: zlib.decompress(b),
+        "deflate-without-wrapper": lambda b: b[2:-4],
+    }.items():
+        yield case("damaged-zraw", name, REFUSE, compressed=True, CompressedDataSize=None, spoil=change)
+    for value in ("1", "-5", "99999999999999", "abc"):
+        yield case("compressed-size", value, REFUSE, compressed=True, CompressedDataSize=value)
+    yield case("compressed-size", "missing", ANSWER, compressed=True, CompressedDataSize=None)
+    yield case("bomb", "zlib-800-mb", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: zlib_zeros(800))
+    yield case(
+        "bomb",
+        "zlib-1000-mb-announced",
+        REFUSE,
+        compressed=True,
+        CompressedDataSize=None,
+        DimSize="1000 1000 500",
+        spoil=lambda b: zlib_zeros(954),
+    )
+    yield case("bomb", "announces-3-gb-in-100-kb", REFUSE, DimSize="1500 1000 1000")
+    for name, value in {"nan": np.nan, "inf": np.inf, "huge": 1e30}.items():
+        yield _built(
+            "voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v))
+        )
+        yield _built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
+    for name, hu in no_chests(GRID.shape_zyx):
+        yield _built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
+    tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
+    yield _built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
+    yield _built("not-a-chest", "wrong-scale", REFUSE, lambda f: write(f, _hu() * np.int16(10)))
+    padded = _padded(GRID)
+    yield _built(
+        "padding", "minus-3024-outside", padded, lambda f: write(f, np.where(_corner(), -3024, _hu()).astype("i2"))
+    )
+
+
+def _cut(folder: Path, share: float) -> Path:
+    size = int(len(zlib.compress(_hu().tobytes(), 6)) * share)
+    return write(folder, _hu(), compressed=True, spoil=lambda b: b[:size], CompressedDataSize=str(size))
+
+
+def _one(value: float) -> NDArray:
+    array = _hu().astype("f4")
+    array[20, 20, 20] = value
+    return array
+
+
+def _corner() -> NDArray[np.bool_]:
+    mask = np.zeros(GRID.shape_zyx, dtype=bool)
+    mask[:, :5] = True
+    return mask
+
+
+def _padded(grid: Grid) -> Truth:
+    from tests.conformance.robustness.analytic_phantom import hu_at
+
+    def field(points: Array) -> Array:
+        return np.where((points[..., 1] - grid.affine[1, 3]) / 1.9 < 5.2, np.nan, hu_at(points))
+
+    return Truth("answer", grid, True, field)
+
+
+def mhd_cases() -> Iterator[Case]:
+    for part in (sound, data_files, headers, pixels):
+        yield from part()

@@ -1,0 +1,356 @@
+"""NIfTI files, sound, odd and malformed."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid, no_chests
+from tests.conformance.robustness.case import Case
+from tests.conformance.robustness.decompression_bombs import gzip_zeros
+from tests.conformance.robustness.judge import Truth
+
+GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
+ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
+#: Offset and format of the fields of the header (NIfTI-1, 348 bytes).
+FIELDS = {
+    "sizeof_hdr": (0, "i"),
+    "dim": (40, "8h"),
+    "datatype": (70, "h"),
+    "bitpix": (72, "h"),
+    "pixdim": (76, "8f"),
+    "vox_offset": (108, "f"),
+    "scl_slope": (112, "f"),
+    "scl_inter": (116, "f"),
+    "xyzt_units": (123, "b"),
+    "qform_code": (252, "h"),
+    "sform_code": (254, "h"),
+    "quatern": (256, "3f"),
+    "qoffset": (268, "3f"),
+    "srow": (280, "12f"),
+    "magic": (344, "4s"),
+}
+DATATYPES = {"i1": 256, "u1": 2, "i2": 4, "u2": 512, "i4": 8, "u4": 768, "i8": 1024, "f4": 16, "f8": 64}
+
+
+@lru_cache(maxsize=1)
+def _hu() -> NDArray[np.int16]:
+    return GRID.hu()
+
+
+def header_of(grid: Grid, kind: str = "i2") -> dict[str, tuple]:
+    """Fields of a sound header: sform and qform agree; world axes are RAS."""
+    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine[:, [2, 1, 0, 3]]
+    axes = ras[:3, :3] / np.linalg.norm(ras[:3, :3], axis=0)
+    sign = 1.0 if np.linalg.det(axes) > 0 else -1.0
+    axes = axes * (1, 1, sign)
+    return {
+        "sizeof_hdr": (348,),
+        "dim": (3, *grid.shape_zyx[::-1], 1, 1, 1, 1),
+        "datatype": (DATATYPES[kind],),
+        "bitpix": (np.dtype(kind).itemsize * 8,),
+        "pixdim": (sign, *grid.spacing_zyx_mm[::-1], 0, 0, 0, 0),
+        "vox_offset": (352.0,),
+        "scl_slope": (1.0,),
+        "scl_inter": (0.0,),
+        "xyzt_units": (2,),
+        "qform_code": (1,),
+        "sform_code": (1,),
+        "quatern": tuple(_quaternion(axes)),
+        "qoffset": tuple(ras[:3, 3]),
+        "srow": tuple(ras[:3].reshape(-1)),
+        "magic": (b"n+1\0",),
+    }
+
+
+def _quaternion(axes: Array) -> Array:
+    """b, c, d of the rotation (3, 3), with a >= 0."""
+    from scipy.spatial.transform import Rotation
+
+    b, c, d, a = Rotation.from_matrix(axes).as_quat()
+    return np.array([b, c, d]) * (1 if a >= 0 else -1)
+
+
+def bytes_of(header: dict[str, tuple], order: str = "<") -> bytes:
+    blob = bytearray(352)
+    for name, values in header.items():
+        offset, form = FIELDS[name]
+        struct.pack_into(order + form, blob, offset, *values)
+    return bytes(blob)
+
+
+def write(
+    folder: Path,
+    hu: NDArray,
+    grid: Grid = GRID,
+    *,
+    file: str = "scan.nii",
+    order: str = "<",
+    spoil: Callable[[bytes], bytes] = bytes,
+    pack: Callable[[bytes], bytes] | None = None,
+    **changes: tuple,
+) -> Path:
+    """Write a file; `spoil` changes its bytes (before gzip), `changes` are fields of the header."""
+    kind = np.dtype(hu.dtype)
+    blob = bytes_of({**header_of(grid, kind.str[1:]), **changes}, order)
+    blob = spoil(blob + np.ascontiguousarray(hu, dtype=kind.newbyteorder(order)).tobytes())
+    pack = pack or (gzip.compress if file.endswith(".gz") else bytes)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_bytes(pack(blob))
+    return folder / file
+
+
+def case(kind: str, name: object, truth: Truth, **how: object) -> Case:
+    return Case(kind, str(name), "nifti", lambda folder: write(folder, _hu(), **how), truth)  # type: ignore[arg-type]
+
+
+def _built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
+    return Case(kind, str(name), "nifti", build, truth)
+
+
+def sound() -> Iterator[Case]:
+    yield case("sound", "nii", ANSWER)
+    yield case("sound", "gz", ANSWER, file="scan.nii.gz")
+    yield case("sound", "big-endian", ANSWER, order=">")
+    yield case("sound", "odd-name", ANSWER, file="a 'b' \U0001fac1\n.nii")
+    for kind in ("i4", "f4", "f8"):
+        yield _built("datatype", kind, ANSWER, lambda f, k=kind: write(f, _hu().astype(k)))
+    yield _built("datatype", "i8", EITHER, lambda f: write(f, _hu().astype("i8")))
+    yield _built(
+        "datatype", "u2-with-inter", ANSWER, lambda f: write(f, (_hu() + 1024).astype("u2"), scl_inter=(-1024.0,))
+    )
+    yield _built(
+        "datatype",
+        "u1-with-slope",
+        Truth("either", GRID, tolerance_hu=6),
+        lambda f: write(
+            f, np.rint((np.clip(_hu(), -1024, 1500) + 1024) / 10).astype("u1"), scl_slope=(10.0,), scl_inter=(-1024.0,)
+        ),
+    )
+    for code in (0, 1, 32, 128, 2304, 1536, 999):
+        yield case("datatype", f"code-{code}", REFUSE, datatype=(code,))
+    yield case("datatype", "u2-said", REFUSE, datatype=(512,))
+    for bits in (8, 32, 0):
+        yield case("datatype", f"bitpix-{bits}", EITHER, bitpix=(bits,))
+    yield case("gz", "named-nii", EITHER, pack=gzip.compress)
+    yield case("gz", "plain-named-gz", EITHER, file="scan.nii.gz", pack=bytes)
+    yield case(
+        "gz",
+        "two-members",
+        EITHER,
+        file="scan.nii.gz",
+        pack=lambda b: gzip.compress(b[:9000]) + gzip.compress(b[9000:]),
+    )
+    yield case("gz", "trailing-junk", EITHER, file="scan.nii.gz", pack=lambda b: gzip.compress(b) + b"junk")
+    turns: dict[str, tuple] = {
+        "flipped": ((-1, 0, 0), (0, -1, 0), None),
+        "mirrored": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        "from-the-head": ((1, 0, 0), (0, 1, 0), (0, 0, -1)),
+        "permuted": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+        "oblique": ((np.cos(0.3), np.sin(0.3), 0), (-np.sin(0.3), np.cos(0.3), 0), None),
+    }
+    for name, (i, j, k) in turns.items():
+        grid = make_grid((46, 44, 48), (2.4, 1.9, 1.8), i, j, k)
+        for form, changes in {"both": {}, "sform": {"qform_code": (0,)}, "qform": {"sform_code": (0,)}}.items():
+            yield _built(
+                "orientation",
+                f"{name}-{form}",
+                Truth("answer", grid),
+                lambda f, g=grid, c=changes: write(f, g.hu(), g, **c),
+            )
+
+
+def geometry() -> Iterator[Case]:
+    rows = np.array(header_of(GRID)["srow"]).reshape(3, 4)
+    yield case("forms", "sform-only", ANSWER, qform_code=(0,))
+    yield case("forms", "qform-only", ANSWER, sform_code=(0,))
+    yield case("forms", "neither", REFUSE, sform_code=(0,), qform_code=(0,))
+    yield case("forms", "strange-codes", EITHER, sform_code=(77,), qform_code=(-3,))
+    wider, moved, turned = rows.copy(), rows.copy(), rows.copy()
+    wider[:, 2] *= 1.25
+    moved[:, 3] += 30
+    turned[0] *= -1
+    for name, srow in {"spacing": wider, "origin": moved, "left-right": turned}.items():
+        yield case("forms-contradict", name, REFUSE, srow=tuple(srow.reshape(-1)))
+    yield case("forms-contradict", "pixdim", REFUSE, pixdim=(1, 1.7, 1.9, 3.3, 0, 0, 0, 0))
+    yield case("forms-contradict", "pixdim-sform-only", REFUSE, pixdim=(1, 1.7, 1.9, 3.3, 0, 0, 0, 0), qform_code=(0,))
+    yield case("forms-contradict", "quaternion", REFUSE, quatern=(0.0, 0.7, 0.0))
+    sheared, flat, large = rows.copy(), rows.copy(), rows.copy()
+    sheared[0, 2] += 1.0
+    flat[:, 2] = 0
+    large[:, :3] *= 1e6
+    for name, srow in {
+        "sheared": sheared,
+        "singular": flat,
+        "huge": large,
+        "nan": rows * np.nan,
+        "zero": rows * 0,
+        "inf": rows + np.inf,
+    }.items():
+        yield case("bad-sform", name, REFUSE, srow=tuple(srow.reshape(-1)), qform_code=(0,))
+    for name, b in {"too-long": (0.9, 0.9, 0.9), "nan": (np.nan, 0, 0)}.items():
+        yield case("bad-qform", name, REFUSE, quatern=b, sform_code=(0,))
+    yield case("bad-qform", "qfac-2", EITHER, pixdim=(2.0, 1.7, 1.9, 2.6, 0, 0, 0, 0), sform_code=(0,))
+    for name, pixdim in {
+        "zero": (1, 0, 1.9, 2.6),
+        "negative": (1, -1.7, 1.9, 2.6),
+        "nan": (1, np.nan, 1.9, 2.6),
+        "huge": (1, 1e9, 1.9, 2.6),
+        "inf": (1, np.inf, 1.9, 2.6),
+    }.items():
+        yield case("bad-pixdim", name, REFUSE, pixdim=(*pixdim, 0, 0, 0, 0), sform_code=(0,))
+    for unit, truth in {0: EITHER, 1: REFUSE, 3: REFUSE, 5: REFUSE, 2 + 8: ANSWER, 2 + 16: ANSWER, 127: REFUSE}.items():
+        yield case("units", unit, truth, xyzt_units=(unit,))
+    for name, dim in {
+        "4d-one": (4, 48, 44, 40, 1, 1, 1, 1),
+        "5d-one": (5, 48, 44, 40, 1, 1, 1, 1),
+    }.items():
+        yield case("dim", name, EITHER, dim=dim)
+    for name, dim in {
+        "4d-two": (4, 48, 44, 20, 2, 1, 1, 1),
+        "2d": (2, 48, 1760, 1, 1, 1, 1, 1),
+        "0d": (0, 48, 44, 40, 1, 1, 1, 1),
+        "8d": (8, 48, 44, 40, 1, 1, 1, 1),
+        "negative": (3, 48, 44, -40, 1, 1, 1, 1),
+        "zero": (3, 48, 0, 40, 1, 1, 1, 1),
+        "larger": (3, 48, 44, 41, 1, 1, 1, 1),
+        "smaller": (3, 48, 44, 39, 1, 1, 1, 1),
+        "huge": (3, 32767, 32767, 32767, 1, 1, 1, 1),
+        "negative-ndim": (-3, 48, 44, 40, 1, 1, 1, 1),
+    }.items():
+        yield case("dim", name, REFUSE, dim=dim)
+        yield case("dim", f"{name}-gz", REFUSE, dim=dim, file="scan.nii.gz")
+
+
+def values() -> Iterator[Case]:
+    for name, (slope, inter) in {"zero": (0.0, 0.0), "zero-with-inter": (0.0, 100.0)}.items():
+        yield case("scale", name, EITHER, scl_slope=(slope,), scl_inter=(inter,))
+    for name, (slope, inter) in {
+        "nan": (np.nan, 0.0),
+        "inf": (np.inf, 0.0),
+        "nan-inter": (1.0, np.nan),
+        "inf-inter": (1.0, np.inf),
+    }.items():
+        yield case("scale", name, EITHER if np.isnan(slope) else REFUSE, scl_slope=(slope,), scl_inter=(inter,))
+    for name, (slope, inter) in {"tiny": (1e-30, 0.0), "huge": (1e30, 0.0), "negative": (-1.0, 0.0)}.items():
+        yield case("scale", name, REFUSE, scl_slope=(slope,), scl_inter=(inter,))
+    yield _built("scale", "half", ANSWER, lambda f: write(f, (_hu() * 2).astype("i2"), scl_slope=(0.5,)))
+    yield _built("scale", "half-of-floats", ANSWER, lambda f: write(f, (_hu() * 2).astype("f4"), scl_slope=(0.5,)))
+    for name, value in {"nan": np.nan, "inf": -np.inf, "huge": 1e30}.items():
+        array = _hu().astype("f4")
+        array[20, 20, 20] = value
+        yield _built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, a=array: write(f, a))
+        yield _built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
+    for name, hu in no_chests(GRID.shape_zyx):
+        yield _built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
+    tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
+    yield _built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
+    yield _built("not-a-chest", "mask", REFUSE, lambda f: write(f, (_hu() > 0).astype("u1")))
+
+
+def files() -> Iterator[Case]:
+    for share in (0.0, 0.0005, 0.002, 0.1, 0.5, 0.9, 0.999):
+        yield case("truncated", f"nii-{share}", REFUSE, spoil=lambda b, s=share: b[: int(len(b) * s)])
+        yield case(
+            "truncated", f"gz-{share}", REFUSE, file="scan.nii.gz", pack=lambda b, s=share: _cut(gzip.compress(b), s)
+        )
+        yield case(
+            "truncated", f"inside-gz-{share}", REFUSE, file="scan.nii.gz", spoil=lambda b, s=share: b[: int(len(b) * s)]
+        )
+    for cut in (1, 4, 8):
+        yield case(
+            "truncated", f"gz-last-{cut}", REFUSE, file="scan.nii.gz", pack=lambda b, c=cut: gzip.compress(b)[:-c]
+        )
+    for name, change in {
+        "checksum": lambda b: b[:-8] + bytes(4) + b[-4:],
+        "size": lambda b: b[:-4] + bytes(4),
+        "flipped": lambda b: b[: len(b) // 2] + bytes([b[len(b) // 2] ^ 4]) + b[len(b) // 2 + 1 :],
+        "zeroed": lambda b: b[:3000] + bytes(300) + b[3300:],
+        "zlib-instead": lambda b: zlib.compress(gzip.decompress(b)),
+    }.items():
+        yield case("damaged-gz", name, REFUSE, file="scan.nii.gz", pack=lambda b, c=change: c(gzip.compress(b)))
+    yield case("trailing", "two-bytes", EITHER, spoil=lambda b: b + b"\0\0")
+    yield case("trailing", "a-slice", EITHER, spoil=lambda b: b + bytes(48 * 44 * 2))
+    for offset in (0.0, 100.0, 348.0, 353.0, 360.0, -352.0, 1e9, 3e38, np.nan):
+        yield case("vox-offset", offset, REFUSE, vox_offset=(offset,))
+    for magic in (b"ni1\0", b"n+2\0", b"xxxx", b"\0\0\0\0"):
+        yield case("magic", magic, REFUSE, magic=(magic,))
+    for size in (0, 540, -1, 349):
+        yield case("magic", f"sizeof-{size}", REFUSE, sizeof_hdr=(size,))
+
+    def extension(size: int, really: int) -> Callable[[bytes], bytes]:
+        blob = struct.pack("<4b2i", 1, 0, 0, 0, size, 6) + b"x" * (really - 8)
+        return lambda b: b[:348] + blob + b[352:]
+
+    yield case("extension", "sound", ANSWER, spoil=extension(32, 32), vox_offset=(384.0,))
+    for size in (0, -16, 7, 2**31 - 1):
+        yield case("extension", f"size-{size}", EITHER, spoil=extension(size, 32), vox_offset=(384.0,))
+    yield case("extension", "over-the-voxels", REFUSE, spoil=extension(64, 32))
+    yield case("bomb", "gz-600-mb-behind", EITHER, file="scan.nii.gz", pack=lambda b: gzip_zeros(b, 600))
+    yield case(
+        "bomb",
+        "gz-announced",
+        REFUSE,
+        file="scan.nii.gz",
+        dim=(3, 1000, 1000, 400, 1, 1, 1, 1),
+        pack=lambda b: gzip_zeros(b[:352], 763),
+    )
+    yield case("bomb", "gz-announces-too-much", REFUSE, file="scan.nii.gz", dim=(3, 2000, 2000, 260, 1, 1, 1, 1))
+    yield case(
+        "bomb",
+        "float64-announced",
+        REFUSE,
+        file="scan.nii.gz",
+        dim=(3, 1000, 1000, 1000, 1, 1, 1, 1),
+        datatype=(64,),
+        bitpix=(64,),
+    )
+    for name, blob in {
+        "empty": b"",
+        "text": b"hello\n" * 200,
+        "random": np.random.default_rng(0).bytes(90000),
+        "zeros": bytes(5000),
+        "header-only": b"",
+    }.items():
+        keep = 352 if name == "header-only" else 0
+        for suffix in ("nii", "nii.gz"):
+            yield case(
+                "not-nifti",
+                f"{name}-{suffix}",
+                REFUSE,
+                file=f"scan.{suffix}",
+                spoil=lambda b, x=blob, n=keep: b[:n] + x,
+                pack=bytes,
+            )
+
+    def special(make: Callable[[Path], object], name: str = "scan.nii") -> Callable[[Path], Path]:
+        def build(folder: Path) -> Path:
+            folder.mkdir(parents=True, exist_ok=True)
+            make(folder / name)
+            return folder / name
+
+        return build
+
+    yield _built("special-files", "fifo", REFUSE, special(os.mkfifo))
+    yield _built("special-files", "fifo-gz", REFUSE, special(os.mkfifo, "scan.nii.gz"))
+    yield _built("special-files", "folder", REFUSE, special(os.mkdir))
+    yield _built("special-files", "dangling-link", REFUSE, special(lambda p: p.symlink_to("nowhere")))
+    yield _built("special-files", "link-in-a-circle", REFUSE, special(lambda p: p.symlink_to(p)))
+    yield _built("special-files", "dev-zero", REFUSE, special(lambda p: p.symlink_to("/dev/zero")))
+
+
+def _cut(blob: bytes, share: float) -> bytes:
+    return blob[: int(len(blob) * share)]
+
+
+def nifti_cases() -> Iterator[Case]:
+    for part in (sound, geometry, values, files):
+        yield from part()
