@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lungline.imaging import geometry
-from lungline.imaging.intensity import bounding_box
+from lungline.imaging.intensity import bounding_box, mask_outside
 from lungline.imaging.lungs import add_margin, segment_lungs
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
@@ -19,35 +19,25 @@ from lungline.synthetic.cohort import plan_scan
 from lungline.synthetic.simulate import draw_scan
 from lungline.synthetic.writers import write_dicom_series
 
-SCALE = 1.05  # of the embedded anatomy: the largest whose body fits into the picture
-SHAPE_ZYX, SPACING_ZYX_MM = (300, 512, 512), (1.25, 0.7, 0.7)
+SPACING_ZYX_MM = (1.25, 0.7, 0.7)
 THRESHOLD = 0.8
 
 
 @dataclass
-class Scene:
-    """A scan at real size and what is made of it, each made once, when it is first asked for.
-
-    Attributes
-    ----------
-    scratch : Path
-        Folder for files.
-    pairs : int
-        How often each pair of ways is run.
-    samples : Path or None
-        Folder of the real sample data.
-    shape_zyx, scale
-        Of the scan; smaller ones for tests.
-    number : int
-        Which adult is drawn.
-    """
+class SimulatedAdult:
+    """A scan at real size and what is made of it, each made once, when it is first asked for."""
 
     scratch: Path
-    pairs: int
-    samples: Path | None = None
-    shape_zyx: tuple[int, int, int] = SHAPE_ZYX
-    scale: float = SCALE
-    number: int = 0
+    pairs: int  # how often each pair of ways is run
+    samples: Path | None = None  # real sample data
+    shape_zyx: tuple[int, int, int] = (300, 512, 512)
+    scale: float = 1.05  # of the embedded anatomy: the largest whose body fits into the picture
+    number: int = 0  # which adult
+
+    def at_size(self, size: float) -> SimulatedAdult:
+        """The same, smaller, to try a program out."""
+        z, y, x = (round(n * size) for n in self.shape_zyx)
+        return replace(self, shape_zyx=(z, y, x), scale=self.scale * size)
 
     @cached_property
     def plan(self):
@@ -82,6 +72,11 @@ class Scene:
         return bounding_box(self.mask)
 
     @cached_property
+    def cached_hu(self) -> NDArray[np.int16]:
+        """HU of the lung box at 1 mm, -1000 outside the mask: what is cached of a scan."""
+        return np.ascontiguousarray(np.rint(mask_outside(self.fine, self.mask).array[self.box]).astype(np.int16))
+
+    @cached_property
     def nodules(self) -> NDArray[np.bool_]:
         """Balls where the nodules are, at 1 mm."""
         found = np.zeros(self.fine.shape_zyx, dtype=bool)
@@ -89,8 +84,7 @@ class Scene:
             centre = geometry.world_to_voxel(self.fine.affine, self.plan.world_xyz_mm(nodule))
             reach = int(nodule.diameter_mm / 2) + 2
             near = tuple(slice(max(0, int(c) - reach), int(c) + reach + 1) for c in centre)
-            z, y, x = np.ogrid[near]
-            squared = (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2
+            squared = sum((axis - c) ** 2 for axis, c in zip(np.ogrid[near], centre, strict=True))
             found[near] |= squared <= (nodule.diameter_mm / 2) ** 2
         return found
 

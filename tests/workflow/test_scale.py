@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.scale.__main__ import changes, finished
+from tests.finished_run import changes, finished
 
 pytestmark = pytest.mark.workflow
 SCANS = 100

@@ -1,4 +1,4 @@
-"""The literal way of each step, as tutorials and the paper's readers write it. Slow, obvious, and the reference."""
+"""The literal way of each step, by scipy, scikit-image and torch: slow and obvious, the reference of tests."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     return ndimage.binary_dilation(mask, ball(radius))
 
 
-def dilate_by_distance(
-    mask: NDArray[np.bool_], radius_mm: float, spacing_zyx_mm: tuple[float, ...]
-) -> NDArray[np.bool_]:
+def dilate_by_distance(mask: NDArray[np.bool_], radius_mm: float, spacing_zyx_mm: tuple[float, ...]) -> NDArray:
     """Every voxel within a distance, by scipy's distance transform; 10 mm by a ball would take minutes."""
     if not mask.any():
         return mask.copy()
@@ -79,10 +77,9 @@ def label_pieces(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np
 def slow_shapes() -> Iterator[None]:
     """Inside, the lungs are found by the same steps made of scipy and skimage."""
     slow = {"dilate": dilate_by_distance, "label_slices": label_slices, "label_pieces": label_pieces}
-    with patch.multiple(morphology, **slow), patch.multiple(body_air, **slow):
-        rest = {name: work for name, work in slow.items() if hasattr(lungs, name)}
-        with patch.multiple(lungs, **rest):
-            yield
+    rest = {name: work for name, work in slow.items() if hasattr(lungs, name)}
+    with patch.multiple(morphology, **slow), patch.multiple(body_air, **slow), patch.multiple(lungs, **rest):
+        yield
 
 
 def write_gzip(path: Path, array: NDArray) -> None:
