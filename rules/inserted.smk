@@ -20,13 +20,16 @@ rule prepare_chest:
         raw=lambda wildcards: config["inserted"]["chests"][wildcards.chest]["path"],
         source=lambda wildcards: config["inserted"]["chests"][wildcards.chest]["source"],
         spacing_mm=lookup(within=config, dpath="resample/spacing_mm"),
+        lungs=lookup(within=config, dpath="segment_lungs"),
         code=[fingerprint(stage) for stage in ("ingest", "resample", "segment_lungs")],
     message:
         "Preparing the chest {wildcards.chest}"
     shell:
         "(lungline ingest {params.raw:q} {output.ingested:q} --source {params.source}"
         " && lungline resample {output.ingested:q} {output.volume:q} --spacing-mm {params.spacing_mm}"
-        " && lungline segment-lungs {output.volume:q} {output.lungs:q}) > {log} 2>&1"
+        " && lungline segment-lungs {output.volume:q} {output.lungs:q} --threshold-hu {params.lungs[threshold_hu]}"
+        " --margin-mm {params.lungs[margin_mm]} --plausible-ml-low {params.lungs[plausible_ml][0]}"
+        " --plausible-ml-high {params.lungs[plausible_ml][1]}) > {log} 2>&1"
 
 
 rule insert_nodules:

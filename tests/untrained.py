@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+import stage_settings
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.networks import CancerNetSpec, UNetSpec
 from lungline.detection.unet import UNet
@@ -50,10 +51,10 @@ def untrained_pipeline(folder: Path) -> Path:
     """A description of the way to an answer by these models, for `lungline predict`."""
     models = untrained_models(folder)
     settings = {
-        "resample": {"spacing_mm": 1.0},
-        "segment_lungs": {},
-        "cache_volume": CACHE,
-        "detect": {},
+        "resample": stage_settings.RESAMPLE,
+        "segment_lungs": stage_settings.LUNGS,
+        "cache_volume": stage_settings.CACHE,
+        "detect": {"precision": "float32"},
         "extract_candidates": {"threshold": 0.5, "count": 20},
         "crop_patches": {"count": 20, "size": 32},
     }

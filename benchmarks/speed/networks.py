@@ -45,7 +45,7 @@ _CUBES = 20
 def packaged_networks(device: torch.device) -> tuple[dict[Axis, UNet], dict[str, Any]]:
     """The three U-Nets in the package as a command loads them, and how the scans they read were cached."""
     made_by: dict[str, Any] = checked_card(DETECTOR / "z")["cache"]
-    return {axis: load_unet(DETECTOR / axis, device, made_by) for axis in AXES}, made_by
+    return {axis: load_unet(DETECTOR / axis, device) for axis in AXES}, made_by
 
 
 def channels_first(networks: dict[Axis, UNet]) -> dict[Axis, UNet]:

@@ -79,9 +79,11 @@ def measure(raw: Path, entry: dict[str, Any], precision: str, work: Path) -> lis
         print(f"{words[0]}: {used.cpu_s:.2f} CPU s, {used.peak_mib:.0f} MiB", file=sys.stderr, flush=True)
 
     run(path("ingest"), "ingest", str(raw), path("ingest"), "--source", "dicom")
-    run(path("resample"), "resample", path("ingest"), path("resample"))
-    run(path("lungs"), "segment-lungs", path("resample"), path("lungs"))
-    run(path("cache"), "cache-volume", path("resample"), path("lungs"), path("cache"))
+    run(path("resample"), "resample", path("ingest"), path("resample"), "--spacing-mm", "1")
+    words = ["--threshold-hu", "-320", "--margin-mm", "5", "--plausible-ml-low", "1000", "--plausible-ml-high", "9000"]
+    run(path("lungs"), "segment-lungs", path("resample"), path("lungs"), *words)
+    words = ["--region", "lung_box", "--outside-hu", "-1000", "--compression", "blosc"]
+    run(path("cache"), "cache-volume", path("resample"), path("lungs"), path("cache"), *words)
     write_detector(work / "detector", entry, dict(hdf5.read_header(Path(path("cache"))).parameters))
     cache, detected, candidates, cubes = (str(work / name) for name in ("cache", "detected", "candidates", "cubes"))
     words = ["--scans", "scan", "--detector", str(work / "detector"), "--device", "cpu", "--precision", precision]

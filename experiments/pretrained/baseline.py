@@ -29,8 +29,8 @@ def search(results: Path, detector: str, output: Path) -> Path:
         cache, table = results / "cache_volume" / f"{scan}.h5", output / f"{scan}.csv"
         if table.is_file():
             continue
-        ct, made_by = hdf5.read_volume(cache, "ct"), hdf5.read_header(cache).parameters
-        networks = {axis: load_unet(folder, device, made_by) for axis, folder in folders.items()}
+        ct = hdf5.read_volume(cache, "ct")
+        networks = {axis: load_unet(folder, device) for axis, folder in folders.items()}
         found = predict_nodules(scale_hu(ct.array), networks, device, "auto")["mean"]
         field = Field(found.astype(np.float16), "zyx", "1", "nodule probability", ct.affine)
         hdf5.write_file(output / f"{scan}.h5", Header("nodule_probability", "detect"), {"probability": field})

@@ -12,7 +12,6 @@ import ast
 import importlib
 import inspect
 import json
-import os
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -21,10 +20,9 @@ from typing import Any, NoReturn
 
 from lungline import NOTICE, __version__
 from lungline.allocator import keep_freed_memory
-from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.names import did_you_mean
-from lungline.storage.checksums import set_aside
+from lungline.runner.commands import exit_code_of
 
 STAGES = Path(__file__).parent / "stages"
 
@@ -55,38 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     run = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}").run
     options = parser_of(run, name).parse_args(words[1:])
-    try:
-        return int(run(**vars(options)) or 0)
-    except DamagedFileError as error:
-        print(f"lungline {name}: {visible(str(error))} {set_aside(error.path)}", file=sys.stderr)
-        return 2
-    except LunglineError as error:
-        print(f"lungline {name}: {visible(str(error))}", file=sys.stderr)
-        return 2
-    except Exception as error:
-        if cause := lack_of_the_disk(error):
-            said = f"{cause}. Mend that, then run the same command again: it goes on."
-        elif isinstance(error, OSError) and error.filename is not None:
-            said = _about_a_file(error)
-        else:
-            raise
-        print(f"lungline {name}: {visible(said)}", file=sys.stderr)
-        return 2
-
-
-def _about_a_file(error: OSError) -> str:
-    """What the system says of a file or folder, and what to do; of a temporary file, the folder that it was for."""
-    path = Path(os.fsdecode(error.filename))
-    if path.name.startswith(".") and path.suffix == ".tmp":
-        path = path.parent
-    remedies: dict[type[OSError], str] = {
-        FileNotFoundError: "Check its name, and the folder that you are in.",
-        PermissionError: "Give yourself the right to it, or name another place.",
-        FileExistsError: "A file stands where a folder is needed: name another place.",
-        NotADirectoryError: "A file stands where a folder is needed: name another place.",
-        IsADirectoryError: "Name a file in it.",
-    }
-    return f"{path}: {error.strerror}. {remedies.get(type(error), 'Check the disk and the name.')}"
+    return exit_code_of(name, lambda: run(**vars(options)))
 
 
 def _overview() -> str:

@@ -14,6 +14,7 @@ from lungline.imaging import geometry
 from lungline.stages import ingest, resample
 from lungline.storage import hdf5
 from scans import write_dicom, write_mhd
+from stage_settings import RESAMPLE
 
 SHAPE_KJI = (26, 44, 58)
 SPACING_KJI = (2.5, 1.9, 1.6)
@@ -43,7 +44,7 @@ def found_xyz_mm(raw: Path, source: str, folder: Path) -> np.ndarray:
     """World places of the candidates when brightness is taken for nodule probability, ordered by x."""
     ingest.run(raw, folder / "i.h5", source=source)
     assert hdf5.read_header(folder / "i.h5").status == "ok"
-    resample.run(folder / "i.h5", folder / "r.h5")
+    resample.run(folder / "i.h5", folder / "r.h5", **RESAMPLE)
     ct = hdf5.read_volume(folder / "r.h5", "ct")
     probability = ct.with_array(np.clip((ct.array + 850) / 1500, 0, 1).astype(np.float32))
     places = np.array([c.centroid_xyz_mm for c in extract_candidates(probability, threshold=0.7)])

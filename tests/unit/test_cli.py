@@ -69,7 +69,7 @@ def test_every_command_has_a_summary_and_a_parser():
 
 
 def test_a_missing_file_is_one_line_and_exit_code_2(capsys, tmp_path):
-    assert main(["resample", str(tmp_path / "absent.h5"), str(tmp_path / "out.h5")]) == 2
+    assert main(["resample", str(tmp_path / "absent.h5"), str(tmp_path / "out.h5"), "--spacing-mm", "1"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "absent.h5" in lines[0]

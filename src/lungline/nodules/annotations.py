@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
+from lungline.storage.checksums import unrecorded
 from lungline.storage.notes import Note
 from lungline.storage.tables import Faults, decimal, read_rows
 
@@ -59,6 +60,7 @@ def note_annotations(path: Path, scans: Collection[str]) -> list[Note]:
     return sorted([*notes, *strangers], key=lambda note: note.line or 0)
 
 
+@unrecorded()
 def _read(path: Path, measured: bool) -> tuple[list[Nodule], list[Note]]:
     places: dict[tuple[object, ...], Nodule] = {}
     notes: list[Note] = []

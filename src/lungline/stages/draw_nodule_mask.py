@@ -5,36 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.nodules.annotations import draw_spheres, nodules_outside, read_annotations
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.runner.stage import InputFile, Made, ScanFile, scan_stage
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code
 
 
-def run(cache: Path, annotations: Path, output: Path, *, scan: str, outlines: Path | None = None) -> None:
+@scan_stage("nodule_mask")
+def run(cache: ScanFile, annotations: Path, *, scan: str, outlines: InputFile | None = None) -> Made:
     """Read the grid of CACHE and the rows of ANNOTATIONS for SCAN, write `nodules` (bool).
 
     OUTLINES holds `nodules` on the resampled scan's grid (`insert_nodules`): they are taken instead of spheres.
     """
     nodules = [nodule for nodule in read_annotations(annotations) if nodule.scan == scan]
-
-    def make() -> Made:
-        shape, affine = hdf5.read_grid(cache, "ct")
-        if outlines is None:
-            mask = draw_spheres(shape, affine, nodules)
-        else:
-            mask = hdf5.read_volume(outlines, "nodules").part(shape, affine).array > 0
-        lines = [nodule.line for nodule in nodules_outside(shape, affine, nodules)]
-        found = f"{len(lines)} of {len(nodules)}: line {', '.join(map(str, lines))} of the annotations"
-        codes = [Code("W_NODULE_OUTSIDE", found)] if lines else []
-        field = hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule", affine)
-        return Made({"nodules": field}, codes)
-
-    run_scan_stage(
-        "draw_nodule_mask",
-        "nodule_mask",
-        output,
-        make,
-        scan_files={"cache": cache},
-        other_files={} if outlines is None else {"outlines": outlines},
-        parameters={"nodules_xyz_mm_diameter_mm": [[*nodule.centre_xyz_mm, nodule.diameter_mm] for nodule in nodules]},
+    shape, affine = hdf5.read_grid(cache, "ct")
+    if outlines is None:
+        mask = draw_spheres(shape, affine, nodules)
+    else:
+        mask = hdf5.read_volume(outlines, "nodules").part(shape, affine).array > 0
+    lines = [nodule.line for nodule in nodules_outside(shape, affine, nodules)]
+    found = f"{len(lines)} of {len(nodules)}: line {', '.join(map(str, lines))} of the annotations"
+    return Made(
+        {"nodules": hdf5.Field(mask, "zyx", "1", "true inside an annotated nodule", affine)},
+        [Code("W_NODULE_OUTSIDE", found)] if lines else [],
+        parameters={"nodules_xyz_mm_diameter_mm": [[*n.centre_xyz_mm, n.diameter_mm] for n in nodules]},
     )

@@ -24,10 +24,11 @@ from lungline.readers.scan import (
     read_scan,
 )
 from lungline.readers.zips import unpacked
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.runner.stage import Made, scan_stage, stage
 from lungline.storage.hdf5 import Code, volume_field
 
 
+@stage
 def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None) -> None:
     """Ingest one scan.
 
@@ -41,44 +42,38 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
     identity : Path or None
         JSON file of hashes by which the patient is recognised in another scan; belongs into a private folder.
     """
+    marks: dict[str, tuple[str, ...]] | None = None if identity is None else {}
+    header = _ingest(raw, output, source=source, marks=marks)
+    if identity is not None and marks is not None:
+        hashes = {kind: (header.provenance[kind],) for kind in ("raw_sha256", "hu_sha256") if kind in header.provenance}
+        write_identity(identity, Identity(header.status != "quarantined", {**hashes, **marks}))
 
-    hashes: dict[str, str] = {}
-    named: dict[str, tuple[str, ...]] = {}
 
-    def make() -> Made:
-        with unpacked(raw, source) as here:
-            return make_of(here)
-
-    def make_of(here: Path) -> Made:
+@scan_stage("ct_hu", unrecorded=("marks",))
+def _ingest(raw: Path, *, source: Source, marks: dict[str, tuple[str, ...]] | None) -> Made:
+    """Make `ct` of a scan; where marks are wanted, add those that its provenance does not hold."""
+    with unpacked(raw, source) as here:
         provenance: dict[str, Any] = {}
         digests: tuple[str, ...] = ()
         try:
             files = raw_files(here, source)
             digests = digests_of_files(files)
-            hashes["raw_sha256"] = hash_of_files(files)
-            provenance = {"raw_sha256": hashes["raw_sha256"], "raw_files": len(files)}
+            provenance = {"raw_sha256": hash_of_files(files), "raw_files": len(files)}
             ct, codes = read_scan(here, source)
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
-            return Made({}, [Code(reason.code, reason.detail)], provenance, digests)
+            return Made({}, [Code(reason.code, reason.detail)], provenance, raw=digests)
         except LunglineError:
             raise
         except OSError as error:  # its own words name the raw file
-            return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance, digests)
+            return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance, raw=digests)
         except Exception as error:  # a mistake of ours; its words may quote the scan
             frame = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
             raise LunglineError(f"{raw}: reading failed ({where}). This is a mistake of lungline: report it.") from None
-        hashes.update(hu_sha256=hash_of_hu(ct), histogram_sha256=hash_of_histogram(ct))
-        provenance["hu_sha256"] = hashes["hu_sha256"]
+        provenance["hu_sha256"] = hash_of_hu(ct)
         provenance["acquisition"] = describe_acquisition(ct)
-        if identity is not None:
-            named.update(identifiers(here, source))
+        if marks is not None:
+            marks.update(histogram_sha256=(hash_of_histogram(ct),), **identifiers(here, source))
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
-        return Made({"ct": field}, codes, provenance, digests)
-
-    header = run_scan_stage("ingest", "ct_hu", output, make, parameters={"source": source})
-    if identity is not None:
-        usable = header.status != "quarantined"
-        marks = {kind: (value,) for kind, value in hashes.items()}
-        write_identity(identity, Identity(usable, {**marks, **named}))
+        return Made({"ct": field}, codes, provenance, raw=digests)

@@ -143,9 +143,10 @@ def _answer(
             resize_volume.run(file("cache_volume"), file(read), **settings[read])
         if recipe.detector is not None:
             say("searching nodules")
-            detect.detect_scan(
-                file("cache_volume"),
-                file("detect"),
+            detect.run(
+                work / "cache_volume",
+                work / "detect",
+                scans=[scan],
                 detector=recipe.detector,
                 device=device,
                 **settings["detect"],

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from lungline.imaging.intensity import lung_region, scale_hu
 from lungline.imaging.resizing import resize
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.runner.stage import Fields, ScanFile, scan_stage
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field
 
 
-def run(cache: Path, output: Path, *, size: int = 64) -> None:
+@scan_stage("resized_volume")
+def run(cache: ScanFile, *, size: int) -> Fields:
     """Read `ct` of CACHE, write `volume`: scaled HU of the lung region on SIZE voxels an axis."""
-
-    def make() -> Made:
-        outside_hu = float(hdf5.read_header(cache).parameters["outside_hu"])
-        region = lung_region(hdf5.read_volume(cache, "ct"), outside_hu=outside_hu)
-        small = resize(region.with_array(scale_hu(region.array)), size)
-        about = "scaled HU 0..1 of the lung region, resized axis by axis with a triangle against aliasing"
-        return Made({"volume": Field(small.array.astype(np.float16), "zyx", "1", about, small.affine)})
-
-    run_scan_stage(
-        "resize_volume", "resized_volume", output, make, scan_files={"cache": cache}, parameters={"size": size}
-    )
+    outside_hu = float(hdf5.read_header(cache).parameters["outside_hu"])
+    region = lung_region(hdf5.read_volume(cache, "ct"), outside_hu=outside_hu)
+    small = resize(region.with_array(scale_hu(region.array)), size)
+    about = "scaled HU 0..1 of the lung region, resized axis by axis with a triangle against aliasing"
+    return {"volume": Field(small.array.astype(np.float16), "zyx", "1", about, small.affine)}

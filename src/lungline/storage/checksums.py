@@ -9,6 +9,9 @@ The seal of `SCAN.h5` is the hidden text file `.SCAN.h5.sha256` in the same fold
 so `sha256sum -c .SCAN.h5.sha256` checks a file and its inputs without lungline. Every reader of our files asks
 `check` first: a file that is no longer what was written is never used. A file without a seal (a model folder that
 was copied without its hidden files) is read as before, and `lungline verify` names it.
+
+Stage, code and inputs come from the lineage of the run that writes: `lungline.runner` begins one for every run of a
+stage, `check` notes in it each file that is read.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -46,6 +50,57 @@ class Origin:
     stage: str
     inputs: tuple[Path, ...] = ()
     raw: tuple[str, ...] = ()
+
+
+@dataclass
+class Lineage:
+    """What a run of a stage has read so far.
+
+    Attributes
+    ----------
+    stage : str
+        The module of `lungline.stages` that runs.
+    inputs : dict of Path to str
+        Files of ours that were read, and their SHA-256.
+    raw : tuple of str
+        SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
+    """
+
+    stage: str
+    inputs: dict[Path, str] = field(default_factory=dict)
+    raw: tuple[str, ...] = ()
+
+
+_current: ContextVar[Lineage | None] = ContextVar("lineage", default=None)
+
+
+@contextmanager
+def lineage_of(stage: str) -> Iterator[Lineage]:
+    """Begin the run of a stage: what is read and written in the block is of this run alone.
+
+    A run inside a run of the same stage (one scan of many) begins with what that one has read: models, settings.
+    """
+    outer = _current.get()
+    shared = dict(outer.inputs) if outer is not None and outer.stage == stage else {}
+    lineage = Lineage(stage, shared)
+    token = _current.set(lineage)
+    try:
+        yield lineage
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Read in the block what is no input: it is checked, but no lineage names it.
+
+    So are tables that grow with every new scan (manifest, annotations): what was taken from them stands in the result.
+    """
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @dataclass(frozen=True)
@@ -98,7 +153,13 @@ def write_sealed_text(target: Path, text: str, origin: Origin | None = None) -> 
 
 def _seal_text(target: Path, content: Path, origin: Origin | None) -> str:
     lines = [f"{sha256(content)}  {target.name}"]
-    if origin is not None:
+    lineage = _current.get()
+    if origin is None and lineage is not None:
+        lines.insert(0, f"{_MARK}{lineage.stage}, code {code_fingerprint(f'lungline.stages.{lineage.stage}')}")
+        inputs = {os.path.relpath(path, target.parent): digest for path, digest in lineage.inputs.items()}
+        lines += [f"{digest}  {name}" for name, digest in sorted(inputs.items()) if name != target.name]
+        lines += [f"{_RAW}{digest}" for digest in lineage.raw]
+    elif origin is not None:
         code = code_fingerprint(f"lungline.stages.{origin.stage}")
         lines.insert(0, f"{_MARK}{origin.stage}, code {code}")
         inputs = {os.path.relpath(path, target.parent): check(path) for path in origin.inputs}
@@ -121,7 +182,7 @@ def read_seal(path: Path) -> Seal | None:
 
 
 def check(path: Path) -> str:
-    """SHA-256 of a file of ours.
+    """SHA-256 of a file of ours, which is an input of the run that asks.
 
     Raises
     ------
@@ -135,6 +196,8 @@ def check(path: Path) -> str:
             f"{path}: changed since it was written. Expected SHA-256 {seal.sha256[:12] or '(its seal is damaged)'}. "
             f"Found {found[:12]}.",
         )
+    if lineage := _current.get():
+        lineage.inputs[Path(path)] = found
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.storage.atomic import write_text
+from lungline.storage.checksums import unrecorded
 from lungline.storage.tables import Faults, read_rows, table_text
 
 SOURCES = ("dicom", "mhd", "nifti")
@@ -68,6 +69,7 @@ class ScanRow:
 COLUMNS = tuple(field.name for field in fields(ScanRow))
 
 
+@unrecorded()
 def read_sheet(path: Path) -> list[ScanRow]:
     """All rows of a scan sheet.
 

@@ -18,22 +18,19 @@ from lungline.storage.weights import read_card, read_tensors
 Model = TypeVar("Model", UNet, CancerNet)
 
 
-def load_unet(folder: Path, device: torch.device, made_by: Mapping[str, Any]) -> UNet:
-    """The U-Net of one axis, ready to predict on a cache that was made with the settings `made_by`.
+def load_unet(folder: Path, device: torch.device) -> UNet:
+    """The U-Net of one axis, ready to predict."""
+    spec = from_settings(UNetSpec, checked_card(folder)["network"], f"{folder}/card.json")
+    return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    Raises
-    ------
-    LunglineError
-        If it was trained on caches made with other settings (a lung box, whole slices).
-    """
-    card = checked_card(folder)
+
+def refuse_other_caches(folder: Path, card: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:
+    """`LunglineError` if the U-Net of a folder was trained on caches of other settings (a lung box, whole slices)."""
     if card.get("cache") != dict(made_by):
         raise LunglineError(
             f"{folder}: trained on caches with {card.get('cache')}, but this cache was made with {dict(made_by)}. "
             "Set cache_volume in the configuration as in the training."
         )
-    spec = from_settings(UNetSpec, card["network"], f"{folder}/card.json")
-    return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:

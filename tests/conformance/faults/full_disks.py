@@ -45,6 +45,7 @@ def try_full_disk(sound: Workspace, scratch: Path, number: int, share: float) ->
         first = place.run()
         torn = place.torn()
         subprocess.run(["mount", "-o", f"remount,size={ROOM_BYTES}", str(place.results)], check=True)
+        place.unlock()
         again = place.run("again.log")
         wrong = list(differences(expected, place.digests()))
         clear = "space left on device" in first.said.lower()

@@ -1,4 +1,4 @@
-"""kill -9 of the workflow or of any of its children, five times on its way; then the same command once."""
+"""kill -9 of the workflow or of any of its children, five times on its way; then the same command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from tests.conformance.faults.workspace import FRONTS, Workspace, differences, kill, tree
+from tests.conformance.faults.workspace import FRONTS, PATIENCE_S, Workspace, differences, kill, tree
 
 VICTIMS = ("everything", "the workflow", "one process")
 KILLS_A_RUN = 5
@@ -60,6 +60,8 @@ def kill_some(place: Workspace, share: float, wanted: Sequence[Path], dice: rand
     victims = {process: command(process) for process in choose(alive, whom, dice)} if alive else {}
     kill(list(victims))
     process.wait()  # after the death of a child the workflow ends by itself
+    psutil.wait_procs(alive, timeout=PATIENCE_S)  # jobs that live on must end before the lock may be taken away
+    place.unlock()
     if not victims:
         return None
     killed = Counter(called(words) for words in victims.values() if words)

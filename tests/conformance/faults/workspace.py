@@ -32,6 +32,7 @@ STEPS += ("extract_candidates", "crop_patches", "train_system", "predict_cancer"
 #: What still has to be made when a trial starts: everything, or from one step on.
 FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_system")
 ENDS = ("predictions.csv", "check_leakage.csv", "scans.csv")
+WORDS = ("--configfile", "config/micro.yaml", "faults.yaml", "--", "predictions")
 PATIENCE_S = 3600
 _TRIES = 60
 
@@ -58,8 +59,14 @@ class Workspace:
 
     @property
     def command(self) -> list[str]:
-        """What starts a run, and what resumes it: there is no other command."""
-        return [sys.executable, "run", "--configfile", "config/micro.yaml", "faults.yaml", "--", "predictions"]
+        """What starts a run, and what resumes it."""
+        return [sys.executable, "run", *WORDS]
+
+    def unlock(self) -> None:
+        """What a person does who knows that no run is alive: take away the lock that a killed one left."""
+        if any((self.folder / ".snakemake" / "locks").glob("*")):
+            words = [sys.executable, "run", "--unlock", *WORDS]
+            subprocess.run(words, cwd=self.folder, env=self.environment, check=True, capture_output=True)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from lungline.storage import checksums, hdf5
 from lungline.storage.checksums import Origin, seal_path, write_sealed_text
 from lungline.storage.manifest import ScanRow, write_sheet
 from scans import chest, write_mhd
+from stage_settings import RESAMPLE
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def results(tmp_path):
     (folder / "private" / "raw").mkdir(parents=True)
     (folder / "private" / "raw" / "s").symlink_to(raw)
     ingest.run(folder / "private" / "raw" / "s", folder / "ingest" / "s.h5", source="mhd")
-    resample.run(folder / "ingest" / "s.h5", folder / "resample" / "s.h5")
+    resample.run(folder / "ingest" / "s.h5", folder / "resample" / "s.h5", **RESAMPLE)
     return folder
 
 

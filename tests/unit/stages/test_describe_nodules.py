@@ -21,6 +21,7 @@ from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Header
 from lungline.storage.predictions import ANSWER_COLUMNS, read_answers
 from lungline.storage.tables import table_text
+from stage_settings import CACHE, RESAMPLE
 
 SPACING = (1.25, 0.7, 0.7)
 ORIGIN = (-91.0, -63.0, 500.0)
@@ -58,7 +59,7 @@ def folder(tmp_path_factory) -> Path:
         hu[inside(scanned, centre, diameter_mm)] = value
     field = hdf5.volume_field(scanned.with_array(hu), "HU", "")
     hdf5.write_file(folder / "ingest.h5", Header("ct_hu", "ingest", (Code("W_TILT", "2 degrees"),)), {"ct": field})
-    resample.run(folder / "ingest.h5", folder / "resample.h5")
+    resample.run(folder / "ingest.h5", folder / "resample.h5", **RESAMPLE)
     ct = hdf5.read_volume(folder / "resample.h5", "ct")
     mask = ct.with_array(lungs_on(ct))
     header = hdf5.read_header(folder / "resample.h5")
@@ -66,7 +67,7 @@ def folder(tmp_path_factory) -> Path:
     fields = {name: hdf5.volume_field(mask, "1", "") for name in ("lungs", "mask")}
     about = Header("lung_mask", "segment_lungs", header.codes, provenance={"quality": quality})
     hdf5.write_file(folder / "lungs.h5", about, fields)
-    cache_volume.run(folder / "resample.h5", folder / "lungs.h5", folder / "cache.h5")
+    cache_volume.run(folder / "resample.h5", folder / "lungs.h5", folder / "cache.h5", **CACHE)
     cache = hdf5.read_volume(folder / "cache.h5", "ct")
     probability = np.zeros(cache.shape_zyx, np.float16)
     for diameter_mm, centre, *_ in BALLS:

@@ -8,7 +8,7 @@ from lungline.config.networks import UNetSpec
 from lungline.detection.unet import UNet
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
-from lungline.stages.detect import detect_scan, run
+from lungline.stages.detect import run
 from lungline.storage import checksums, hdf5
 from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.weights import read_card, write_card, write_tensors
@@ -36,18 +36,23 @@ def folder(tmp_path):
     return tmp_path
 
 
+def detect_scan(cache, output, **options):
+    """One scan by a call of its own."""
+    run(cache.parent, output.parent, scans=[cache.stem], precision="float32", device="cpu", **options)
+
+
 def test_many_scans_in_one_process_give_the_same_bytes(folder):
     scans = ["a", "q", "b"]
-    run(folder / "c", folder / "many", scans=scans, detector=folder / "detector", device="cpu")
+    run(folder / "c", folder / "many", scans=scans, detector=folder / "detector", precision="float32", device="cpu")
     for scan in scans:
         name = f"{scan}.h5"
-        detect_scan(folder / "c" / name, folder / "one" / name, detector=folder / "detector", device="cpu")
+        detect_scan(folder / "c" / name, folder / "one" / name, detector=folder / "detector")
         assert (folder / "many" / name).read_bytes() == (folder / "one" / name).read_bytes()
     assert hdf5.read_header(folder / "many" / "q.h5").status == "quarantined"
 
 
 def test_the_mean_is_the_mean_of_the_three_axes(folder):
-    detect_scan(folder / "c" / "a.h5", folder / "a.h5", detector=folder / "detector", keep_axes=True, device="cpu")
+    detect_scan(folder / "c" / "a.h5", folder / "a.h5", detector=folder / "detector", keep_axes=True)
     axes = [hdf5.read_array(folder / "a.h5", f"probability_{axis}").astype(np.float64) for axis in "zyx"]
     mean = hdf5.read_array(folder / "a.h5", "probability")
     assert mean.dtype == np.float16
@@ -60,7 +65,7 @@ def test_a_cache_made_another_way_is_refused(folder):
     whole = Header("ct", "cache_volume", parameters={**MADE_BY, "region": "whole"})
     hdf5.write_file(folder / "c" / "w.h5", whole, {"ct": ct})
     with pytest.raises(LunglineError, match="cache_volume"):
-        detect_scan(folder / "c" / "w.h5", folder / "w.h5", detector=folder / "detector", device="cpu")
+        detect_scan(folder / "c" / "w.h5", folder / "w.h5", detector=folder / "detector")
 
 
 def test_a_copy_of_a_training_case_of_one_axis_carries_a_warning(folder):
@@ -72,7 +77,7 @@ def test_a_copy_of_a_training_case_of_one_axis_carries_a_warning(folder):
     for pixels in ("same", "other"):
         header = Header("ct", "cache_volume", parameters=MADE_BY, provenance={"hu_sha256": pixels})
         hdf5.write_file(folder / "c" / f"{pixels}.h5", header, {"ct": ct})
-        detect_scan(folder / "c" / f"{pixels}.h5", folder / f"{pixels}.h5", detector=folder / "detector", device="cpu")
+        detect_scan(folder / "c" / f"{pixels}.h5", folder / f"{pixels}.h5", detector=folder / "detector")
     assert [code.code for code in hdf5.read_header(folder / "same.h5").codes] == ["W_TRAINING_CASE"]
     assert hdf5.read_header(folder / "other.h5").status == "ok"
 
@@ -86,7 +91,7 @@ def test_a_scan_made_unlike_those_of_the_training_carries_a_warning_that_says_ho
         how = {"slice_mm": slice_mm, "pixel_mm": 0.7, "noise_hu": 20.0}
         header = Header("ct", "cache_volume", parameters=MADE_BY, provenance={"acquisition": how})
         hdf5.write_file(folder / "c" / f"{name}.h5", header, {"ct": ct})
-        detect_scan(folder / "c" / f"{name}.h5", folder / f"{name}.h5", detector=folder / "detector", device="cpu")
+        detect_scan(folder / "c" / f"{name}.h5", folder / f"{name}.h5", detector=folder / "detector")
     (code,) = hdf5.read_header(folder / "thick.h5").codes
     assert code.code == "W_UNLIKE_TRAINING"
     assert code.detail == "slices are 5 mm apart, in the training 1 to 2.5"

@@ -5,6 +5,7 @@ from lungline.stages import segment_lungs
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Header
 from phantoms import make_chest
+from stage_settings import LUNGS
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def store(tmp_path):
 
 def test_the_stage_writes_both_masks_on_the_grid_of_the_scan(store, tmp_path):
     chest = make_chest(spacing_mm=2.0)
-    segment_lungs.run(store(chest.ct), tmp_path / "lungs.h5", plausible_ml_low=50)
+    segment_lungs.run(store(chest.ct), tmp_path / "lungs.h5", **{**LUNGS, "plausible_ml_low": 50})
     lungs, mask = (hdf5.read_volume(tmp_path / "lungs.h5", name) for name in ("lungs", "mask"))
     assert lungs.array.dtype == mask.array.dtype == bool
     assert mask.array[lungs.array].all()
@@ -32,7 +33,7 @@ def test_the_stage_writes_both_masks_on_the_grid_of_the_scan(store, tmp_path):
 
 
 def test_the_header_says_how_good_the_mask_is(store, tmp_path):
-    segment_lungs.run(store(make_chest(spacing_mm=2.0).ct), tmp_path / "lungs.h5")
+    segment_lungs.run(store(make_chest(spacing_mm=2.0).ct), tmp_path / "lungs.h5", **LUNGS)
     header = hdf5.read_header(tmp_path / "lungs.h5")
     assert header.quantity == "lung_mask"
     assert header.status == "warned"
@@ -44,7 +45,7 @@ def test_the_header_says_how_good_the_mask_is(store, tmp_path):
 
 def test_a_scan_without_lungs_is_quarantined_and_written_without_masks(store, tmp_path):
     ct = make_chest(sides=(), windpipe=False, spacing_mm=2.0).ct
-    segment_lungs.run(store(ct, (Code("W_TILT"),)), tmp_path / "lungs.h5")
+    segment_lungs.run(store(ct, (Code("W_TILT"),)), tmp_path / "lungs.h5", **LUNGS)
     header = hdf5.read_header(tmp_path / "lungs.h5")
     assert header.status == "quarantined"
     assert [code.code for code in header.codes] == ["W_TILT", "Q_LUNGS_EMPTY"]

@@ -21,6 +21,8 @@ from lungline.stages import (
 from lungline.storage import checksums, hdf5
 from lungline.storage.checksums import Origin, check, read_seal, seal_path, write_sealed_text
 from lungline.storage.hdf5 import Code, Header
+from stage_settings import CACHE, LUNGS, RESAMPLE
+from untrained import untrained_models
 
 
 def damage(path):
@@ -78,11 +80,13 @@ def test_a_file_is_hashed_once_as_long_as_it_stays(tmp_path):
 
 
 STAGES = {
-    "resample": lambda h5, out: resample.run(h5, out),
-    "segment_lungs": lambda h5, out: segment_lungs.run(h5, out),
-    "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out),
+    "resample": lambda h5, out: resample.run(h5, out, **RESAMPLE),
+    "segment_lungs": lambda h5, out: segment_lungs.run(h5, out, **LUNGS),
+    "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out, **CACHE),
     "draw_nodule_mask": lambda h5, out: draw_nodule_mask.run(h5, h5.with_name("a.csv"), out, scan="s"),
-    "detect": lambda h5, out: detect.detect_scan(h5, out, detector=h5.parent),
+    "detect": lambda h5, out: detect.run(
+        h5.parent, out, scans=["s"], detector=h5.parent / "detector", precision="float32"
+    ),
     "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"]),
     "crop_patches": lambda h5, out: crop_patches.run(
         out, scans=["s"], caches=h5.parent, detected=h5.parent, candidates=h5.parent
@@ -106,8 +110,7 @@ STAGES = {
 def test_no_stage_uses_a_damaged_input(tmp_path, stage):
     h5 = unusable_scan(tmp_path / "s.h5")
     (tmp_path / "a.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n")
-    for axis in "zyx":
-        write_sealed_text(tmp_path / axis / "weights.safetensors", "weights")
+    untrained_models(tmp_path)
     for name in ("c.csv", "s.csv"):
         write_candidates(tmp_path / name, "s", [])
     STAGES[stage](h5, tmp_path / "sound")
@@ -117,12 +120,11 @@ def test_no_stage_uses_a_damaged_input(tmp_path, stage):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("damaged", ["s.csv", "z/weights.safetensors"])
+@pytest.mark.parametrize("damaged", ["s.csv", "detector/z/weights.safetensors"])
 def test_candidates_and_weights_are_checked_too(tmp_path, damaged):
     h5 = unusable_scan(tmp_path / "s.h5")
     write_candidates(tmp_path / "s.csv", "s", [])
-    for axis in "zyx":
-        write_sealed_text(tmp_path / axis / "weights.safetensors", "weights")
+    untrained_models(tmp_path)
     damage(tmp_path / damaged)
     with pytest.raises(DamagedFileError):
         STAGES["crop_patches" if damaged == "s.csv" else "detect"](h5, tmp_path / "out.h5")
@@ -130,7 +132,7 @@ def test_candidates_and_weights_are_checked_too(tmp_path, damaged):
 
 def test_the_command_line_sets_a_damaged_file_aside_and_says_what_to_do(tmp_path, capsys):
     damage(unusable_scan(tmp_path / "s.h5"))
-    assert cli.main(["resample", str(tmp_path / "s.h5"), str(tmp_path / "out.h5")]) == 2
+    assert cli.main(["resample", str(tmp_path / "s.h5"), str(tmp_path / "out.h5"), "--spacing-mm", "1"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "s.h5: changed since it was written" in said

@@ -8,7 +8,7 @@ from lungline.detection.unet import UNet
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.storage import checksums
 from lungline.storage.weights import read_card, write_card, write_tensors
-from lungline.training.loading import load_unet
+from lungline.training.loading import load_unet, refuse_other_caches
 
 MADE_BY = {"region": "lung_box", "outside_hu": -1000.0}
 CPU = torch.device("cpu")
@@ -27,22 +27,22 @@ def folder(tmp_path):
 def test_a_model_comes_back_as_it_was(folder):
     torch.manual_seed(0)
     expected = UNet(UNetSpec(base_channels=2, levels=2)).state_dict()
-    for name, value in load_unet(folder, CPU, MADE_BY).state_dict().items():
+    for name, value in load_unet(folder, CPU).state_dict().items():
         assert torch.equal(value, expected[name])
 
 
 def test_weights_that_are_not_the_cards_are_refused(folder):
     write_tensors(folder / "weights.safetensors", UNet(UNetSpec(base_channels=2, levels=2)).state_dict(), {"other": 1})
     with pytest.raises(CorruptFileError, match="is not the card's"):
-        load_unet(folder, CPU, MADE_BY)
+        load_unet(folder, CPU)
 
 
 def test_weights_that_do_not_fit_the_network_are_refused(folder):
     write_card(folder / "card.json", {**read_card(folder / "card.json"), "network": {"base_channels": 4, "levels": 2}})
     with pytest.raises(CorruptFileError, match="do not fit"):
-        load_unet(folder, CPU, MADE_BY)
+        load_unet(folder, CPU)
 
 
 def test_a_detector_of_the_lung_box_is_not_run_on_whole_slices(folder):
     with pytest.raises(LunglineError, match=r"lung_box.*whole"):
-        load_unet(folder, CPU, {"region": "whole", "outside_hu": -1000.0})
+        refuse_other_caches(folder, read_card(folder / "card.json"), {"region": "whole", "outside_hu": -1000.0})

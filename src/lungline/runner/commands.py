@@ -1,0 +1,52 @@
+"""Run a command: a user's mistake, a damaged file, a full disk are one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
+from lungline.escape import visible
+from lungline.storage.checksums import set_aside
+
+
+def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
+    """Do the work of the command NAME; what a person can mend is said in one line. A mistake of ours is raised."""
+    try:
+        return int(work() or 0)
+    except Exception as error:
+        sentence = _in_words(error)
+        if sentence is None:
+            raise
+        print(f"lungline {name}: {sentence}", file=sys.stderr)
+        return 2
+
+
+def _in_words(error: Exception) -> str | None:
+    """What happened and what to do, safe to print; None of a mistake of ours."""
+    if isinstance(error, DamagedFileError):
+        return f"{visible(str(error))} {set_aside(error.path)}"
+    if isinstance(error, LunglineError):
+        return visible(str(error))
+    if cause := lack_of_the_disk(error):
+        return visible(f"{cause}. Mend that, then run the same command again: it goes on.")
+    if isinstance(error, OSError) and error.filename is not None:
+        return visible(_about_a_file(error))
+    return None
+
+
+def _about_a_file(error: OSError) -> str:
+    """What the system says of a file or folder, and what to do; of a temporary file, the folder that it was for."""
+    path = Path(os.fsdecode(error.filename))
+    if path.name.startswith(".") and path.suffix == ".tmp":
+        path = path.parent
+    remedies: dict[type[OSError], str] = {
+        FileNotFoundError: "Check its name, and the folder that you are in.",
+        PermissionError: "Give yourself the right to it, or name another place.",
+        FileExistsError: "A file stands where a folder is needed: name another place.",
+        NotADirectoryError: "A file stands where a folder is needed: name another place.",
+        IsADirectoryError: "Name a file in it.",
+    }
+    return f"{path}: {error.strerror}. {remedies.get(type(error), 'Check the disk and the name.')}"

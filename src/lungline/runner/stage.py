@@ -1,0 +1,193 @@
+"""Start a stage: a lineage for each run, and all that a stage on one scan shares with the others.
+
+A stage is the function `run` of a module of `lungline.stages`. `stage` begins a lineage for each call: every file that
+is read in it is an input of every file that is written in it. `scan_stage` makes a stage of a pure function of one
+scan: inputs are checked, a scan's flags and what is known of its raw files travel on, the output is written whole or
+not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+from lungline.errors import Quarantine
+from lungline.fingerprint import code_fingerprint
+from lungline.storage import hdf5
+from lungline.storage.checksums import check, lineage_of
+from lungline.storage.hdf5 import Code, Field, Header
+
+#: A file of the same scan by an earlier stage: checked first, its flags travel on.
+ScanFile = Annotated[Path, "scan file"]
+#: Any other file of ours: checked first, carries no flags.
+InputFile = Annotated[Path, "input file"]
+
+Fields = Mapping[str, Field]
+
+#: What ingest writes about the scan that was read; it travels on to the prediction.
+_ABOUT_RAW = ("raw_sha256", "raw_files", "hu_sha256", "acquisition")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def stage(run: Callable[P, R]) -> Callable[P, R]:
+    """A function of a stage's module that has a lineage of its own each time it is called.
+
+    Called inside another run of the same module, for one scan of many, it begins with what that one has read.
+    """
+    name = _name_of(run)
+
+    @functools.wraps(run)
+    def begun(*args: P.args, **kwargs: P.kwargs) -> R:
+        with lineage_of(name):
+            return run(*args, **kwargs)
+
+    return begun
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage made of a scan, where it is more than fields.
+
+    Attributes
+    ----------
+    fields : mapping of name to Field
+    codes : sequence of Code
+        New ones; those of the inputs travel on by themselves.
+    provenance : mapping
+        Added to code, inputs and what is known of the raw files.
+    parameters : mapping or None
+        What to record instead of the options of the call.
+    raw : tuple of str
+        SHA-256 of each file of the raw scan, sorted.
+    compression : "blosc" or "gzip"
+    """
+
+    fields: Fields
+    codes: Sequence[Code] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] | None = None
+    raw: tuple[str, ...] = ()
+    compression: hdf5.Compression = "blosc"
+
+
+def scan_stage(
+    quantity: str, *, unrecorded: Sequence[str] = ()
+) -> Callable[[Callable[..., Fields | Made]], Callable[..., Header]]:
+    """Make a stage of a function of one scan: the parameter `output` follows its positional ones.
+
+    The function is not called where an input is quarantined, and may raise `Quarantine`: then a file without fields is
+    written that says why. `Header`, as written, is what the stage returns.
+
+    Parameters
+    ----------
+    quantity : str
+        What the output holds, e.g. "ct_hu".
+    unrecorded : sequence of str
+        Options that change no content (device, compression). All others but paths are recorded as parameters.
+
+    Raises
+    ------
+    DamagedFileError
+        By the stage, if a `ScanFile` or `InputFile` is no longer what was written; before any of it is used.
+    """
+
+    def decorate(make: Callable[..., Fields | Made]) -> Callable[..., Header]:
+        name, signature = _name_of(make), _with_output(make)
+
+        @functools.wraps(make)
+        def run(*args: Any, **kwargs: Any) -> Header:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments = dict(bound.arguments)
+            output = arguments.pop("output")
+            scan_files, other_files = _declared(make, arguments)
+            with lineage_of(name) as lineage:
+                for path in (*scan_files.values(), *other_files.values()):
+                    check(path)
+                codes, about_raw = _flags_and_origin(scan_files.values())
+                made = _made(make, arguments, codes)
+                lineage.raw = made.raw
+                options = _options(signature, arguments, unrecorded)
+                header = Header(
+                    quantity=quantity,
+                    stage=name,
+                    codes=tuple(dict.fromkeys((*codes, *made.codes))),
+                    parameters=options if made.parameters is None else made.parameters,
+                    provenance={
+                        "code": code_fingerprint(f"lungline.stages.{name}"),
+                        "inputs": _named(lineage.inputs, {**scan_files, **other_files}),
+                        **about_raw,
+                        **made.provenance,
+                    },
+                )
+                hdf5.write_file(output, header, made.fields, compression=made.compression)
+            return header
+
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {**make.__annotations__, "output": Path, "return": Header}
+        return run
+
+    return decorate
+
+
+def _name_of(run: Callable[..., Any]) -> str:
+    return run.__module__.rpartition(".")[2]
+
+
+def _with_output(make: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a stage: that of its function, with `output` before the options."""
+    own = inspect.signature(make)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [one for one in own.parameters.values() if one.kind is keyword]
+    places = [one for one in own.parameters.values() if one.kind is not keyword]
+    output = inspect.Parameter("output", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Path)
+    return own.replace(parameters=[*places, output, *options], return_annotation=Header)
+
+
+def _declared(make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The scan files and the other input files among the arguments, by the name of their parameter."""
+    kinds = typing.get_type_hints(make, include_extras=True)
+    given = {name: value for name, value in arguments.items() if value is not None}
+    scan_files = {name: value for name, value in given.items() if _is(kinds[name], ScanFile)}
+    return scan_files, {name: value for name, value in given.items() if _is(kinds[name], InputFile)}
+
+
+def _is(annotation: Any, kind: Any) -> bool:
+    return annotation == kind or kind in typing.get_args(annotation)  # alone, or `ScanFile | None`
+
+
+def _flags_and_origin(scan_files: typing.Iterable[Path]) -> tuple[dict[Code, None], dict[str, Any]]:
+    """The flags of all inputs, each once, and what their provenance says of the raw scan."""
+    headers = [hdf5.read_header(path) for path in scan_files]
+    about_raw = {name: h.provenance[name] for h in headers for name in _ABOUT_RAW if name in h.provenance}
+    return dict.fromkeys(code for header in headers for code in header.codes), about_raw
+
+
+def _made(make: Callable[..., Fields | Made], arguments: Mapping[str, Any], codes: typing.Iterable[Code]) -> Made:
+    if any(code.code.startswith("Q_") for code in codes):
+        return Made({})
+    try:
+        made = make(**arguments)
+    except Quarantine as reason:
+        return Made({}, [Code(reason.code, reason.detail)])
+    return made if isinstance(made, Made) else Made(made)
+
+
+def _options(signature: inspect.Signature, arguments: Mapping[str, Any], unrecorded: Sequence[str]) -> dict[str, Any]:
+    """The settings that the content depends on: every option that is neither a path nor left out by name."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    names = [name for name, one in signature.parameters.items() if one.kind is keyword and name not in unrecorded]
+    return {name: arguments[name] for name in names if not isinstance(arguments[name], Path)}
+
+
+def _named(inputs: Mapping[Path, str], declared: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of the inputs: by the name of the parameter; of a file in a folder, by folder and file name."""
+    names = {Path(path): name for name, path in declared.items()}
+    return {names.get(path, f"{path.parent.name}/{path.name}"): digest for path, digest in inputs.items()}
