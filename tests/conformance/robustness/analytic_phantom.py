@@ -94,3 +94,15 @@ def no_chests(shape_zyx: Sequence[int]) -> Iterator[tuple[str, NDArray[np.int16]
     """Sound images (name, int16 HU) that show no chest."""
     for name, hu, noise in (("constant", 0, 0), ("air", -1000, 15), ("water", 0, 15)):
         yield name, np.random.default_rng(0).normal(hu, noise, shape_zyx).astype(np.int16)
+
+
+def turned_grids() -> Iterator[tuple[str, Grid]]:
+    """Grids whose axes are flipped, mirrored, permuted or oblique."""
+    for name, (i, j, k) in {
+        "flipped": ((-1, 0, 0), (0, -1, 0), None),
+        "mirrored": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        "from-the-head": ((1, 0, 0), (0, 1, 0), (0, 0, -1)),
+        "permuted": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+        "oblique": ((np.cos(0.3), np.sin(0.3), 0), (-np.sin(0.3), np.cos(0.3), 0), None),
+    }.items():
+        yield name, make_grid((46, 44, 48), (2.4, 1.9, 1.8), i, j, k)

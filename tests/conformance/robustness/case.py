@@ -39,3 +39,14 @@ class Case:
     @property
     def for_peers(self) -> bool:
         return self.kind not in OURS_ALONE
+
+
+def special_file(name: str, make: Callable[[Path], object]) -> Callable[[Path], Path]:
+    """Builds an input that is no plain file, or none that `make` would not write."""
+
+    def build(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        make(folder / name)
+        return folder / name
+
+    return build

@@ -1,8 +1,9 @@
-"""Write the scene as a folder of DICOM files, one a slice."""
+"""Write the phantom as a folder of DICOM files, one a slice, sound or changed in one way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,32 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from tests.conformance.robustness.analytic_phantom import Array, Grid
+from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid
+from tests.conformance.robustness.case import Case
+from tests.conformance.robustness.judge import Expect, Truth
 
 CT = UID("1.2.840.10008.5.1.4.1.1.2")
 ROOT = "1.2.826.0.1.3680043.10.9999"
 INTERCEPT = -1024
-
 Change = Callable[[int, Dataset], object]
+Build = Callable[[Path], Path]
+GRID = make_grid()
+FINE = make_grid((120, 40, 48), (1.0, 2.1, 1.7))
+ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
+MIDDLE = 27
+UIDS = {
+    "secondary": "1.2.840.10008.5.1.4.1.1.7",
+    "dose": "1.2.840.10008.5.1.4.1.1.88.67",
+    "enhanced": "1.2.840.10008.5.1.4.1.1.2.1",
+    "dicomdir": "1.2.840.10008.1.3.10",
+    "mr": "1.2.840.10008.5.1.4.1.1.4",
+    "pet": "1.2.840.10008.5.1.4.1.1.128",
+    "state": "1.2.840.10008.5.1.4.1.1.11.1",
+}
 
 
 def datasets(
-    grid: Grid,
-    hu: NDArray | None = None,
-    *,
-    positions: Array | None = None,
-    series: int = 1,
-    acquisition: int = 1,
+    grid: Grid, hu: NDArray | None = None, *, positions: Array | None = None, series: int = 1, acquisition: int = 1
 ) -> list[Dataset]:
     """One dataset a slice; positions (K, 3) are those of the grid if not given."""
     hu = grid.hu() if hu is None else hu
@@ -107,3 +118,115 @@ def files(folder: Path) -> list[Path]:
         return float(pydicom.dcmread(path, specific_tags=["InstanceNumber"]).InstanceNumber)
 
     return sorted(folder.glob("*.dcm"), key=place)
+
+
+def hu_of(grid: Grid) -> NDArray[np.int16]:
+    """HU of GRID or FINE, drawn once."""
+    return _drawn(grid is GRID)
+
+
+@lru_cache(maxsize=2)
+def _drawn(coarse: bool) -> NDArray[np.int16]:
+    return (GRID if coarse else FINE).hu()
+
+
+def sound(grid: Grid = GRID) -> list[Dataset]:
+    return datasets(grid, hu_of(grid))
+
+
+def case(kind: str, name: object, build: Build, truth: Truth) -> Case:
+    return Case(kind, str(name), "dicom", build, truth)
+
+
+def changed(change: Change, grid: Grid = GRID) -> Build:
+    """A sound series whose dataset k went through `change(k, dataset)`; False leaves the file out."""
+
+    def build(folder: Path) -> Path:
+        made: list[Dataset | None] = []
+        for k, ds in enumerate(sound(grid)):
+            made.append(None if change(k, ds) is False else ds)
+        return write_all(folder / "scan", made)
+
+    return build
+
+
+def setting(which: Callable[[int], bool], **values: object) -> Build:
+    """A sound series with some elements set, or deleted where the value is None, in some slices."""
+
+    def change(k: int, ds: Dataset) -> None:
+        for key, value in values.items() if which(k) else ():
+            if value is None:
+                delattr(ds, key)
+            else:
+                setattr(ds, key, value)
+
+    return changed(change)
+
+
+def raw_text(which: Callable[[int], bool], key: str, text: str) -> Build:
+    """A sound series with the text of one element replaced as bytes, valid or not."""
+
+    def change(k: int, ds: Dataset) -> None:
+        if which(k):
+            ds[key].VR = "LO"  # pydicom checks numbers, not words
+            ds[key].value = text
+
+    return changed(change)
+
+
+def spoiled(spoil: Callable[[Path, bytes], bytes | None], some: Sequence[int]) -> Build:
+    """A sound series, the bytes of some of its files replaced; None removes the file."""
+
+    def build(folder: Path) -> Path:
+        write_all(folder / "scan", sound(), lambda k: f"{k:03d}.dcm")
+        for k in some:
+            path = folder / "scan" / f"{k:03d}.dcm"
+            blob = spoil(path, path.read_bytes())
+            path.unlink()
+            if blob is not None:
+                path.write_bytes(blob)
+        return folder / "scan"
+
+    return build
+
+
+def beside(add: Callable[[Path], object]) -> Build:
+    """A sound series, and what `add` puts into its folder."""
+
+    def build(folder: Path) -> Path:
+        write_all(folder / "scan", sound())
+        add(folder / "scan")
+        return folder / "scan"
+
+    return build
+
+
+def everywhere(k: int) -> bool:
+    return True
+
+
+def at(*some: int) -> Callable[[int], bool]:
+    return lambda k: k in some
+
+
+def half(k: int) -> bool:
+    return k >= 30
+
+
+PLACES = {"one": at(MIDDLE), "three": at(5, 30, 31), "half": half, "all": everywhere}
+
+
+def a_few_else(few: Expect, many: Expect, place: str) -> Truth:
+    """Slices that count as missing: one in sixty may be filled."""
+    return Truth(few if place == "one" else many, GRID)
+
+
+def with_values(ds: Dataset, **values: object) -> Dataset:
+    for key, value in values.items():
+        setattr(ds, key, value)
+    return ds
+
+
+def compress(ds: Dataset, syntax: UID) -> Dataset:
+    ds.compress(syntax, generate_instance_uid=False)
+    return ds

@@ -6,100 +6,23 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid, no_chests
-from tests.conformance.robustness.case import Case
+from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid, no_chests, turned_grids
+from tests.conformance.robustness.case import Case, special_file
 from tests.conformance.robustness.decompression_bombs import zlib_zeros
 from tests.conformance.robustness.judge import Truth
-
-GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
-ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
-TYPES = {
-    "i1": "CHAR",
-    "u1": "UCHAR",
-    "i2": "SHORT",
-    "u2": "USHORT",
-    "i4": "INT",
-    "u4": "UINT",
-    "f4": "FLOAT",
-    "f8": "DOUBLE",
-}
-
-
-@lru_cache(maxsize=1)
-def _hu() -> NDArray[np.int16]:
-    return GRID.hu()
-
-
-def header_of(grid: Grid, packed: int | None = None, data: str = "scan.raw", kind: str = "i2") -> dict[str, str]:
-    """Keys and values of a sound header; `packed` is the number of compressed bytes."""
-    axes = grid.affine[:3, :3] / grid.spacing_zyx_mm
-    words = {
-        "ObjectType": "Image",
-        "NDims": "3",
-        "BinaryData": "True",
-        "BinaryDataByteOrderMSB": "False",
-        "CompressedData": str(packed is not None),
-        "TransformMatrix": " ".join(f"{c:.12g}" for c in axes[:, ::-1].T.reshape(-1)),
-        "Offset": " ".join(f"{c:.8g}" for c in grid.affine[:3, 3]),
-        "CenterOfRotation": "0 0 0",
-        "ElementSpacing": " ".join(f"{s:.8g}" for s in grid.spacing_zyx_mm[::-1]),
-        "DimSize": " ".join(map(str, grid.shape_zyx[::-1])),
-        "ElementType": f"MET_{TYPES[kind]}",
-        "ElementDataFile": data,
-    }
-    if packed is not None:
-        words["CompressedDataSize"] = str(packed)
-    words["ElementDataFile"] = words.pop("ElementDataFile")
-    return words
-
-
-def text_of(header: dict[str, str | None], end: str = "\n") -> bytes:
-    return "".join(f"{key} = {value}{end}" for key, value in header.items() if value is not None).encode()
-
-
-def write(
-    folder: Path,
-    hu: NDArray,
-    grid: Grid = GRID,
-    *,
-    compressed: bool = False,
-    local: bool = False,
-    spoil: Callable[[bytes], bytes] = bytes,
-    end: str = "\n",
-    **changes: str | None,
-) -> Path:
-    """Write header and pixels; `spoil` changes the bytes of the pixel file, `changes` the header."""
-    kind = np.dtype(hu.dtype)
-    raw = np.ascontiguousarray(hu).tobytes()
-    blob = zlib.compress(raw, 6) if compressed else raw
-    name = "LOCAL" if local else "scan.zraw" if compressed else "scan.raw"
-    header = header_of(grid, len(blob) if compressed else None, name, kind.str[1:])
-    if kind.str[0] == ">":
-        header["BinaryDataByteOrderMSB"] = "True"
-    text = text_of({**header, **changes}, end)
-    blob = spoil(blob)
-    folder.mkdir(parents=True, exist_ok=True)
-    if local:
-        path = folder / "scan.mha"
-        path.write_bytes(text + blob)
-        return path
-    (folder / name).write_bytes(blob)
-    path = folder / "scan.mhd"
-    path.write_bytes(text)
-    return path
+from tests.conformance.robustness.mhd_files import ANSWER, EITHER, GRID, REFUSE, header_of, sound_hu, text_of, write
 
 
 def case(kind: str, name: object, truth: Truth, **how: object) -> Case:
-    return Case(kind, str(name), "mhd", lambda folder: write(folder, _hu(), **how), truth)  # type: ignore[arg-type]
+    return Case(kind, str(name), "mhd", lambda folder: write(folder, sound_hu(), **how), truth)  # type: ignore[arg-type]
 
 
-def _built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
+def built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
     return Case(kind, str(name), "mhd", build, truth)
 
 
@@ -112,26 +35,18 @@ def sound() -> Iterator[Case]:
     }.items():
         yield case("sound", name, ANSWER, **how)
     for kind in ("i4", "f4", "f8", ">i2", ">f4"):
-        yield _built("element-type", kind, ANSWER, lambda f, k=kind: write(f, _hu().astype(k)))
-    yield _built("element-type", "u2-offset", REFUSE, lambda f: write(f, (_hu() + 1024).astype("u2")))
-    yield _built(
-        "element-type", "u1", REFUSE, lambda f: write(f, (np.clip(_hu(), -1000, 1500) // 10 + 100).astype("u1"))
+        yield built("element-type", kind, ANSWER, lambda f, k=kind: write(f, sound_hu().astype(k)))
+    yield built("element-type", "u2-offset", REFUSE, lambda f: write(f, (sound_hu() + 1024).astype("u2")))
+    yield built(
+        "element-type", "u1", REFUSE, lambda f: write(f, (np.clip(sound_hu(), -1000, 1500) // 10 + 100).astype("u1"))
     )
     yield case("element-type", "unknown", REFUSE, ElementType="MET_LONG_LONG_LONG")
     yield case("element-type", "array", REFUSE, ElementType="MET_SHORT_ARRAY")
     yield case("element-type", "other-width", REFUSE, ElementType="MET_INT")
     yield case("element-type", "same-width", REFUSE, ElementType="MET_USHORT")
-    turns: dict[str, tuple] = {
-        "flipped": ((-1, 0, 0), (0, -1, 0), None),
-        "mirrored": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
-        "from-the-head": ((1, 0, 0), (0, 1, 0), (0, 0, -1)),
-        "permuted": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
-        "oblique": ((np.cos(0.3), np.sin(0.3), 0), (-np.sin(0.3), np.cos(0.3), 0), None),
-    }
-    for name, (i, j, k) in turns.items():
-        grid = make_grid((46, 44, 48), (2.4, 1.9, 1.8), i, j, k)
+    for name, grid in turned_grids():
         for packed in (False, True):
-            yield _built(
+            yield built(
                 "orientation",
                 f"{name}-{packed}",
                 Truth("answer", grid),
@@ -142,22 +57,22 @@ def sound() -> Iterator[Case]:
     yield case("odd-text", "comment", ANSWER, Comment="made by hand, äöü", ElementDataFile="scan.raw")
     yield case("odd-text", "synonyms", EITHER, TransformMatrix=None, Rotation="1 0 0 0 1 0 0 0 1")
     yield case("odd-text", "exponents", ANSWER, ElementSpacing="1.7e0 19e-1 +2.6")
-    yield _built("odd-text", "non-ascii-file-name", ANSWER, lambda f: _renamed(f, "größe\U0001fac1.raw"))
-    yield _built("odd-text", "file-name-with-spaces", ANSWER, lambda f: _renamed(f, "a b  c.raw"))
-    yield _built("odd-text", "file-name-with-quotes", ANSWER, lambda f: _renamed(f, "a'b\"c;$(x).raw"))
-    yield _built("odd-text", "no-last-newline", EITHER, lambda f: _edited(f, lambda t: t.rstrip()))
-    yield _built("odd-text", "byte-order-mark", EITHER, lambda f: _edited(f, lambda t: b"\xef\xbb\xbf" + t))
-    yield _built("odd-text", "no-spaces-around-equals", EITHER, lambda f: _edited(f, lambda t: t.replace(b" = ", b"=")))
+    yield built("odd-text", "non-ascii-file-name", ANSWER, lambda f: _renamed(f, "größe\U0001fac1.raw"))
+    yield built("odd-text", "file-name-with-spaces", ANSWER, lambda f: _renamed(f, "a b  c.raw"))
+    yield built("odd-text", "file-name-with-quotes", ANSWER, lambda f: _renamed(f, "a'b\"c;$(x).raw"))
+    yield built("odd-text", "no-last-newline", EITHER, lambda f: _edited(f, lambda t: t.rstrip()))
+    yield built("odd-text", "byte-order-mark", EITHER, lambda f: _edited(f, lambda t: b"\xef\xbb\xbf" + t))
+    yield built("odd-text", "no-spaces-around-equals", EITHER, lambda f: _edited(f, lambda t: t.replace(b" = ", b"=")))
 
 
 def _renamed(folder: Path, name: str) -> Path:
-    path = write(folder, _hu(), ElementDataFile=name)
+    path = write(folder, sound_hu(), ElementDataFile=name)
     (folder / "scan.raw").rename(folder / name)
     return path
 
 
 def _edited(folder: Path, edit: Callable[[bytes], bytes], **how: object) -> Path:
-    path = write(folder, _hu(), **how)  # type: ignore[arg-type]
+    path = write(folder, sound_hu(), **how)  # type: ignore[arg-type]
     path.write_bytes(edit(path.read_bytes()))
     return path
 
@@ -166,8 +81,8 @@ def data_files() -> Iterator[Case]:
     def elsewhere(make: Callable[[Path], str]) -> Callable[[Path], Path]:
         def build(folder: Path) -> Path:
             (folder / "in").mkdir(parents=True)
-            (folder / "secret.raw").write_bytes(_hu().tobytes())
-            return write(folder / "in", _hu(), ElementDataFile=make(folder))
+            (folder / "secret.raw").write_bytes(sound_hu().tobytes())
+            return write(folder / "in", sound_hu(), ElementDataFile=make(folder))
 
         return build
 
@@ -195,45 +110,46 @@ def data_files() -> Iterator[Case]:
         "long": lambda f: "a" * 5000,
         "local-in-mhd": lambda f: "LOCAL",
     }.items():
-        yield _built("data-file", name, REFUSE, elsewhere(make))
+        yield built("data-file", name, REFUSE, elsewhere(make))
 
     def special(make: Callable[[Path], object]) -> Callable[[Path], Path]:
         def build(folder: Path) -> Path:
-            path = write(folder, _hu())
+            path = write(folder, sound_hu())
             (folder / "scan.raw").unlink()
             make(folder / "scan.raw")
             return path
 
         return build
 
-    yield _built("data-file", "fifo", REFUSE, special(os.mkfifo))
-    yield _built("data-file", "folder", REFUSE, special(os.mkdir))
-    yield _built("data-file", "link-in-a-circle", REFUSE, special(lambda p: p.symlink_to(p)))
+    yield built("data-file", "fifo", REFUSE, special(os.mkfifo))
+    yield built("data-file", "folder", REFUSE, special(os.mkdir))
+    yield built("data-file", "link-in-a-circle", REFUSE, special(lambda p: p.symlink_to(p)))
 
-    def header_special(make: Callable[[Path], object]) -> Callable[[Path], Path]:
-        def build(folder: Path) -> Path:
-            folder.mkdir(parents=True, exist_ok=True)
-            make(folder / "scan.mhd")
-            return folder / "scan.mhd"
-
-        return build
-
-    yield _built("header-file", "fifo", REFUSE, header_special(os.mkfifo))
-    yield _built("header-file", "folder", REFUSE, header_special(os.mkdir))
-    yield _built("header-file", "empty", REFUSE, header_special(lambda p: p.write_bytes(b"")))
-    yield _built("header-file", "dangling-link", REFUSE, header_special(lambda p: p.symlink_to("nowhere")))
-    yield _built("header-file", "dev-zero", REFUSE, header_special(lambda p: p.symlink_to("/dev/zero")))
-    yield _built(
-        "header-file", "binary", REFUSE, header_special(lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000)))
+    yield built("header-file", "fifo", REFUSE, special_file("scan.mhd", os.mkfifo))
+    yield built("header-file", "folder", REFUSE, special_file("scan.mhd", os.mkdir))
+    yield built("header-file", "empty", REFUSE, special_file("scan.mhd", lambda p: p.write_bytes(b"")))
+    yield built("header-file", "dangling-link", REFUSE, special_file("scan.mhd", lambda p: p.symlink_to("nowhere")))
+    yield built("header-file", "dev-zero", REFUSE, special_file("scan.mhd", lambda p: p.symlink_to("/dev/zero")))
+    yield built(
+        "header-file",
+        "binary",
+        REFUSE,
+        special_file("scan.mhd", lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000))),
     )
-    yield _built(
-        "header-file", "50-mb-line", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = " + b"x" * (50 << 20)))
+    yield built(
+        "header-file",
+        "50-mb-line",
+        REFUSE,
+        special_file("scan.mhd", lambda p: p.write_bytes(b"Comment = " + b"x" * (50 << 20))),
     )
-    yield _built(
-        "header-file", "a-million-lines", REFUSE, header_special(lambda p: p.write_bytes(b"Comment = x\n" * 1_000_000))
+    yield built(
+        "header-file",
+        "a-million-lines",
+        REFUSE,
+        special_file("scan.mhd", lambda p: p.write_bytes(b"Comment = x\n" * 1_000_000)),
     )
-    yield _built("header-file", "nul-bytes", REFUSE, lambda f: _edited(f, lambda t: t.replace(b"Image", b"Im\0ge")))
-    yield _built("header-file", "utf-16", REFUSE, lambda f: _edited(f, lambda t: t.decode().encode("utf-16")))
+    yield built("header-file", "nul-bytes", REFUSE, lambda f: _edited(f, lambda t: t.replace(b"Image", b"Im\0ge")))
+    yield built("header-file", "utf-16", REFUSE, lambda f: _edited(f, lambda t: t.decode().encode("utf-16")))
 
 
 def headers() -> Iterator[Case]:
@@ -309,27 +225,27 @@ def headers() -> Iterator[Case]:
         changes = {key: value} if key != "Injected" else {"Shell": "$(id)"}
         if key in ("ElementNumberOfChannels", "HeaderSize", "Injected"):
             changes["ElementDataFile"] = "scan.raw"
-        yield _built("header-key", key, REFUSE, lambda f, c=changes: _with(f, c))
-    yield _built("header-key", "NDims-4", REFUSE, lambda f: write(f, _hu(), NDims="4"))
-    yield _built("header-key", "NDims-huge", REFUSE, lambda f: write(f, _hu(), NDims="1000000000"))
-    yield _built("header-key", "header-size-positive", REFUSE, lambda f: _with(f, {"HeaderSize": "96"}))
+        yield built("header-key", key, REFUSE, lambda f, c=changes: _with(f, c))
+    yield built("header-key", "NDims-4", REFUSE, lambda f: write(f, sound_hu(), NDims="4"))
+    yield built("header-key", "NDims-huge", REFUSE, lambda f: write(f, sound_hu(), NDims="1000000000"))
+    yield built("header-key", "header-size-positive", REFUSE, lambda f: _with(f, {"HeaderSize": "96"}))
     for line in (b"ElementSpacing = 9 9 9\n", b"DimSize = 10 10 10\n", b"Offset = 0 0 0\n", b"Position = 0 0 0\n"):
-        yield _built("header-repeated", line.decode().strip(), REFUSE, lambda f, x=line: _edited(f, lambda t: x + t))
-    yield _built(
+        yield built("header-repeated", line.decode().strip(), REFUSE, lambda f, x=line: _edited(f, lambda t: x + t))
+    yield built(
         "header-order", "data-file-first", REFUSE, lambda f: _edited(f, lambda t: b"ElementDataFile = scan.raw\n" + t)
     )
-    yield _built(
+    yield built(
         "header-order", "reversed", REFUSE, lambda f: _edited(f, lambda t: b"\n".join(t.splitlines()[::-1]) + b"\n")
     )
-    yield _built("header-order", "lower-case", EITHER, lambda f: _edited(f, bytes.lower))
-    yield _built("header-order", "shuffled-but-ends-well", ANSWER, lambda f: _edited(f, _shuffled))
+    yield built("header-order", "lower-case", EITHER, lambda f: _edited(f, bytes.lower))
+    yield built("header-order", "shuffled-but-ends-well", ANSWER, lambda f: _edited(f, _shuffled))
 
 
 def _with(folder: Path, changes: dict[str, str | None]) -> Path:
     """Added keys stand before ElementDataFile, which ends the header."""
     header: dict[str, str | None] = {**header_of(GRID), **changes}
     header["ElementDataFile"] = header.pop("ElementDataFile")
-    path = write(folder, _hu())
+    path = write(folder, sound_hu())
     path.write_bytes(text_of(header))
     return path
 
@@ -344,7 +260,7 @@ def pixels() -> Iterator[Case]:
         yield case("truncated", f"raw-{share}", REFUSE, spoil=lambda b, s=share: b[: int(len(b) * s)])
         yield case("truncated", f"mha-{share}", REFUSE, local=True, spoil=lambda b, s=share: b[: int(len(b) * s)])
         yield case("truncated", f"zraw-{share}", REFUSE, compressed=True, spoil=lambda b, s=share: b[: int(len(b) * s)])
-        yield _built("truncated", f"zraw-{share}-size-says-so", REFUSE, lambda f, s=share: _cut(f, s))
+        yield built("truncated", f"zraw-{share}-size-says-so", REFUSE, lambda f, s=share: _cut(f, s))
     for cut in (1, 3, 4, 5):
         yield case(
             "truncated",
@@ -390,28 +306,26 @@ def pixels() -> Iterator[Case]:
     )
     yield case("bomb", "announces-3-gb-in-100-kb", REFUSE, DimSize="1500 1000 1000")
     for name, value in {"nan": np.nan, "inf": np.inf, "huge": 1e30}.items():
-        yield _built(
-            "voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v))
-        )
-        yield _built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
+        yield built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v)))
+        yield built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
     for name, hu in no_chests(GRID.shape_zyx):
-        yield _built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
+        yield built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
     tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
-    yield _built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
-    yield _built("not-a-chest", "wrong-scale", REFUSE, lambda f: write(f, _hu() * np.int16(10)))
+    yield built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
+    yield built("not-a-chest", "wrong-scale", REFUSE, lambda f: write(f, sound_hu() * np.int16(10)))
     padded = _padded(GRID)
-    yield _built(
-        "padding", "minus-3024-outside", padded, lambda f: write(f, np.where(_corner(), -3024, _hu()).astype("i2"))
+    yield built(
+        "padding", "minus-3024-outside", padded, lambda f: write(f, np.where(_corner(), -3024, sound_hu()).astype("i2"))
     )
 
 
 def _cut(folder: Path, share: float) -> Path:
-    size = int(len(zlib.compress(_hu().tobytes(), 6)) * share)
-    return write(folder, _hu(), compressed=True, spoil=lambda b: b[:size], CompressedDataSize=str(size))
+    size = int(len(zlib.compress(sound_hu().tobytes(), 6)) * share)
+    return write(folder, sound_hu(), compressed=True, spoil=lambda b: b[:size], CompressedDataSize=str(size))
 
 
 def _one(value: float) -> NDArray:
-    array = _hu().astype("f4")
+    array = sound_hu().astype("f4")
     array[20, 20, 20] = value
     return array
 

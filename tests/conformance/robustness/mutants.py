@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
 from lungline.imaging.volume import Volume
-from tests.conformance.robustness import dicom_files, mhd_cases, nifti_cases, reference_reader
+from tests.conformance.robustness import dicom_files, mhd_files, nifti_files, reference_reader
 from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid
 from tests.conformance.robustness.judge import POSITION_MM, SPACING_SHARE, Judged
 
@@ -116,9 +116,9 @@ def _sound(source: str, base: str) -> tuple[str, dict[str, bytes]]:
             path = dicom_files.write_all(folder / "scan", made, lambda k: f"{k:03d}.dcm")
         elif source == "mhd":
             how = {"raw": {}, "zraw": {"compressed": True}, "mha": {"local": True}}[base]
-            path = mhd_cases.write(folder / "scan", GRID.hu(), GRID, **how)
+            path = mhd_files.write(folder / "scan", GRID.hu(), GRID, **how)
         else:
-            path = nifti_cases.write(folder / "scan", GRID.hu(), GRID, file=f"scan.{base}")
+            path = nifti_files.write(folder / "scan", GRID.hu(), GRID, file=f"scan.{base}")
         blobs = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         return str(path.relative_to(folder)), blobs
 
@@ -295,7 +295,7 @@ def _change_field(blob: bytes, rng: random.Random) -> bytes:
 
     packed = blob[:2] == b"\x1f\x8b"
     out = bytearray(gzip.decompress(blob) if packed else blob)
-    offset, form = nifti_cases.FIELDS[rng.choice(sorted(nifti_cases.FIELDS))]
+    offset, form = nifti_files.FIELDS[rng.choice(sorted(nifti_files.FIELDS))]
     count, code = int(form[:-1] or 1), form[-1]
     if code == "s":
         out[offset : offset + count] = rng.randbytes(count)

@@ -7,112 +7,22 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid, no_chests
-from tests.conformance.robustness.case import Case
+from tests.conformance.robustness.analytic_phantom import make_grid, no_chests, turned_grids
+from tests.conformance.robustness.case import Case, special_file
 from tests.conformance.robustness.decompression_bombs import gzip_zeros
 from tests.conformance.robustness.judge import Truth
-
-GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
-ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
-#: Offset and format of the fields of the header (NIfTI-1, 348 bytes).
-FIELDS = {
-    "sizeof_hdr": (0, "i"),
-    "dim": (40, "8h"),
-    "datatype": (70, "h"),
-    "bitpix": (72, "h"),
-    "pixdim": (76, "8f"),
-    "vox_offset": (108, "f"),
-    "scl_slope": (112, "f"),
-    "scl_inter": (116, "f"),
-    "xyzt_units": (123, "b"),
-    "qform_code": (252, "h"),
-    "sform_code": (254, "h"),
-    "quatern": (256, "3f"),
-    "qoffset": (268, "3f"),
-    "srow": (280, "12f"),
-    "magic": (344, "4s"),
-}
-DATATYPES = {"i1": 256, "u1": 2, "i2": 4, "u2": 512, "i4": 8, "u4": 768, "i8": 1024, "f4": 16, "f8": 64}
-
-
-@lru_cache(maxsize=1)
-def _hu() -> NDArray[np.int16]:
-    return GRID.hu()
-
-
-def header_of(grid: Grid, kind: str = "i2") -> dict[str, tuple]:
-    """Fields of a sound header: sform and qform agree; world axes are RAS."""
-    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine[:, [2, 1, 0, 3]]
-    axes = ras[:3, :3] / np.linalg.norm(ras[:3, :3], axis=0)
-    sign = 1.0 if np.linalg.det(axes) > 0 else -1.0
-    axes = axes * (1, 1, sign)
-    return {
-        "sizeof_hdr": (348,),
-        "dim": (3, *grid.shape_zyx[::-1], 1, 1, 1, 1),
-        "datatype": (DATATYPES[kind],),
-        "bitpix": (np.dtype(kind).itemsize * 8,),
-        "pixdim": (sign, *grid.spacing_zyx_mm[::-1], 0, 0, 0, 0),
-        "vox_offset": (352.0,),
-        "scl_slope": (1.0,),
-        "scl_inter": (0.0,),
-        "xyzt_units": (2,),
-        "qform_code": (1,),
-        "sform_code": (1,),
-        "quatern": tuple(_quaternion(axes)),
-        "qoffset": tuple(ras[:3, 3]),
-        "srow": tuple(ras[:3].reshape(-1)),
-        "magic": (b"n+1\0",),
-    }
-
-
-def _quaternion(axes: Array) -> Array:
-    """b, c, d of the rotation (3, 3), with a >= 0."""
-    from scipy.spatial.transform import Rotation
-
-    b, c, d, a = Rotation.from_matrix(axes).as_quat()
-    return np.array([b, c, d]) * (1 if a >= 0 else -1)
-
-
-def bytes_of(header: dict[str, tuple], order: str = "<") -> bytes:
-    blob = bytearray(352)
-    for name, values in header.items():
-        offset, form = FIELDS[name]
-        struct.pack_into(order + form, blob, offset, *values)
-    return bytes(blob)
-
-
-def write(
-    folder: Path,
-    hu: NDArray,
-    grid: Grid = GRID,
-    *,
-    file: str = "scan.nii",
-    order: str = "<",
-    spoil: Callable[[bytes], bytes] = bytes,
-    pack: Callable[[bytes], bytes] | None = None,
-    **changes: tuple,
-) -> Path:
-    """Write a file; `spoil` changes its bytes (before gzip), `changes` are fields of the header."""
-    kind = np.dtype(hu.dtype)
-    blob = bytes_of({**header_of(grid, kind.str[1:]), **changes}, order)
-    blob = spoil(blob + np.ascontiguousarray(hu, dtype=kind.newbyteorder(order)).tobytes())
-    pack = pack or (gzip.compress if file.endswith(".gz") else bytes)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / file).write_bytes(pack(blob))
-    return folder / file
+from tests.conformance.robustness.nifti_files import ANSWER, EITHER, GRID, REFUSE, header_of, sound_hu, write
 
 
 def case(kind: str, name: object, truth: Truth, **how: object) -> Case:
-    return Case(kind, str(name), "nifti", lambda folder: write(folder, _hu(), **how), truth)  # type: ignore[arg-type]
+    return Case(kind, str(name), "nifti", lambda folder: write(folder, sound_hu(), **how), truth)  # type: ignore[arg-type]
 
 
-def _built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
+def built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
     return Case(kind, str(name), "nifti", build, truth)
 
 
@@ -122,17 +32,20 @@ def sound() -> Iterator[Case]:
     yield case("sound", "big-endian", ANSWER, order=">")
     yield case("sound", "odd-name", ANSWER, file="a 'b' \U0001fac1\n.nii")
     for kind in ("i4", "f4", "f8"):
-        yield _built("datatype", kind, ANSWER, lambda f, k=kind: write(f, _hu().astype(k)))
-    yield _built("datatype", "i8", EITHER, lambda f: write(f, _hu().astype("i8")))
-    yield _built(
-        "datatype", "u2-with-inter", ANSWER, lambda f: write(f, (_hu() + 1024).astype("u2"), scl_inter=(-1024.0,))
+        yield built("datatype", kind, ANSWER, lambda f, k=kind: write(f, sound_hu().astype(k)))
+    yield built("datatype", "i8", EITHER, lambda f: write(f, sound_hu().astype("i8")))
+    yield built(
+        "datatype", "u2-with-inter", ANSWER, lambda f: write(f, (sound_hu() + 1024).astype("u2"), scl_inter=(-1024.0,))
     )
-    yield _built(
+    yield built(
         "datatype",
         "u1-with-slope",
         Truth("either", GRID, tolerance_hu=6),
         lambda f: write(
-            f, np.rint((np.clip(_hu(), -1024, 1500) + 1024) / 10).astype("u1"), scl_slope=(10.0,), scl_inter=(-1024.0,)
+            f,
+            np.rint((np.clip(sound_hu(), -1024, 1500) + 1024) / 10).astype("u1"),
+            scl_slope=(10.0,),
+            scl_inter=(-1024.0,),
         ),
     )
     for code in (0, 1, 32, 128, 2304, 1536, 999):
@@ -150,17 +63,9 @@ def sound() -> Iterator[Case]:
         pack=lambda b: gzip.compress(b[:9000]) + gzip.compress(b[9000:]),
     )
     yield case("gz", "trailing-junk", EITHER, file="scan.nii.gz", pack=lambda b: gzip.compress(b) + b"junk")
-    turns: dict[str, tuple] = {
-        "flipped": ((-1, 0, 0), (0, -1, 0), None),
-        "mirrored": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
-        "from-the-head": ((1, 0, 0), (0, 1, 0), (0, 0, -1)),
-        "permuted": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
-        "oblique": ((np.cos(0.3), np.sin(0.3), 0), (-np.sin(0.3), np.cos(0.3), 0), None),
-    }
-    for name, (i, j, k) in turns.items():
-        grid = make_grid((46, 44, 48), (2.4, 1.9, 1.8), i, j, k)
+    for name, grid in turned_grids():
         for form, changes in {"both": {}, "sform": {"qform_code": (0,)}, "qform": {"sform_code": (0,)}}.items():
-            yield _built(
+            yield built(
                 "orientation",
                 f"{name}-{form}",
                 Truth("answer", grid),
@@ -209,10 +114,7 @@ def geometry() -> Iterator[Case]:
         yield case("bad-pixdim", name, REFUSE, pixdim=(*pixdim, 0, 0, 0, 0), sform_code=(0,))
     for unit, truth in {0: EITHER, 1: REFUSE, 3: REFUSE, 5: REFUSE, 2 + 8: ANSWER, 2 + 16: ANSWER, 127: REFUSE}.items():
         yield case("units", unit, truth, xyzt_units=(unit,))
-    for name, dim in {
-        "4d-one": (4, 48, 44, 40, 1, 1, 1, 1),
-        "5d-one": (5, 48, 44, 40, 1, 1, 1, 1),
-    }.items():
+    for name, dim in {"4d-one": (4, 48, 44, 40, 1, 1, 1, 1), "5d-one": (5, 48, 44, 40, 1, 1, 1, 1)}.items():
         yield case("dim", name, EITHER, dim=dim)
     for name, dim in {
         "4d-two": (4, 48, 44, 20, 2, 1, 1, 1),
@@ -242,18 +144,18 @@ def values() -> Iterator[Case]:
         yield case("scale", name, EITHER if np.isnan(slope) else REFUSE, scl_slope=(slope,), scl_inter=(inter,))
     for name, (slope, inter) in {"tiny": (1e-30, 0.0), "huge": (1e30, 0.0), "negative": (-1.0, 0.0)}.items():
         yield case("scale", name, REFUSE, scl_slope=(slope,), scl_inter=(inter,))
-    yield _built("scale", "half", ANSWER, lambda f: write(f, (_hu() * 2).astype("i2"), scl_slope=(0.5,)))
-    yield _built("scale", "half-of-floats", ANSWER, lambda f: write(f, (_hu() * 2).astype("f4"), scl_slope=(0.5,)))
+    yield built("scale", "half", ANSWER, lambda f: write(f, (sound_hu() * 2).astype("i2"), scl_slope=(0.5,)))
+    yield built("scale", "half-of-floats", ANSWER, lambda f: write(f, (sound_hu() * 2).astype("f4"), scl_slope=(0.5,)))
     for name, value in {"nan": np.nan, "inf": -np.inf, "huge": 1e30}.items():
-        array = _hu().astype("f4")
+        array = sound_hu().astype("f4")
         array[20, 20, 20] = value
-        yield _built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, a=array: write(f, a))
-        yield _built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
+        yield built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, a=array: write(f, a))
+        yield built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
     for name, hu in no_chests(GRID.shape_zyx):
-        yield _built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
+        yield built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
     tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
-    yield _built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
-    yield _built("not-a-chest", "mask", REFUSE, lambda f: write(f, (_hu() > 0).astype("u1")))
+    yield built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
+    yield built("not-a-chest", "mask", REFUSE, lambda f: write(f, (sound_hu() > 0).astype("u1")))
 
 
 def files() -> Iterator[Case]:
@@ -331,20 +233,12 @@ def files() -> Iterator[Case]:
                 pack=bytes,
             )
 
-    def special(make: Callable[[Path], object], name: str = "scan.nii") -> Callable[[Path], Path]:
-        def build(folder: Path) -> Path:
-            folder.mkdir(parents=True, exist_ok=True)
-            make(folder / name)
-            return folder / name
-
-        return build
-
-    yield _built("special-files", "fifo", REFUSE, special(os.mkfifo))
-    yield _built("special-files", "fifo-gz", REFUSE, special(os.mkfifo, "scan.nii.gz"))
-    yield _built("special-files", "folder", REFUSE, special(os.mkdir))
-    yield _built("special-files", "dangling-link", REFUSE, special(lambda p: p.symlink_to("nowhere")))
-    yield _built("special-files", "link-in-a-circle", REFUSE, special(lambda p: p.symlink_to(p)))
-    yield _built("special-files", "dev-zero", REFUSE, special(lambda p: p.symlink_to("/dev/zero")))
+    yield built("special-files", "fifo", REFUSE, special_file("scan.nii", os.mkfifo))
+    yield built("special-files", "fifo-gz", REFUSE, special_file("scan.nii.gz", os.mkfifo))
+    yield built("special-files", "folder", REFUSE, special_file("scan.nii", os.mkdir))
+    yield built("special-files", "dangling-link", REFUSE, special_file("scan.nii", lambda p: p.symlink_to("nowhere")))
+    yield built("special-files", "link-in-a-circle", REFUSE, special_file("scan.nii", lambda p: p.symlink_to(p)))
+    yield built("special-files", "dev-zero", REFUSE, special_file("scan.nii", lambda p: p.symlink_to("/dev/zero")))
 
 
 def _cut(blob: bytes, share: float) -> bytes:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.conformance.robustness.mhd_cases import TYPES
-from tests.conformance.robustness.nifti_cases import DATATYPES, FIELDS
+from tests.conformance.robustness.mhd_files import TYPES
+from tests.conformance.robustness.nifti_files import DATATYPES, FIELDS
 
 Read = tuple[NDArray, NDArray[np.float64]]
 
