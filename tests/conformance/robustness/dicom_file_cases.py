@@ -6,18 +6,14 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    JPEG2000Lossless,
-    RLELossless,
-)
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from tests.conformance.robustness.case import Case
 from tests.conformance.robustness.decompression_bombs import deflated_zeros
@@ -90,29 +86,23 @@ def damaged_files() -> Iterator[Case]:
     def pixels(count: Callable[[int], int]) -> Change:
         return lambda k, ds: setattr(ds, "PixelData", ds.PixelData[: count(len(ds.PixelData))])
 
-    yield case("pixel-data-length", "one-row-short", changed(pixels(lambda n: n - 96)), REFUSE)
-    yield case("pixel-data-length", "empty", changed(pixels(lambda n: 0)), REFUSE)
-    yield case(
-        "pixel-data-length",
-        "a-row-too-many",
-        changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(96))),
-        EITHER,
+    of_kind = partial(case, "pixel-data-length")
+    yield of_kind("one-row-short", changed(pixels(lambda n: n - 96)), REFUSE)
+    yield of_kind("empty", changed(pixels(lambda n: 0)), REFUSE)
+    yield of_kind("a-row-too-many", changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(96))), EITHER)
+    yield of_kind(
+        "two-bytes-too-many", changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(2))), EITHER
     )
-    yield case(
-        "pixel-data-length",
-        "two-bytes-too-many",
-        changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData + bytes(2))),
-        EITHER,
-    )
-    yield case("pixel-data-length", "twice", changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData * 2)), EITHER)
+    yield of_kind("twice", changed(lambda k, ds: setattr(ds, "PixelData", ds.PixelData * 2)), EITHER)
 
 
 def bombs() -> Iterator[Case]:
     def claims(**values: object) -> Change:
         return lambda k, ds: [setattr(ds, key, value) for key, value in values.items()] and None
 
-    yield case("bomb", "65535-squared", changed(claims(Rows=65535, Columns=65535)), REFUSE)
-    yield case("bomb", "2-billion-frames", changed(claims(NumberOfFrames="2147483647")), REFUSE)
+    of_kind = partial(case, "bomb")
+    yield of_kind("65535-squared", changed(claims(Rows=65535, Columns=65535)), REFUSE)
+    yield of_kind("2-billion-frames", changed(claims(NumberOfFrames="2147483647")), REFUSE)
 
     def rle(k: int, ds: Dataset) -> None:
         ds.Rows = ds.Columns = 2048
@@ -122,7 +112,7 @@ def bombs() -> Iterator[Case]:
         ds["PixelData"].VR = "OB"
         ds.file_meta.TransferSyntaxUID = RLELossless
 
-    yield case("bomb", "rle-2048-squared", changed(lambda k, ds: rle(k, ds) if k < 4 else False), REFUSE)
+    yield of_kind("rle-2048-squared", changed(lambda k, ds: rle(k, ds) if k < 4 else False), REFUSE)
 
     def huge_stream(k: int, ds: Dataset) -> None:
         compress(ds, JPEG2000Lossless)
@@ -131,7 +121,7 @@ def bombs() -> Iterator[Case]:
         frame[at_ + 6 : at_ + 14] = struct.pack(">II", 60000, 60000)
         ds.PixelData = pydicom.encaps.encapsulate([bytes(frame)])
 
-    yield case("bomb", "jpeg-2000-stream-60000-squared", changed(huge_stream), REFUSE)
+    yield of_kind("jpeg-2000-stream-60000-squared", changed(huge_stream), REFUSE)
 
     def deflated(folder: Path) -> Path:
         scan = write_all(folder / "scan", sound()[:4], lambda k: f"{k}.dcm")
@@ -146,19 +136,16 @@ def bombs() -> Iterator[Case]:
             path.write_bytes(blob[:start] + deflated_zeros(body + more, 400))
         return scan
 
-    yield case("bomb", "deflate-400-mb-a-file", deflated, REFUSE)
+    yield of_kind("deflate-400-mb-a-file", deflated, REFUSE)
 
     def element(tag: int, size: int) -> Change:
         return lambda k, ds: ds.add_new(tag, "UN", b"\x20" * size) and None
 
-    yield case(
-        "huge-header",
-        "5-mb-before-the-pixels",
-        changed(lambda k, ds: element(0x00091010, 5 << 20)(k, ds) if k < 3 else None),
-        EITHER,
+    of_kind = partial(case, "huge-header")
+    yield of_kind(
+        "5-mb-before-the-pixels", changed(lambda k, ds: element(0x00091010, 5 << 20)(k, ds) if k < 3 else None), EITHER
     )
-    yield case(
-        "huge-header",
+    yield of_kind(
         "5000-private-elements",
         changed(
             lambda k, ds: (
@@ -181,7 +168,7 @@ def bombs() -> Iterator[Case]:
 
         return change
 
-    yield case("huge-header", "nested-60-deep", changed(nested(60)), EITHER)
+    yield of_kind("nested-60-deep", changed(nested(60)), EITHER)
 
     def deep(path: Path, blob: bytes) -> bytes:
         start = blob.index(b"\x28\x00\x02\x00US")
@@ -190,7 +177,7 @@ def bombs() -> Iterator[Case]:
         )
         return blob[:start] + level * 20000 + blob[start:]
 
-    yield case("huge-header", "nested-20000-deep-in-one", spoiled(deep, [MIDDLE]), EITHER)
+    yield of_kind("nested-20000-deep-in-one", spoiled(deep, [MIDDLE]), EITHER)
 
     def length(value: int) -> Callable[[Path, bytes], bytes]:
         def spoil(path: Path, blob: bytes) -> bytes:
@@ -205,19 +192,19 @@ def bombs() -> Iterator[Case]:
 
 
 def text() -> Iterator[Case]:
-    yield case("text", "non-ascii-name", setting(everywhere, PatientName="Мюллер^日本"), ANSWER)
-    yield case("text", "script-name", setting(everywhere, PatientName="<script>alert(1)</script>"), ANSWER)
-    yield case("text", "unknown-character-set", raw_text(everywhere, "SpecificCharacterSet", "ISO_IR 9999"), ANSWER)
-    yield case("text", "latin-bytes", spoiled(lambda p, b: b.replace(b"Phantom", b"Ph\xe4nt\xf6m"), range(60)), ANSWER)
-    yield case("text", "long-name", setting(everywhere, PatientComments="x" * 9000), ANSWER)
-    yield case("text", "numbers-with-spaces", raw_text(everywhere, "PixelSpacing", " 2.1 \\ 1.7 "), ANSWER)
-    yield case(
-        "text",
+    of_kind = partial(case, "text")
+    yield of_kind("non-ascii-name", setting(everywhere, PatientName="Мюллер^日本"), ANSWER)
+    yield of_kind("script-name", setting(everywhere, PatientName="<script>alert(1)</script>"), ANSWER)
+    yield of_kind("unknown-character-set", raw_text(everywhere, "SpecificCharacterSet", "ISO_IR 9999"), ANSWER)
+    yield of_kind("latin-bytes", spoiled(lambda p, b: b.replace(b"Phantom", b"Ph\xe4nt\xf6m"), range(60)), ANSWER)
+    yield of_kind("long-name", setting(everywhere, PatientComments="x" * 9000), ANSWER)
+    yield of_kind("numbers-with-spaces", raw_text(everywhere, "PixelSpacing", " 2.1 \\ 1.7 "), ANSWER)
+    yield of_kind(
         "long-decimals",
         raw_text(everywhere, "PixelSpacing", "2.10000000000000000000000\\1.70000000000000000000000"),
         ANSWER,
     )
-    yield case("text", "bad-date", raw_text(everywhere, "StudyDate", "yesterday"), ANSWER)
+    yield of_kind("bad-date", raw_text(everywhere, "StudyDate", "yesterday"), ANSWER)
 
 
 def enhanced() -> Iterator[Case]:
@@ -243,8 +230,9 @@ def enhanced() -> Iterator[Case]:
         ds.PerFrameFunctionalGroupsSequence = Items(frames)
         return write_all(folder / "scan", [ds])
 
-    yield case("enhanced-multi-frame", "with-geometry", lambda f: build(f, True), EITHER)
-    yield case("enhanced-multi-frame", "without-geometry", lambda f: build(f, False), REFUSE)
+    of_kind = partial(case, "enhanced-multi-frame")
+    yield of_kind("with-geometry", lambda f: build(f, True), EITHER)
+    yield of_kind("without-geometry", lambda f: build(f, False), REFUSE)
 
     def both(folder: Path) -> Path:
         write_all(folder / "scan", sound())
@@ -252,6 +240,6 @@ def enhanced() -> Iterator[Case]:
         os.rename(next((folder / "other" / "scan").iterdir()), folder / "scan" / "zz.dcm")
         return folder / "scan"
 
-    yield case("enhanced-multi-frame", "beside-classic", both, ANSWER)
-    yield case("enhanced-multi-frame", "classic-with-frames-2", setting(everywhere, NumberOfFrames="2"), REFUSE)
-    yield case("enhanced-multi-frame", "classic-with-frames-1", setting(everywhere, NumberOfFrames="1"), ANSWER)
+    yield of_kind("beside-classic", both, ANSWER)
+    yield of_kind("classic-with-frames-2", setting(everywhere, NumberOfFrames="2"), REFUSE)
+    yield of_kind("classic-with-frames-1", setting(everywhere, NumberOfFrames="1"), ANSWER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from tests.conformance.robustness.judge import Expect, Truth
 
 
 def order() -> Iterator[Case]:
+    of_kind = partial(case, "instance-number")
     for name, number in {
         "permuted": lambda k: (k * 17) % 61,
         "reversed": lambda k: 60 - k,
@@ -41,11 +43,9 @@ def order() -> Iterator[Case]:
         "negative": lambda k: -k,
         "huge": lambda k: 2147483000 + k,
     }.items():
-        yield case(
-            "instance-number", name, changed(lambda k, ds, n=number: setattr(ds, "InstanceNumber", n(k))), ANSWER
-        )
-    yield case("instance-number", "missing", setting(everywhere, InstanceNumber=None), ANSWER)
-    yield case("instance-number", "words", raw_text(everywhere, "InstanceNumber", "abc"), ANSWER)
+        yield of_kind(name, changed(lambda k, ds, n=number: setattr(ds, "InstanceNumber", n(k))), ANSWER)
+    yield of_kind("missing", setting(everywhere, InstanceNumber=None), ANSWER)
+    yield of_kind("words", raw_text(everywhere, "InstanceNumber", "abc"), ANSWER)
     for name, text in {"0": "0", "99": "99", "negative": "-3", "words": "thick", "nan": "nan"}.items():
         yield case("slice-thickness", name, raw_text(everywhere, "SliceThickness", text), ANSWER)
     yield case("slice-thickness", "missing", setting(everywhere, SliceThickness=None), ANSWER)
@@ -92,30 +92,19 @@ def spacing() -> Iterator[Case]:
 
 
 def tilt() -> Iterator[Case]:
+    of_kind = partial(case, "gantry-tilt")
     for angle in (-30, -20, -10, -5, -1, 2, 5, 10, 15, 20, 30):
         t = np.deg2rad(angle)
         along_j = (0, np.cos(t), np.sin(t))
         sheared = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (1, 0, 0), along_j, (0, 0, 1))
-        yield case(
-            "gantry-tilt",
-            angle,
-            lambda f, g=sheared: write_all(f / "scan", datasets(g)),
-            Truth("answer", sheared, True),
-        )
+        yield of_kind(angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), Truth("answer", sheared, True))
     for angle in (45, 60):
         t = np.deg2rad(angle)
         sheared = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (1, 0, 0), (0, np.cos(t), np.sin(t)), (0, 0, 1))
-        yield case(
-            "gantry-tilt",
-            angle,
-            lambda f, g=sheared: write_all(f / "scan", datasets(g)),
-            Truth("either", sheared, True),
-        )
+        yield of_kind(angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), Truth("either", sheared, True))
     t = np.deg2rad(12)
     swivel = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (np.cos(t), 0, np.sin(t)), (0, 1, 0), (0, 0, 1))
-    yield case(
-        "gantry-tilt", "swivel-12", lambda f: write_all(f / "scan", datasets(swivel)), Truth("answer", swivel, True)
-    )
+    yield of_kind("swivel-12", lambda f: write_all(f / "scan", datasets(swivel)), Truth("answer", swivel, True))
 
 
 def orientation() -> Iterator[Case]:
@@ -214,26 +203,20 @@ def damaged_geometry() -> Iterator[Case]:
 
     rng = np.random.default_rng(5)
     jitter = rng.uniform(-9, 9, (60, 3)) * (1, 1, 0)
-    yield case(
-        "bad-ImagePositionPatient", "all-equal", setting(everywhere, ImagePositionPatient=["0", "0", "0"]), REFUSE
-    )
-    yield case("bad-ImagePositionPatient", "far-away", moved(lambda k: np.array([0, 0, 1e7])), REFUSE)
-    yield case("bad-ImagePositionPatient", "jitter-in-plane", moved(lambda k: jitter[k]), REFUSE)
-    yield case(
-        "bad-ImagePositionPatient", "one-slice-away", moved(lambda k: np.array([0, 0, 500.0 * (k == 9)])), EITHER
-    )
-    yield case(
-        "bad-ImagePositionPatient", "one-slice-sideways", moved(lambda k: np.array([40.0 * (k == 9), 0, 0])), EITHER
-    )
-    yield case(
-        "bad-ImagePositionPatient", "a-step-sideways", moved(lambda k: np.array([15.0 * (k > 30), 0, 0])), EITHER
-    )
-    yield case("bad-ImagePositionPatient", "two-numbers", raw_text(everywhere, position, "1\\2"), REFUSE)
+    of_kind = partial(case, "bad-ImagePositionPatient")
+    yield of_kind("all-equal", setting(everywhere, ImagePositionPatient=["0", "0", "0"]), REFUSE)
+    yield of_kind("far-away", moved(lambda k: np.array([0, 0, 1e7])), REFUSE)
+    yield of_kind("jitter-in-plane", moved(lambda k: jitter[k]), REFUSE)
+    yield of_kind("one-slice-away", moved(lambda k: np.array([0, 0, 500.0 * (k == 9)])), EITHER)
+    yield of_kind("one-slice-sideways", moved(lambda k: np.array([40.0 * (k == 9), 0, 0])), EITHER)
+    yield of_kind("a-step-sideways", moved(lambda k: np.array([15.0 * (k > 30), 0, 0])), EITHER)
+    yield of_kind("two-numbers", raw_text(everywhere, position, "1\\2"), REFUSE)
     yield case("missing-geometry", "z-only-from-slice-location", changed(_location_only), REFUSE)
+    of_kind = partial(case, "bad-size")
     for rows, columns in ((0, 48), (40, 0), (65535, 65535), (41, 48)):
-        yield case("bad-size", f"{rows}x{columns}", setting(everywhere, Rows=rows, Columns=columns), REFUSE)
-        yield case("bad-size", f"{rows}x{columns}-in-one", setting(at(MIDDLE), Rows=rows, Columns=columns), EITHER)
-    yield case("bad-size", "rows-missing", setting(everywhere, Rows=None), REFUSE)
+        yield of_kind(f"{rows}x{columns}", setting(everywhere, Rows=rows, Columns=columns), REFUSE)
+        yield of_kind(f"{rows}x{columns}-in-one", setting(at(MIDDLE), Rows=rows, Columns=columns), EITHER)
+    yield of_kind("rows-missing", setting(everywhere, Rows=None), REFUSE)
 
 
 def _location_only(k: int, ds: Dataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,17 +53,18 @@ from tests.conformance.robustness.judge import Truth
 
 
 def rescale() -> Iterator[Case]:
-    yield case("rescale-missing", "all", setting(everywhere, RescaleSlope=None, RescaleIntercept=None), REFUSE)
+    of_kind = partial(case, "rescale-missing")
+    yield of_kind("all", setting(everywhere, RescaleSlope=None, RescaleIntercept=None), REFUSE)
     for place in ("one", "half"):
-        yield case("rescale-missing", place, setting(PLACES[place], RescaleSlope=None, RescaleIntercept=None), EITHER)
-    yield case("rescale-missing", "slope-only", setting(everywhere, RescaleIntercept=None), REFUSE)
-    yield case("rescale-missing", "intercept-only", setting(everywhere, RescaleSlope=None), EITHER)
+        yield of_kind(place, setting(PLACES[place], RescaleSlope=None, RescaleIntercept=None), EITHER)
+    yield of_kind("slope-only", setting(everywhere, RescaleIntercept=None), REFUSE)
+    yield of_kind("intercept-only", setting(everywhere, RescaleSlope=None), EITHER)
 
     def hu_without(k: int, ds: Dataset) -> None:
         store(ds, stored(ds) + INTERCEPT, np.int16)
         del ds.RescaleSlope, ds.RescaleIntercept
 
-    yield case("rescale-missing", "values-are-hu", changed(hu_without), ANSWER)
+    yield of_kind("values-are-hu", changed(hu_without), ANSWER)
 
     def varying(k: int, ds: Dataset) -> None:
         hu = stored(ds) + INTERCEPT
@@ -72,6 +74,7 @@ def rescale() -> Iterator[Case]:
 
     yield case("rescale-varying", "slope-and-intercept", changed(varying), ANSWER)
     yield case("rescale-varying", "fraction", changed(_halved), ANSWER)
+    of_kind = partial(case, "rescale-bad")
     for name, value in {
         "nan": "nan",
         "inf": "inf",
@@ -82,15 +85,12 @@ def rescale() -> Iterator[Case]:
         "huge": "1e30",
         "tiny": "1e-30",
     }.items():
-        yield case(
-            "rescale-bad",
-            f"slope-{name}",
-            raw_text(everywhere, "RescaleSlope", value),
-            EITHER if name == "empty" else REFUSE,
+        yield of_kind(
+            f"slope-{name}", raw_text(everywhere, "RescaleSlope", value), EITHER if name == "empty" else REFUSE
         )
-        yield case("rescale-bad", f"slope-{name}-in-one", raw_text(at(MIDDLE), "RescaleSlope", value), EITHER)
+        yield of_kind(f"slope-{name}-in-one", raw_text(at(MIDDLE), "RescaleSlope", value), EITHER)
     for name, value in {"nan": "nan", "inf": "-inf", "words": "abc", "huge": "1e30", "12345678": "12345678"}.items():
-        yield case("rescale-bad", f"intercept-{name}", raw_text(everywhere, "RescaleIntercept", value), REFUSE)
+        yield of_kind(f"intercept-{name}", raw_text(everywhere, "RescaleIntercept", value), REFUSE)
 
 
 def _halved(k: int, ds: Dataset) -> None:
@@ -141,31 +141,33 @@ def bits() -> Iterator[Case]:
 
         return change
 
-    yield case("bits", "unsigned-16", changed(as_type(np.uint16)), ANSWER)
-    yield case("bits", "unsigned-12-of-16", changed(as_type(np.uint16, 12)), ANSWER)
-    yield case("bits", "signed-13-of-16", changed(as_type(np.int16, 13)), ANSWER)
-    yield case("bits", "unsigned-8", changed(as_type(np.uint8, 8, 8.0)), Truth("either", GRID, tolerance_hu=6))
-    yield case("bits", "signed-32", changed(as_type(np.int32)), EITHER)
-    yield case("bits", "unsigned-32", changed(as_type(np.uint32)), EITHER)
+    of_kind = partial(case, "bits")
+    yield of_kind("unsigned-16", changed(as_type(np.uint16)), ANSWER)
+    yield of_kind("unsigned-12-of-16", changed(as_type(np.uint16, 12)), ANSWER)
+    yield of_kind("signed-13-of-16", changed(as_type(np.int16, 13)), ANSWER)
+    yield of_kind("unsigned-8", changed(as_type(np.uint8, 8, 8.0)), Truth("either", GRID, tolerance_hu=6))
+    yield of_kind("signed-32", changed(as_type(np.int32)), EITHER)
+    yield of_kind("unsigned-32", changed(as_type(np.uint32)), EITHER)
 
     def overlay(k: int, ds: Dataset) -> None:
         plane = stored(ds)
         plane[5:20, 10:30] |= 0xF000
         store(ds, plane, np.uint16, 12)
 
-    yield case("bits", "overlay-above-12", changed(overlay), ANSWER)
+    yield of_kind("overlay-above-12", changed(overlay), ANSWER)
 
     def high(k: int, ds: Dataset) -> None:
         store(ds, stored(ds) << 4, np.uint16)
         ds.BitsStored, ds.HighBit = 12, 15
 
-    yield case("bits", "12-at-the-top", changed(high), EITHER)
+    yield of_kind("12-at-the-top", changed(high), EITHER)
 
     def signed_12(k: int, ds: Dataset) -> None:
         store(ds, np.clip(stored(ds) + INTERCEPT, -2048, 2047) & 0xFFF, np.uint16, 12)
         ds.PixelRepresentation, ds.RescaleIntercept = 1, 0
 
-    yield case("bits", "signed-12-not-extended", changed(signed_12), ANSWER)
+    yield of_kind("signed-12-not-extended", changed(signed_12), ANSWER)
+    of_kind = partial(case, "bits-bad")
     for key, value in {
         "BitsStored": 17,
         "BitsAllocated": 12,
@@ -173,9 +175,9 @@ def bits() -> Iterator[Case]:
         "PixelRepresentation": 2,
         "SamplesPerPixel": 0,
     }.items():
-        yield case("bits-bad", f"{key}-{value}", setting(everywhere, **{key: value}), REFUSE)
-        yield case("bits-bad", f"{key}-missing", setting(everywhere, **{key: None}), EITHER)
-    yield case("bits-bad", "signedness-changes", setting(half, PixelRepresentation=0), EITHER)
+        yield of_kind(f"{key}-{value}", setting(everywhere, **{key: value}), REFUSE)
+        yield of_kind(f"{key}-missing", setting(everywhere, **{key: None}), EITHER)
+    yield of_kind("signedness-changes", setting(half, PixelRepresentation=0), EITHER)
 
     def floating(k: int, ds: Dataset) -> None:
         values = (stored(ds) + INTERCEPT).astype("<f4")
@@ -202,23 +204,20 @@ def syntaxes() -> Iterator[Case]:
 
         return change
 
-    yield case("transfer-syntax", "implicit", changed(native(ImplicitVRLittleEndian)), ANSWER)
-    yield case("transfer-syntax", "big-endian", changed(native(ExplicitVRBigEndian)), ANSWER)
-    yield case("transfer-syntax", "deflated", changed(native(DeflatedExplicitVRLittleEndian)), ANSWER)
-    yield case("transfer-syntax", "rle", changed(compressed(RLELossless)), ANSWER)
+    of_kind = partial(case, "transfer-syntax")
+    yield of_kind("implicit", changed(native(ImplicitVRLittleEndian)), ANSWER)
+    yield of_kind("big-endian", changed(native(ExplicitVRBigEndian)), ANSWER)
+    yield of_kind("deflated", changed(native(DeflatedExplicitVRLittleEndian)), ANSWER)
+    yield of_kind("rle", changed(compressed(RLELossless)), ANSWER)
     for dtype in (np.int16, np.uint16):
         word = np.dtype(dtype).name
-        yield case("transfer-syntax", f"jpeg-ls-{word}", changed(compressed(JPEGLSLossless, dtype)), ANSWER)
-        yield case("transfer-syntax", f"jpeg-2000-{word}", changed(compressed(JPEG2000Lossless, dtype)), ANSWER)
+        yield of_kind(f"jpeg-ls-{word}", changed(compressed(JPEGLSLossless, dtype)), ANSWER)
+        yield of_kind(f"jpeg-2000-{word}", changed(compressed(JPEG2000Lossless, dtype)), ANSWER)
     lossy = Truth("answer", GRID, tolerance_hu=60)
-    yield case(
-        "transfer-syntax", "jpeg-ls-near", changed(compressed(JPEGLSNearLossless, np.uint16, jls_error=3)), lossy
-    )
-    yield case("transfer-syntax", "jpeg-2000-lossy", changed(compressed(JPEG2000, np.uint16, j2k_psnr=[70])), lossy)
-    yield case(
-        "transfer-syntax", "mixed", changed(lambda k, ds: compressed(RLELossless)(k, ds) if k % 2 else None), ANSWER
-    )
-    yield case("transfer-syntax", "lossy-flag", setting(everywhere, LossyImageCompression="01"), ANSWER)
+    yield of_kind("jpeg-ls-near", changed(compressed(JPEGLSNearLossless, np.uint16, jls_error=3)), lossy)
+    yield of_kind("jpeg-2000-lossy", changed(compressed(JPEG2000, np.uint16, j2k_psnr=[70])), lossy)
+    yield of_kind("mixed", changed(lambda k, ds: compressed(RLELossless)(k, ds) if k % 2 else None), ANSWER)
+    yield of_kind("lossy-flag", setting(everywhere, LossyImageCompression="01"), ANSWER)
     for name, uid in {
         "mpeg": "1.2.840.10008.1.2.4.100",
         "private": "1.2.840.113619.5.2",
@@ -245,14 +244,15 @@ def syntaxes() -> Iterator[Case]:
 
         return build
 
-    yield case("syntax-lies", "rle-said-to-be-jpeg-ls", lie(UID("1.2.840.10008.1.2.9"), RLELossless), REFUSE)
-    yield case("syntax-lies", "jpeg-2000-said-to-be-jpeg-ls", lie(JPEGLSLossless, JPEG2000Lossless), EITHER)
+    of_kind = partial(case, "syntax-lies")
+    yield of_kind("rle-said-to-be-jpeg-ls", lie(UID("1.2.840.10008.1.2.9"), RLELossless), REFUSE)
+    yield of_kind("jpeg-2000-said-to-be-jpeg-ls", lie(JPEGLSLossless, JPEG2000Lossless), EITHER)
 
     def other_size(k: int, ds: Dataset) -> None:
         compressed(JPEG2000Lossless, np.uint16)(k, ds)
         ds.Rows, ds.Columns = 20, 24
 
-    yield case("syntax-lies", "stream-larger-than-the-header", changed(other_size), REFUSE)
+    yield of_kind("stream-larger-than-the-header", changed(other_size), REFUSE)
 
     def no_syntax(path: Path, blob: bytes) -> bytes:
         at_ = blob.index(b"\x02\x00\x10\x00UI")
@@ -260,27 +260,17 @@ def syntaxes() -> Iterator[Case]:
         total = struct.unpack("<I", blob[140:144])[0] - 8 - length
         return blob[:140] + struct.pack("<I", total) + blob[144:at_] + blob[at_ + 8 + length :]
 
-    yield case("preamble", "no-syntax", spoiled(no_syntax, range(60)), EITHER)
-    yield case("preamble", "no-dicm", spoiled(lambda p, b: b[132:], range(60)), EITHER)
-    yield case("preamble", "other-mark", spoiled(lambda p, b: b[:128] + b"DICX" + b[132:], range(60)), REFUSE)
-    yield case(
-        "preamble",
-        "group-length-wrong",
-        spoiled(lambda p, b: b[:140] + b"\x04\x00\x00\x00" + b[144:], range(60)),
-        EITHER,
+    of_kind = partial(case, "preamble")
+    yield of_kind("no-syntax", spoiled(no_syntax, range(60)), EITHER)
+    yield of_kind("no-dicm", spoiled(lambda p, b: b[132:], range(60)), EITHER)
+    yield of_kind("other-mark", spoiled(lambda p, b: b[:128] + b"DICX" + b[132:], range(60)), REFUSE)
+    yield of_kind(
+        "group-length-wrong", spoiled(lambda p, b: b[:140] + b"\x04\x00\x00\x00" + b[144:], range(60)), EITHER
     )
-    yield case(
-        "preamble",
-        "group-length-huge",
-        spoiled(lambda p, b: b[:140] + b"\xff\xff\xff\x7f" + b[144:], range(60)),
-        EITHER,
-    )
-    yield case("preamble", "filled", spoiled(lambda p, b: b"II*\0" + b[4:], range(60)), ANSWER)
-    yield case(
-        "preamble",
-        "no-meta",
-        spoiled(lambda p, b: b[:132] + b[144 + struct.unpack("<I", b[140:144])[0] :], range(60)),
-        EITHER,
+    yield of_kind("group-length-huge", spoiled(lambda p, b: b[:140] + b"\xff\xff\xff\x7f" + b[144:], range(60)), EITHER)
+    yield of_kind("filled", spoiled(lambda p, b: b"II*\0" + b[4:], range(60)), ANSWER)
+    yield of_kind(
+        "no-meta", spoiled(lambda p, b: b[:132] + b[144 + struct.unpack("<I", b[140:144])[0] :], range(60)), EITHER
     )
 
 
@@ -297,6 +287,7 @@ def content() -> Iterator[Case]:
     head = np.where(
         np.hypot(*np.meshgrid(*(np.linspace(-1.3, 1.3, n) for n in shape[1:]), indexing="ij")) < 1, 40, -1000
     )
+    of_kind = partial(case, "not-a-chest")
     for name, hu in {
         "constant-0": np.zeros(shape),
         "constant-minus-1024": np.full(shape, -1024.0),
@@ -306,7 +297,7 @@ def content() -> Iterator[Case]:
         "all-lung": rng.normal(-850, 10, shape),
         "highest": np.full(shape, 31743.0),
     }.items():
-        yield case("not-a-chest", name, lambda f, h=hu: write_all(f / "scan", datasets(GRID, np.rint(h))), REFUSE)
+        yield of_kind(name, lambda f, h=hu: write_all(f / "scan", datasets(GRID, np.rint(h))), REFUSE)
     tiny = make_grid((20, 16, 16), (0.5, 0.6, 0.6))
-    yield case("not-a-chest", "one-centimetre", lambda f: write_all(f / "scan", datasets(tiny)), REFUSE)
-    yield case("not-a-chest", "uncalibrated", setting(everywhere, RescaleIntercept="0"), REFUSE)
+    yield of_kind("one-centimetre", lambda f: write_all(f / "scan", datasets(tiny)), REFUSE)
+    yield of_kind("uncalibrated", setting(everywhere, RescaleIntercept="0"), REFUSE)

@@ -6,15 +6,14 @@ import copy
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import (
-    UID,
-)
+from pydicom.uid import UID
 
 from tests.conformance.robustness.analytic_phantom import make_grid
 from tests.conformance.robustness.case import Case
@@ -50,14 +49,15 @@ from tests.conformance.robustness.judge import Truth
 
 
 def plain() -> Iterator[Case]:
-    yield case("sound", "signed", changed(lambda k, ds: None), ANSWER)
-    yield case("sound", "fine", changed(lambda k, ds: None, FINE), Truth("answer", FINE))
+    of_kind = partial(case, "sound")
+    yield of_kind("signed", changed(lambda k, ds: None), ANSWER)
+    yield of_kind("fine", changed(lambda k, ds: None, FINE), Truth("answer", FINE))
 
     def whole_hu(k: int, ds: Dataset) -> None:
         ds.RescaleIntercept = 0
         store(ds, stored(ds) + INTERCEPT, np.int16)
 
-    yield case("sound", "intercept-0", changed(whole_hu), ANSWER)
+    yield of_kind("intercept-0", changed(whole_hu), ANSWER)
     for name, make in {
         "hex": lambda k: f"{(k * 7919) % 65521:04x}{k:02x}",
         "upper-case": lambda k: f"IM{(k * 31) % 61:02d}{k}.DCM",
@@ -74,23 +74,22 @@ def plain() -> Iterator[Case]:
 
 def missing() -> Iterator[Case]:
     one = {"first": [0], "last": [59], "middle": [MIDDLE], "second": [1], "second-last": [58]}
+    of_kind = partial(case, "missing-slices")
     for name, gone in one.items():
         grid = GRID.part(1, 60) if gone == [0] else GRID.part(0, 59) if gone == [59] else GRID
-        yield case("missing-slices", f"1-{name}", changed(lambda k, ds, g=gone: k not in g), Truth("answer", grid))
+        yield of_kind(f"1-{name}", changed(lambda k, ds, g=gone: k not in g), Truth("answer", grid))
     for count in (2, 3, 4, 5, 10, 30):
         gone = list(range(20, 20 + count))
-        yield case("missing-slices", f"{count}-adjacent", changed(lambda k, ds, g=gone: k not in g), EITHER)
+        yield of_kind(f"{count}-adjacent", changed(lambda k, ds, g=gone: k not in g), EITHER)
     for count in (2, 3, 6, 15):
         gone = np.linspace(3, 56, count).astype(int).tolist()
-        yield case("missing-slices", f"{count}-spread", changed(lambda k, ds, g=gone: k not in g), EITHER)
+        yield of_kind(f"{count}-spread", changed(lambda k, ds, g=gone: k not in g), EITHER)
     fine = Truth("answer", FINE)
     for name, gone in {"2-of-120-adjacent": [50, 51], "2-of-120-apart": [20, 90], "1-of-120": [70]}.items():
-        yield case("missing-slices", name, changed(lambda k, ds, g=gone: k not in g, FINE), fine)
-    yield case(
-        "missing-slices", "3-of-120-adjacent", changed(lambda k, ds: k not in (50, 51, 52), FINE), Truth("either", FINE)
-    )
+        yield of_kind(name, changed(lambda k, ds, g=gone: k not in g, FINE), fine)
+    yield of_kind("3-of-120-adjacent", changed(lambda k, ds: k not in (50, 51, 52), FINE), Truth("either", FINE))
     twice = make_grid((30, 40, 48), (4.0, 2.1, 1.7), shift_mm=(0, 0, -1))
-    yield case("missing-slices", "every-second", changed(lambda k, ds: k % 2 == 0), Truth("answer", twice))
+    yield of_kind("every-second", changed(lambda k, ds: k % 2 == 0), Truth("answer", twice))
     for count in (1, 2):
         yield case("too-few-slices", count, changed(lambda k, ds, n=count: k < n), REFUSE)
     yield case("missing-slices", "random-half", changed(lambda k, ds: (k * 29) % 61 < 31), EITHER)
@@ -134,17 +133,15 @@ def duplicates() -> Iterator[Case]:
     def same_id(folder: Path) -> Path:
         return write_all(folder / "scan", [with_values(ds, SOPInstanceUID=UID(f"{ROOT}.1")) for ds in sound()])
 
-    yield case("uids", "one-instance-uid-for-all", same_id, ANSWER)
-    yield case("uids", "series-uid-missing", setting(everywhere, SeriesInstanceUID=None), EITHER)
-    yield case("uids", "one-series-uid-missing", setting(at(MIDDLE), SeriesInstanceUID=None), EITHER)
-    yield case(
-        "uids",
-        "a-series-uid-each",
-        changed(lambda k, ds: setattr(ds, "SeriesInstanceUID", UID(f"{ROOT}.6.{k}"))),
-        EITHER,
+    of_kind = partial(case, "uids")
+    yield of_kind("one-instance-uid-for-all", same_id, ANSWER)
+    yield of_kind("series-uid-missing", setting(everywhere, SeriesInstanceUID=None), EITHER)
+    yield of_kind("one-series-uid-missing", setting(at(MIDDLE), SeriesInstanceUID=None), EITHER)
+    yield of_kind(
+        "a-series-uid-each", changed(lambda k, ds: setattr(ds, "SeriesInstanceUID", UID(f"{ROOT}.6.{k}"))), EITHER
     )
-    yield case("uids", "study-uid-missing", setting(everywhere, StudyInstanceUID=None), EITHER)
-    yield case("uids", "not-a-uid", raw_text(everywhere, "SeriesInstanceUID", "../../etc/x"), EITHER)
+    yield of_kind("study-uid-missing", setting(everywhere, StudyInstanceUID=None), EITHER)
+    yield of_kind("not-a-uid", raw_text(everywhere, "SeriesInstanceUID", "../../etc/x"), EITHER)
 
 
 def mixed() -> Iterator[Case]:
@@ -155,19 +152,13 @@ def mixed() -> Iterator[Case]:
     sagittal = make_grid((30, 60, 40), (2.7, 2.0, 2.1), (0, 1, 0), (0, 0, -1))
     thick = make_grid((15, 40, 48), (8.0, 2.1, 1.7))
     away = make_grid((20, 40, 48), (2.0, 2.1, 1.7), shift_mm=(0, 0, -300))
+    of_kind = partial(case, "mixed-series")
     for name, grid in {"coronal": coronal, "sagittal": sagittal, "thick": thick, "elsewhere": away}.items():
-        yield case("mixed-series", name, add(lambda g=grid: datasets(g, series=2)), ANSWER)
-    yield case(
-        "mixed-series", "two-others", add(lambda: datasets(coronal, series=2) + datasets(thick, series=3)), ANSWER
-    )
-    yield case(
-        "mixed-series", "only-coronal", lambda f: write_all(f / "scan", datasets(coronal)), Truth("answer", coronal)
-    )
-    yield case(
-        "mixed-series", "only-sagittal", lambda f: write_all(f / "scan", datasets(sagittal)), Truth("answer", sagittal)
-    )
-    yield case(
-        "mixed-series",
+        yield of_kind(name, add(lambda g=grid: datasets(g, series=2)), ANSWER)
+    yield of_kind("two-others", add(lambda: datasets(coronal, series=2) + datasets(thick, series=3)), ANSWER)
+    yield of_kind("only-coronal", lambda f: write_all(f / "scan", datasets(coronal)), Truth("answer", coronal))
+    yield of_kind("only-sagittal", lambda f: write_all(f / "scan", datasets(sagittal)), Truth("answer", sagittal))
+    yield of_kind(
         "other-patient",
         add(
             lambda: [
@@ -177,22 +168,22 @@ def mixed() -> Iterator[Case]:
         ),
         ANSWER,
     )
-    yield case("mixed-series", "derived-copy", add(lambda: _derived()), ANSWER)
+    yield of_kind("derived-copy", add(lambda: _derived()), ANSWER)
 
     def localizer(same_series: bool) -> list[Dataset]:
         scout = make_grid((1, 70, 48), (1.0, 2.0, 1.7), (1, 0, 0), (0, 0, -1))
         made = datasets(scout, series=1 if same_series else 9, acquisition=0)
         return [with_values(ds, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], InstanceNumber=0) for ds in made]
 
-    yield case("localizer", "own-series", add(lambda: localizer(False)), ANSWER)
-    yield case("localizer", "same-series", add(lambda: localizer(True)), ANSWER)
-    yield case(
-        "localizer",
+    of_kind = partial(case, "localizer")
+    yield of_kind("own-series", add(lambda: localizer(False)), ANSWER)
+    yield of_kind("same-series", add(lambda: localizer(True)), ANSWER)
+    yield of_kind(
         "not-said-in-image-type",
         add(lambda: [with_values(d, ImageType=["DERIVED", "PRIMARY"]) for d in localizer(False)]),
         ANSWER,
     )
-    yield case("localizer", "alone", lambda f: write_all(f / "scan", localizer(False)), REFUSE)
+    yield of_kind("alone", lambda f: write_all(f / "scan", localizer(False)), REFUSE)
 
     def capture(colour: bool) -> list[Dataset]:
         ds = sound()[0]
@@ -205,15 +196,15 @@ def mixed() -> Iterator[Case]:
             ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
         return [ds]
 
-    yield case("secondary-capture", "grey", add(lambda: capture(False)), ANSWER)
-    yield case("secondary-capture", "colour", add(lambda: capture(True)), ANSWER)
-    yield case(
-        "secondary-capture",
+    of_kind = partial(case, "secondary-capture")
+    yield of_kind("grey", add(lambda: capture(False)), ANSWER)
+    yield of_kind("colour", add(lambda: capture(True)), ANSWER)
+    yield of_kind(
         "in-the-series",
         add(lambda: [with_values(d, SeriesInstanceUID=UID(f"{ROOT}.8.1")) for d in capture(False)]),
         EITHER,
     )
-    yield case("secondary-capture", "alone", lambda f: write_all(f / "scan", capture(True)), REFUSE)
+    yield of_kind("alone", lambda f: write_all(f / "scan", capture(True)), REFUSE)
     for kind, (uid, modality) in {
         "dose-report": (UIDS["dose"], "SR"),
         "presentation-state": (UIDS["state"], "PR"),
@@ -225,27 +216,29 @@ def mixed() -> Iterator[Case]:
             lambda f, u=uid, m=modality: write_all(f / "scan", [report(u, m)]),
             REFUSE,
         )
+    of_kind = partial(case, "other-modality")
     for modality in ("MR", "PT"):
         uid = UID(UIDS["mr" if modality == "MR" else "pet"])
 
         def other(k: int, ds: Dataset, modality: str = modality, uid: UID = uid) -> None:
             ds.Modality, ds.SOPClassUID, ds.file_meta.MediaStorageSOPClassUID = modality, uid, uid
 
-        yield case("other-modality", f"{modality}-alone", changed(other), REFUSE)
-    yield case("other-modality", "modality-missing", setting(everywhere, Modality=None), EITHER)
-    yield case("other-modality", "modality-empty", setting(everywhere, Modality=""), EITHER)
-    yield case("other-modality", "class-missing", setting(everywhere, SOPClassUID=None), EITHER)
+        yield of_kind(f"{modality}-alone", changed(other), REFUSE)
+    yield of_kind("modality-missing", setting(everywhere, Modality=None), EITHER)
+    yield of_kind("modality-empty", setting(everywhere, Modality=""), EITHER)
+    yield of_kind("class-missing", setting(everywhere, SOPClassUID=None), EITHER)
 
     def colour(k: int, ds: Dataset) -> None:
         grey = (np.clip(stored(ds) // 8, 0, 255)).astype(np.uint8)
         store(ds, np.repeat(grey[..., None], 3, -1), np.uint8)
         ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
 
-    yield case("colour", "rgb", changed(colour), REFUSE)
-    yield case("colour", "one-slice", changed(lambda k, ds: colour(k, ds) if k == MIDDLE else None), EITHER)
-    yield case("colour", "monochrome1", setting(everywhere, PhotometricInterpretation="MONOCHROME1"), EITHER)
-    yield case("colour", "palette", setting(everywhere, PhotometricInterpretation="PALETTE COLOR"), EITHER)
-    yield case("colour", "photometric-missing", setting(everywhere, PhotometricInterpretation=None), EITHER)
+    of_kind = partial(case, "colour")
+    yield of_kind("rgb", changed(colour), REFUSE)
+    yield of_kind("one-slice", changed(lambda k, ds: colour(k, ds) if k == MIDDLE else None), EITHER)
+    yield of_kind("monochrome1", setting(everywhere, PhotometricInterpretation="MONOCHROME1"), EITHER)
+    yield of_kind("palette", setting(everywhere, PhotometricInterpretation="PALETTE COLOR"), EITHER)
+    yield of_kind("photometric-missing", setting(everywhere, PhotometricInterpretation=None), EITHER)
 
 
 def _derived() -> list[Dataset]:
@@ -273,34 +266,28 @@ def beside_the_scan() -> Iterator[Case]:
         "empty": b"",
         "DICOMDIR": bytes(128) + b"DICM" + b"junk",
     }
+    of_kind = partial(case, "other-files")
     for name, blob in files.items():
-        yield case("other-files", name, beside(lambda f, n=name, b=blob: (f / n).write_bytes(b)), ANSWER)
-    yield case("other-files", "real-dicomdir", beside(_dicomdir), ANSWER)
-    yield case(
-        "other-files",
-        "200-text-files",
-        beside(lambda f: [(f / f"{k}.txt").write_text("x") for k in range(200)]),
-        ANSWER,
-    )
-    yield case("other-files", "only-text", _only({"a.txt": b"x", "b.dcm": b"y"}), REFUSE)
-    yield case("other-files", "empty-folder", _only({}), REFUSE)
-    yield case("other-files", "only-dicomdir", lambda f: _dicomdir(_made(f / "scan")), REFUSE)
-    yield case("special-files", "fifo", beside(lambda f: os.mkfifo(f / "a.dcm")), ANSWER)
-    yield case("special-files", "folder-named-dcm", beside(lambda f: (f / "b.dcm").mkdir()), ANSWER)
-    yield case("special-files", "socket", beside(_socket), ANSWER)
-    yield case("special-files", "dangling-link", beside(lambda f: (f / "c.dcm").symlink_to("nowhere")), ANSWER)
-    yield case("special-files", "link-in-a-circle", beside(lambda f: (f / "d.dcm").symlink_to(f / "d.dcm")), ANSWER)
-    yield case("special-files", "link-to-own-folder", beside(lambda f: (f / "loop").symlink_to(f)), ANSWER)
-    yield case("special-files", "link-to-dev-zero", beside(lambda f: (f / "e.dcm").symlink_to("/dev/zero")), ANSWER)
-    yield case("special-files", "unreadable", beside(lambda f: sorted(f.iterdir())[3].chmod(0)), EITHER)
-    yield case("special-files", "scan-is-a-fifo", _fifo, REFUSE)
-    yield case("special-files", "scan-is-one-file", lambda f: _one_file(f), REFUSE)
-    yield case("special-files", "links-to-the-slices", _links, ANSWER)
-    yield case(
-        "special-files",
-        "sub-folder-with-another",
-        beside(lambda f: write_all(f / "more", datasets(GRID.part(0, 8), series=3))),
-        ANSWER,
+        yield of_kind(name, beside(lambda f, n=name, b=blob: (f / n).write_bytes(b)), ANSWER)
+    yield of_kind("real-dicomdir", beside(_dicomdir), ANSWER)
+    yield of_kind("200-text-files", beside(lambda f: [(f / f"{k}.txt").write_text("x") for k in range(200)]), ANSWER)
+    yield of_kind("only-text", _only({"a.txt": b"x", "b.dcm": b"y"}), REFUSE)
+    yield of_kind("empty-folder", _only({}), REFUSE)
+    yield of_kind("only-dicomdir", lambda f: _dicomdir(_made(f / "scan")), REFUSE)
+    of_kind = partial(case, "special-files")
+    yield of_kind("fifo", beside(lambda f: os.mkfifo(f / "a.dcm")), ANSWER)
+    yield of_kind("folder-named-dcm", beside(lambda f: (f / "b.dcm").mkdir()), ANSWER)
+    yield of_kind("socket", beside(_socket), ANSWER)
+    yield of_kind("dangling-link", beside(lambda f: (f / "c.dcm").symlink_to("nowhere")), ANSWER)
+    yield of_kind("link-in-a-circle", beside(lambda f: (f / "d.dcm").symlink_to(f / "d.dcm")), ANSWER)
+    yield of_kind("link-to-own-folder", beside(lambda f: (f / "loop").symlink_to(f)), ANSWER)
+    yield of_kind("link-to-dev-zero", beside(lambda f: (f / "e.dcm").symlink_to("/dev/zero")), ANSWER)
+    yield of_kind("unreadable", beside(lambda f: sorted(f.iterdir())[3].chmod(0)), EITHER)
+    yield of_kind("scan-is-a-fifo", _fifo, REFUSE)
+    yield of_kind("scan-is-one-file", lambda f: _one_file(f), REFUSE)
+    yield of_kind("links-to-the-slices", _links, ANSWER)
+    yield of_kind(
+        "sub-folder-with-another", beside(lambda f: write_all(f / "more", datasets(GRID.part(0, 8), series=3))), ANSWER
     )
 
 

@@ -6,6 +6,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,16 +35,16 @@ def sound() -> Iterator[Case]:
         "mha-zlib": {"local": True, "compressed": True},
     }.items():
         yield case("sound", name, ANSWER, **how)
+    of_kind = partial(built, "element-type")
     for kind in ("i4", "f4", "f8", ">i2", ">f4"):
-        yield built("element-type", kind, ANSWER, lambda f, k=kind: write(f, sound_hu().astype(k)))
-    yield built("element-type", "u2-offset", REFUSE, lambda f: write(f, (sound_hu() + 1024).astype("u2")))
-    yield built(
-        "element-type", "u1", REFUSE, lambda f: write(f, (np.clip(sound_hu(), -1000, 1500) // 10 + 100).astype("u1"))
-    )
-    yield case("element-type", "unknown", REFUSE, ElementType="MET_LONG_LONG_LONG")
-    yield case("element-type", "array", REFUSE, ElementType="MET_SHORT_ARRAY")
-    yield case("element-type", "other-width", REFUSE, ElementType="MET_INT")
-    yield case("element-type", "same-width", REFUSE, ElementType="MET_USHORT")
+        yield of_kind(kind, ANSWER, lambda f, k=kind: write(f, sound_hu().astype(k)))
+    yield of_kind("u2-offset", REFUSE, lambda f: write(f, (sound_hu() + 1024).astype("u2")))
+    yield of_kind("u1", REFUSE, lambda f: write(f, (np.clip(sound_hu(), -1000, 1500) // 10 + 100).astype("u1")))
+    of_kind = partial(case, "element-type")
+    yield of_kind("unknown", REFUSE, ElementType="MET_LONG_LONG_LONG")
+    yield of_kind("array", REFUSE, ElementType="MET_SHORT_ARRAY")
+    yield of_kind("other-width", REFUSE, ElementType="MET_INT")
+    yield of_kind("same-width", REFUSE, ElementType="MET_USHORT")
     for name, grid in turned_grids():
         for packed in (False, True):
             yield built(
@@ -52,17 +53,19 @@ def sound() -> Iterator[Case]:
                 Truth("answer", grid),
                 lambda f, g=grid, c=packed: write(f, g.hu(), g, compressed=c),
             )
-    yield case("odd-text", "crlf", EITHER, end="\r\n")
-    yield case("odd-text", "crlf-mha", EITHER, end="\r\n", local=True)
-    yield case("odd-text", "comment", ANSWER, Comment="made by hand, äöü", ElementDataFile="scan.raw")
-    yield case("odd-text", "synonyms", EITHER, TransformMatrix=None, Rotation="1 0 0 0 1 0 0 0 1")
-    yield case("odd-text", "exponents", ANSWER, ElementSpacing="1.7e0 19e-1 +2.6")
-    yield built("odd-text", "non-ascii-file-name", ANSWER, lambda f: _renamed(f, "größe\U0001fac1.raw"))
-    yield built("odd-text", "file-name-with-spaces", ANSWER, lambda f: _renamed(f, "a b  c.raw"))
-    yield built("odd-text", "file-name-with-quotes", ANSWER, lambda f: _renamed(f, "a'b\"c;$(x).raw"))
-    yield built("odd-text", "no-last-newline", EITHER, lambda f: _edited(f, lambda t: t.rstrip()))
-    yield built("odd-text", "byte-order-mark", EITHER, lambda f: _edited(f, lambda t: b"\xef\xbb\xbf" + t))
-    yield built("odd-text", "no-spaces-around-equals", EITHER, lambda f: _edited(f, lambda t: t.replace(b" = ", b"=")))
+    of_kind = partial(case, "odd-text")
+    yield of_kind("crlf", EITHER, end="\r\n")
+    yield of_kind("crlf-mha", EITHER, end="\r\n", local=True)
+    yield of_kind("comment", ANSWER, Comment="made by hand, äöü", ElementDataFile="scan.raw")
+    yield of_kind("synonyms", EITHER, TransformMatrix=None, Rotation="1 0 0 0 1 0 0 0 1")
+    yield of_kind("exponents", ANSWER, ElementSpacing="1.7e0 19e-1 +2.6")
+    of_kind = partial(built, "odd-text")
+    yield of_kind("non-ascii-file-name", ANSWER, lambda f: _renamed(f, "größe\U0001fac1.raw"))
+    yield of_kind("file-name-with-spaces", ANSWER, lambda f: _renamed(f, "a b  c.raw"))
+    yield of_kind("file-name-with-quotes", ANSWER, lambda f: _renamed(f, "a'b\"c;$(x).raw"))
+    yield of_kind("no-last-newline", EITHER, lambda f: _edited(f, lambda t: t.rstrip()))
+    yield of_kind("byte-order-mark", EITHER, lambda f: _edited(f, lambda t: b"\xef\xbb\xbf" + t))
+    yield of_kind("no-spaces-around-equals", EITHER, lambda f: _edited(f, lambda t: t.replace(b" = ", b"=")))
 
 
 def _renamed(folder: Path, name: str) -> Path:
@@ -90,6 +93,7 @@ def data_files() -> Iterator[Case]:
         (folder / "in" / "link.raw").symlink_to(folder / "secret.raw")
         return "link.raw"
 
+    of_kind = partial(built, "data-file")
     for name, make in {
         "parent": lambda f: "../secret.raw",
         "absolute": lambda f: str(f / "secret.raw"),
@@ -110,7 +114,7 @@ def data_files() -> Iterator[Case]:
         "long": lambda f: "a" * 5000,
         "local-in-mhd": lambda f: "LOCAL",
     }.items():
-        yield built("data-file", name, REFUSE, elsewhere(make))
+        yield of_kind(name, REFUSE, elsewhere(make))
 
     def special(make: Callable[[Path], object]) -> Callable[[Path], Path]:
         def build(folder: Path) -> Path:
@@ -121,35 +125,27 @@ def data_files() -> Iterator[Case]:
 
         return build
 
-    yield built("data-file", "fifo", REFUSE, special(os.mkfifo))
-    yield built("data-file", "folder", REFUSE, special(os.mkdir))
-    yield built("data-file", "link-in-a-circle", REFUSE, special(lambda p: p.symlink_to(p)))
+    yield of_kind("fifo", REFUSE, special(os.mkfifo))
+    yield of_kind("folder", REFUSE, special(os.mkdir))
+    yield of_kind("link-in-a-circle", REFUSE, special(lambda p: p.symlink_to(p)))
 
-    yield built("header-file", "fifo", REFUSE, special_file("scan.mhd", os.mkfifo))
-    yield built("header-file", "folder", REFUSE, special_file("scan.mhd", os.mkdir))
-    yield built("header-file", "empty", REFUSE, special_file("scan.mhd", lambda p: p.write_bytes(b"")))
-    yield built("header-file", "dangling-link", REFUSE, special_file("scan.mhd", lambda p: p.symlink_to("nowhere")))
-    yield built("header-file", "dev-zero", REFUSE, special_file("scan.mhd", lambda p: p.symlink_to("/dev/zero")))
-    yield built(
-        "header-file",
-        "binary",
-        REFUSE,
-        special_file("scan.mhd", lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000))),
+    of_kind = partial(built, "header-file")
+    yield of_kind("fifo", REFUSE, special_file("scan.mhd", os.mkfifo))
+    yield of_kind("folder", REFUSE, special_file("scan.mhd", os.mkdir))
+    yield of_kind("empty", REFUSE, special_file("scan.mhd", lambda p: p.write_bytes(b"")))
+    yield of_kind("dangling-link", REFUSE, special_file("scan.mhd", lambda p: p.symlink_to("nowhere")))
+    yield of_kind("dev-zero", REFUSE, special_file("scan.mhd", lambda p: p.symlink_to("/dev/zero")))
+    yield of_kind(
+        "binary", REFUSE, special_file("scan.mhd", lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000)))
     )
-    yield built(
-        "header-file",
-        "50-mb-line",
-        REFUSE,
-        special_file("scan.mhd", lambda p: p.write_bytes(b"Comment = " + b"x" * (50 << 20))),
+    yield of_kind(
+        "50-mb-line", REFUSE, special_file("scan.mhd", lambda p: p.write_bytes(b"Comment = " + b"x" * (50 << 20)))
     )
-    yield built(
-        "header-file",
-        "a-million-lines",
-        REFUSE,
-        special_file("scan.mhd", lambda p: p.write_bytes(b"Comment = x\n" * 1_000_000)),
+    yield of_kind(
+        "a-million-lines", REFUSE, special_file("scan.mhd", lambda p: p.write_bytes(b"Comment = x\n" * 1_000_000))
     )
-    yield built("header-file", "nul-bytes", REFUSE, lambda f: _edited(f, lambda t: t.replace(b"Image", b"Im\0ge")))
-    yield built("header-file", "utf-16", REFUSE, lambda f: _edited(f, lambda t: t.decode().encode("utf-16")))
+    yield of_kind("nul-bytes", REFUSE, lambda f: _edited(f, lambda t: t.replace(b"Image", b"Im\0ge")))
+    yield of_kind("utf-16", REFUSE, lambda f: _edited(f, lambda t: t.decode().encode("utf-16")))
 
 
 def headers() -> Iterator[Case]:
@@ -172,6 +168,7 @@ def headers() -> Iterator[Case]:
     ):
         yield case("dim-size", value or "nothing", REFUSE, DimSize=value)
         yield case("dim-size", f"{value or 'nothing'} zraw", REFUSE, DimSize=value, compressed=True)
+    of_kind = partial(case, "spacing")
     for value in (
         "nan 1.9 2.6",
         "0 1.9 2.6",
@@ -188,9 +185,10 @@ def headers() -> Iterator[Case]:
         "1e400 1 1",
         "٣ 1 1",
     ):
-        yield case("spacing", value or "nothing", REFUSE, ElementSpacing=value)
-    yield case("spacing", "missing", REFUSE, ElementSpacing=None)
-    yield case("spacing", "element-size-contradicts", EITHER, ElementSize="9 9 9")
+        yield of_kind(value or "nothing", REFUSE, ElementSpacing=value)
+    yield of_kind("missing", REFUSE, ElementSpacing=None)
+    yield of_kind("element-size-contradicts", EITHER, ElementSize="9 9 9")
+    of_kind = partial(case, "matrix")
     for value in (
         "0 0 0 0 0 0 0 0 0",
         "1 0 0 1 0 0 0 0 1",
@@ -203,12 +201,13 @@ def headers() -> Iterator[Case]:
         "",
         "a b c d e f g h i",
     ):
-        yield case("matrix", value or "nothing", REFUSE, TransformMatrix=value)
-    yield case("matrix", "missing", REFUSE, TransformMatrix=None)
-    yield case("matrix", "rounded", ANSWER, TransformMatrix="1 0.00001 0 -0.00001 1 0 0 0 1")
+        yield of_kind(value or "nothing", REFUSE, TransformMatrix=value)
+    yield of_kind("missing", REFUSE, TransformMatrix=None)
+    yield of_kind("rounded", ANSWER, TransformMatrix="1 0.00001 0 -0.00001 1 0 0 0 1")
     for value in ("nan 0 0", "inf 0 0", "1e300 0 0", "1 2", ""):
         yield case("offset", value or "nothing", REFUSE, Offset=value)
     yield case("offset", "missing", REFUSE, Offset=None)
+    of_kind = partial(built, "header-key")
     for key, value in {
         "ObjectType": "Tube",
         "NDims": "2",
@@ -225,20 +224,17 @@ def headers() -> Iterator[Case]:
         changes = {key: value} if key != "Injected" else {"Shell": "$(id)"}
         if key in ("ElementNumberOfChannels", "HeaderSize", "Injected"):
             changes["ElementDataFile"] = "scan.raw"
-        yield built("header-key", key, REFUSE, lambda f, c=changes: _with(f, c))
-    yield built("header-key", "NDims-4", REFUSE, lambda f: write(f, sound_hu(), NDims="4"))
-    yield built("header-key", "NDims-huge", REFUSE, lambda f: write(f, sound_hu(), NDims="1000000000"))
-    yield built("header-key", "header-size-positive", REFUSE, lambda f: _with(f, {"HeaderSize": "96"}))
+        yield of_kind(key, REFUSE, lambda f, c=changes: _with(f, c))
+    yield of_kind("NDims-4", REFUSE, lambda f: write(f, sound_hu(), NDims="4"))
+    yield of_kind("NDims-huge", REFUSE, lambda f: write(f, sound_hu(), NDims="1000000000"))
+    yield of_kind("header-size-positive", REFUSE, lambda f: _with(f, {"HeaderSize": "96"}))
     for line in (b"ElementSpacing = 9 9 9\n", b"DimSize = 10 10 10\n", b"Offset = 0 0 0\n", b"Position = 0 0 0\n"):
         yield built("header-repeated", line.decode().strip(), REFUSE, lambda f, x=line: _edited(f, lambda t: x + t))
-    yield built(
-        "header-order", "data-file-first", REFUSE, lambda f: _edited(f, lambda t: b"ElementDataFile = scan.raw\n" + t)
-    )
-    yield built(
-        "header-order", "reversed", REFUSE, lambda f: _edited(f, lambda t: b"\n".join(t.splitlines()[::-1]) + b"\n")
-    )
-    yield built("header-order", "lower-case", EITHER, lambda f: _edited(f, bytes.lower))
-    yield built("header-order", "shuffled-but-ends-well", ANSWER, lambda f: _edited(f, _shuffled))
+    of_kind = partial(built, "header-order")
+    yield of_kind("data-file-first", REFUSE, lambda f: _edited(f, lambda t: b"ElementDataFile = scan.raw\n" + t))
+    yield of_kind("reversed", REFUSE, lambda f: _edited(f, lambda t: b"\n".join(t.splitlines()[::-1]) + b"\n"))
+    yield of_kind("lower-case", EITHER, lambda f: _edited(f, bytes.lower))
+    yield of_kind("shuffled-but-ends-well", ANSWER, lambda f: _edited(f, _shuffled))
 
 
 def _with(folder: Path, changes: dict[str, str | None]) -> Path:
@@ -270,17 +266,13 @@ def pixels() -> Iterator[Case]:
             CompressedDataSize=None,
             spoil=lambda b, c=cut: b[:-c],
         )
-    yield case("trailing", "raw", REFUSE, spoil=lambda b: b + b"\0\0")
-    yield case("trailing", "zraw", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: b + b"junk")
-    yield case(
-        "trailing",
-        "zraw-second-stream",
-        REFUSE,
-        compressed=True,
-        CompressedDataSize=None,
-        spoil=lambda b: b + zlib.compress(b"x"),
+    of_kind = partial(case, "trailing")
+    yield of_kind("raw", REFUSE, spoil=lambda b: b + b"\0\0")
+    yield of_kind("zraw", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: b + b"junk")
+    yield of_kind(
+        "zraw-second-stream", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: b + zlib.compress(b"x")
     )
-    yield case("trailing", "raw-twice", REFUSE, spoil=lambda b: b + b)
+    yield of_kind("raw-twice", REFUSE, spoil=lambda b: b + b)
     for name, change in {
         "checksum": lambda b: b[:-4] + struct.pack(">I", zlib.adler32(b)),
         "flipped-middle": lambda b: b[: len(b) // 2] + bytes([b[len(b) // 2] ^ 0x10]) + b[len(b) // 2 + 1 :],
@@ -294,9 +286,9 @@ def pixels() -> Iterator[Case]:
     for value in ("1", "-5", "99999999999999", "abc"):
         yield case("compressed-size", value, REFUSE, compressed=True, CompressedDataSize=value)
     yield case("compressed-size", "missing", ANSWER, compressed=True, CompressedDataSize=None)
-    yield case("bomb", "zlib-800-mb", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: zlib_zeros(800))
-    yield case(
-        "bomb",
+    of_kind = partial(case, "bomb")
+    yield of_kind("zlib-800-mb", REFUSE, compressed=True, CompressedDataSize=None, spoil=lambda b: zlib_zeros(800))
+    yield of_kind(
         "zlib-1000-mb-announced",
         REFUSE,
         compressed=True,
@@ -304,15 +296,16 @@ def pixels() -> Iterator[Case]:
         DimSize="1000 1000 500",
         spoil=lambda b: zlib_zeros(954),
     )
-    yield case("bomb", "announces-3-gb-in-100-kb", REFUSE, DimSize="1500 1000 1000")
+    yield of_kind("announces-3-gb-in-100-kb", REFUSE, DimSize="1500 1000 1000")
     for name, value in {"nan": np.nan, "inf": np.inf, "huge": 1e30}.items():
         yield built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, v=value: write(f, _one(v)))
         yield built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
+    of_kind = partial(built, "not-a-chest")
     for name, hu in no_chests(GRID.shape_zyx):
-        yield built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
+        yield of_kind(name, REFUSE, lambda f, h=hu: write(f, h))
     tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
-    yield built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
-    yield built("not-a-chest", "wrong-scale", REFUSE, lambda f: write(f, sound_hu() * np.int16(10)))
+    yield of_kind("one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
+    yield of_kind("wrong-scale", REFUSE, lambda f: write(f, sound_hu() * np.int16(10)))
     padded = _padded(GRID)
     yield built(
         "padding", "minus-3024-outside", padded, lambda f: write(f, np.where(_corner(), -3024, sound_hu()).astype("i2"))

@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -36,7 +35,7 @@ from tests.conformance.robustness.case import Case
 from tests.conformance.robustness.dicom_cases import dicom_cases
 from tests.conformance.robustness.mhd_cases import mhd_cases
 from tests.conformance.robustness.nifti_cases import nifti_cases
-from tests.repository import REPOSITORY
+from tests.workflow_copy import Workflow, copy_workflow
 
 SECONDS = 60.0
 _FORK = multiprocessing.get_context("fork")
@@ -166,19 +165,15 @@ def apart(work: Callable[[], None]) -> str:
 def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained: Path | None = None) -> list[str]:
     """Mixes through the preset `micro` with weights that are trained once, or stand in `trained`; what was lost."""
     faults: list[str] = []
-    home = Path(tempfile.mkdtemp(prefix="lungline-workflow-"))
+    workflow = copy_workflow(Path(tempfile.mkdtemp(prefix="lungline-workflow-")))
+    home = workflow.folder
     try:
-        for part in ("Snakefile", "rules", "config", "profiles", "envs", "report", "src"):
-            source = REPOSITORY / part
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            (shutil.copytree if source.is_dir() else shutil.copy)(
-                source, home / part, **({"ignore": ignore} if source.is_dir() else {})
-            )
         if trained:
             shutil.copytree(trained, home / "results" / "micro", symlinks=True)
         else:
             models = "results/micro/train_system/m2-micro/weights.safetensors"
-            snakemake(home, "--configfile", "config/micro.yaml", "--", models)
+            done = workflow.snakemake("--configfile", "config/micro.yaml", "--", models)
+            assert done.returncode == 0, done.stdout[-3000:]
         good = _sound_scans(home / "results" / "micro")
         alone: dict[str, str] = {}
         for k in range(count + 1):
@@ -188,7 +183,7 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained:
             _copy_good(good, scans / "good")
             chosen = build_mix(scans, rng, cases, 3) if k else {}
             told = len(faults)
-            answers, statuses, fault = _run_mix(home, f"mix{k}")
+            answers, statuses, fault = _run_mix(workflow, f"mix{k}")
             print(f"workflow mix {k}: {dict(statuses)} {sorted(c.title for c in chosen.values())}", flush=True)
             faults += [f"workflow mix {k}: {fault}"] if fault else []
             if k == 0:
@@ -229,8 +224,9 @@ def _copy_good(good: Sequence[Path], target: Path) -> None:
                 shutil.copy(file, target / f"g{k}" / file.name)
 
 
-def _run_mix(home: Path, name: str) -> tuple[dict[str, str], Counter[str], str]:
+def _run_mix(workflow: Workflow, name: str) -> tuple[dict[str, str], Counter[str], str]:
     """Probability as text of each sound scan, statuses of all rows, and what is lost."""
+    home = workflow.folder
     change = {
         "outdir": f"results/{name}",
         "data": {"folder": str(home / "scans")},
@@ -247,9 +243,8 @@ def _run_mix(home: Path, name: str) -> tuple[dict[str, str], Counter[str], str]:
     if key.is_file() and name != "mix0":
         (results / "private").mkdir(parents=True, mode=0o700)
         shutil.copy(key, results / "private" / "key")
-    done = snakemake(
-        home, "--configfile", "config/micro.yaml", f"{name}.yaml", "--", f"results/{name}/predictions.csv", check=False
-    )
+    configured = ("--configfile", "config/micro.yaml", f"{name}.yaml")
+    done = workflow.snakemake(*configured, "--", f"results/{name}/predictions.csv")
     if done.returncode:
         return {}, Counter(), f"the workflow failed: {done.stdout[-1500:]}"
     with open(results / "predictions.csv", encoding="utf-8") as handle:
@@ -270,27 +265,6 @@ def _run_mix(home: Path, name: str) -> tuple[dict[str, str], Counter[str], str]:
         if places[row["scan"]].is_relative_to(home / "scans" / "good")
     }
     return good, statuses, fault
-
-
-def snakemake(home: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(home / "src"),
-        "XDG_CACHE_HOME": str(home / ".cache"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "host", "rules", *words],
-        cwd=home,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    if check and done.returncode:
-        raise RuntimeError(done.stdout[-3000:])
-    return done
 
 
 if __name__ == "__main__":

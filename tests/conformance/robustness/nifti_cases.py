@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +28,17 @@ def built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) 
 
 
 def sound() -> Iterator[Case]:
-    yield case("sound", "nii", ANSWER)
-    yield case("sound", "gz", ANSWER, file="scan.nii.gz")
-    yield case("sound", "big-endian", ANSWER, order=">")
-    yield case("sound", "odd-name", ANSWER, file="a 'b' \U0001fac1\n.nii")
+    of_kind = partial(case, "sound")
+    yield of_kind("nii", ANSWER)
+    yield of_kind("gz", ANSWER, file="scan.nii.gz")
+    yield of_kind("big-endian", ANSWER, order=">")
+    yield of_kind("odd-name", ANSWER, file="a 'b' \U0001fac1\n.nii")
+    of_kind = partial(built, "datatype")
     for kind in ("i4", "f4", "f8"):
-        yield built("datatype", kind, ANSWER, lambda f, k=kind: write(f, sound_hu().astype(k)))
-    yield built("datatype", "i8", EITHER, lambda f: write(f, sound_hu().astype("i8")))
-    yield built(
-        "datatype", "u2-with-inter", ANSWER, lambda f: write(f, (sound_hu() + 1024).astype("u2"), scl_inter=(-1024.0,))
-    )
-    yield built(
-        "datatype",
+        yield of_kind(kind, ANSWER, lambda f, k=kind: write(f, sound_hu().astype(k)))
+    yield of_kind("i8", EITHER, lambda f: write(f, sound_hu().astype("i8")))
+    yield of_kind("u2-with-inter", ANSWER, lambda f: write(f, (sound_hu() + 1024).astype("u2"), scl_inter=(-1024.0,)))
+    yield of_kind(
         "u1-with-slope",
         Truth("either", GRID, tolerance_hu=6),
         lambda f: write(
@@ -48,21 +48,19 @@ def sound() -> Iterator[Case]:
             scl_inter=(-1024.0,),
         ),
     )
+    of_kind = partial(case, "datatype")
     for code in (0, 1, 32, 128, 2304, 1536, 999):
-        yield case("datatype", f"code-{code}", REFUSE, datatype=(code,))
-    yield case("datatype", "u2-said", REFUSE, datatype=(512,))
+        yield of_kind(f"code-{code}", REFUSE, datatype=(code,))
+    yield of_kind("u2-said", REFUSE, datatype=(512,))
     for bits in (8, 32, 0):
-        yield case("datatype", f"bitpix-{bits}", EITHER, bitpix=(bits,))
-    yield case("gz", "named-nii", EITHER, pack=gzip.compress)
-    yield case("gz", "plain-named-gz", EITHER, file="scan.nii.gz", pack=bytes)
-    yield case(
-        "gz",
-        "two-members",
-        EITHER,
-        file="scan.nii.gz",
-        pack=lambda b: gzip.compress(b[:9000]) + gzip.compress(b[9000:]),
+        yield of_kind(f"bitpix-{bits}", EITHER, bitpix=(bits,))
+    of_kind = partial(case, "gz")
+    yield of_kind("named-nii", EITHER, pack=gzip.compress)
+    yield of_kind("plain-named-gz", EITHER, file="scan.nii.gz", pack=bytes)
+    yield of_kind(
+        "two-members", EITHER, file="scan.nii.gz", pack=lambda b: gzip.compress(b[:9000]) + gzip.compress(b[9000:])
     )
-    yield case("gz", "trailing-junk", EITHER, file="scan.nii.gz", pack=lambda b: gzip.compress(b) + b"junk")
+    yield of_kind("trailing-junk", EITHER, file="scan.nii.gz", pack=lambda b: gzip.compress(b) + b"junk")
     for name, grid in turned_grids():
         for form, changes in {"both": {}, "sform": {"qform_code": (0,)}, "qform": {"sform_code": (0,)}}.items():
             yield built(
@@ -75,19 +73,21 @@ def sound() -> Iterator[Case]:
 
 def geometry() -> Iterator[Case]:
     rows = np.array(header_of(GRID)["srow"]).reshape(3, 4)
-    yield case("forms", "sform-only", ANSWER, qform_code=(0,))
-    yield case("forms", "qform-only", ANSWER, sform_code=(0,))
-    yield case("forms", "neither", REFUSE, sform_code=(0,), qform_code=(0,))
-    yield case("forms", "strange-codes", EITHER, sform_code=(77,), qform_code=(-3,))
+    of_kind = partial(case, "forms")
+    yield of_kind("sform-only", ANSWER, qform_code=(0,))
+    yield of_kind("qform-only", ANSWER, sform_code=(0,))
+    yield of_kind("neither", REFUSE, sform_code=(0,), qform_code=(0,))
+    yield of_kind("strange-codes", EITHER, sform_code=(77,), qform_code=(-3,))
     wider, moved, turned = rows.copy(), rows.copy(), rows.copy()
     wider[:, 2] *= 1.25
     moved[:, 3] += 30
     turned[0] *= -1
+    of_kind = partial(case, "forms-contradict")
     for name, srow in {"spacing": wider, "origin": moved, "left-right": turned}.items():
-        yield case("forms-contradict", name, REFUSE, srow=tuple(srow.reshape(-1)))
-    yield case("forms-contradict", "pixdim", REFUSE, pixdim=(1, 1.7, 1.9, 3.3, 0, 0, 0, 0))
-    yield case("forms-contradict", "pixdim-sform-only", REFUSE, pixdim=(1, 1.7, 1.9, 3.3, 0, 0, 0, 0), qform_code=(0,))
-    yield case("forms-contradict", "quaternion", REFUSE, quatern=(0.0, 0.7, 0.0))
+        yield of_kind(name, REFUSE, srow=tuple(srow.reshape(-1)))
+    yield of_kind("pixdim", REFUSE, pixdim=(1, 1.7, 1.9, 3.3, 0, 0, 0, 0))
+    yield of_kind("pixdim-sform-only", REFUSE, pixdim=(1, 1.7, 1.9, 3.3, 0, 0, 0, 0), qform_code=(0,))
+    yield of_kind("quaternion", REFUSE, quatern=(0.0, 0.7, 0.0))
     sheared, flat, large = rows.copy(), rows.copy(), rows.copy()
     sheared[0, 2] += 1.0
     flat[:, 2] = 0
@@ -114,8 +114,9 @@ def geometry() -> Iterator[Case]:
         yield case("bad-pixdim", name, REFUSE, pixdim=(*pixdim, 0, 0, 0, 0), sform_code=(0,))
     for unit, truth in {0: EITHER, 1: REFUSE, 3: REFUSE, 5: REFUSE, 2 + 8: ANSWER, 2 + 16: ANSWER, 127: REFUSE}.items():
         yield case("units", unit, truth, xyzt_units=(unit,))
+    of_kind = partial(case, "dim")
     for name, dim in {"4d-one": (4, 48, 44, 40, 1, 1, 1, 1), "5d-one": (5, 48, 44, 40, 1, 1, 1, 1)}.items():
-        yield case("dim", name, EITHER, dim=dim)
+        yield of_kind(name, EITHER, dim=dim)
     for name, dim in {
         "4d-two": (4, 48, 44, 20, 2, 1, 1, 1),
         "2d": (2, 48, 1760, 1, 1, 1, 1, 1),
@@ -128,22 +129,23 @@ def geometry() -> Iterator[Case]:
         "huge": (3, 32767, 32767, 32767, 1, 1, 1, 1),
         "negative-ndim": (-3, 48, 44, 40, 1, 1, 1, 1),
     }.items():
-        yield case("dim", name, REFUSE, dim=dim)
-        yield case("dim", f"{name}-gz", REFUSE, dim=dim, file="scan.nii.gz")
+        yield of_kind(name, REFUSE, dim=dim)
+        yield of_kind(f"{name}-gz", REFUSE, dim=dim, file="scan.nii.gz")
 
 
 def values() -> Iterator[Case]:
+    of_kind = partial(case, "scale")
     for name, (slope, inter) in {"zero": (0.0, 0.0), "zero-with-inter": (0.0, 100.0)}.items():
-        yield case("scale", name, EITHER, scl_slope=(slope,), scl_inter=(inter,))
+        yield of_kind(name, EITHER, scl_slope=(slope,), scl_inter=(inter,))
     for name, (slope, inter) in {
         "nan": (np.nan, 0.0),
         "inf": (np.inf, 0.0),
         "nan-inter": (1.0, np.nan),
         "inf-inter": (1.0, np.inf),
     }.items():
-        yield case("scale", name, EITHER if np.isnan(slope) else REFUSE, scl_slope=(slope,), scl_inter=(inter,))
+        yield of_kind(name, EITHER if np.isnan(slope) else REFUSE, scl_slope=(slope,), scl_inter=(inter,))
     for name, (slope, inter) in {"tiny": (1e-30, 0.0), "huge": (1e30, 0.0), "negative": (-1.0, 0.0)}.items():
-        yield case("scale", name, REFUSE, scl_slope=(slope,), scl_inter=(inter,))
+        yield of_kind(name, REFUSE, scl_slope=(slope,), scl_inter=(inter,))
     yield built("scale", "half", ANSWER, lambda f: write(f, (sound_hu() * 2).astype("i2"), scl_slope=(0.5,)))
     yield built("scale", "half-of-floats", ANSWER, lambda f: write(f, (sound_hu() * 2).astype("f4"), scl_slope=(0.5,)))
     for name, value in {"nan": np.nan, "inf": -np.inf, "huge": 1e30}.items():
@@ -151,26 +153,22 @@ def values() -> Iterator[Case]:
         array[20, 20, 20] = value
         yield built("voxels", f"one-{name}", EITHER if name == "huge" else REFUSE, lambda f, a=array: write(f, a))
         yield built("voxels", f"all-{name}", REFUSE, lambda f, v=value: write(f, np.full(GRID.shape_zyx, v, "f4")))
+    of_kind = partial(built, "not-a-chest")
     for name, hu in no_chests(GRID.shape_zyx):
-        yield built("not-a-chest", name, REFUSE, lambda f, h=hu: write(f, h))
+        yield of_kind(name, REFUSE, lambda f, h=hu: write(f, h))
     tiny = make_grid((12, 10, 9), (1.0, 1.1, 1.2))
-    yield built("not-a-chest", "one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
-    yield built("not-a-chest", "mask", REFUSE, lambda f: write(f, (sound_hu() > 0).astype("u1")))
+    yield of_kind("one-centimetre", REFUSE, lambda f: write(f, tiny.hu(), tiny))
+    yield of_kind("mask", REFUSE, lambda f: write(f, (sound_hu() > 0).astype("u1")))
 
 
 def files() -> Iterator[Case]:
+    of_kind = partial(case, "truncated")
     for share in (0.0, 0.0005, 0.002, 0.1, 0.5, 0.9, 0.999):
-        yield case("truncated", f"nii-{share}", REFUSE, spoil=lambda b, s=share: b[: int(len(b) * s)])
-        yield case(
-            "truncated", f"gz-{share}", REFUSE, file="scan.nii.gz", pack=lambda b, s=share: _cut(gzip.compress(b), s)
-        )
-        yield case(
-            "truncated", f"inside-gz-{share}", REFUSE, file="scan.nii.gz", spoil=lambda b, s=share: b[: int(len(b) * s)]
-        )
+        yield of_kind(f"nii-{share}", REFUSE, spoil=lambda b, s=share: b[: int(len(b) * s)])
+        yield of_kind(f"gz-{share}", REFUSE, file="scan.nii.gz", pack=lambda b, s=share: _cut(gzip.compress(b), s))
+        yield of_kind(f"inside-gz-{share}", REFUSE, file="scan.nii.gz", spoil=lambda b, s=share: b[: int(len(b) * s)])
     for cut in (1, 4, 8):
-        yield case(
-            "truncated", f"gz-last-{cut}", REFUSE, file="scan.nii.gz", pack=lambda b, c=cut: gzip.compress(b)[:-c]
-        )
+        yield of_kind(f"gz-last-{cut}", REFUSE, file="scan.nii.gz", pack=lambda b, c=cut: gzip.compress(b)[:-c])
     for name, change in {
         "checksum": lambda b: b[:-8] + bytes(4) + b[-4:],
         "size": lambda b: b[:-4] + bytes(4),
@@ -192,22 +190,22 @@ def files() -> Iterator[Case]:
         blob = struct.pack("<4b2i", 1, 0, 0, 0, size, 6) + b"x" * (really - 8)
         return lambda b: b[:348] + blob + b[352:]
 
-    yield case("extension", "sound", ANSWER, spoil=extension(32, 32), vox_offset=(384.0,))
+    of_kind = partial(case, "extension")
+    yield of_kind("sound", ANSWER, spoil=extension(32, 32), vox_offset=(384.0,))
     for size in (0, -16, 7, 2**31 - 1):
-        yield case("extension", f"size-{size}", EITHER, spoil=extension(size, 32), vox_offset=(384.0,))
-    yield case("extension", "over-the-voxels", REFUSE, spoil=extension(64, 32))
-    yield case("bomb", "gz-600-mb-behind", EITHER, file="scan.nii.gz", pack=lambda b: gzip_zeros(b, 600))
-    yield case(
-        "bomb",
+        yield of_kind(f"size-{size}", EITHER, spoil=extension(size, 32), vox_offset=(384.0,))
+    yield of_kind("over-the-voxels", REFUSE, spoil=extension(64, 32))
+    of_kind = partial(case, "bomb")
+    yield of_kind("gz-600-mb-behind", EITHER, file="scan.nii.gz", pack=lambda b: gzip_zeros(b, 600))
+    yield of_kind(
         "gz-announced",
         REFUSE,
         file="scan.nii.gz",
         dim=(3, 1000, 1000, 400, 1, 1, 1, 1),
         pack=lambda b: gzip_zeros(b[:352], 763),
     )
-    yield case("bomb", "gz-announces-too-much", REFUSE, file="scan.nii.gz", dim=(3, 2000, 2000, 260, 1, 1, 1, 1))
-    yield case(
-        "bomb",
+    yield of_kind("gz-announces-too-much", REFUSE, file="scan.nii.gz", dim=(3, 2000, 2000, 260, 1, 1, 1, 1))
+    yield of_kind(
         "float64-announced",
         REFUSE,
         file="scan.nii.gz",
@@ -233,12 +231,13 @@ def files() -> Iterator[Case]:
                 pack=bytes,
             )
 
-    yield built("special-files", "fifo", REFUSE, special_file("scan.nii", os.mkfifo))
-    yield built("special-files", "fifo-gz", REFUSE, special_file("scan.nii.gz", os.mkfifo))
-    yield built("special-files", "folder", REFUSE, special_file("scan.nii", os.mkdir))
-    yield built("special-files", "dangling-link", REFUSE, special_file("scan.nii", lambda p: p.symlink_to("nowhere")))
-    yield built("special-files", "link-in-a-circle", REFUSE, special_file("scan.nii", lambda p: p.symlink_to(p)))
-    yield built("special-files", "dev-zero", REFUSE, special_file("scan.nii", lambda p: p.symlink_to("/dev/zero")))
+    of_kind = partial(built, "special-files")
+    yield of_kind("fifo", REFUSE, special_file("scan.nii", os.mkfifo))
+    yield of_kind("fifo-gz", REFUSE, special_file("scan.nii.gz", os.mkfifo))
+    yield of_kind("folder", REFUSE, special_file("scan.nii", os.mkdir))
+    yield of_kind("dangling-link", REFUSE, special_file("scan.nii", lambda p: p.symlink_to("nowhere")))
+    yield of_kind("link-in-a-circle", REFUSE, special_file("scan.nii", lambda p: p.symlink_to(p)))
+    yield of_kind("dev-zero", REFUSE, special_file("scan.nii", lambda p: p.symlink_to("/dev/zero")))
 
 
 def _cut(blob: bytes, share: float) -> bytes:
