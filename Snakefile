@@ -13,15 +13,16 @@ report: "report/workflow.rst"
 include: "rules/common.smk"
 
 
-if EMBEDDED:
+if SYNTHETIC:
 
     include: "rules/cohort.smk"
 
-elif INSERTED:
+elif IMPLANTED:
 
     include: "rules/inserted.smk"
 
 
+include: "rules/configuration.smk"
 include: "rules/preprocess.smk"
 include: "rules/leakage.smk"
 include: "rules/nodules.smk"
@@ -37,12 +38,12 @@ rule all:
     default_target: True
     input:
         out("predictions.csv"),
-        checked_annotations(),
-        evaluations(),
-        curves(),
-        pipelines(),
-        figures(),
-        pages(),
+        FILES.checked_annotations,
+        FILES.evaluations,
+        FILES.curves,
+        FILES.pipelines,
+        FILES.figures,
+        FILES.pages,
 
 
 # ---- parts of it, by name: `snakemake caches` --------------------------------------------------------------
@@ -50,17 +51,17 @@ rule all:
 
 rule caches:
     input:
-        out_of("cache_volume/{scan}.h5", SCANS),
+        FILES.of("cache_volume/{scan}.h5", STUDY.rows),
 
 
 rule detectors:
     input:
-        [network(detector, axis) for detector in DETECTORS for axis in AXES],
+        [FILES.networks(detector) for detector in STUDY.detectors],
 
 
 rule candidates:
     input:
-        [candidates_of(detector, scans_to_answer(detector)) for detector in DETECTORS],
+        [FILES.candidates_of(detector, STUDY.answered(detector)) for detector in STUDY.detectors],
 
 
 rule predictions:
@@ -70,5 +71,5 @@ rule predictions:
 
 rule pretrained:
     input:
-        evaluations(),
-        pipelines(),
+        FILES.evaluations,
+        FILES.pipelines,

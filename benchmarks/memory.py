@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
@@ -29,8 +28,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.check import check_config, laid_over
-from lungline.config.entries import ConstantSystem, PatchSystem, read_system
+from lungline.config.entries import ConstantSystem, PatchSystem
+from lungline.config.loading import read_config_files
 from lungline.config.networks import CancerNetSpec, PatientSchedule
 from lungline.detection.unet import count_parameters
 from lungline.device import half_precision
@@ -164,22 +163,18 @@ def main() -> int:
     """Print the table; exit code 1 if a system of method 1 does not fit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--configfile", type=Path, nargs="*", default=[CONFIG / "paper.yaml"])
-    config: Any = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
-    for path in parser.parse_args().configfile:
-        config = laid_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
-    systems = check_config(config, yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8")))["systems"]
+    config = read_config_files([CONFIG / "config.yaml", *parser.parse_args().configfile])
     print("| system | parameters | batch | at once | weights | kept | step | inside | total | measured |")
     print("|---" * 10 + "|")
     fits = True
-    for name, entry in systems.items():
-        system = read_system(entry)
+    for name, system in config.systems.items():
         if isinstance(system, ConstantSystem):
             continue
         patches = isinstance(system, PatchSystem)
         spec = system.network if patches else system.network_on(system.input.shape_zyx or LARGEST)
         schedule = system.training
         pools_all = patches and spec.pool != "max"  # the maximum passes its gradient to one cube
-        cubes = (system.candidates or config["extract_candidates"]["count"]) if pools_all else 1
+        cubes = (system.candidates or config.extract_candidates.count) if pools_all else 1
         memory = compute(spec, schedule, cubes)
         with torch.device("meta"):
             parameters = count_parameters(CancerNet(spec))

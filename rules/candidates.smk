@@ -1,52 +1,51 @@
 # From nodule probabilities to the cubes that the cancer network reads (paper, section 4.2).
-
-
 # Starting Python costs more than looking through a small chest, so here, too, a job may take many scans.
-for job, (detectors, scans) in jobs_of("extract_candidates", scans_to_detect, config["detect"]["jobs"]).items():
+
+
+for batch in FILES.batches("extract_candidates"):
 
     rule:
         name:
-            job
+            batch.rule
         input:
-            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
+            detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
         output:
-            candidates=out_of("extract_candidates/{{detector}}/{scan}.csv", scans),
+            candidates=FILES.of(f"extract_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
         log:
-            out(f"logs/extract_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
+            out(f"logs/extract_candidates/{batch.detector}/{batch.log}.log"),
         benchmark:
-            out(f"benchmarks/extract_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+            out(f"benchmarks/extract_candidates/{batch.detector}/{batch.log}.tsv")
         wildcard_constraints:
-            detector=detectors,
+            detector=batch.constraint,
         conda:
             "../envs/lungline.yaml"
-        threads: 1
         resources:
-            mem_mb=scan_memory(1500, scans),
-            runtime=10 * len(scans),
+            mem_mb=scan_memory(1500, batch.scans),
+            runtime=10 * len(batch.scans),
         params:
-            folder=lambda wildcards, input: os.path.dirname(input.detected[0]),
-            output=lambda wildcards, output: os.path.dirname(output.candidates[0]),
-            scans=lambda wildcards, output: [Path(path).stem for path in output.candidates],
-            told=lambda wildcards, output: told(output.candidates),
-            options=lambda wildcards: options(**candidate_settings(wildcards.detector)),
+            detected=folder_of("detected"),
+            output=folder_of("candidates"),
+            scans=batch.scans,
+            settings=of_batch(batch, lambda name, _: settings("extract_candidates", detector=entry_name(name))),
             code=fingerprint("extract_candidates"),
         message:
-            "Picking the strongest candidates of detector {wildcards.detector} in {params.told}"
+            f"Picking the strongest candidates of detector {batch.words}"
         shell:
-            "lungline extract-candidates {params.folder:q} {params.output:q} --scans {params.scans:q}"
-            " {params.options} > {log} 2>&1"
+            "lungline extract-candidates {params.detected:q} {params.output:q} --scans {params.scans:q}"
+            " {params.settings} > {log} 2>&1"
 
 
 rule train_reduction:
     input:
-        sheet=ancient(lambda wildcards: sheet_of(wildcards.detector)),
-        annotations=ancient(annotations() or []),
-        caches=lambda wildcards: out_of("cache_volume/{scan}.h5", scans_to_reduce(wildcards.detector)),
-        detected=lambda wildcards: out_of(
-            f"detect/{wildcards.detector}/{{scan}}.h5", scans_to_reduce(wildcards.detector)
+        config=ancient(FILES.config),
+        manifest=ancient(lambda wildcards: FILES.manifest_of(wildcards.detector)),
+        annotations=ancient(FILES.annotations or []),
+        caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.reduction_cases(wildcards.detector)),
+        detected=lambda wildcards: FILES.of(
+            f"detect/{wildcards.detector}/{{scan}}.h5", STUDY.reduction_cases(wildcards.detector)
         ),
-        candidates=lambda wildcards: out_of(
-            f"extract_candidates/{wildcards.detector}/{{scan}}.csv", scans_to_reduce(wildcards.detector)
+        candidates=lambda wildcards: FILES.of(
+            f"extract_candidates/{wildcards.detector}/{{scan}}.csv", STUDY.reduction_cases(wildcards.detector)
         ),
     output:
         weights=out("train_unet/{detector}/reduction/weights.safetensors"),
@@ -63,117 +62,108 @@ rule train_reduction:
         out("benchmarks/train_unet/{detector}/reduction.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]["train_system"]
+    threads: CONFIG.training_threads.train_system
     resources:
         mem_mb=memory(8000),
         runtime=2880,
         gpu=gpu(),
-        device=config["device"],
+        device=CONFIG.device,
     params:
-        folder=lambda wildcards, output: os.path.dirname(output.weights),
-        caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
-        detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
-        candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
+        folder=folder_of("weights"),
+        caches=folder_of("caches"),
+        detected=folder_of("detected"),
+        candidates=folder_of("candidates"),
         checkpoints=out("checkpoints"),
-        detector=lambda wildcards: json.dumps(entry_of(wildcards.detector), sort_keys=True),
-        seed=lookup(within=config, dpath="seed"),
-        nodules=lambda wildcards: nodules_digest(scans_to_reduce(wildcards.detector)),
-        rows=lambda wildcards: rows_digest(
-            scans_to_reduce(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
+        entry=lambda wildcards: entry_name(wildcards.detector),
+        settings=lambda wildcards: FILES.reduction_digest(wildcards.detector),
+        nodules=lambda wildcards: STUDY.nodules_digest(STUDY.reduction_cases(wildcards.detector)),
+        rows=lambda wildcards: STUDY.rows_digest(
+            STUDY.reduction_cases(wildcards.detector), "scan", "split", rows=STUDY.rows_of(wildcards.detector)
         ),
-        precision=lookup(within=config, dpath="precision"),
         code=fingerprint("train_reduction"),
     message:
         "Training the reduction network of detector {wildcards.detector}"
     shell:
-        "lungline train-reduction {params.folder:q} {input.annotations:q} --detector {params.detector:q}"
-        " --scans {input.sheet:q} --caches {params.caches:q} --detected {params.detected:q}"
-        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --seed {params.seed}"
-        " --device {resources.device} --precision {params.precision} > {log} 2>&1"
+        "lungline train-reduction {params.folder:q} {input.annotations:q} --config {input.config:q}"
+        " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
+        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --device {resources.device}"
+        " > {log} 2>&1"
 
 
-for job, (detectors, scans) in jobs_of("rank_candidates", scans_to_answer, config["detect"]["jobs"]).items():
+for batch in FILES.batches("rank_candidates"):
 
     rule:
         name:
-            job
+            batch.rule
         input:
-            caches=out_of("cache_volume/{scan}.h5", scans),
-            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
-            candidates=out_of("extract_candidates/{{detector}}/{scan}.csv", scans),
-            network=lambda wildcards: network(wildcards.detector, "reduction"),
+            caches=FILES.of("cache_volume/{scan}.h5", batch.scans),
+            detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
+            candidates=FILES.of(f"extract_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
+            network=of_batch(batch, lambda name, _: FILES.network(name, "reduction")),
         output:
-            candidates=out_of("rank_candidates/{{detector}}/{scan}.csv", scans),
+            ranked=FILES.of(f"rank_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
         log:
-            out(f"logs/rank_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
+            out(f"logs/rank_candidates/{batch.detector}/{batch.log}.log"),
         benchmark:
-            out(f"benchmarks/rank_candidates/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+            out(f"benchmarks/rank_candidates/{batch.detector}/{batch.log}.tsv")
         wildcard_constraints:
-            detector=detectors,
+            detector=batch.constraint,
         conda:
             "../envs/lungline.yaml"
-        threads: 1
         resources:
-            mem_mb=scan_memory(4000, scans),
-            runtime=10 * len(scans),
+            mem_mb=scan_memory(4000, batch.scans),
+            runtime=10 * len(batch.scans),
             gpu=gpu(),
-            device=config["device"],
+            device=CONFIG.device,
         params:
-            folder=lambda wildcards, input: os.path.dirname(input.candidates[0]),
-            output=lambda wildcards, output: os.path.dirname(output.candidates[0]),
-            caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
-            detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
-            scans=lambda wildcards, output: [Path(path).stem for path in output.candidates],
-            told=lambda wildcards, output: told(output.candidates),
-            reduction=lambda wildcards, input: os.path.dirname(input.network),
-            options=lambda wildcards: options(**ranking_settings(wildcards.detector)),
+            candidates=folder_of("candidates"),
+            output=folder_of("ranked"),
+            caches=folder_of("caches"),
+            detected=folder_of("detected"),
+            scans=batch.scans,
+            reduction=folder_of("network"),
+            settings=of_batch(batch, lambda name, _: settings("rank_candidates", detector=entry_name(name))),
             code=fingerprint("rank_candidates"),
         message:
-            "Ranking the candidates of detector {wildcards.detector} in {params.told}"
+            f"Ranking the candidates of detector {batch.words}"
         shell:
-            "lungline rank-candidates {params.folder:q} {params.output:q} --scans {params.scans:q}"
+            "lungline rank-candidates {params.candidates:q} {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --reduction {params.reduction:q}"
-            " {params.options} --device {resources.device} > {log} 2>&1"
+            " {params.settings} --device {resources.device} > {log} 2>&1"
 
 
-for job, (detectors, scans) in jobs_of("crop_patches", scans_with_cubes, config["detect"]["jobs"]).items():
+for batch in FILES.batches("crop_patches"):
 
     rule:
         name:
-            job
+            batch.rule
         input:
-            caches=out_of("cache_volume/{scan}.h5", scans),
-            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
-            candidates=lambda wildcards, scans=scans: candidates_of(
-                wildcards.detector, [scan.format(**dict(wildcards.items())) for scan in scans]
-            ),
+            caches=FILES.of("cache_volume/{scan}.h5", batch.scans),
+            detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
+            candidates=of_batch(batch, FILES.candidates_of),
         output:
-            patches=out_of("crop_patches/{{detector}}/{scan}.h5", scans),
+            patches=FILES.of(f"crop_patches/{batch.detector}/{{scan}}.h5", batch.scans),
         log:
-            out(f"logs/crop_patches/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
+            out(f"logs/crop_patches/{batch.detector}/{batch.log}.log"),
         benchmark:
-            out(f"benchmarks/crop_patches/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+            out(f"benchmarks/crop_patches/{batch.detector}/{batch.log}.tsv")
         wildcard_constraints:
-            detector=detectors,
+            detector=batch.constraint,
         conda:
             "../envs/lungline.yaml"
-        threads: 1
         resources:
-            mem_mb=scan_memory(1500, scans),
-            runtime=10 * len(scans),
+            mem_mb=scan_memory(1500, batch.scans),
+            runtime=10 * len(batch.scans),
         params:
-            output=lambda wildcards, output: os.path.dirname(output.patches[0]),
-            caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
-            detected=lambda wildcards, input: os.path.dirname(input.detected[0]),
-            candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
-            scans=lambda wildcards, output: [Path(path).stem for path in output.patches],
-            told=lambda wildcards, output: told(output.patches),
-            at_most=lookup(within=config, dpath="extract_candidates/count"),
-            size=lookup(within=config, dpath="crop_patches/size"),
+            output=folder_of("patches"),
+            caches=folder_of("caches"),
+            detected=folder_of("detected"),
+            candidates=folder_of("candidates"),
+            scans=batch.scans,
+            settings=settings("crop_patches"),
             code=fingerprint("crop_patches"),
         message:
-            "Cropping the candidates of detector {wildcards.detector} in {params.told}"
+            f"Cropping the candidates of detector {batch.words}"
         shell:
             "lungline crop-patches {params.output:q} --scans {params.scans:q} --caches {params.caches:q}"
-            " --detected {params.detected:q} --candidates {params.candidates:q} --count {params.at_most}"
-            " --size {params.size} > {log} 2>&1"
+            " --detected {params.detected:q} --candidates {params.candidates:q} {params.settings} > {log} 2>&1"

@@ -12,20 +12,19 @@ rule draw_luna16_scan:
     priority: 1
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        index=lambda wildcards: PLANS[wildcards.scan].index,
-        seed=lookup(within=config, dpath="seed"),
-        cohort=json.dumps({"anatomy_scale": config["cohort"]["anatomy_scale"]}),
+        index=lambda wildcards: STUDY.plans[wildcards.scan].index,
+        seed=CONFIG.seed,
+        anatomy_scale=CONFIG.cohort.anatomy_scale,
         code=fingerprint("draw_phantom"),
     message:
         "Drawing the synthetic LUNA-16 scan {wildcards.scan}"
     shell:
         "lungline draw-phantom {output.mhd} --dataset luna16 --index {params.index} --seed {params.seed}"
-        " --cohort {params.cohort:q} > {log} 2>&1"
+        " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
 
 
 rule draw_dsb17_patient:
@@ -37,23 +36,24 @@ rule draw_dsb17_patient:
         out("benchmarks/draw_dsb17_patient/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        index=lambda wildcards: PLANS[wildcards.scan].index,
-        seed=lookup(within=config, dpath="seed"),
-        cohort=json.dumps({"anatomy_scale": config["cohort"]["anatomy_scale"]}),
+        index=lambda wildcards: STUDY.plans[wildcards.scan].index,
+        seed=CONFIG.seed,
+        anatomy_scale=CONFIG.cohort.anatomy_scale,
         code=fingerprint("draw_phantom"),
     message:
         "Drawing the synthetic DSB-17 patient {wildcards.scan}"
     shell:
         "lungline draw-phantom {output.folder} --dataset dsb17 --index {params.index} --seed {params.seed}"
-        " --cohort {params.cohort:q} > {log} 2>&1"
+        " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
 
 
 rule write_cohort_tables:
+    input:
+        config=ancient(FILES.config),
     output:
         annotations=out("cohort/luna16/annotations.csv"),
         nodules=out("cohort/nodules.csv"),
@@ -66,24 +66,22 @@ rule write_cohort_tables:
         out("benchmarks/write_cohort_tables.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=5,
     params:
-        folder=lambda wildcards, output: os.path.dirname(output.truth),
-        seed=lookup(within=config, dpath="seed"),
-        cohort=json.dumps(config["cohort"], sort_keys=True),
+        folder=folder_of("truth"),
+        cohort=digest([CONFIG.seed, CONFIG.cohort.model_dump(mode="json")]),
         code=fingerprint("write_cohort_tables"),
     message:
         "Writing annotations and labels of the embedded cohort"
     shell:
-        "lungline write-cohort-tables {params.folder:q} --seed {params.seed} --cohort {params.cohort:q} > {log} 2>&1"
+        "lungline write-cohort-tables {params.folder:q} --config {input.config:q} > {log} 2>&1"
 
 
 rule sheet:
     input:
-        raw=[out(f"cohort/{plan.path}") for plan in PLANS.values()],
+        raw=[out(f"cohort/{plan.path}") for plan in STUDY.plans.values()],
         labels=out("cohort/dsb17/stage1_labels.csv"),
         solution=out("cohort/dsb17/stage1_solution.csv"),
     output:
@@ -95,13 +93,12 @@ rule sheet:
         out("benchmarks/sheet.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=10,
     params:
         cohort=lambda wildcards: out("cohort"),
-        folder=lambda wildcards, output: os.path.dirname(output.sheet),
+        folder=folder_of("sheet"),
         code=fingerprint("sheet"),
     message:
         "Listing the scans of the embedded cohort"

@@ -4,8 +4,9 @@
 # Benchmarks are no inputs: they differ from run to run, and a lost one must not train again.
 rule compare:
     input:
-        predictions=lambda wildcards: [files["predictions"] for files in compared().values()],
-        detections=lambda wildcards: [files["detection"] for files in compared().values() if files["detection"]],
+        config=ancient(FILES.config),
+        predictions=lambda wildcards: [files["predictions"] for files in FILES.compared().values()],
+        detections=lambda wildcards: [files["detection"] for files in FILES.compared().values() if files["detection"]],
     output:
         table=out("compare/comparison.csv"),
         page=report(out("compare/comparison.md"), caption="../report/compare.rst", category="Comparison"),
@@ -16,27 +17,22 @@ rule compare:
         out("benchmarks/compare.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=30,
     params:
-        systems=lambda wildcards: json.dumps(compared()),
-        options=options(
-            reference=config["compare"]["reference"] or [],
-            embedded=EMBEDDED,
-        ),
+        systems=lambda wildcards: digest([FILES.compared(), CONFIG.compare.reference]),
         code=fingerprint("compare"),
     message:
         "Comparing the systems"
     shell:
-        "lungline compare {output.table:q} --systems {params.systems:q} {params.options} > {log} 2>&1"
+        "lungline compare {output.table:q} --config {input.config:q} > {log} 2>&1"
 
 
 rule submissions:
     input:
-        [out(f"submit_cancer/{system}.csv") for system in config["run"]],
-        [out(f"submit_detection/{detector}.csv") for detector in DETECTORS if scans_to_test_detection()],
+        [out(f"submit_cancer/{system}.csv") for system in CONFIG.run],
+        [out(f"submit_detection/{detector}.csv") for detector in STUDY.detectors if STUDY.detection_tests()],
 
 
 rule submit_cancer:
@@ -50,7 +46,6 @@ rule submit_cancer:
         out("benchmarks/submit_cancer/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=5,

@@ -3,16 +3,16 @@ from lungline.reports.summary import summarise
 
 
 onsuccess:
-    print(summarise(Path(config["outdir"])))
+    print(summarise(Path(CONFIG.outdir)))
 
 
 rule evaluate_detection:
     input:
-        sheet=ancient(SHEET),
-        annotations=ancient(every_nodule()),
-        excluded=excluded_findings(),
-        cards=lambda wildcards: cards_of(wildcards.detector),
-        candidates=lambda wildcards: candidates_of(wildcards.detector, scans_with_every_nodule()),
+        manifest=ancient(FILES.manifest),
+        annotations=ancient(FILES.every_nodule or []),
+        excluded=FILES.excluded_findings,
+        cards=lambda wildcards: FILES.cards_of(wildcards.detector),
+        candidates=lambda wildcards: FILES.candidates_of(wildcards.detector, STUDY.recall_tests),
     output:
         metrics=out("evaluate/detection-{detector}.json"),
         page=report(
@@ -27,7 +27,6 @@ rule evaluate_detection:
         out("benchmarks/evaluate_detection/{detector}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=30,
@@ -35,25 +34,25 @@ rule evaluate_detection:
         candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
         options=lambda wildcards, input: options(
             excluded=input.excluded,
-            detector=model_folder("detector", wildcards.detector),
-            embedded=EMBEDDED,
-            datasets=["luna16", "dsb17"] if EMBEDDED else ["luna16"],
+            detector=FILES.model_folder("detector", wildcards.detector),
+            embedded=SYNTHETIC,
+            datasets=["luna16", "dsb17"] if SYNTHETIC else ["luna16"],
         ),
-        nodules=nodules_digest(scans_with_every_nodule()),
-        rows=rows_digest(scans_with_every_nodule(), "scan", "split"),
+        nodules=STUDY.nodules_digest(STUDY.recall_tests),
+        rows=STUDY.rows_digest(STUDY.recall_tests, "scan", "split"),
         code=fingerprint("evaluate_detection"),
     message:
         "Counting the nodules among the candidates of detector {wildcards.detector}"
     shell:
-        "lungline evaluate-detection {output.metrics:q} {input.annotations:q} --scans {input.sheet:q}"
+        "lungline evaluate-detection {output.metrics:q} {input.annotations:q} --scans {input.manifest:q}"
         " --candidates {params.candidates:q} --split test {params.options} > {log} 2>&1"
 
 
 rule evaluate_cancer:
     input:
         predictions=out("collect_predictions/{system}.csv"),
-        card=lambda wildcards: f"{model_folder('system', wildcards.system)}/card.json",
-        truth=out("cohort/truth.csv") if EMBEDDED else [],
+        card=lambda wildcards: f"{FILES.model_folder('system', wildcards.system)}/card.json",
+        truth=out("cohort/truth.csv") if SYNTHETIC else [],
     output:
         metrics=out("evaluate/cancer-{system}.json"),
         table=out("evaluate/cancer-{system}.csv"),
@@ -69,13 +68,12 @@ rule evaluate_cancer:
         out("benchmarks/evaluate_cancer/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=30,
     params:
         options=lambda wildcards, input: options(
-            truth=input.truth, model=model_folder("system", wildcards.system), embedded=EMBEDDED
+            truth=input.truth, model=FILES.model_folder("system", wildcards.system), embedded=SYNTHETIC
         ),
         code=fingerprint("evaluate_cancer"),
     message:
@@ -86,9 +84,9 @@ rule evaluate_cancer:
 
 rule draw_curves:
     input:
-        predictions=lambda wildcards: (out(f"collect_predictions/{wildcards.system}.csv") if labelled_tests() else []),
-        detection=lambda wildcards: detection_of(wildcards.system),
-        learning_curves=lambda wildcards: learning_curves_of(wildcards.system),
+        predictions=lambda wildcards: out(f"collect_predictions/{wildcards.system}.csv") if STUDY.labelled_tests else [],
+        detection=lambda wildcards: FILES.detection_of(wildcards.system),
+        learning_curves=lambda wildcards: FILES.learning_curves_of(wildcards.system),
     output:
         folder=report(
             directory(out("curves/{system}")),
@@ -103,7 +101,6 @@ rule draw_curves:
         out("benchmarks/draw_curves/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=10,
@@ -120,12 +117,13 @@ rule draw_curves:
 
 rule draw_figures:
     input:
+        config=ancient(FILES.config),
         volume=out("resample/{scan}.h5"),
         lungs=out("segment_lungs/{scan}.h5"),
         cache=out("cache_volume/{scan}.h5"),
-        nodules=lambda wildcards: nodule_mask_of(wildcards.scan),
-        detected=out(f"detect/{DRAWN}/{{scan}}.h5"),
-        candidates=candidates_of(DRAWN, ["{scan}"]),
+        nodules=lambda wildcards: FILES.nodule_mask_of(wildcards.scan),
+        detected=out(f"detect/{STUDY.drawing_detector}/{{scan}}.h5"),
+        candidates=FILES.candidates_of(STUDY.drawing_detector, ["{scan}"]),
     output:
         folder=report(
             directory(out("figures/{scan}")),
@@ -140,12 +138,12 @@ rule draw_figures:
         out("benchmarks/draw_figures/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        detector=json.dumps(config["detectors"][DRAWN], sort_keys=True),
+        detector=STUDY.drawing_detector,
+        settings=FILES.unet_digest(STUDY.drawing_detector),
         options=lambda wildcards, input: options(nodules=input.nodules),
         code=fingerprint("draw_figures"),
     message:
@@ -153,4 +151,5 @@ rule draw_figures:
     shell:
         "lungline draw-figures {output.folder:q} --scan {wildcards.scan} --volume {input.volume:q}"
         " --lungs {input.lungs:q} --cache {input.cache:q} --detected {input.detected:q}"
-        " --candidates {input.candidates:q} --detector {params.detector:q} {params.options} > {log} 2>&1"
+        " --candidates {input.candidates:q} --config {input.config:q}"
+        " --detector {params.detector} {params.options} > {log} 2>&1"

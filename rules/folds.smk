@@ -3,12 +3,12 @@
 
 rule folds:
     input:
-        [out(f"froc/{detector}@folds.json") for detector in DETECTORS],
+        [out(f"froc/{detector}@folds.json") for detector in STUDY.detectors],
 
 
 rule split_fold:
     input:
-        sheet=ancient(SHEET),
+        manifest=ancient(FILES.manifest),
     output:
         sheet=out("split_fold/{fold}.csv"),
     log:
@@ -17,27 +17,26 @@ rule split_fold:
         out("benchmarks/split_fold/{fold}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=5,
     params:
-        rows=rows_digest(scans_where(dataset=("luna16",)), "scan", "fold"),
+        rows=STUDY.rows_digest(STUDY.where(dataset=("luna16",)), "scan", "fold"),
         code=fingerprint("split_fold"),
     message:
         "Holding subset {wildcards.fold} of LUNA-16 out"
     shell:
-        "lungline split-fold {output.sheet:q} {input.sheet:q} --test-fold {wildcards.fold} > {log} 2>&1"
+        "lungline split-fold {output.sheet:q} {input.manifest:q} --test-fold {wildcards.fold} > {log} 2>&1"
 
 
 rule submit_detection:
     input:
-        sheets=ancient(lambda wildcards: [sheet_of(name) for name in members(wildcards.detector)]),
-        cards=lambda wildcards: [card for name in members(wildcards.detector) for card in cards_of(name)],
+        sheets=ancient(lambda wildcards: [FILES.manifest_of(name) for name in STUDY.members(wildcards.detector)]),
+        cards=lambda wildcards: [card for name in STUDY.members(wildcards.detector) for card in FILES.cards_of(name)],
         candidates=lambda wildcards: [
             path
-            for name in members(wildcards.detector)
-            for path in candidates_of(name, scans_to_test_detection(rows_of(name)))
+            for name in STUDY.members(wildcards.detector)
+            for path in FILES.candidates_of(name, STUDY.detection_tests(name))
         ],
     output:
         marks=out("submit_detection/{detector}.csv"),
@@ -48,15 +47,16 @@ rule submit_detection:
         out("benchmarks/submit_detection/{detector}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=10,
     params:
         options=lambda wildcards, input: options(
             scans=input.sheets,
-            candidates=[os.path.dirname(candidates_of(name, ["-"])[0]) for name in members(wildcards.detector)],
-            detectors=[model_folder("detector", name) for name in members(wildcards.detector)],
+            candidates=[
+                os.path.dirname(FILES.candidates_of(name, ["-"])[0]) for name in STUDY.members(wildcards.detector)
+            ],
+            detectors=[FILES.model_folder("detector", name) for name in STUDY.members(wildcards.detector)],
         ),
         code=fingerprint("submit_detection"),
     message:
@@ -69,8 +69,8 @@ rule froc:
     input:
         marks=out("submit_detection/{detector}.csv"),
         scans=out("submit_detection/{detector}.seriesuids.csv"),
-        annotations=ancient(annotations() or []),
-        excluded=excluded_findings(),
+        annotations=ancient(FILES.annotations or []),
+        excluded=FILES.excluded_findings,
     output:
         metrics=out("froc/{detector}.json"),
         page=report(
@@ -85,13 +85,12 @@ rule froc:
         out("benchmarks/froc/{detector}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=30,
     params:
-        options=lambda wildcards, input: options(excluded=input.excluded, embedded=EMBEDDED),
-        nodules=nodules_digest(scans_where(dataset=("luna16",))),
+        options=lambda wildcards, input: options(excluded=input.excluded, embedded=SYNTHETIC),
+        nodules=STUDY.nodules_digest(STUDY.where(dataset=("luna16",))),
         code=fingerprint("froc"),
     message:
         "Scoring the marks of detector {wildcards.detector} by the rules of LUNA-16"

@@ -12,31 +12,29 @@ rule prepare_chest:
         out("benchmarks/prepare_chest/{chest}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        raw=lambda wildcards: config["inserted"]["chests"][wildcards.chest]["path"],
-        source=lambda wildcards: config["inserted"]["chests"][wildcards.chest]["source"],
-        spacing_mm=lookup(within=config, dpath="resample/spacing_mm"),
-        lungs=lookup(within=config, dpath="segment_lungs"),
+        raw=lambda wildcards: CONFIG.inserted.chests[wildcards.chest].path,
+        source=lambda wildcards: CONFIG.inserted.chests[wildcards.chest].source,
+        resampling=settings("resample"),
+        lungs=settings("segment_lungs"),
         code=[fingerprint(stage) for stage in ("ingest", "resample", "segment_lungs")],
     message:
         "Preparing the chest {wildcards.chest}"
     shell:
         "(lungline ingest {params.raw:q} {output.ingested:q} --source {params.source}"
-        " && lungline resample {output.ingested:q} {output.volume:q} --spacing-mm {params.spacing_mm}"
-        " && lungline segment-lungs {output.volume:q} {output.lungs:q} --threshold-hu {params.lungs[threshold_hu]}"
-        " --margin-mm {params.lungs[margin_mm]} --plausible-ml-low {params.lungs[plausible_ml][0]}"
-        " --plausible-ml-high {params.lungs[plausible_ml][1]}) > {log} 2>&1"
+        " && lungline resample {output.ingested:q} {output.volume:q} {params.resampling}"
+        " && lungline segment-lungs {output.volume:q} {output.lungs:q} {params.lungs}) > {log} 2>&1"
 
 
 rule insert_nodules:
     input:
-        ingested=lambda wildcards: chest_of(wildcards.scan, "ingest"),
-        volume=lambda wildcards: chest_of(wildcards.scan, "resample"),
-        lungs=lambda wildcards: chest_of(wildcards.scan, "segment_lungs"),
+        config=ancient(FILES.config),
+        ingested=lambda wildcards: FILES.recipient(wildcards.scan, "ingest"),
+        volume=lambda wildcards: FILES.recipient(wildcards.scan, "resample"),
+        lungs=lambda wildcards: FILES.recipient(wildcards.scan, "segment_lungs"),
     output:
         mhd=out("inserted/luna16/subset{fold}/{scan}.mhd"),
         zraw=out("inserted/luna16/subset{fold}/{scan}.zraw"),
@@ -49,27 +47,26 @@ rule insert_nodules:
     priority: 1
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(3000),
         runtime=10,
     params:
         folder=lambda wildcards, output: str(Path(output.mhd).parents[2]),
-        seed=lookup(within=config, dpath="seed"),
-        settings=json.dumps(config["inserted"], sort_keys=True),
-        nodules=lambda wildcards: nodules_digest([wildcards.scan]),
+        settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
+        nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
         code=fingerprint("insert_nodules"),
     message:
         "Inserting nodules: {wildcards.scan}"
     shell:
-        "lungline insert-nodules {params.folder:q} --scan {wildcards.scan} --seed {params.seed}"
-        " --settings {params.settings:q} --ingested {input.ingested:q} --volume {input.volume:q}"
+        "lungline insert-nodules {params.folder:q} --scan {wildcards.scan} --config {input.config:q}"
+        " --ingested {input.ingested:q} --volume {input.volume:q}"
         " --lungs {input.lungs:q} > {log} 2>&1"
 
 
 rule write_inserted_tables:
     input:
-        found=[beside_inserted(scan, ".csv") for scan in PLANS],
+        config=ancient(FILES.config),
+        found=[FILES.beside_implanted(scan, ".csv") for scan in STUDY.plans],
     output:
         annotations=out("inserted/luna16/annotations.csv"),
         excluded=out("inserted/luna16/annotations_excluded.csv"),
@@ -81,25 +78,22 @@ rule write_inserted_tables:
         out("benchmarks/write_inserted_tables.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=5,
     params:
-        folder=lambda wildcards, output: os.path.dirname(output.nodules),
-        seed=lookup(within=config, dpath="seed"),
-        settings=json.dumps(config["inserted"], sort_keys=True),
+        folder=folder_of("nodules"),
+        settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
         code=fingerprint("write_inserted_tables"),
     message:
         "Writing the tables of the inserted nodules"
     shell:
-        "lungline write-inserted-tables {params.folder:q} --seed {params.seed} --settings {params.settings:q}"
-        " > {log} 2>&1"
+        "lungline write-inserted-tables {params.folder:q} --config {input.config:q} > {log} 2>&1"
 
 
 rule sheet:
     input:
-        raw=[out(f"inserted/{plan.path}") for plan in PLANS.values()],
+        raw=[out(f"inserted/{plan.path}") for plan in STUDY.plans.values()],
     output:
         sheet=out("scans.csv"),
         warnings=out("input_warnings.csv"),
@@ -109,14 +103,13 @@ rule sheet:
         out("benchmarks/sheet.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=10,
     params:
-        folder=lambda wildcards, output: os.path.dirname(output.sheet),
-        data=lambda wildcards: out("inserted/luna16"),
-        only=list(PLANS),  # scans of another plan may still lie there
+        folder=folder_of("sheet"),
+        data=out("inserted/luna16"),
+        only=list(STUDY.plans),  # scans of another plan may still lie there
         code=fingerprint("sheet"),
     message:
         "Listing the inserted scans"

@@ -4,8 +4,8 @@
 
 rule check_leakage:
     input:
-        sheet=ancient(SHEET),
-        identities=out_of("private/identity/{scan}.json", cases()),
+        manifest=ancient(FILES.manifest),
+        identities=FILES.of("private/identity/{scan}.json", STUDY.compared_for_leakage),
     output:
         warnings=out("check_leakage.csv"),
     log:
@@ -15,16 +15,15 @@ rule check_leakage:
     priority: 8
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=10,
     params:
-        identities=lambda wildcards, input: os.path.dirname(input.identities[0]),
-        rows=rows_digest(cases(), "scan", "split", "label"),
+        identities=folder_of("identities"),
+        rows=STUDY.rows_digest(STUDY.compared_for_leakage, "scan", "split", "label"),
         code=fingerprint("check_leakage"),
     message:
         "Looking for patients in two splits"
     shell:
-        "lungline check-leakage {output.warnings:q} --scans {input.sheet:q} --identities {params.identities:q}"
+        "lungline check-leakage {output.warnings:q} --scans {input.manifest:q} --identities {params.identities:q}"
         " > {log} 2>&1"

@@ -1,12 +1,12 @@
 # From annotated nodules to a nodule probability a voxel: three U-Nets, one an axis (paper, section 4.2).
-# The sheet and the annotations are `ancient`: a new row re-runs its own scan, by `nodules` and `rows`, not all.
+# Manifest and annotations are `ancient`: a new row re-runs its own scan, by `nodules` and `rows`, not all.
 
 
 rule draw_nodule_mask:
     input:
-        cache=out("cache_volume/{scan}.h5"),
-        annotations=ancient(annotations() or []),
-        outlines=lambda wildcards: beside_inserted(wildcards.scan, ".h5") if INSERTED else [],
+        **FILES.reads("draw_nodule_mask"),
+        annotations=ancient(FILES.annotations or []),
+        outlines=lambda wildcards: FILES.beside_implanted(wildcards.scan, ".h5") if IMPLANTED else [],
     output:
         mask=out("draw_nodule_mask/{scan}.h5"),
     log:
@@ -16,12 +16,11 @@ rule draw_nodule_mask:
     priority: 6
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=scan_memory(1500),
         runtime=10,
     params:
-        nodules=lambda wildcards: nodules_digest([wildcards.scan]),
+        nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
         outlines=lambda wildcards, input: options(outlines=input.outlines),
         code=fingerprint("draw_nodule_mask"),
     message:
@@ -33,8 +32,8 @@ rule draw_nodule_mask:
 
 rule check_annotations:
     input:
-        annotations=ancient(annotations() or []),
-        caches=out_of("cache_volume/{scan}.h5", scans_with_annotations()),
+        annotations=ancient(FILES.annotations or []),
+        caches=FILES.of("cache_volume/{scan}.h5", STUDY.annotated_scans),
     output:
         warnings=out("check_annotations.csv"),
     log:
@@ -43,13 +42,12 @@ rule check_annotations:
         out("benchmarks/check_annotations.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=10,
     params:
-        caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
-        nodules=nodules_digest(scans_with_annotations()),
+        caches=folder_of("caches"),
+        nodules=STUDY.nodules_digest(STUDY.annotated_scans),
         code=fingerprint("check_annotations"),
     message:
         "Looking for annotations outside their scans"
@@ -59,9 +57,10 @@ rule check_annotations:
 
 rule train_unet:
     input:
-        sheet=ancient(lambda wildcards: sheet_of(wildcards.detector)),
-        caches=lambda wildcards: out_of("cache_volume/{scan}.h5", training_scans(wildcards.detector)),
-        masks=lambda wildcards: out_of("draw_nodule_mask/{scan}.h5", training_scans(wildcards.detector)),
+        config=ancient(FILES.config),
+        manifest=ancient(lambda wildcards: FILES.manifest_of(wildcards.detector)),
+        caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
+        masks=lambda wildcards: FILES.of("draw_nodule_mask/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
         checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
@@ -79,69 +78,65 @@ rule train_unet:
     priority: 7
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]["train_unet"] * config["training_processes"]
+    threads: CONFIG.training_threads.train_unet * CONFIG.training_processes
     resources:
-        mem_mb=memory(6000 * config["training_processes"]),
+        mem_mb=memory(6000 * CONFIG.training_processes),
         runtime=2880,
-        gpu=gpu() * config["training_processes"],
-        device=config["device"],
-        launcher=launcher(config["training_processes"]),
+        gpu=gpu() * CONFIG.training_processes,
+        device=CONFIG.device,
+        launcher=launcher(CONFIG.training_processes),
     params:
-        folder=lambda wildcards, output: os.path.dirname(output.weights),
-        caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
-        masks=lambda wildcards, input: os.path.dirname(input.masks[0]),
+        folder=folder_of("weights"),
+        caches=folder_of("caches"),
+        masks=folder_of("masks"),
         checkpoints=out("checkpoints"),
-        detector=lambda wildcards: json.dumps(networks_of(wildcards.detector), sort_keys=True),
-        seed=lookup(within=config, dpath="seed"),
-        rows=lambda wildcards: rows_digest(
-            training_scans(wildcards.detector), "scan", "split", rows=rows_of(wildcards.detector)
+        entry=lambda wildcards: entry_name(wildcards.detector),
+        settings=lambda wildcards: FILES.unet_digest(wildcards.detector),
+        rows=lambda wildcards: STUDY.rows_digest(
+            STUDY.detector_cases(wildcards.detector), "scan", "split", rows=STUDY.rows_of(wildcards.detector)
         ),
-        precision=lookup(within=config, dpath="precision"),
         code=fingerprint("train_unet"),
     message:
         "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
     shell:
-        "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --detector {params.detector:q}"
-        " --scans {input.sheet:q} --caches {params.caches:q} --masks {params.masks:q}"
-        " --checkpoints {params.checkpoints:q} --seed {params.seed} --device {resources.device}"
-        " --precision {params.precision} > {log} 2>&1"
+        "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --config {input.config:q}"
+        " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
+        " --checkpoints {params.checkpoints:q} --device {resources.device} > {log} 2>&1"
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.
-for job, (detectors, scans) in jobs_of("detect", scans_to_detect, config["detect"]["jobs"]).items():
+for batch in FILES.batches("detect"):
 
     rule:
         name:
-            job
+            batch.rule
         input:
-            caches=out_of("cache_volume/{scan}.h5", scans),
-            networks=lambda wildcards: [network(wildcards.detector, axis) for axis in AXES],
+            caches=FILES.of("cache_volume/{scan}.h5", batch.scans),
+            networks=of_batch(batch, lambda name, _: FILES.networks(name)),
         output:
-            detected=out_of("detect/{{detector}}/{scan}.h5", scans),
+            detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
         log:
-            out(f"logs/detect/{{detector}}/{job if len(scans) > 1 else scans[0]}.log"),
+            out(f"logs/detect/{batch.detector}/{batch.log}.log"),
         benchmark:
-            out(f"benchmarks/detect/{{detector}}/{job if len(scans) > 1 else scans[0]}.tsv")
+            out(f"benchmarks/detect/{batch.detector}/{batch.log}.tsv")
         wildcard_constraints:
-            detector=detectors,
+            detector=batch.constraint,
         conda:
             "../envs/lungline.yaml"
-        threads: 1
         resources:
-            mem_mb=scan_memory(6000, scans),
-            runtime=30 * len(scans),
+            mem_mb=scan_memory(6000, batch.scans),
+            runtime=30 * len(batch.scans),
             gpu=gpu(),
-            device=config["device"],
+            device=CONFIG.device,
         params:
-            caches=lambda wildcards, input: os.path.dirname(input.caches[0]),
-            detected=lambda wildcards, output: os.path.dirname(output.detected[0]),
-            scans=lambda wildcards, output: [Path(path).stem for path in output.detected],
-            told=lambda wildcards, output: told(output.detected),
-            folder=lambda wildcards: model_folder("detector", wildcards.detector),
-            precision=lookup(within=config, dpath="precision"),
+            caches=folder_of("caches"),
+            detected=folder_of("detected"),
+            scans=batch.scans,
+            folder=of_batch(batch, lambda name, _: FILES.model_folder("detector", name)),
+            settings=settings("detect"),
             code=fingerprint("detect"),
         message:
-            "Looking for nodules with detector {wildcards.detector} in {params.told}"
+            f"Looking for nodules with detector {batch.words}"
         shell:
             "lungline detect {params.caches:q} {params.detected:q} --scans {params.scans:q}"
-            " --detector {params.folder:q} --device {resources.device} --precision {params.precision} > {log} 2>&1"
+            " --detector {params.folder:q} --device {resources.device} {params.settings} > {log} 2>&1"

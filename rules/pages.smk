@@ -4,12 +4,7 @@ from lungline.reports.html import look_digest
 
 rule describe_nodules:
     input:
-        ct=out("ingest/{scan}.h5"),
-        volume=out("resample/{scan}.h5"),
-        lungs=out("segment_lungs/{scan}.h5"),
-        detected=lambda wildcards: probability_for(wildcards.system, wildcards.scan),
-        candidates=lambda wildcards: candidates_for(wildcards.system, wildcards.scan),
-        scores=out("predict_cancer/{system}.csv"),
+        unpack(lambda wildcards: FILES.of_nodules("describe_nodules", wildcards.system, wildcards.scan)),
     output:
         table=out("describe_nodules/{system}/{scan}.json"),
         rows=out("describe_nodules/{system}/{scan}.csv"),
@@ -19,32 +14,23 @@ rule describe_nodules:
         out("benchmarks/describe_nodules/{system}/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        options=lambda wildcards, input: options(
-            detected=input.detected,
-            candidates=input.candidates,
-            learned_from="nodules" if from_nodules(wildcards.system) else [],
-            **outline_of(wildcards.system),
-        ),
+        inputs=lambda wildcards, input: options(**dict(input.items())),
+        learned_from=lambda wildcards: "nodules" if STUDY.learns_from_nodules(wildcards.system) else "patients",
         code=fingerprint("describe_nodules"),
     message:
         "Describing the candidates of {wildcards.scan}"
     shell:
-        "lungline describe-nodules {output.table:q} --scan {wildcards.scan} --ingested {input.ct:q}"
-        " --volume {input.volume:q} --lungs {input.lungs:q} --answers {input.scores:q} --system {wildcards.system}"
-        " {params.options} > {log} 2>&1"
+        "lungline describe-nodules {output.table:q} --scan {wildcards.scan} --system {wildcards.system}"
+        " --learned-from {params.learned_from} {params.inputs} > {log} 2>&1"
 
 
 rule draw_page:
     input:
-        table=out("describe_nodules/{system}/{scan}.json"),
-        volume=out("resample/{scan}.h5"),
-        lungs=out("segment_lungs/{scan}.h5"),
-        detected=lambda wildcards: probability_for(wildcards.system, wildcards.scan),
+        unpack(lambda wildcards: FILES.of_nodules("draw_page", wildcards.system, wildcards.scan)),
     output:
         page=out("pages/{system}/{scan}.html"),
     log:
@@ -53,27 +39,25 @@ rule draw_page:
         out("benchmarks/draw_page/{system}/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        options=lambda wildcards, input: options(detected=input.detected),
+        inputs=lambda wildcards, input: options(**dict(input.items())),
         look=look_digest(),
         code=fingerprint("draw_page"),
     message:
         "Writing the page of {wildcards.scan}"
     shell:
-        "lungline draw-page {output.page:q} --nodules {input.table:q} --volume {input.volume:q} --lungs {input.lungs:q}"
-        " {params.options} > {log} 2>&1"
+        "lungline draw-page {output.page:q} {params.inputs} > {log} 2>&1"
 
 
 rule draw_index:
     input:
         predictions=out("collect_predictions/{system}.csv"),
-        tables=lambda wildcards: out_of(f"describe_nodules/{wildcards.system}/{{scan}}.json", page_scans()),
-        pages=lambda wildcards: out_of(f"pages/{wildcards.system}/{{scan}}.html", page_scans()),
-        detection=lambda wildcards: detection_of(wildcards.system),
+        tables=lambda wildcards: FILES.of(f"describe_nodules/{wildcards.system}/{{scan}}.json", STUDY.page_scans),
+        pages=lambda wildcards: FILES.of(f"pages/{wildcards.system}/{{scan}}.html", STUDY.page_scans),
+        detection=lambda wildcards: FILES.detection_of(wildcards.system),
     output:
         index=out("pages/{system}/index.html"),
     log:
@@ -82,7 +66,6 @@ rule draw_index:
         out("benchmarks/draw_index/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=10,

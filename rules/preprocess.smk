@@ -4,7 +4,7 @@
 
 rule ingest:
     input:
-        drawn=drawn,
+        drawn=[] if LISTED else of_scan(FILES.made_raw),
     output:
         ct=scratch("ingest/{scan}.h5"),
         identity=out("private/identity/{scan}.json"),
@@ -15,14 +15,13 @@ rule ingest:
     priority: 2
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=scan_memory(2100),
         runtime=10,
     params:
-        raw=raw,
-        state=state_of_raw,
-        source=lambda wildcards: SCANS[wildcards.scan].source,
+        raw=of_scan(FILES.raw),
+        state=lambda wildcards: raw_of(wildcards.scan).digest,
+        source=lambda wildcards: STUDY.rows[wildcards.scan].source,
         code=fingerprint("ingest"),
     message:
         "Reading {wildcards.scan}"
@@ -33,7 +32,7 @@ rule ingest:
 
 rule resample:
     input:
-        ct=out("ingest/{scan}.h5"),
+        **FILES.reads("resample"),
     output:
         ct=scratch("resample/{scan}.h5"),
     log:
@@ -43,22 +42,21 @@ rule resample:
     priority: 3
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=scan_memory(3000),
         runtime=10,
     params:
-        spacing_mm=lookup(within=config, dpath="resample/spacing_mm"),
+        settings=settings("resample"),
         code=fingerprint("resample"),
     message:
-        "Resampling {wildcards.scan} to {params.spacing_mm} mm"
+        "Resampling {wildcards.scan}"
     shell:
-        "lungline resample {input.ct:q} {output.ct:q} --spacing-mm {params.spacing_mm} > {log} 2>&1"
+        "lungline resample {input.ingested:q} {output.ct:q} {params.settings} > {log} 2>&1"
 
 
 rule segment_lungs:
     input:
-        ct=out("resample/{scan}.h5"),
+        **FILES.reads("segment_lungs"),
     output:
         lungs=out("segment_lungs/{scan}.h5"),
     log:
@@ -68,27 +66,21 @@ rule segment_lungs:
     priority: 4
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=scan_memory(3000),
         runtime=10,
     params:
-        threshold_hu=lookup(within=config, dpath="segment_lungs/threshold_hu"),
-        margin_mm=lookup(within=config, dpath="segment_lungs/margin_mm"),
-        plausible_ml=plausible_ml(),
+        settings=options(**settings_of(CONFIG, "segment_lungs") | FILES.plausible_ml()),
         code=fingerprint("segment_lungs"),
     message:
         "Finding the lungs of {wildcards.scan}"
     shell:
-        "lungline segment-lungs {input.ct:q} {output.lungs:q} --threshold-hu {params.threshold_hu}"
-        " --margin-mm {params.margin_mm} --plausible-ml-low {params.plausible_ml[0]}"
-        " --plausible-ml-high {params.plausible_ml[1]} > {log} 2>&1"
+        "lungline segment-lungs {input.volume:q} {output.lungs:q} {params.settings} > {log} 2>&1"
 
 
 rule cache_volume:
     input:
-        ct=out("resample/{scan}.h5"),
-        lungs=out("segment_lungs/{scan}.h5"),
+        **FILES.reads("cache_volume"),
     output:
         cache=out("cache_volume/{scan}.h5"),
     log:
@@ -98,17 +90,13 @@ rule cache_volume:
     priority: 5
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=scan_memory(3000),
         runtime=10,
     params:
-        region=lookup(within=config, dpath="cache_volume/region"),
-        outside_hu=lookup(within=config, dpath="cache_volume/outside_hu"),
-        compression=lookup(within=config, dpath="cache_volume/compression"),
+        settings=settings("cache_volume"),
         code=fingerprint("cache_volume"),
     message:
         "Caching what the networks read of {wildcards.scan}"
     shell:
-        "lungline cache-volume {input.ct:q} {input.lungs:q} {output.cache:q} --region {params.region}"
-        " --outside-hu {params.outside_hu} --compression {params.compression} > {log} 2>&1"
+        "lungline cache-volume {input.volume:q} {input.lungs:q} {output.cache:q} {params.settings} > {log} 2>&1"

@@ -3,7 +3,7 @@
 
 rule resize_volume:
     input:
-        cache=out("cache_volume/{scan}.h5"),
+        **FILES.reads("resize_volume"),
     output:
         volume=out("resize_volume/{size}/{scan}.h5"),
     log:
@@ -12,7 +12,6 @@ rule resize_volume:
         out("benchmarks/resize_volume/{size}/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(2000),
         runtime=10,
@@ -26,14 +25,11 @@ rule resize_volume:
 
 rule train_system:
     input:
-        sheet=ancient(SHEET),
-        inputs=lambda wildcards: (
-            []
-            if kind_of(wildcards.system) == "constant"
-            else inputs_of(wildcards.system, scans_to_teach(wildcards.system))
-        ),
-        nodules=lambda wildcards: out("inserted/nodules.csv") if from_nodules(wildcards.system) else [],
-        start=lambda wildcards: start_of(wildcards.system),
+        config=ancient(FILES.config),
+        manifest=ancient(FILES.manifest),
+        inputs=lambda wildcards: FILES.lessons_of(wildcards.system),
+        nodules=lambda wildcards: out("inserted/nodules.csv") if STUDY.learns_from_nodules(wildcards.system) else [],
+        start=lambda wildcards: FILES.start_of(wildcards.system),
         checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_system/{system}/weights.safetensors"),
@@ -50,36 +46,35 @@ rule train_system:
         out("benchmarks/train_system/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]["train_system"]
+    threads: CONFIG.training_threads.train_system
     resources:
-        mem_mb=memory(lambda wildcards: system_mem_mb(wildcards.system)),
+        mem_mb=system_memory(),
         runtime=2880,
         gpu=gpu(),
-        device=config["device"],
+        device=CONFIG.device,
     params:
-        folder=lambda wildcards, output: os.path.dirname(output.weights),
-        inputs=lambda wildcards: read_by(wildcards.system),
+        folder=folder_of("weights"),
+        inputs=lambda wildcards: FILES.read_by(wildcards.system),
         start=lambda wildcards, input: options(
             start=[os.path.dirname(path) for path in input.start], nodules=input.nodules
         ),
         checkpoints=out("checkpoints"),
-        system=lambda wildcards: json.dumps(config["systems"][wildcards.system], sort_keys=True),
-        seed=lookup(within=config, dpath="seed"),
-        rows=lambda wildcards: rows_digest(scans_to_teach(wildcards.system), "scan", "split", "label"),
-        precision=lookup(within=config, dpath="precision"),
+        settings=lambda wildcards: FILES.system_digest(wildcards.system),
+        rows=lambda wildcards: STUDY.rows_digest(STUDY.cases_of(wildcards.system), "scan", "split", "label"),
         code=fingerprint("train_system"),
     message:
         "Training system {wildcards.system}"
     shell:
-        "lungline train-system {params.folder:q} --system {params.system:q} --scans {input.sheet:q}"
-        " --inputs {params.inputs:q} {params.start} --checkpoints {params.checkpoints:q} --seed {params.seed}"
-        " --device {resources.device} --precision {params.precision} > {log} 2>&1"
+        "lungline train-system {params.folder:q} --config {input.config:q} --system {wildcards.system}"
+        " --scans {input.manifest:q} --inputs {params.inputs:q} {params.start} --checkpoints {params.checkpoints:q}"
+        " --device {resources.device} > {log} 2>&1"
 
 
 rule describe_pipeline:
     input:
-        card=lambda wildcards: f"{model_folder('system', wildcards.system)}/card.json",
-        cards=lambda wildcards: cards_of_system(wildcards.system),
+        config=ancient(FILES.config),
+        card=lambda wildcards: f"{FILES.model_folder('system', wildcards.system)}/card.json",
+        cards=lambda wildcards: FILES.cards_of_system(wildcards.system),
     output:
         pipeline=out("pipeline/{system}.json"),
     log:
@@ -88,30 +83,29 @@ rule describe_pipeline:
         out("benchmarks/describe_pipeline/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=5,
     params:
-        settings=lambda wildcards: json.dumps(settings_of(wildcards.system), sort_keys=True),
-        options=lambda wildcards, input: options(
-            system=wildcards.system,
+        models=lambda wildcards, input: options(
             model=os.path.dirname(input.card),
             detector=[os.path.dirname(os.path.dirname(path)) for path in input.cards[:1]],
         ),
+        settings=lambda wildcards: digest(settings_on_the_way(CONFIG, wildcards.system)),
         code=fingerprint("describe_pipeline"),
     message:
         "Describing the way of a scan to the answer of system {wildcards.system}"
     shell:
-        "lungline describe-pipeline {output.pipeline:q} --settings {params.settings:q} {params.options} > {log} 2>&1"
+        "lungline describe-pipeline {output.pipeline:q} --config {input.config:q} --system {wildcards.system}"
+        " {params.models} > {log} 2>&1"
 
 
 rule predict_cancer:
     input:
-        sheet=ancient(SHEET),
-        weights=lambda wildcards: f"{model_folder('system', wildcards.system)}/weights.safetensors",
-        card=lambda wildcards: f"{model_folder('system', wildcards.system)}/card.json",
-        inputs=lambda wildcards: inputs_of(wildcards.system, scans_to_score()),
+        manifest=ancient(FILES.manifest),
+        weights=lambda wildcards: f"{FILES.model_folder('system', wildcards.system)}/weights.safetensors",
+        card=lambda wildcards: f"{FILES.model_folder('system', wildcards.system)}/card.json",
+        inputs=lambda wildcards: FILES.inputs_of(wildcards.system, STUDY.patients),
     output:
         scores=out("predict_cancer/{system}.csv"),
     log:
@@ -120,26 +114,26 @@ rule predict_cancer:
         out("benchmarks/predict_cancer/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: config["training_threads"]["train_system"]
+    threads: CONFIG.training_threads.train_system
     resources:
-        mem_mb=memory(lambda wildcards: system_mem_mb(wildcards.system)),
+        mem_mb=system_memory(),
         runtime=120,
         gpu=gpu(),
-        device=config["device"],
+        device=CONFIG.device,
     params:
-        model=lambda wildcards: model_folder("system", wildcards.system),
-        inputs=lambda wildcards: read_by(wildcards.system),
+        model=lambda wildcards: FILES.model_folder("system", wildcards.system),
+        inputs=lambda wildcards: FILES.read_by(wildcards.system),
         code=fingerprint("predict_cancer"),
     message:
         "Scoring every patient with system {wildcards.system}"
     shell:
-        "lungline predict-cancer {output.scores:q} --model {params.model:q} --scans {input.sheet:q}"
+        "lungline predict-cancer {output.scores:q} --model {params.model:q} --scans {input.manifest:q}"
         " --inputs {params.inputs:q} --device {resources.device} > {log} 2>&1"
 
 
 rule collect_predictions:
     input:
-        sheet=ancient(SHEET),
+        manifest=ancient(FILES.manifest),
         scores=out("predict_cancer/{system}.csv"),
     output:
         predictions=report(
@@ -154,23 +148,22 @@ rule collect_predictions:
         out("benchmarks/collect_predictions/{system}.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(500),
         runtime=10,
     params:
-        rows=rows_digest(SCANS, "scan", "dataset", "split", "label"),
+        rows=STUDY.rows_digest(STUDY.rows, "scan", "dataset", "split", "label"),
         code=fingerprint("collect_predictions"),
     message:
-        "Answering or naming every scan of the sheet, system {wildcards.system}"
+        "Answering or naming every scan of the manifest, system {wildcards.system}"
     shell:
-        "lungline collect-predictions {output.predictions:q} --scans {input.sheet:q} --predictions {input.scores:q}"
+        "lungline collect-predictions {output.predictions:q} --scans {input.manifest:q} --predictions {input.scores:q}"
         " --system {wildcards.system} > {log} 2>&1"
 
 
 rule first_predictions:
     input:
-        predictions=out(f"collect_predictions/{config['run'][0]}.csv"),
+        predictions=out(f"collect_predictions/{CONFIG.run[0]}.csv"),
     output:
         predictions=out("predictions.csv"),
     log:
@@ -178,7 +171,6 @@ rule first_predictions:
     localrule: True
     conda:
         "../envs/lungline.yaml"
-    threads: 1
     resources:
         mem_mb=memory(100),
         runtime=5,

@@ -8,6 +8,7 @@ of their time that waits for batches; each as it is shipped, beside the plain wa
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import statistics
@@ -15,31 +16,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from benchmarks.speed import report
 from benchmarks.speed.measure import dice
 from benchmarks.speed.networks import CPU, THRESHOLD, channels_first, packaged_networks
 from benchmarks.speed.simulated_adult import SimulatedAdult
 from lungline.config.entries import DetectorSpec
+from lungline.config.loading import read_config
 from lungline.detection.axis_ensemble import predict_nodules
 from lungline.detection.unet import UNet
-from lungline.device import to_device
 from lungline.imaging.intensity import scale_hu
 from lungline.imaging.resampling import resample, spline_operator
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
-from lungline.training.loop import fit
-from lungline.training.losses import nodule_loss
-from lungline.training.slice_crops import SliceCrops, find_training_scans
+from lungline.training.checkpoints import Checkpoints
+from lungline.training.loop import TrainingContext, train
+from lungline.training.task import Evaluation
+from lungline.training.unet_task import SliceCrops, UNetTask, find_training_scans
 from tests.repository import REPOSITORY
 
 GPU = torch.device("cuda")
@@ -90,7 +90,7 @@ def search(adult: SimulatedAdult, times: int) -> Iterator[Line]:
 
 def training(adult: SimulatedAdult, steps: int) -> Iterator[Line]:
     """Training steps of the U-Net along z, on crops that are read from files."""
-    entries = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))["detectors"]
+    entries = read_config({}).detectors
     caches, masks = adult.scratch / "cache_volume", adult.scratch / "draw_nodule_mask"
     affine, made_by = adult.fine.crop(adult.box).affine, packaged_networks(CPU)[1]
     ct = Field(adult.cached_hu, "zyx", "HU", "masked CT", affine)
@@ -99,43 +99,40 @@ def training(adult: SimulatedAdult, steps: int) -> Iterator[Line]:
     hdf5.write_file(masks / "scan.h5", Header("nodules", "draw_nodule_mask"), {"nodules": nodules})
     scans = find_training_scans(["scan"], caches, masks)
     for name in TRAINED:
-        spec = DetectorSpec.from_config(entries[name])
-        crops = SliceCrops(scans, "z", spec.network.slices, spec.sampling, 1)
-        yield from training_of(name, spec, crops, adult.scratch / "checkpoint.safetensors", steps)
+        crops = SliceCrops(scans, "z", entries[name].network.slices, entries[name].sampling, 1)
+        yield from training_of(name, entries[name], crops, adult.scratch, steps)
 
 
-def training_of(name: str, spec: DetectorSpec, crops: SliceCrops, checkpoint: Path, steps: int) -> Iterator[Line]:
-    size, schedule = spec.training.batch, replace(spec.training, steps=steps, validate_every=steps)
+class TimedTask(UNetTask):
+    """A training whose validation costs nothing."""
+
+    def evaluate(self) -> Evaluation:
+        return {"valid_loss": 0.0}
+
+
+def training_of(name: str, spec: DetectorSpec, crops: SliceCrops, scratch: Path, steps: int) -> Iterator[Line]:
+    size = spec.training.batch
+    schedule = spec.training.model_copy(update={"steps": steps, "validate_every": steps})
     model = UNet(spec.network).to(GPU).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
 
-    def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        image, label = (to_device(part, GPU) for part in batch)
-        return nodule_loss(network(image), label, positive=spec.loss.positive, negative=spec.loss.negative)
+    def task_of(network: Any) -> UNetTask:
+        return TimedTask(network, spec, crops, crops, GPU, range(size))
 
     def plainly() -> None:
+        task = task_of(model)
         for step in range(steps):
             optimiser.zero_grad()
-            loss_of(model, crops.batch(step, size)).backward()
+            task.loss(task.batch(step)).backward()
             optimiser.step()
 
-    def fitted(network: nn.Module) -> str:
-        said: list[str] = []
-        fit(
-            network,
-            schedule,
-            make_batch=lambda step: crops.batch(step, size),
-            loss_of=loss_of,
-            validate=lambda _: {"valid_loss": 0.0},
-            checkpoint=checkpoint,
-            key=str(time.perf_counter()),  # never gone on with
-            seed=1,
-            device=GPU,
-            precision="auto",
-            say=said.append,
-        )
-        waited, whole = re.search(r"waited for batches ([\d.]+) of ([\d.]+) s", said[-1]).groups()  # type: ignore[union-attr]
-        return f"waited for batches {float(waited) / max(float(whole), 1e-9):.0%} of the time"
+    def fitted(network: Any) -> str:
+        context, said = TrainingContext(scratch, scratch, 1, GPU, "auto"), io.StringIO()
+        with redirect_stdout(said):
+            train(task_of(network), schedule, context, Checkpoints(scratch, name, key=str(time.perf_counter())))
+        found = re.search(r"waited for batches ([\d.]+) of ([\d.]+) s", said.getvalue())
+        assert found
+        return f"waited for batches {float(found[1]) / max(float(found[2]), 1e-9):.0%} of the time"
 
     what = f"training step of detector {name}, {size} crops of {spec.sampling.crop}"
     first, median, _ = timed(plainly, 1)

@@ -42,7 +42,7 @@ class SimulatedAdult:
     @cached_property
     def plan(self):
         """An adult with the nodules of a LUNA-16 scan, in the middle of the picture."""
-        plan = plan_scan("luna16", self.number, 1, {"anatomy_scale": self.scale})
+        plan = plan_scan("luna16", self.number, 1, self.scale)
         edge = [(n - 1) / 2 * step for n, step in zip(self.shape_zyx, SPACING_ZYX_MM, strict=True)]
         middle = (0.0, 14 * self.scale, plan.anatomy.height_mm / 2)
         origin = tuple(b + m - e for b, m, e in zip(plan.body_xyz_mm, middle, edge[::-1], strict=True))

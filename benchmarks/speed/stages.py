@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
 
 from benchmarks.speed.measure import Took, run_command
 from benchmarks.speed.report import markdown
 from benchmarks.speed.simulated_adult import SimulatedAdult
 from lungline.config.entries import DetectorSpec
+from lungline.config.loading import read_config
 from lungline.detection.slices import AXES
 from lungline.detection.unet import UNet
 from lungline.readers.raw_state import raw_state, share_of_memory
@@ -55,17 +55,17 @@ def declared(voxels: int) -> dict[str, int]:
     return found
 
 
-def write_detector(folder: Path, entry: dict[str, Any], made_by: dict[str, Any]) -> None:
+def write_detector(folder: Path, entry: DetectorSpec, made_by: dict[str, Any]) -> None:
     """An untrained detector of this configuration."""
     for axis in AXES:
         weights = folder / axis / "weights.safetensors"
         torch.manual_seed(0)
-        write_tensors(weights, UNet(DetectorSpec.from_config(entry).network).state_dict(), {"purpose": "speed"})
-        card = {"network": entry.get("network", {}), "weights_sha256": sha256(weights), "cache": made_by}
+        write_tensors(weights, UNet(entry.network).state_dict(), {"purpose": "speed"})
+        card = {"network": entry.network.model_dump(), "weights_sha256": sha256(weights), "cache": made_by}
         write_card(weights.with_name("card.json"), card)
 
 
-def measure(raw: Path, entry: dict[str, Any], precision: str, work: Path) -> list[Cost]:
+def measure(raw: Path, entry: DetectorSpec, precision: str, work: Path) -> list[Cost]:
     """The commands of one scan, in the order of the workflow."""
     limits = declared(raw_state(raw, "dicom").voxels)
     costs: list[Cost] = []
@@ -103,15 +103,14 @@ def table(costs: Sequence[Cost]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.stages", description=__doc__)
-    parser.add_argument("--detector", default="demo", help="entry of `detectors:` in config/config.yaml")
+    parser.add_argument("--detector", default="demo", help="a built-in entry of `detectors:`")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16", "auto"))
     options = parser.parse_args()
-    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
     samples = sample_folder()
     with tempfile.TemporaryDirectory(prefix="lungline-speed-") as scratch:
         real = samples / REAL if samples and (samples / REAL).is_dir() else None
         raw = real or SimulatedAdult(Path(scratch), pairs=1).dicom(compressed=False)
-        costs = measure(raw, config["detectors"][options.detector], options.precision, Path(scratch))
+        costs = measure(raw, read_config({}).detectors[options.detector], options.precision, Path(scratch))
     print(f"{'A real series' if real else 'The simulated adult'}, detector {options.detector}, {options.precision}.\n")
     print(table(costs))
     return 1 if any(one.took.peak_mib > one.declared_mib for one in costs) else 0

@@ -34,7 +34,7 @@ from lungline.evaluation.cancer_metrics import log_loss
 from lungline.evaluation.froc import ScanMarks, match, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
 from lungline.stages import detect, extract_candidates
-from lungline.training.nodule_cases import RatedNodule
+from lungline.training.cases import RatedNodule
 from tests.repository import REPOSITORY
 
 SPLIT = "valid"

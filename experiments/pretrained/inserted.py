@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from lungline.config.entries import DetectorSpec
+from lungline.config.settings import read_settings
 from lungline.detection.candidates import Candidate, read_candidates
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.cancer_metrics import brier, calibration_error
@@ -24,9 +25,9 @@ from lungline.nodules.annotations import read_annotations
 from lungline.stages import rank_candidates
 from lungline.storage import hdf5
 from lungline.storage.manifest import read_sheet
+from lungline.training.cases import RatedNodule, read_rated_nodules
 from lungline.training.false_positive_reduction import read_candidate_cubes
 from lungline.training.loading import checked_card, load_cancer_net
-from lungline.training.nodule_cases import RatedNodule, read_rated_nodules
 from lungline.training.patients import patient_logits
 
 OURS, BASELINE = "pretrained", "paper-small"  # entries of the configuration
@@ -93,7 +94,7 @@ def rank_every(
 ) -> None:
     """As `rank_candidates`, but of every candidate, not the first 20 alone; what is in OUTPUT is kept."""
     missing = [scan for scan in scans if not (output / f"{scan}.csv").is_file()]
-    spec = DetectorSpec.from_config(checked_card(reduction)["detector"]).reduction
+    spec = read_settings(DetectorSpec, checked_card(reduction)["detector"], str(reduction)).reduction
     assert spec is not None
     if missing:
         rank_candidates.run(

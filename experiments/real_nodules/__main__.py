@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,8 @@ def shortened(schedule: Schedule, steps: int | None) -> Schedule:
     """The schedule, or that one with fewer steps, looked at five times or more."""
     if steps is None or steps >= schedule.steps:
         return schedule
-    return replace(schedule, steps=steps, validate_every=min(schedule.validate_every, max(1, steps // 5)))
+    every = min(schedule.validate_every, max(1, steps // 5))
+    return schedule.model_copy(update={"steps": steps, "validate_every": every})
 
 
 def run(

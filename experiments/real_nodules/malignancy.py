@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from experiments.real_nodules.nodules import RealNodule
 from lungline.classification.cancer_net import CancerNet
@@ -18,10 +20,14 @@ from lungline.imaging.intensity import WINDOW_HU
 from lungline.imaging.volume import Volume
 from lungline.nodules.measurements import describe_nodule
 from lungline.splits import refuse_test_rows
+from lungline.training import loop
+from lungline.training.augmentation import turn
 from lungline.training.calibration import fit_scale_and_shift
+from lungline.training.checkpoints import Checkpoints
 from lungline.training.logistic import Regression, most_probable, regress
-from lungline.training.loop import fit
-from lungline.training.patients import PatientBatches, patient_loss, turn
+from lungline.training.loop import TrainingContext
+from lungline.training.patients import Patients, draw_patients, patient_loss
+from lungline.training.task import Evaluation, TrainingTask
 from lungline.training.validation import labels_and_logits, look_at_patients
 
 NETWORK = CancerNetSpec(channels=(4, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
@@ -73,6 +79,33 @@ def make_cube(nodule: RealNodule, probability: NDArray[np.float32]) -> NoduleCub
     return NoduleCube(nodule.name, nodule.malignant, np.stack(parts)[None].astype(np.float16), nodule.split)
 
 
+@dataclass(frozen=True)
+class MalignancyTask(TrainingTask[Patients]):
+    """The cancer network on nodules; the weights with the least loss on `choosing` are kept."""
+
+    stage: ClassVar[str] = "malignancy"
+    model: CancerNet
+    cubes: Sequence[NoduleCube]
+    choosing: Sequence[NoduleCube]
+    size: int
+    seed: int
+
+    def batch(self, step: int) -> Patients:
+        return draw_patients(self.cubes, self.size, seed=self.seed, step=step)
+
+    def loss(self, batch: Patients) -> Tensor:
+        return patient_loss(self.model, batch, CPU)
+
+    def evaluate(self) -> Evaluation:
+        return look_at_patients(self.model, self.choosing, CPU)
+
+    def card(self) -> Mapping[str, Any]:
+        return {}
+
+    def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:
+        return {}
+
+
 def train(
     cubes: Sequence[NoduleCube],
     choosing: Sequence[NoduleCube],
@@ -82,22 +115,13 @@ def train(
     checkpoint: Path,
     key: str,
 ) -> CancerNet:
-    """A cancer network fitted to `cubes`, with the weights of the look with the least loss on `choosing`; see `fit`."""
+    """A cancer network fitted to `cubes`; its checkpoints lie beside `checkpoint`, resumed with the same `key`."""
     refuse_test_rows([*cubes, *choosing], "the weights of the cancer network")
     torch.manual_seed(seed)
-    network = CancerNet(NETWORK)
-    fit(
-        network,
-        schedule,
-        make_batch=PatientBatches(cubes, schedule.batch, seed=seed).batch,
-        loss_of=lambda model, patients: patient_loss(model, patients, CPU),
-        validate=lambda model: look_at_patients(model, choosing, CPU),
-        checkpoint=checkpoint,
-        key=key,
-        seed=seed,
-        device=CPU,
-    )
-    return network.eval()
+    task = MalignancyTask(CancerNet(NETWORK), cubes, choosing, schedule.batch, seed)
+    context = TrainingContext(checkpoint.parent, checkpoint.parent, seed, CPU)
+    loop.train(task, schedule, context, Checkpoints(checkpoint.parent, checkpoint.stem, key))
+    return task.model
 
 
 def logits_of(network: CancerNet, cubes: Sequence[NoduleCube]) -> NDArray[np.float64]:

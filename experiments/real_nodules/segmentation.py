@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.real_nodules.nodules import RealNodule
 from lungline.config.networks import Schedule, UNetSpec
@@ -16,14 +18,18 @@ from lungline.detection.axis_ensemble import predict_axis
 from lungline.detection.slices import neighbouring_slices
 from lungline.detection.unet import UNet
 from lungline.splits import refuse_test_rows
-from lungline.training.loop import fit
+from lungline.training import loop
+from lungline.training.checkpoints import Checkpoints
+from lungline.training.loop import TrainingContext
 from lungline.training.losses import nodule_loss
+from lungline.training.task import Evaluation, TrainingTask
 
 NETWORK = UNetSpec(slices=3, base_channels=8, levels=3, dropout=0.0, norm="group")
 SCHEDULE = Schedule(steps=800, batch=16, learning_rate=3e-3, validate_every=200, decay="cosine")
 CROP = 32  # voxels, edge of a training crop
 THRESHOLDS = np.arange(0.2, 0.81, 0.05)
 CPU = torch.device("cpu")
+Crops = tuple[Tensor, Tensor]
 
 
 class NoduleSlices:
@@ -53,6 +59,32 @@ class NoduleSlices:
         return both[:-1], both[-1:]
 
 
+@dataclass(frozen=True)
+class OutlineTask(TrainingTask[Crops]):
+    """The U-Net on nodules; the weights with the best Dice on `choosing` are kept."""
+
+    stage: ClassVar[str] = "segmentation"
+    model: UNet
+    slices: NoduleSlices
+    choosing: Sequence[RealNodule]
+
+    def batch(self, step: int) -> Crops:
+        return self.slices.batch(step)
+
+    def loss(self, batch: Crops) -> Tensor:
+        return nodule_loss(self.model(batch[0]), batch[1], positive=1.0, negative=1.0)
+
+    def evaluate(self) -> Evaluation:
+        dice = np.mean([dice_of(predict(self.model, nodule) >= 0.5, nodule.mask) for nodule in self.choosing])
+        return {"valid_loss": 1 - float(dice)}
+
+    def card(self) -> Mapping[str, Any]:
+        return {}
+
+    def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:
+        return {}
+
+
 def train(
     nodules: Sequence[RealNodule],
     choosing: Sequence[RealNodule],
@@ -62,29 +94,13 @@ def train(
     checkpoint: Path,
     key: str,
 ) -> UNet:
-    """A U-Net fitted to `nodules`, with the weights of the look with the best Dice on `choosing`; see `fit`."""
+    """A U-Net fitted to `nodules`; its checkpoints lie beside `checkpoint` and are resumed with the same `key`."""
     refuse_test_rows([*nodules, *choosing], "the weights of the U-Net")
     torch.manual_seed(seed)
-    network = UNet(NETWORK)
-    batches = NoduleSlices(nodules, batch=schedule.batch, seed=seed)
-
-    def look(model: nn.Module) -> dict[str, float]:
-        assert isinstance(model, UNet)
-        dice = np.mean([dice_of(predict(model, nodule) >= 0.5, nodule.mask) for nodule in choosing])
-        return {"valid_loss": 1 - float(dice)}
-
-    fit(
-        network,
-        schedule,
-        make_batch=batches.batch,
-        loss_of=lambda model, batch: nodule_loss(model(batch[0]), batch[1], positive=1.0, negative=1.0),
-        validate=look,
-        checkpoint=checkpoint,
-        key=key,
-        seed=seed,
-        device=CPU,
-    )
-    return network.eval()
+    task = OutlineTask(UNet(NETWORK), NoduleSlices(nodules, batch=schedule.batch, seed=seed), choosing)
+    context = TrainingContext(checkpoint.parent, checkpoint.parent, seed, CPU)
+    loop.train(task, schedule, context, Checkpoints(checkpoint.parent, checkpoint.stem, key))
+    return task.model
 
 
 def predict(network: UNet, nodule: RealNodule) -> NDArray[np.float32]:

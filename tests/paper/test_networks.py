@@ -6,6 +6,7 @@ import torch
 from lungline.classification.cancer_net import CancerNet, strongest
 from lungline.config.entries import DetectorSpec, read_system
 from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.config.settings import read_settings
 from lungline.detection.unet import UNet, count_parameters, describe
 from lungline.errors import LunglineError
 
@@ -68,14 +69,14 @@ def test_the_maximum_never_takes_an_absent_candidate():
     ("entry", "message"),
     [
         ({"training": {"steps": 1, "batch": 1}, "network": {"base_chanels": 8}}, "Did you mean 'base_channels'"),
-        ({"training": {"steps": 1, "batch": 1}, "losses": {}}, "no part 'losses'"),
+        ({"training": {"steps": 1, "batch": 1}, "losses": {}}, "has no key 'losses'. Did you mean 'loss'"),
         ({"training": {"steps": 0, "batch": 1}}, "steps"),
         ({"training": {"steps": 1, "batch": 1}, "network": {"slices": 2}}, "odd"),
     ],
 )
 def test_a_detector_that_makes_no_sense_is_refused_by_name(entry, message):
     with pytest.raises(LunglineError, match=message):
-        DetectorSpec.from_config(entry)
+        read_settings(DetectorSpec, entry, "detector")
 
 
 PATCHES = {"kind": "patches", "detector": "paper", "training": {"steps": 1, "batch": 4}}
@@ -85,22 +86,28 @@ VOLUME = {"kind": "volume", "input": {"resize_to": 64}, "training": {"steps": 1,
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({**PATCHES, "kind": "volumes"}, "kind should be one of patches, volume, constant"),
-        ({**PATCHES, "network": {"channels": [1, 2]}}, "conv1 to conv6"),
+        ({**PATCHES, "kind": "volumes"}, "kind: expected 'patches', 'volume', 'constant'"),
+        ({**PATCHES, "network": {"channels": [1, 2]}}, "network.channels: expected a list of more than 2"),
         ({**PATCHES, "network": {"shape_zyx": [30, 7, 32]}}, "8 or more"),
-        ({**PATCHES, "training": {"steps": 1, "batch": 4, "micro_batch": 5}}, "micro_batch should be 1 to"),
-        ({**VOLUME, "detector": "paper"}, "no part 'detector'"),
+        (
+            {**PATCHES, "training": {"steps": 1, "batch": 4, "micro_batch": 5}},
+            "micro_batch: expected 1 to batch, 4",
+        ),
+        ({**VOLUME, "detector": "paper"}, "has no key 'detector'"),
         ({**VOLUME, "input": {"resize_to": 64, "pad_to": "largest"}}, "either resize_to or pad_to"),
         ({**VOLUME, "input": {}}, "either resize_to or pad_to"),
-        ({**VOLUME, "input": {"pad_to": "larger"}}, "or 'largest'"),
-        ({**VOLUME, "input": {"resize_to": 64, "crop": 64}}, "smaller than input.resize_to"),
-        ({**VOLUME, "input": {"pad_to": "largest", "crop": 54}}, "smaller than input.resize_to"),
-        ({**VOLUME, "network": {"shape_zyx": [64, 64, 64]}}, "'shape_zyx' follows from system.input"),
-        ({**VOLUME, "network": {"norm": "layer"}}, "norm should be one of none, group, batch"),
-        ({**VOLUME, "network": {"norm": "batch"}, "training": {"steps": 1, "batch": 1}}, "micro_batch of 2 or more"),
-        ({"kind": "constant", "probability": 2}, "0 to 1, or 'prior'"),
-        ({"kind": "constant", "probability": "posterior"}, "0 to 1, or 'prior'"),
-        ({"kind": "constant", "probability": 0, "training": {}}, "no part 'training'"),
+        ({**VOLUME, "input": {"pad_to": "larger"}}, "input.pad_to: expected 'largest' or a list"),
+        ({**VOLUME, "input": {"resize_to": 64, "crop": 64}}, "input.crop: expected less than resize_to"),
+        ({**VOLUME, "input": {"pad_to": "largest", "crop": 54}}, "input.crop: expected less than resize_to"),
+        ({**VOLUME, "network": {"shape_zyx": [64, 64, 64]}}, "network has no key 'shape_zyx'"),
+        ({**VOLUME, "network": {"norm": "layer"}}, "norm: expected 'none', 'group' or 'batch'"),
+        (
+            {**VOLUME, "network": {"norm": "batch"}, "training": {"steps": 1, "batch": 1}},
+            "'batch' needs 2 or more",
+        ),
+        ({"kind": "constant", "probability": 2}, "probability: expected .*'prior'"),
+        ({"kind": "constant", "probability": "posterior"}, "probability: expected .*'prior'"),
+        ({"kind": "constant", "probability": 0, "training": {}}, "has no key 'training'"),
     ],
 )
 def test_a_system_that_makes_no_sense_is_refused_by_name(entry, message):

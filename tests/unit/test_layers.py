@@ -40,7 +40,7 @@ PER_SCAN = (
 
 #: The stages that may read `private/map.csv`, beside the one that writes it; no rule calls them.
 WAY_OUT = ("export", "who")
-SLOW = ("torch", "highdicom", "pandas", "matplotlib", "skimage", "SimpleITK", "sklearn")
+SLOW = ("torch", "highdicom", "pandas", "matplotlib", "skimage", "SimpleITK", "sklearn", "pydantic")
 
 
 def imports(text: str) -> Iterator[str]:

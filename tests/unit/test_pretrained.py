@@ -14,7 +14,6 @@ from lungline.detection.slices import AXES
 from lungline.fingerprint import ROOT
 from lungline.imaging.intensity import scale_hu
 from lungline.stages import predict
-from lungline.storage.bundle import PACKAGED, read_pipeline
 from lungline.storage.checksums import sha256
 from lungline.synthetic.cohort import plan_scan
 from lungline.synthetic.simulate import draw_scan
@@ -22,6 +21,7 @@ from lungline.synthetic.source_nodules import NEVER_TRAINED
 from lungline.synthetic.writers import write_mhd
 from lungline.training.loading import load_cancer_net
 from lungline.training.patients import patient_logits
+from lungline.workflow.bundle import PACKAGED, read_pipeline
 
 CARD = ROOT.parents[1] / "docs" / "model-card.md"
 PARTS = [*(f"detector/{part}" for part in (*AXES, "reduction")), "system"]
@@ -69,7 +69,7 @@ def test_every_packaged_file_is_named_in_the_package_data() -> None:
 def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = plan_scan("luna16", 3, 1, {"anatomy_scale": 0.4})
+    plan = plan_scan("luna16", 3, 1, 0.4)
     write_mhd(tmp_path / "scan.mhd", draw_scan(plan))
     assert predict.run(tmp_path / "scan.mhd", out=tmp_path / "out", pages=False, device="cpu") == 0
     printed = capsys.readouterr().out

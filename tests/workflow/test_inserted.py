@@ -26,7 +26,7 @@ def test_the_sheet_lists_the_scans_of_the_plan_whatever_lies_there(tmp_path) -> 
     write_nodules(tmp_path, patients=40, volumes=True)
     chests = {}
     for number, name in enumerate("ab"):
-        write_mhd(tmp_path / f"{name}.mhd", draw_scan(plan_scan("luna16", number, 1, {"anatomy_scale": 0.35})))
+        write_mhd(tmp_path / f"{name}.mhd", draw_scan(plan_scan("luna16", number, 1, 0.35)))
         path, splits = str(tmp_path / f"{name}.mhd"), ["train", "valid", "test"]
         chests[name] = {"path": path, "source": "mhd", "splits": splits}
     few = {"scans": 2, "nodules": 1, "harmless": 1}

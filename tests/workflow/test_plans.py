@@ -1,7 +1,6 @@
 """What would run, and what is refused, without running it."""
 
 import csv
-import inspect
 import json
 import shlex
 import subprocess
@@ -10,10 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakemake.cli import parse_config  # noqa: F401  first, else the next two import one another in a circle
-from snakemake.scheduling.job_scheduler import JobScheduler
-from snakemake.workflow import Workflow
 
+from lungline.config.models import Cohort
 from lungline.splits import split_of_patient
 from lungline.synthetic.cohort import plan_cohort
 from unit.synthetic.nodule_folder import write_nodules
@@ -55,10 +52,27 @@ def test_the_snakefile_stays_a_table_of_contents() -> None:
     assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 75
 
 
-def test_snakemake_still_knows_the_limit_that_the_workflow_takes_away() -> None:
-    """See `onstart` in rules/common.smk: 60 s with a waiting job cost 18 CPU-s with the limit, 7 without."""
-    assert "self.job_rate_limiter is None" in inspect.getsource(JobScheduler.job_selector)
-    assert "self.local_exec" in inspect.getsource(Workflow.execute)
+def test_reading_the_workflow_writes_nothing(workflow, tmp_path) -> None:
+    answer = workflow.snakemake(
+        "--dry-run",
+        "--quiet",
+        "host",
+        "rules",
+        "--snakefile",
+        str(workflow.folder / "Snakefile"),
+        "--directory",
+        str(tmp_path),
+    )
+    assert answer.returncode == 0, answer.stdout
+    assert [path for path in tmp_path.iterdir() if path.name != ".snakemake"] == []
+    assert [path for path in (tmp_path / ".snakemake").rglob("*") if path.is_file() and path.suffix != ".log"] == []
+
+
+def test_folders_that_are_not_listed_yet_are_refused_with_the_command_that_lists_them(workflow, real_folders) -> None:
+    change = {"outdir": "results/unlisted", "data": real_folders}
+    with pytest.raises(AssertionError, match=r"results/unlisted/scans\.csv: .* not listed yet.*lungline list-scans"):
+        workflow.plan("paper", change=change, listed=False)
+    assert not (workflow.folder / "results" / "unlisted").exists()
 
 
 def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(workflow) -> None:
@@ -201,7 +215,7 @@ def test_a_folder_that_does_not_exist_is_refused_by_its_key(workflow) -> None:
 def test_figures_are_drawn_of_the_named_scans_and_an_unknown_one_is_refused(workflow) -> None:
     with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
         cohort = yaml.safe_load(handle)["cohort"]
-    patient = next(plan.scan for plan in plan_cohort(1, cohort) if plan.dataset == "dsb17")
+    patient = next(plan.scan for plan in plan_cohort(1, Cohort(**cohort)) if plan.dataset == "dsb17")
     assert workflow.plan("micro", change={"figures": {"scans": [patient]}})["draw_figures"] == 1
     with pytest.raises(
         AssertionError, match=r"figures\.scans: no scan that is searched for nodules is called 'nobody'"
@@ -212,7 +226,7 @@ def test_figures_are_drawn_of_the_named_scans_and_an_unknown_one_is_refused(work
 def test_pages_are_made_of_all_patients_or_of_the_named_ones_and_an_unknown_one_is_refused(workflow) -> None:
     with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
         cohort = yaml.safe_load(handle)["cohort"]
-    patients = [plan.scan for plan in plan_cohort(1, cohort) if plan.dataset == "dsb17"]
+    patients = [plan.scan for plan in plan_cohort(1, Cohort(**cohort)) if plan.dataset == "dsb17"]
     for scans, count in (("all", len(patients)), (patients[:3], 3), ([], 0)):
         jobs = workflow.plan("micro", change={"pages": {"scans": scans}})
         assert jobs.get("describe_nodules", 0) == jobs.get("draw_page", 0) == count
@@ -251,7 +265,9 @@ def test_the_three_axes_train_at_the_same_time_on_three_gpu_slots(workflow, monk
     """Independent jobs with one GPU each: the trainings are stubs that wait for one another."""
     with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
         cohort = yaml.safe_load(handle)["cohort"]
-    scans = [p.scan for p in plan_cohort(1, cohort) if p.dataset == "luna16" and p.split in ("train", "valid")]
+    scans = [
+        p.scan for p in plan_cohort(1, Cohort(**cohort)) if p.dataset == "luna16" and p.split in ("train", "valid")
+    ]
     results = workflow.folder / "results" / "slots"
     inputs = [results / step / f"{scan}.h5" for scan in scans for step in ("cache_volume", "draw_nodule_mask")]
     for path in (*inputs, results / "scans.csv", results / "check_leakage.csv"):

@@ -2,213 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from lungline.config.networks import (
-    CancerNetSpec,
-    PatientSchedule,
-    Schedule,
-    UNetSpec,
-    from_settings,
-    refuse_unknown,
-)
-from lungline.errors import LunglineError
+from pydantic import Field, model_validator
 
-SYMMETRIES = 48  # of a cube: 6 orders of its axes, 8 ways to mirror them
+from lungline.config.networks import CancerNetSpec, PatientSchedule, Schedule, UNetSpec, VolumeNetwork
+from lungline.config.settings import Settings, read_settings
+from lungline.names import LearnedFrom
+
+Threshold = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+RankBy = Literal["sum", "mean", "max"]
+Symmetries = Annotated[int, Field(ge=1, le=48)]  # of a cube: 6 orders of its axes, 8 ways to mirror them
 
 
-@dataclass(frozen=True)
-class SliceSampling:
-    """Which slices a U-Net is shown.
+class ExtractCandidates(Settings):
+    """How candidates are picked from the fused probability (paper, section 4.2)."""
 
-    Attributes
-    ----------
-    crop : int
-        Edge of the square crop in voxels; 128 in the authors' code.
-    positive_share : float
-        Share of crops around an annotated nodule; the others come from anywhere. The authors showed no
-        negative slice at all, so their network marks every vessel.
-    """
-
-    crop: int = 128
-    positive_share: float = 0.5
+    threshold: Threshold = Field(0.8, description="Fused nodule probability of a candidate's voxels; the paper's 0.8.")
+    count: Count = Field(20, description="Candidates kept of a scan, strongest first; the paper's 20.")
+    rank_by: RankBy = Field(
+        "sum", description='What "strongest" means, of the probability over a candidate; the paper\'s is the sum.'
+    )
+    split: bool = Field(False, description="Take a cluster with several peaks apart.")
 
 
-@dataclass(frozen=True)
-class LossWeights:
-    """w_p and w_n of Eq. 2."""
+class OwnCandidates(Settings):
+    """Where a detector picks candidates otherwise than `extract_candidates:` says."""
 
-    positive: float = 200.0
-    negative: float = 0.5
+    threshold: Threshold | None = None
+    count: Count | None = None
+    rank_by: RankBy | None = None
+    split: bool | None = None
 
 
-@dataclass(frozen=True)
-class ReductionSpec:
-    """The network that ranks a detector's candidates.
+class SliceSampling(Settings):
+    """Which slices a U-Net is shown."""
 
-    Attributes
-    ----------
-    network : CancerNetSpec
-        Table 2 on a cube around each candidate; three equal sides.
-    training : Schedule
-        `batch` counts candidates.
-    positive_share : float
-        Share of a batch that are nodules.
-    scans : int or None
-        Training scans that it learns from, the first of the list; None: all. Searching them costs most of its training.
-    distort : bool
-        Each cube is turned a little, made larger or smaller, shifted and shown with other contrast while training.
-    turns : int
-        Symmetries of the cube (1 to 48) over which a candidate's logit is averaged when it is ranked.
-    """
+    crop: int = Field(128, ge=8, description="Edge of the square crop in voxels; 128 in the authors' code.")
+    positive_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of crops around an annotated nodule; the others come from anywhere. The authors showed no "
+        "negative slice (1.0), so their network marks every vessel.",
+    )
 
-    network: CancerNetSpec
-    training: Schedule
-    positive_share: float = 0.25
-    scans: int | None = None
-    distort: bool = False
-    turns: int = 1
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.turns <= SYMMETRIES:
-            raise LunglineError(f"reduction.turns should be 1 to {SYMMETRIES}. Got {self.turns}.")
+class LossWeights(Settings):
+    """The weights of Eq. 2."""
+
+    positive: float = Field(200.0, gt=0, description="w_p, of nodule pixels.")
+    negative: float = Field(0.5, gt=0, description="w_n, of all other pixels.")
+
+
+class ReductionSpec(Settings):
+    """The network that ranks a detector's candidates: it learns from the annotated LUNA-16 scans."""
+
+    network: CancerNetSpec = Field(CancerNetSpec(), description="Table 2 on a cube around each candidate.")
+    positive_share: float = Field(0.25, gt=0, lt=1, description="Share of a batch that are nodules.")
+    scans: int | None = Field(
+        None,
+        ge=1,
+        description="Training scans that it learns from, the first of the list; null: all. Searching them costs most "
+        "of its training.",
+    )
+    distort: bool = Field(
+        False,
+        description="Each cube is turned a little, made larger or smaller, shifted and shown with other contrast "
+        "while training.",
+    )
+    turns: Symmetries = Field(1, description="Symmetries of the cube over which a candidate's logit is averaged.")
+    training: Schedule = Field(description="Its schedule; batch counts candidates.")
+
+    @model_validator(mode="after")
+    def _check(self) -> ReductionSpec:
         if len(set(self.network.shape_zyx)) != 1:
-            raise LunglineError(f"reduction.network.shape_zyx should be a cube. Got {self.network.shape_zyx}.")
+            raise ValueError(f"network.shape_zyx: expected a cube. Found {list(self.network.shape_zyx)}.")
+        return _without_batch_norm(self)
 
 
-@dataclass(frozen=True)
-class DetectorSpec:
-    """One entry of `detectors:` in the configuration.
+class DetectorSpec(Settings):
+    """One entry of `detectors:`: three U-Nets, one an axis, and what ranks their candidates."""
 
-    Attributes
-    ----------
-    candidates : mapping
-        Where this detector picks candidates otherwise than `extract_candidates:` says; used by the workflow alone.
-    reduction : ReductionSpec or None
-        The second stage; None leaves the candidates as they are, as in the paper.
-    """
-
-    network: UNetSpec
-    loss: LossWeights
-    sampling: SliceSampling
-    training: Schedule
-    candidates: Mapping[str, Any]
-    reduction: ReductionSpec | None
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> DetectorSpec:
-        """Read one configuration entry with the parts network, loss, sampling, training, candidates, reduction."""
-        refuse_unknown(entry, cls, "detector: no part")
-        second = entry.get("reduction")
-        return cls(
-            candidates=entry.get("candidates", {}),
-            reduction=None
-            if second is None
-            else ReductionSpec(
-                network=from_settings(CancerNetSpec, second.get("network", {}), "detector.reduction.network"),
-                training=from_settings(Schedule, second["training"], "detector.reduction.training"),
-                positive_share=float(second.get("positive_share", ReductionSpec.positive_share)),
-                **{name: second[name] for name in ("scans", "distort", "turns") if name in second},
-            ),
-            network=from_settings(UNetSpec, entry.get("network", {}), "detector.network"),
-            loss=from_settings(LossWeights, entry.get("loss", {}), "detector.loss"),
-            sampling=from_settings(SliceSampling, entry.get("sampling", {}), "detector.sampling"),
-            training=from_settings(Schedule, entry["training"], "detector.training"),
-        )
+    network: UNetSpec = Field(UNetSpec(), description="The U-Net of each axis.")
+    loss: LossWeights = Field(LossWeights(), description="Weights of the loss, Eq. 2.")
+    sampling: SliceSampling = Field(SliceSampling(), description="Which slices are shown while training.")
+    training: Schedule = Field(description="Schedule of each U-Net; batch counts slices.")
+    candidates: OwnCandidates = Field(
+        OwnCandidates(),
+        description="Keys of extract_candidates that this detector has otherwise; null: as there. With a reduction "
+        "count is what it looks at, and extract_candidates.count of them are kept.",
+    )
+    reduction: ReductionSpec | None = Field(
+        None, description="A second stage that ranks the candidates; null: none, as in the paper."
+    )
 
 
-@dataclass(frozen=True)
-class PatchSystem:
-    """Method 2, an entry of `systems:` with kind "patches": candidate cubes, the maximum over them.
+class PatchSystem(Settings):
+    """Method 2: candidate cubes, pooled over a patient."""
 
-    Attributes
-    ----------
-    detector : str
-        The entry of `detectors:` whose candidates it scores.
-    augment : bool
-        Random flips and quarter turns of the cubes while training.
-    distort : bool
-        Each cube is turned a little, made larger or smaller, shifted and shown with other contrast while training.
-    candidates : int or None
-        How many of the strongest are shown; None: all.
-    at_least : float or None
-        A candidate with a smaller score is not shown, unless it is the strongest; None: all are.
-    start : "random" or "reduction"
-        First weights of the convolutions: drawn, or those of the detector's reduction network.
-    turns : int
-        Symmetries of the cube (1 to 48) over which a candidate's logit is averaged when a patient is scored.
-    calibrate : bool
-        Fit scale and shift of a patient's logit on the validation patients.
-    learn_from : "patients" or "nodules"
-        What a case of the training is: a patient with all of his candidates and one label, or one candidate of an
-        annotated scan, labelled as malignant or not.
-    """
+    kind: Literal["patches"] = Field("patches", description="Candidate cubes of a detector.")
+    detector: str = Field(description="Entry of detectors whose candidates are scored.")
+    learn_from: LearnedFrom = Field(
+        "patients",
+        description="What a training case is: a patient with all of his candidates and one label, or one candidate of "
+        "an annotated scan, malignant or not (needs inserted).",
+    )
+    augment: bool = Field(True, description="Random flips and quarter turns of the cubes while training.")
+    distort: bool = Field(
+        False,
+        description="Each cube is turned a little, zoomed, shifted and shown with other contrast while training.",
+    )
+    candidates: int | None = Field(None, ge=1, description="How many of the strongest are shown; null: all.")
+    at_least: float | None = Field(
+        None,
+        description="A candidate with a smaller score (a probability where the detector has a reduction) is not shown, "
+        "unless it is the strongest; null: all are.",
+    )
+    start: Literal["random", "reduction"] = Field(
+        "random",
+        description="First weights of the convolutions: drawn, or those of the detector's reduction (same channels and "
+        "norm).",
+    )
+    turns: Symmetries = Field(1, description="Symmetries of the cube over which a candidate's logit is averaged.")
+    calibrate: bool = Field(False, description="Fit scale and shift of a patient's logit on the validation patients.")
+    network: CancerNetSpec = Field(CancerNetSpec(), description="Table 2 on a candidate's cube.")
+    training: PatientSchedule = Field(description="Its schedule; batch counts patients.")
 
-    detector: str
-    network: CancerNetSpec
-    training: PatientSchedule
-    augment: bool = True
-    distort: bool = False
-    candidates: int | None = None
-    at_least: float | None = None
-    start: str = "random"
-    turns: int = 1
-    calibrate: bool = False
-    learn_from: str = "patients"
-
-    def __post_init__(self) -> None:
-        if self.learn_from not in ("patients", "nodules"):
-            raise LunglineError(f"system.learn_from should be 'patients' or 'nodules'. Got '{self.learn_from}'.")
-        if self.start not in ("random", "reduction"):
-            raise LunglineError(f"system.start should be 'random' or 'reduction'. Got '{self.start}'.")
-        if not 1 <= self.turns <= SYMMETRIES or (self.candidates or 1) < 1:
-            raise LunglineError(
-                f"system.turns should be 1 to {SYMMETRIES}, system.candidates 1 or more. "
-                f"Got {self.turns}, {self.candidates}."
-            )
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> PatchSystem:
-        """Read one configuration entry."""
-        return cls(
-            detector=str(entry["detector"]),
-            network=from_settings(CancerNetSpec, entry.get("network", {}), "system.network"),
-            training=from_settings(PatientSchedule, entry["training"], "system.training"),
-            **{name: entry[name] for name in entry if name not in ("detector", "network", "training")},
-        )
+    @model_validator(mode="after")
+    def _check(self) -> PatchSystem:
+        return _without_batch_norm(self)
 
 
-@dataclass(frozen=True)
-class VolumeInput:
-    """How a lung region of any size becomes the input of a network of one size.
+class VolumeInput(Settings):
+    """How a lung region of any size becomes the input of a network of one size: either `resize_to` or `pad_to`."""
 
-    Attributes
-    ----------
-    resize_to : int or None
-        Edge in voxels of the cube to which every lung region is resized.
-    pad_to : three ints, "largest" or None
-        Shape (z, y, x) to which a lung region is filled up with air, evenly on both sides; "largest" takes the
-        largest extents of the training patients. Exactly one of `resize_to` and `pad_to` is given.
-    crop : int or None
-        Edge of random cubes of the resized region, for training; the answer is the mean over those in the eight
-        corners and the middle.
-    """
+    resize_to: int | None = Field(
+        None, ge=8, description="Edge in voxels of the cube to which every lung region is resized."
+    )
+    pad_to: Literal["largest"] | tuple[int, int, int] | None = Field(
+        None,
+        description="Shape (z, y, x) in voxels to which a lung region is filled up with air, evenly on both sides; "
+        "largest: the largest extents of the training patients.",
+    )
+    crop: int | None = Field(
+        None,
+        ge=8,
+        description="Edge in voxels of random cubes of the resized region, for training; the answer is the mean over "
+        "those in the eight corners and the middle.",
+    )
 
-    resize_to: int | None = None
-    pad_to: tuple[int, int, int] | str | None = None
-    crop: int | None = None
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> VolumeInput:
         if (self.resize_to is None) == (self.pad_to is None):
-            raise LunglineError("system.input should have either resize_to or pad_to.")
-        if isinstance(self.pad_to, str) and self.pad_to != "largest":
-            raise LunglineError(f"input.pad_to should be three numbers or 'largest'. Got '{self.pad_to}'.")
-        if self.crop is not None and not 8 <= self.crop < (self.resize_to or 0):
-            raise LunglineError(
-                f"input.crop should be 8 or more, and smaller than input.resize_to. Got {self.crop}, {self.resize_to}."
-            )
+            raise ValueError("expected either resize_to or pad_to. Found both or none.")
+        if isinstance(self.pad_to, tuple) and min(self.pad_to) < 8:
+            raise ValueError(f"pad_to: expected 8 or more voxels each. Found {list(self.pad_to)}.")
+        if self.crop is not None and self.crop >= (self.resize_to or 0):
+            raise ValueError(f"crop: expected less than resize_to, {self.resize_to}. Found {self.crop}.")
+        return self
 
     @property
     def shape_zyx(self) -> tuple[int, int, int] | None:
@@ -218,80 +171,44 @@ class VolumeInput:
         return (self.crop or self.resize_to,) * 3
 
 
-@dataclass(frozen=True)
-class VolumeSystem:
-    """Method 1, an entry of `systems:` with kind "volume": the whole lung region at once.
+class VolumeSystem(Settings):
+    """Method 1: the whole lung region at once."""
 
-    Attributes
-    ----------
-    network : mapping
-        Settings of a `CancerNetSpec`, without in_channels (1), shape_zyx (of `input`) and pool (mean): see
-        `network_on`.
-    """
+    kind: Literal["volume"] = Field("volume", description="The whole lung region.")
+    input: VolumeInput = Field(description="What becomes of a lung region: either resize_to or pad_to.")
+    network: VolumeNetwork = Field(VolumeNetwork(), description="Table 2 on the volume.")
+    training: PatientSchedule = Field(description="Its schedule; batch counts patients.")
 
-    input: VolumeInput
-    network: Mapping[str, Any]
-    training: PatientSchedule
-
-    def __post_init__(self) -> None:
-        spec = self.network_on(self.input.shape_zyx or (8, 8, 8))  # refuses a setting that makes no sense
-        if spec.norm == "batch" and (self.training.micro_batch or self.training.batch) < 2:
-            raise LunglineError("network.norm 'batch' needs a training.micro_batch of 2 or more.")
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> VolumeSystem:
-        """Read one configuration entry."""
-        return cls(
-            input=from_settings(VolumeInput, entry["input"], "system.input"),
-            network=dict(entry.get("network", {})),
-            training=from_settings(PatientSchedule, entry["training"], "system.training"),
-        )
+    @model_validator(mode="after")
+    def _check(self) -> VolumeSystem:
+        if self.network.norm == "batch" and (self.training.micro_batch or self.training.batch) < 2:
+            raise ValueError("training.micro_batch: network.norm 'batch' needs 2 or more.")
+        return self
 
     def network_on(self, shape_zyx: tuple[int, int, int]) -> CancerNetSpec:
         """The network for an input of this shape."""
-        for key in ("in_channels", "shape_zyx", "pool"):
-            if key in self.network:
-                raise LunglineError(f"system.network: '{key}' follows from system.input. Leave it out.")
-        settings = {**self.network, "in_channels": 1, "shape_zyx": shape_zyx, "pool": "mean"}
-        return from_settings(CancerNetSpec, settings, "system.network")
+        return CancerNetSpec(in_channels=1, shape_zyx=shape_zyx, pool="mean", **self.network.model_dump())
 
 
-@dataclass(frozen=True)
-class ConstantSystem:
-    """A baseline, an entry of `systems:` with kind "constant": the same answer to everybody.
+class ConstantSystem(Settings):
+    """A baseline: the same answer to everybody."""
 
-    Attributes
-    ----------
-    probability : float or "prior"
-        Of cancer, 0..1; "prior" takes the share of cancer among the labelled patients of train and valid.
-    """
-
-    probability: float | str
-
-    def __post_init__(self) -> None:
-        number = isinstance(self.probability, int | float) and 0 <= self.probability <= 1
-        if not number and self.probability != "prior":
-            raise LunglineError(f"system.probability should be 0 to 1, or 'prior'. Got {self.probability!r}.")
-
-    @classmethod
-    def from_config(cls, entry: Mapping[str, Any]) -> ConstantSystem:
-        """Read one configuration entry."""
-        return cls(entry["probability"])
+    kind: Literal["constant"] = Field("constant", description="A baseline.")
+    probability: Annotated[float, Field(ge=0, le=1)] | Literal["prior"] = Field(
+        description="Of cancer, 0 to 1; prior: the share of cancer among the labelled patients of train and valid."
+    )
 
 
-SystemSpec = PatchSystem | VolumeSystem | ConstantSystem
-KINDS: dict[str, type[PatchSystem] | type[VolumeSystem] | type[ConstantSystem]] = {
-    "patches": PatchSystem,
-    "volume": VolumeSystem,
-    "constant": ConstantSystem,
-}
+SystemSpec = Annotated[PatchSystem | VolumeSystem | ConstantSystem, Field(discriminator="kind")]
 
 
-def read_system(entry: Mapping[str, Any]) -> SystemSpec:
-    """Read one entry of `systems:` in the configuration; its `kind` says what the network sees."""
-    kind = entry.get("kind")
-    if kind not in KINDS:
-        raise LunglineError(f"system.kind should be one of {', '.join(KINDS)}. Got '{kind}'.")
-    parts = {name: value for name, value in entry.items() if name != "kind"}
-    refuse_unknown(parts, KINDS[kind], f"system of kind '{kind}': no part")
-    return KINDS[kind].from_config(parts)
+def read_system(entry: Any, where: str = "system") -> PatchSystem | VolumeSystem | ConstantSystem:
+    """Read one entry of `systems:`; its `kind` says what the network sees."""
+    return read_settings(SystemSpec, entry, where)
+
+
+def _without_batch_norm(spec: Any) -> Any:
+    """Cubes of one patient are no batch."""
+    if spec.network.norm == "batch":
+        raise ValueError("network.norm: expected 'none' or 'group' for cubes. Found 'batch'.")
+    return spec

@@ -1,176 +1,118 @@
-"""Networks and schedules as they are written down: frozen dataclasses that refuse what they do not know."""
+"""Networks and their schedules, as the configuration and the cards of trained models write them down."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Literal
 
-from lungline.errors import LunglineError
-from lungline.names import known
+from pydantic import Field, model_validator
 
-Spec = TypeVar("Spec")
+from lungline.config.settings import Settings
 
-
-def from_settings(kind: type[Spec], settings: Mapping[str, Any], where: str) -> Spec:
-    """Build a spec from a mapping; an unknown key is refused by name, with the nearest known one."""
-    refuse_unknown(settings, kind, f"{where}: no setting")
-    return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()})
+Norm = Literal["none", "group", "batch"]
 
 
-def refuse_unknown(settings: Mapping[str, Any], kind: type, complaint: str) -> None:
-    """`LunglineError` for a key that is no field of a dataclass."""
-    for key in settings:
-        known(key, [field.name for field in fields(kind)], complaint)
+class UNetSpec(Settings):
+    """The 2-D U-Net of Fig. 4."""
+
+    slices: int = Field(1, ge=1, description="Neighbouring slices as input channels, odd; 1 in the paper.")
+    base_channels: int = Field(64, ge=1, description="Channels of the first level, doubled at each; 64 in the paper.")
+    levels: int = Field(5, ge=2, description="Levels, the first one counted; 5 in the paper.")
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="Share of channels dropped between the two convolutions of a level."
+    )
+    norm: Literal["none", "group"] = Field(
+        "none", description="Normalisation after each convolution, in groups of at most 8 channels; none in the paper."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> UNetSpec:
+        if self.slices % 2 == 0:
+            raise ValueError(f"slices: expected an odd number. Found {self.slices}.")
+        return self
 
 
-def _check_dropout_and_norm(dropout: float, norm: str, norms: tuple[str, ...]) -> None:
-    if not 0 <= dropout < 1:
-        raise LunglineError(f"network.dropout should be in [0, 1). Got {dropout}.")
-    if norm not in norms:
-        raise LunglineError(f"network.norm should be one of {', '.join(norms)}. Got '{norm}'.")
+class VolumeNetwork(Settings):
+    """Table 2 on a whole volume: what does not follow from `input`."""
+
+    channels: tuple[int, int, int, int, int, int] = Field(
+        (48, 48, 64, 64, 96, 96), description="Of the six convolutions conv1 to conv6."
+    )
+    dense: int = Field(256, ge=1, description="Units of dense7; 256 in the paper.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of units dropped between the two dense layers.")
+    norm: Norm = Field(
+        "none",
+        description="Normalisation after each convolution: none in the paper's method 2; group: groups of at most 8 "
+        "channels of one cube; batch: over the volumes that are computed together, of kind volume alone.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> VolumeNetwork:
+        if min(self.channels) < 1:
+            raise ValueError(f"channels: expected 1 or more each. Found {list(self.channels)}.")
+        return self
 
 
-@dataclass(frozen=True)
-class UNetSpec:
-    """The 2-D U-Net of Fig. 4.
+class CancerNetSpec(VolumeNetwork):
+    """The 3-D CNN of Table 2."""
 
-    Attributes
-    ----------
-    slices : int
-        Neighbouring slices as input channels (odd); 1 in the paper.
-    base_channels, levels : int
-        Channels of the first level, doubled at each; 64 and 5 in the paper.
-    dropout : float
-        Between the two convolutions of a level; 0.2 in the authors' code.
-    norm : "none" or "group"
-        Normalisation after each convolution, in groups of at most 8 channels; none in the paper.
-    """
+    in_channels: int = Field(2, ge=1, description="2 for candidate cubes (HU, probability), 1 for a whole volume.")
+    shape_zyx: tuple[int, int, int] = Field(
+        (32, 32, 32),
+        description="Input shape in voxels, 8 or more each; of candidates three times crop_patches.size. A pool halves "
+        "and drops an odd last voxel: 54, 27, 13, 6.",
+    )
+    pool: Literal["max", "mean", "noisy_or"] = Field(
+        "max",
+        description="How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or at "
+        "least one cancer among independent cubes and a learned cause that no cube shows.",
+    )
+    measured: bool = Field(
+        False, description="Weigh the hand-crafted features of a nodule with its logit, fitted after the training."
+    )
 
-    slices: int = 1
-    base_channels: int = 64
-    levels: int = 5
-    dropout: float = 0.2
-    norm: str = "none"
-
-    def __post_init__(self) -> None:
-        if self.slices < 1 or self.slices % 2 == 0:
-            raise LunglineError(f"network.slices should be odd, 1 or more. Got {self.slices}.")
-        if self.base_channels < 1 or self.levels < 2:
-            raise LunglineError(
-                f"network.base_channels should be >= 1 and levels >= 2. Got {self.base_channels}, {self.levels}."
-            )
-        _check_dropout_and_norm(self.dropout, self.norm, ("none", "group"))
-
-
-@dataclass(frozen=True)
-class CancerNetSpec:
-    """The 3-D CNN of Table 2.
-
-    Attributes
-    ----------
-    in_channels : int
-        2 for candidate cubes (HU, probability), 1 for a whole volume.
-    shape_zyx : three ints
-        Input shape in voxels, 8 or more each. A pool halves and drops an odd last voxel: 54, 27, 13, 6.
-    channels : six ints
-        Of conv1..conv6; (48, 48, 64, 64, 96, 96) in the paper.
-    dense : int
-        Units of dense7; 256 in the paper.
-    dropout : float
-        Between the two dense layers; 0 in the paper's method 2.
-    norm : "none", "group" or "batch"
-        Normalisation after each convolution: none in the paper's method 2; in groups of at most 8 channels of one
-        cube; or over the cubes that are computed together, as the paper tried for method 1.
-    pool : "max", "mean" or "noisy_or"
-        How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or that of at least
-        one cancer among independent cubes and a learned cause that no cube shows.
-    measured : bool
-        Weigh what can be measured of the nodule in a cube (`classification/hand_crafted.py`) with its logit; fitted to
-        the training patients once the network is trained.
-    """
-
-    in_channels: int = 2
-    shape_zyx: tuple[int, int, int] = (32, 32, 32)
-    channels: tuple[int, ...] = (48, 48, 64, 64, 96, 96)
-    dense: int = 256
-    dropout: float = 0.0
-    norm: str = "none"
-    pool: str = "max"
-    measured: bool = False
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_input(self) -> CancerNetSpec:
         if self.measured and self.in_channels != 2:
-            raise LunglineError(f"network.measured needs HU and probability, 2 channels. Got {self.in_channels}.")
-        if self.pool not in ("max", "mean", "noisy_or"):
-            raise LunglineError(f"network.pool should be one of max, mean, noisy_or. Got '{self.pool}'.")
-        if len(self.shape_zyx) != 3 or any(n < 8 for n in self.shape_zyx):
-            raise LunglineError(f"network.shape_zyx should be three numbers, 8 or more each. Got {self.shape_zyx}.")
-        if len(self.channels) != 6:
-            raise LunglineError(f"network.channels should name conv1 to conv6. Got {self.channels}.")
-        _check_dropout_and_norm(self.dropout, self.norm, ("none", "group", "batch"))
+            raise ValueError(f"in_channels: measured needs 2, HU and probability. Found {self.in_channels}.")
+        if min(self.shape_zyx) < 8:
+            raise ValueError(f"shape_zyx: expected 8 or more voxels each. Found {list(self.shape_zyx)}.")
+        return self
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How a network is trained.
+class Schedule(Settings):
+    """How a network is trained."""
 
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps in all.
-    batch : int
-        Slices (U-Net) or patients (cancer network) a step.
-    learning_rate : float
-        Adam's; falls along a half cosine to zero when `decay` is "cosine".
-    weight_decay : float
-        L2, as a term of the gradient (the authors' 5e-4).
-    validate_every : int
-        Steps between two looks at the validation split.
-    keep : "best" or "last"
-        The weights of which look are kept: the one with the smallest loss, or the last, for which a falling
-        learning rate is meant.
-    seed : int or None
-        Of this training; None: the seed of the run. To repeat a training with everything else the same.
-    """
-
-    steps: int
-    batch: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    validate_every: int = 100
-    decay: str = "constant"
-    keep: str = "best"
-    seed: int | None = None
+    steps: int = Field(ge=1, description="Optimiser steps in all.")
+    batch: int = Field(ge=1, description="Slices (U-Net), candidates (reduction) or patients (systems) a step.")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's.")
+    weight_decay: float = Field(0.0, ge=0, description="L2, as a term of the gradient; 0.0005 in the authors' code.")
+    validate_every: int = Field(100, ge=1, description="Steps between two evaluations of the validation split.")
+    decay: Literal["constant", "cosine"] = Field(
+        "constant", description="Of the learning rate: none, or along a half cosine to zero."
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="Weights that are kept: of the evaluation with the smallest validation loss, or the last ones, for "
+        "which a falling learning rate is meant.",
+    )
+    seed: int | None = Field(None, ge=0, description="Of this training, to repeat it; null: the seed of the run.")
 
     def seed_in(self, run: int) -> int:
         """The seed of this training in a run with that seed."""
         return run if self.seed is None else self.seed
 
-    def __post_init__(self) -> None:
-        if self.decay not in ("constant", "cosine"):
-            raise LunglineError(f"training.decay should be 'constant' or 'cosine'. Got '{self.decay}'.")
-        if self.keep not in ("best", "last"):
-            raise LunglineError(f"training.keep should be 'best' or 'last'. Got '{self.keep}'.")
-        if min(self.steps, self.batch, self.validate_every) < 1 or self.learning_rate <= 0:
-            raise LunglineError("training.steps, batch and validate_every should be >= 1 and learning_rate > 0.")
 
-
-@dataclass(frozen=True)
 class PatientSchedule(Schedule):
-    """How a cancer network is trained, and made to fit the memory of a graphics card.
+    """How a cancer network is trained, and made to fit the memory of a graphics card."""
 
-    Attributes
-    ----------
-    micro_batch : int or None
-        Patients computed together; their gradients are added up to those of `batch` patients. None: all of them.
-    """
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        description="Patients computed together; their gradients are added up to those of batch patients; null: all.",
+    )
 
-    micro_batch: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.micro_batch is not None and not 1 <= self.micro_batch <= self.batch:
-            raise LunglineError(
-                f"training.micro_batch should be 1 to training.batch, {self.batch}. Got {self.micro_batch}."
-            )
+    @model_validator(mode="after")
+    def _check(self) -> PatientSchedule:
+        if self.micro_batch is not None and self.micro_batch > self.batch:
+            raise ValueError(f"micro_batch: expected 1 to batch, {self.batch}. Found {self.micro_batch}.")
+        return self

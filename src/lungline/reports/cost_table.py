@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from lungline.config.models import Config
 
 #: MB on disk of one adult chest (248 slices of 1.25 mm), measured; `detect` of a network that had hardly learnt, which
 #: compresses worst, `crop_patches` of 20 candidates uncompressed.
@@ -26,14 +27,13 @@ class Training:
         return None if self.seconds_a_step is None else self.networks * self.steps * self.seconds_a_step / 3600
 
 
-def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: Mapping[str, Any], device: str) -> str:
+def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: Config, device: str) -> str:
     """Hours of each training and gigabytes of all scans.
 
     Parameters
     ----------
     scans : mapping of data set to number of scans
-    config : mapping
-        The whole configuration.
+    config : Config
     """
     lines = [f"| training, on {device} | networks | steps | s a step | hours |", "|---|---|---|---|---|"]
     for one in trainings:
@@ -42,14 +42,14 @@ def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: M
     total = sum(one.hours or 0.0 for one in trainings)
     lines += [
         "",
-        f"Training: {total:.3g} hours one after the other; {len(config['folds'])} times the detectors' for `snakemake "
+        f"Training: {total:.3g} hours one after the other; {len(config.folds)} times the detectors' for `snakemake "
         "folds`. Looks at the validation split and reading come on top; patients are timed with the most candidates.",
     ]
-    size = (config["cohort"]["anatomy_scale"] ** 3) if config["sheet"] is None and config["data"] is None else 1.0
+    size = config.cohort.anatomy_scale**3 if config.sheet is config.data is config.inserted is None else 1.0
     kept, between = (sum(table.values()) * size / 1000 for table in (KEPT_MB, INTERMEDIATE_MB))
     count = sum(scans.values())
     sets = ", ".join(f"{n} {name}" for name, n in scans.items())
-    removed = "" if config["keep_intermediates"] else ", of which only those in work exist (keep_intermediates: false)"
+    removed = "" if config.keep_intermediates else ", of which only those in work exist (keep_intermediates: false)"
     lines += [
         f"Disk: {count} scans ({sets}), about {count * kept:.3g} GB, and {count * between:.3g} GB of ingest/ and "
         f"resample/{removed}. One adult chest was measured; others differ with their size.",

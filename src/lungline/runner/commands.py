@@ -12,10 +12,14 @@ from lungline.escape import visible
 from lungline.storage.checksums import set_aside
 
 
-def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
-    """Do the work of the command NAME; what a person can mend is said in one line. A mistake of ours is raised."""
+def exit_code_of(name: str, work: Callable[[], object]) -> int:
+    """Do the work of the command NAME: its exit code is a number that comes back, or 0.
+
+    What a person can mend is said in one line. A mistake of ours is raised.
+    """
     try:
-        return int(work() or 0)
+        answer = work()
+        return answer if isinstance(answer, int) else 0
     except Exception as error:
         sentence = _in_words(error)
         if sentence is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.nodules.annotations import Nodule, nodules_outside, read_annotations
+from lungline.runner.stage import stage
 from lungline.storage import hdf5
 from lungline.storage.notes import Note, say, write_notes
 
 
+@stage
 def run(output: Path, annotations: Path, *, caches: Path) -> None:
     """Read ANNOTATIONS and the grids of CACHES/{scan}.h5 of their scans, write the rows outside to OUTPUT (CSV)."""
     nodules: dict[str, list[Nodule]] = {}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.privacy.identity import read_identity
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import read_sheet
 from lungline.storage.tables import table_text
 from lungline.training.leakage import find_groups
@@ -15,6 +16,7 @@ from lungline.training.leakage import find_groups
 _MOST_NAMED = 5
 
 
+@stage
 def run(output: Path, *, scans: Path, identities: Path) -> None:
     """Compare IDENTITIES/{scan}.json of the scans of SCANS that are learned from or measured on; write OUTPUT (CSV).
 
@@ -34,7 +36,7 @@ def run(output: Path, *, scans: Path, identities: Path) -> None:
         )
     found = [("T_SAME_SPLIT", ";".join(r.scan for r in g.rows), g.splits[0], ";".join(g.shared)) for g in groups]
     found += [("T_PLACEHOLDER", "", "", what) for what in placeholders]
-    write_sealed_text(output, table_text(("code", "scans", "split", "shared"), found), Origin("check_leakage"))
+    write_sealed_text(output, table_text(("code", "scans", "split", "shared"), found))
     print(f"{len(usable)} scans compared: no patient stands in two splits", file=sys.stderr)
     for code, names, split, shared in found:
         print(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.marks import read_scan_scores
@@ -15,10 +18,27 @@ from lungline.storage.benchmarks import read_cost
 from lungline.storage.checksums import Origin, write_sealed_text
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
+from lungline.workflow.opening import open_layout
 
 
-def run(output: Path, *, systems: dict, reference: str | None = None, embedded: bool | None = None) -> None:
-    """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png).
+def run(output: Path, *, config: Path) -> None:
+    """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png), of the systems that CONFIG compares.
+
+    CONFIG is the checked configuration that the workflow writes.
+    """
+    layout = open_layout(read_saved_config(config))
+    reference, source = layout.study.config.compare.reference, layout.study.source
+    compare_systems(output, layout.compared(), reference, embedded=source == "synthetic")
+
+
+def compare_systems(
+    output: Path,
+    systems: Mapping[str, Mapping[str, Any]],
+    reference: str | None = None,
+    *,
+    embedded: bool | None = None,
+) -> None:
+    """Write the comparison of systems.
 
     SYSTEMS names each system's files: {"m2": {"predictions": CSV, "detection": JSON, "benchmarks": [TSV, ...],
     "kind": "patches", "seed": 1, "repeats": "m2"}}; all but the predictions may be left out. Systems that repeat the
@@ -51,7 +71,7 @@ def _answered(path: Path) -> list[Prediction]:
     return [row for row in read_predictions(path) if row.status != "not-scored"]
 
 
-def _row(name: str, files: dict, rows: list[Prediction], embedded: bool | None) -> Compared:
+def _row(name: str, files: Mapping[str, Any], rows: list[Prediction], embedded: bool | None) -> Compared:
     detection, found = {}, None
     if files.get("detection"):
         result = read_result(Path(files["detection"]))

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.storage.bundle import Pipeline, write_pipeline
+from lungline.config.loading import read_saved_config
+from lungline.runner.stage import stage
+from lungline.workflow.bundle import Pipeline, write_pipeline
+from lungline.workflow.steps import settings_on_the_way
 
 
-def run(output: Path, *, system: str, settings: dict, model: Path, detector: Path | None = None) -> None:
-    """Write OUTPUT (JSON): the SETTINGS of each stage by name, and the trained folders MODEL and DETECTOR."""
+@stage
+def run(output: Path, *, config: Path, system: str, model: Path, detector: Path | None = None) -> None:
+    """Write OUTPUT (JSON): the settings of each step on the way to the answer of SYSTEM, and its trained folders.
+
+    CONFIG is the checked configuration that the workflow writes; MODEL and DETECTOR are the folders.
+    """
+    settings = settings_on_the_way(read_saved_config(config), system)
     write_pipeline(output, Pipeline(system, settings, model, detector))

@@ -30,8 +30,8 @@ def run(
     scans: list[str],
     detector: Path,
     precision: Precision,
+    device: str,
     keep_axes: bool = False,
-    device: str = "auto",
 ) -> None:
     """Search CACHES/{scan}.h5 of each of SCANS with DETECTOR/{z,y,x}/weights.safetensors, write OUTPUT/{scan}.h5.
 

@@ -23,21 +23,22 @@ def run(
     nodules: Path | None = None,
     detected: Path,
     candidates: Path,
-    detector: dict,
+    config: Path,
+    detector: str,
 ) -> None:
     """Write the folder OUTPUT: PNG files and a README. A quarantined scan gets its reason instead of pictures.
 
-    NODULES (the mask of `draw-nodule-mask`) is `none` for a scan without annotations; DETECTOR is the entry of
-    `detectors:` in the configuration.
+    NODULES (the mask of `draw-nodule-mask`) is `none` for a scan without annotations; DETECTOR is the entry
+    of `detectors:` in the saved configuration CONFIG whose U-Net Figure 4 shows.
     """
     header = hdf5.read_header(detected)
     if header.status == "quarantined":
         figures = draw_unusable(scan, header.codes)
     else:
-        from lungline.config.entries import DetectorSpec
+        from lungline.config.loading import read_saved_config
         from lungline.detection.unet import describe
 
-        network = DetectorSpec.from_config(detector).network
+        network = read_saved_config(config).detectors[detector].network
         subject = Subject(
             scan,
             ct=read_volume(volume, "ct"),

@@ -11,12 +11,13 @@ from lungline.synthetic.simulate import draw_scan
 from lungline.synthetic.writers import write_dicom_series, write_mhd
 
 
-def run(output: Path, *, dataset: Literal["luna16", "dsb17"], index: int, seed: int, cohort: dict) -> None:
+def run(output: Path, *, dataset: Literal["luna16", "dsb17"], index: int, seed: int, anatomy_scale: float) -> None:
     """Write OUTPUT: for luna16 a `.mhd` file (its `.zraw` beside it), for dsb17 a folder of DICOM files.
 
     OUTPUT must carry the name that the plan gives to the scan: the scan's identity follows from SEED and INDEX.
+    ANATOMY_SCALE is the size of the chest, 1 = adult.
     """
-    plan = plan_scan(dataset, index, seed, cohort)
+    plan = plan_scan(dataset, index, seed, anatomy_scale)
     expected = Path(plan.path).name
     if output.name != expected:
         raise LunglineError(

@@ -25,9 +25,9 @@ from lungline.reports.export_tables import (
     predictions_table,
 )
 from lungline.stages import write_dicom
-from lungline.storage.bundle import OUTLINE, read_pipeline
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
+from lungline.workflow.bundle import OUTLINE, read_pipeline
 
 
 def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True) -> None:

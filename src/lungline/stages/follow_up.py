@@ -21,12 +21,13 @@ from lungline.privacy.identity import IDENTIFIERS, read_identity
 from lungline.readers.dates import acquisition_date
 from lungline.readers.listing import list_folder
 from lungline.readers.zips import place_in_zip
+from lungline.runner.stage import stage
 from lungline.stages import ingest, predict, resample, segment_lungs
 from lungline.storage import hdf5
-from lungline.storage.bundle import PACKAGED, read_pipeline
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.storage.results import read_result, write_result
+from lungline.workflow.bundle import PACKAGED, read_pipeline
 
 LEAST_OVERLAP = 0.6  # of the lungs of two scans of one patient, at whatever depth of breath
 
@@ -101,6 +102,7 @@ def compare(
     return follow_nodules(before.nodules, after.nodules, pairs, distances, imaged_before, imaged_after, days), motion
 
 
+@stage
 def write(
     output: Path,
     tables: list[Path],
@@ -112,9 +114,11 @@ def write(
     tolerance_mm: float,
     notes: list[str],
 ) -> None:
-    """Write OUTPUT (.json, layout follow-up/1), the rows as .csv and the page as .html."""
+    """Write OUTPUT (.json, layout follow-up/1), the rows as .csv and the page as .html; made from the two TABLES."""
     from lungline.reports.follow_up_page import follow_up_page
 
+    for table in tables:
+        check(table)
     result = {
         "schema": SCHEMA,
         "before": {"scan": tables[0].stem},
@@ -126,11 +130,10 @@ def write(
         "before_to_after_lps_xyz_mm": motion.matrix.round(6).tolist(),
         "nodules": rows_as_json(rows),
     }
-    origin = Origin("follow_up", tuple(tables))
-    write_result(output, result, origin)
-    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(rows), origin)
+    write_result(output, result)
+    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(rows))
     page = follow_up_page(result, rows, subjects[0].ct, subjects[1].ct, motion)
-    write_sealed_text(output.with_suffix(".html"), page, origin)
+    write_sealed_text(output.with_suffix(".html"), page)
 
 
 def _only_scan(raw: Path) -> Path:

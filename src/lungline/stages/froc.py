@@ -7,12 +7,14 @@ from pathlib import Path
 from lungline.evaluation.marks import describe_froc, doubts, submitted_marks
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.metric_tables import froc_markdown
+from lungline.runner.stage import stage
 from lungline.stages._detector import refuse_scans_of
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.results import about_data, write_result
 from lungline.storage.submissions import read_ids, read_marks
 
 
+@stage
 def run(
     *,
     submission: Path,
@@ -44,7 +46,6 @@ def run(
         "froc": scores,
         "seed": seed,
     }
-    origin = Origin("froc", (submission, seriesuids))
-    write_result(out, result, origin)
-    write_sealed_text(out.with_suffix(".md"), froc_markdown(result), origin)
+    write_result(out, result)
+    write_sealed_text(out.with_suffix(".md"), froc_markdown(result))
     print(froc_markdown(result))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
+from lungline.config.models import Inserted
 from lungline.errors import LunglineError
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, sealed_path
+from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.hdf5 import Field
-from lungline.synthetic.implant import Inserted, insert
-from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion
+from lungline.storage.tables import table_text
+from lungline.synthetic import implant
+from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion, read_insertion
 from lungline.synthetic.implant_sources import SourceNodule
 from lungline.synthetic.recipients import Chest, rescanned, without_lesions, zoomed
 from lungline.synthetic.source_nodules import NoduleRow, read_nodule
@@ -24,50 +25,71 @@ from lungline.synthetic.writers import write_mhd
 COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "kind")
 
 
-def run(output: Path, *, scan: str, seed: int, settings: dict, ingested: Path, volume: Path, lungs: Path) -> None:
+@stage
+def run(output: Path, *, scan: str, config: Path, ingested: Path, volume: Path, lungs: Path) -> None:
     """Write OUTPUT/luna16/subset{fold}/SCAN.mhd, and beside it .h5 (outlines) and .csv (where the nodules are).
 
-    SETTINGS is the part `inserted:` of the configuration; INGESTED, VOLUME and LUNGS are the files of `ingest`,
+    CONFIG is the saved configuration; INGESTED, VOLUME and LUNGS are the files of `ingest`,
     `resample` and `segment_lungs` of the chest that the plan gives to SCAN. Scans to test on are left as they are;
     those to train and choose on are varied as a whole, too, and known lesions are cut out of them.
     """
-    plan = next((plan for plan in plan_insertion(seed, settings) if plan.scan == scan), None)
+    seed, inserted = read_insertion(config)
+    plan = next((plan for plan in plan_insertion(seed, inserted) if plan.scan == scan), None)
     if plan is None:
         raise LunglineError(f"no inserted scan is called '{scan}'. Take names from scans.csv.")
+    scanned = output / plan.path
+    scanned.parent.mkdir(parents=True, exist_ok=True)
+    found: list[implant.Inserted] = []
+    _insert(
+        ingested,
+        volume,
+        lungs,
+        scanned.with_suffix(".h5"),
+        scanned=scanned,
+        plan=plan,
+        settings=inserted,
+        seed=seed,
+        found=found,
+    )
+    rows = [[scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found]
+    check(scanned.with_suffix(".h5"))
+    write_sealed_text(scanned.with_suffix(".csv"), table_text(COLUMNS, rows))
+
+
+@scan_stage("inserted_nodules", unrecorded=("plan", "settings", "seed", "found"))
+def _insert(
+    ingested: InputFile,
+    volume: ScanFile,
+    lungs: ScanFile,
+    *,
+    scanned: Path,
+    plan: InsertionPlan,
+    settings: Inserted,
+    seed: int,
+    found: list[implant.Inserted],
+) -> Fields:
+    """Write SCANNED (.mhd), say in FOUND where its nodules are, and make `nodules`: their outlines."""
     rng = np.random.default_rng([seed, int.from_bytes(plan.split.encode(), "big"), plan.index])
-    found: list[Inserted] = []
-
-    def make() -> Made:
-        chest = _read_chest(plan, settings, ingested, volume, lungs)
-        if plan.split != "test":
-            chest = zoomed(chest, rng)
-        folder = Path(settings["nodules"])
-        made = insert(
-            chest, [_read(folder, row) for row in plan.nodules], [_read(folder, row) for row in plan.harmless], rng
-        )
-        found.extend(made.nodules)
-        hu = made.hu if plan.split == "test" else rescanned(made.hu, rng)
-        write_mhd(output / plan.path, Volume(np.rint(np.clip(hu, -1024, 3071)).astype(np.int16), chest.affine))
-        return Made({"nodules": Field(made.numbers, "zyx", "1", "number of the inserted nodule, 0 none", chest.affine)})
-
-    (output / plan.path).parent.mkdir(parents=True, exist_ok=True)
-    mask = (output / plan.path).with_suffix(".h5")
-    run_scan_stage("insert_nodules", "inserted_nodules", mask, make, scan_files={"volume": volume, "lungs": lungs})
-    table = (output / plan.path).with_suffix(".csv")
-    origin = Origin("insert_nodules", (mask,))
-    with sealed_path(table, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-        rows = csv.writer(handle, lineterminator="\n")
-        rows.writerow(COLUMNS)
-        rows.writerows([scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found)
+    chest = _read_chest(plan, settings, ingested, volume, lungs)
+    if plan.split != "test":
+        chest = zoomed(chest, rng)
+    folder = Path(settings.nodules)
+    made = implant.insert(
+        chest, [_read(folder, row) for row in plan.nodules], [_read(folder, row) for row in plan.harmless], rng
+    )
+    found.extend(made.nodules)
+    hu = made.hu if plan.split == "test" else rescanned(made.hu, rng)
+    write_mhd(scanned, Volume(np.rint(np.clip(hu, -1024, 3071)).astype(np.int16), chest.affine))
+    return {"nodules": Field(made.numbers, "zyx", "1", "number of the inserted nodule, 0 none", chest.affine)}
 
 
-def _read_chest(plan: InsertionPlan, settings: dict, ingested: Path, volume: Path, lungs: Path) -> Chest:
+def _read_chest(plan: InsertionPlan, settings: Inserted, ingested: Path, volume: Path, lungs: Path) -> Chest:
     ct = hdf5.read_volume(volume, "ct")
     inside = hdf5.read_array(lungs, "lungs")
     _, affine = hdf5.read_grid(ingested, "ct")
     thickness = float(Volume(np.zeros((1, 1, 1)), affine).spacing_zyx_mm[0])
     chest = Chest(ct.array.astype(np.float32), inside, inside, ct.affine, thickness)
-    lesions = settings["chests"][plan.chest].get("lesions_xyz_radius_mm", [])
+    lesions = settings.chests[plan.chest].lesions_xyz_radius_mm
     return without_lesions(chest, lesions, cut_out=plan.split != "test")
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from lungline.config.check import check_config, laid_over
-from lungline.config.entries import ConstantSystem, DetectorSpec, PatchSystem, VolumeSystem, read_system
+from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
+from lungline.config.loading import read_config_files
+from lungline.config.models import Config
 from lungline.config.networks import CancerNetSpec
 from lungline.device import make_repeatable, pick_device
 from lungline.readers.listing import list_dsb17, list_folder, list_luna16
 from lungline.reports.cost_table import Training, plan_text
-from lungline.storage.manifest import read_sheet
 from lungline.training.timing import seconds_a_detector_step, seconds_a_patient_step, seconds_a_reduction_step
+from lungline.workflow.opening import open_layout
+from lungline.workflow.study import AXES, Study
 
 #: Scans of the published sets.
 PUBLISHED = {"luna16": 888, "dsb17": 1595}
@@ -28,37 +30,31 @@ def run(
     """Time STEPS steps of each training on empty input, and print what the whole configuration would take.
 
     CONFIGFILE are the files that Snakemake would get, laid over DEFAULT in their order. With OMP_NUM_THREADS set,
-    that many threads are timed, else one.
+    that many threads are timed, else one. Folders that are not there count as the published sets do.
     """
-    import yaml
-
-    config: dict = {}
-    for path in (default, *configfile):
-        config = laid_over(config, yaml.safe_load(path.read_text(encoding="utf-8")))
-    config = check_config(config, yaml.safe_load(default.with_name("schema.yaml").read_text(encoding="utf-8")))
-    make_repeatable(config["seed"])
-    where = pick_device(config["device"] if device == "auto" else device)
-    systems = {name: config["systems"][name] for name in config["run"]}
+    config = read_config_files((default, *configfile))
+    make_repeatable(config.seed)
+    where = pick_device(config.device if device == "auto" else device)
+    unlisted = config.data is not None and config.sheet is None
+    study = Study(config, {}) if unlisted else open_layout(config).study
     trainings = []
-    for name in dict.fromkeys(entry["detector"] for entry in systems.values() if entry.get("detector")):
-        if name not in config["models"].get("detectors", {}):
-            spec = DetectorSpec.from_config(config["detectors"][name])
-            seconds = seconds_a_detector_step(spec, where, steps, config["precision"])
-            trainings.append(Training(f"detector {name}", len("zyx"), spec.training.steps, seconds))
+    for name in study.detectors:
+        if not study.given("detector", name):
+            spec = study.detector(name)
+            seconds = seconds_a_detector_step(spec, where, steps, config.precision)
+            trainings.append(Training(f"detector {name}", len(AXES), spec.training.steps, seconds))
             if second := spec.reduction:
-                seconds = seconds_a_reduction_step(second, where, steps, config["precision"])
+                seconds = seconds_a_reduction_step(second, where, steps, config.precision)
                 trainings.append(Training(f"reduction {name}", 1, second.training.steps, seconds))
-    for name, entry in systems.items():
-        if name in config["models"].get("systems", {}):
-            continue
-        system = read_system(entry)
-        if isinstance(system, ConstantSystem):
+    for name in config.run:
+        system = study.system(name)
+        if study.given("system", name) or isinstance(system, ConstantSystem):
             continue
         took: float | None = None
-        if shown := _shown(system, config["extract_candidates"]["count"]):
-            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps, config["precision"])
+        if shown := _shown(system, config.extract_candidates.count):
+            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps, config.precision)
         trainings.append(Training(f"system {name}", 1, system.training.steps, took))
-    print(plan_text(trainings, _scans(config), config, where.type))
+    print(plan_text(trainings, _published(config) if unlisted else _counted(study), config, where.type))
 
 
 def _shown(system: PatchSystem | VolumeSystem, most: int) -> tuple[CancerNetSpec, int] | None:
@@ -69,21 +65,25 @@ def _shown(system: PatchSystem | VolumeSystem, most: int) -> tuple[CancerNetSpec
     return None if shape_zyx is None else (system.network_on(shape_zyx), 1)
 
 
-def _scans(config: dict) -> dict[str, int]:
-    """How many scans of which data set; of folders that are not there, as many as the published set has."""
-    if config["sheet"]:
-        return dict(Counter(row.dataset for row in read_sheet(Path(config["sheet"]))))
-    if not config["data"]:
-        cohort = config["cohort"]
-        return {"luna16": cohort["luna16_scans"], "dsb17": cohort["dsb17_train"] + cohort["dsb17_test"]}
-    listers = {
-        "luna16": (list_luna16, PUBLISHED["luna16"]),
-        "dsb17": (list_dsb17, PUBLISHED["dsb17"]),
-        "folder": (lambda folder: list_folder(folder, b"", None), 0),
-    }
+def _counted(study: Study) -> dict[str, int]:
+    """How many scans of which data set, or of which split where the workflow implants the nodules."""
+    rows = study.rows.values()
+    if study.source == "implanted":
+        return dict(Counter(f"implanted, {row.split}" for row in rows))
+    return dict(Counter(row.dataset for row in rows))
+
+
+def _published(config: Config) -> dict[str, int]:
+    """How many scans lie in which folder of `data:`; of folders that are not there, as many as were published."""
     found = {}
-    for name, (lister, published) in listers.items():
-        if folder := config["data"].get(name):
-            there = Path(folder).is_dir()
-            found[name if there else f"{name}, as published"] = len(lister(Path(folder)).scans) if there else published
+    for name, place in config.data or ():
+        if not place or name == "labels":
+            continue
+        folder, count = Path(place), PUBLISHED.get(name, 0)
+        if folder.is_dir():
+            listing = list_folder(folder, b"", None) if name == "folder" else None
+            listing = listing or (list_luna16 if name == "luna16" else list_dsb17)(folder)
+            found[name] = len(listing.scans)
+        else:
+            found[f"{name}, as published"] = count
     return found

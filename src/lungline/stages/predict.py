@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from lungline.progress import Progress, sayer
 from lungline.readers.raw_state import raw_state
 from lungline.reports.html import look_digest
 from lungline.reports.summary import answer_in_words
+from lungline.runner.stage import stage
 from lungline.stages import draw_index, sheet, write_dicom
-from lungline.storage.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
-from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
-from lungline.storage.predictions import collect, read_answers, write_predictions
+from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
+from lungline.workflow.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
+from lungline.workflow.steps import BY_NAME, CANDIDATES, RAW, SCORED, Step, maker_of, steps_of_scan
 
 
 def run(
@@ -56,7 +59,9 @@ def run(
     recipe = read_pipeline(pipeline)
     sheet.run("folder", raw, out)
     rows = read_sheet(out / "scans.csv")
-    same = f"{check(pipeline)} {code_fingerprint('lungline.stages.predict')} {look_digest()}"
+    stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
+    code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
+    same = f"{check(pipeline)} {code} {look_digest()}"
     predictions, failures = [], []
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     for number, row in enumerate(rows, start=1):
@@ -69,8 +74,7 @@ def run(
             if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
                 ahead = ahead or Progress(len(rows), done=number - 1)
                 _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, say=say)
-                note = json.dumps({"state": state}) + "\n"
-                write_sealed_text(_note(out, row.scan), note, Origin("predict", (_answer_file(out, row.scan),)))
+                _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.system)
         except LunglineError as failure:
             failures.append(f"{row.scan}: {failure}")
@@ -79,7 +83,7 @@ def run(
         predictions.append(prediction)
         hint = "" if prediction.probability is not None else " (`lungline codes` explains)"
         say(answer_in_words(prediction, recipe.learned_from) + hint, last=True)
-    write_predictions(out / "predictions.csv", predictions, Origin("predict"))
+    _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
     if pages:
         draw_index.run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
@@ -108,101 +112,74 @@ def _answer(
     dicom: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Every stage of one scan, as the rules of the workflow call them."""
-    from lungline.stages import (
-        cache_volume,
-        crop_patches,
-        describe_nodules,
-        detect,
-        draw_page,
-        extract_candidates,
-        ingest,
-        predict_cancer,
-        rank_candidates,
-        resample,
-        resize_volume,
-        segment_lungs,
-    )
-
+    """Every step of one scan, in the order of the workflow."""
     scan, settings = row.scan, recipe.settings
+    last = maker_of(CANDIDATES, settings)
     with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as folder:
         work = Path(folder)
+        kept: dict[str | None, Path] = {
+            last: out / "candidates" / f"{scan}.csv",
+            "predict_cancer": _answer_file(out, scan),
+            "describe_nodules": out / "nodules" / f"{scan}.json",
+            "draw_page": _page(out, scan),
+        }
+        told = {
+            "scan": scan,
+            "source": row.source,
+            "scans": work / "scans.csv",
+            "device": device,
+            "detector": recipe.detector,
+            "reduction": recipe.detector and recipe.detector / "reduction",
+            "model": recipe.model,
+            "system": recipe.system,
+            "learned_from": recipe.learned_from,
+        }
+        write_sheet(work / "scans.csv", [row])
 
-        def file(stage: str, suffix: str = ".h5") -> Path:
-            return work / stage / f"{scan}{suffix}"
+        def made_by(step: str) -> Path:
+            return kept.get(step, work / step / f"{scan}{BY_NAME[step].suffix}")
 
-        say("reading")
-        ingest.run(raw, file("ingest"), source=row.source)  # type: ignore[arg-type]
-        say("finding the lungs")
-        resample.run(file("ingest"), file("resample"), **settings["resample"])
-        segment_lungs.run(file("resample"), file("segment_lungs"), **settings["segment_lungs"])
-        cache_volume.run(file("resample"), file("segment_lungs"), file("cache_volume"), **settings["cache_volume"])
-        read, searched = "cache_volume", dict[str, Any]()
-        if "resize_volume" in settings:
-            read = "resize_volume"
-            resize_volume.run(file("cache_volume"), file(read), **settings[read])
-        if recipe.detector is not None:
-            say("searching nodules")
-            detect.run(
-                work / "cache_volume",
-                work / "detect",
-                scans=[scan],
-                detector=recipe.detector,
-                device=device,
-                **settings["detect"],
+        def read(step: Step) -> dict[str, Any]:
+            """The files or folders that a step reads, by parameter."""
+            makers = {name: maker_of(source, settings) for name, source in step.reads.items() if source != RAW}
+            files = {name: made_by(maker) for name, maker in makers.items() if maker}
+            whole = {name for name in files if step.many or step.reads[name] == SCORED}
+            return {name: path.parent if name in whole else path for name, path in files.items()}
+
+        for step in steps_of_scan(settings):
+            if step.name == "draw_page" and not pages:
+                continue
+            say(step.message)
+            output = made_by(step.name)
+            import_module(f"lungline.stages.{step.name}").run(
+                **({"raw": raw} if RAW in step.reads.values() else {}),
+                **read(step),
+                output=output.parent if step.many else output,
+                **({"scans": [scan]} if step.many else {}),
+                **{name: told[name] for name in step.takes},
+                **settings.get(step.name, {}),
             )
-            last = "extract_candidates"
-            extract_candidates.run(work / "detect", work / last, scans=[scan], **settings[last])
-            if "rank_candidates" in settings:
-                last = "rank_candidates"
-                rank_candidates.run(
-                    work / "extract_candidates",
-                    work / last,
-                    scans=[scan],
-                    caches=work / "cache_volume",
-                    detected=work / "detect",
-                    reduction=recipe.detector / "reduction",
-                    device=device,
-                    **settings[last],
-                )
-            read = "crop_patches"
-            crop_patches.run(
-                work / read,
-                scans=[scan],
-                caches=work / "cache_volume",
-                detected=work / "detect",
-                candidates=work / last,
-                **settings[read],
-            )
-            kept = out / "candidates" / f"{scan}.csv"
-            text = file(last, ".csv").read_text(encoding="utf-8")
-            made_of = (file("cache_volume"), file("detect"), file(last, ".csv"))
-            write_sealed_text(kept, text, Origin("predict", made_of))
-            outline = {key: value for key, value in settings["extract_candidates"].items() if key in OUTLINE}
-            searched = {"detected": file("detect"), "candidates": kept, **outline}
-        say("scoring")
-        alone, inputs = file("sheet", ".csv"), work / read
-        write_sheet(alone, [row])
-        predict_cancer.run(_answer_file(out, scan), model=recipe.model, scans=alone, inputs=inputs, device=device)
-        say("describing")
-        table, lungs = out / "nodules" / f"{scan}.json", file("segment_lungs")
-        describe_nodules.run(
-            table,
-            scan=scan,
-            ingested=file("ingest"),
-            volume=file("resample"),
-            lungs=lungs,
-            answers=_answer_file(out, scan),
-            system=recipe.system,
-            learned_from=recipe.learned_from,
-            **searched,
-        )
-        if pages:
-            probability = searched.get("detected")
-            draw_page.run(_page(out, scan), nodules=table, volume=file("resample"), lungs=lungs, detected=probability)
         write_dicom.forget(_dicom(out, scan))
         if dicom:
-            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+            searched = {"detected": made_by("detect"), "candidates": made_by(last)} if last else {}
+            outline = {key: value for key, value in settings.get("extract_candidates", {}).items() if key in OUTLINE}
+            table = made_by("describe_nodules")
+            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched, **outline)
+
+
+@stage
+def _write_note(output: Path, answer: Path, state: str) -> None:
+    """Write that this answer is of this state of files, models and code."""
+    check(answer)
+    write_sealed_text(output, json.dumps({"state": state}) + "\n")
+
+
+@stage
+def _write_table(output: Path, predictions: list[Prediction], answers: list[Path]) -> None:
+    """Write one row a scan, made of these answers."""
+    for answer in answers:
+        check(answer)
+    write_predictions(output, predictions)
 
 
 def _answer_file(out: Path, scan: str) -> Path:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from lungline.errors import LunglineError
+from lungline.runner.stage import stage
 from lungline.splits import split_of_luna_fold
 from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import read_sheet, sheet_text
 
 
+@stage
 def run(output: Path, scans: Path, *, test_fold: int) -> None:
     """Read the sheet SCANS, write OUTPUT: its LUNA-16 scans with subset TEST_FOLD as the test.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.predictions import read_predictions
 from lungline.storage.submissions import answers_text
 
 
+@stage
 def run(output: Path, predictions: Path) -> None:
     """Read PREDICTIONS, write OUTPUT (id,cancer).
 
@@ -16,5 +18,5 @@ def run(output: Path, predictions: Path) -> None:
     """
     rows = [row for row in read_predictions(predictions) if row.dataset == "dsb17" and row.split == "test"]
     answers = [(row.scan, row.probability) for row in rows if row.probability is not None]
-    write_sealed_text(output, answers_text(answers), Origin("submit_cancer", (predictions,)))
+    write_sealed_text(output, answers_text(answers))
     print(f"{len(answers)} patients answered, {len(rows) - len(answers)} without an answer")

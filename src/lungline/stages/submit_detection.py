@@ -6,12 +6,14 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.evaluation.marks import candidate_marks
+from lungline.runner.stage import stage
 from lungline.stages._detector import refuse_scans_of
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import read_sheet
 from lungline.storage.submissions import Mark, ids_text, marks_text, submitted
 
 
+@stage
 def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], detectors: tuple[Path, ...]) -> None:
     """Write OUTPUT (seriesuid,coordX,coordY,coordZ,probability) and beside it OUTPUT's .seriesuids.csv.
 
@@ -26,7 +28,6 @@ def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], 
             f"{len(detectors)}."
         )
     marks: dict[str, list[Mark]] = {}
-    files: list[Path] = []
     for sheet, folder, detector in zip(scans, candidates, detectors, strict=True):
         names = [row.scan for row in read_sheet(sheet) if row.dataset == "luna16" and row.split == "test"]
         refuse_scans_of(detector, names)
@@ -37,8 +38,6 @@ def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], 
             )
         for scan, found in candidate_marks(names, folder).items():
             marks[scan] = [(x, y, z, submitted(score)) for x, y, z, score in found]
-            files.append(folder / f"{scan}.csv")
-    origin = Origin("submit_detection", tuple(files))
-    write_sealed_text(output, marks_text((scan, mark) for scan, some in marks.items() for mark in some), origin)
-    write_sealed_text(output.with_suffix(".seriesuids.csv"), ids_text(marks), origin)
+    write_sealed_text(output, marks_text((scan, mark) for scan, some in marks.items() for mark in some))
+    write_sealed_text(output.with_suffix(".seriesuids.csv"), ids_text(marks))
     print(f"{sum(map(len, marks.values()))} marks in {len(marks)} scans")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from lungline.storage.checksums import Origin, sealed_path
+from lungline.config.loading import read_saved_config
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.tables import table_text
 from lungline.synthetic import cohort_tables
 from lungline.synthetic.cohort import plan_cohort
 
 
-def run(folder: Path, *, seed: int, cohort: dict) -> None:
-    """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not."""
-    plans = plan_cohort(seed, cohort)
+@stage
+def run(folder: Path, *, config: Path) -> None:
+    """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not.
+
+    The cohort is the one that the saved configuration CONFIG asks for.
+    """
+    settings = read_saved_config(config)
+    plans = plan_cohort(settings.seed, settings.cohort)
     made = {
         "luna16/annotations.csv": cohort_tables.nodule_annotations(
             [plan for plan in plans if plan.dataset == "luna16"]
@@ -23,6 +30,5 @@ def run(folder: Path, *, seed: int, cohort: dict) -> None:
         "truth.csv": cohort_tables.truth(plans),
     }
     for name, rows in made.items():
-        target, origin = folder / name, Origin("write_cohort_tables")
-        with sealed_path(target, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-            csv.writer(handle, lineterminator="\n").writerows(rows)
+        header, *lines = rows
+        write_sealed_text(folder / name, table_text(header, lines))

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 from lungline.nodules.annotations import COLUMNS
+from lungline.runner.stage import stage
 from lungline.stages.insert_nodules import COLUMNS as INSERTED
-from lungline.storage.checksums import Origin, sealed_path
-from lungline.storage.tables import read_rows
-from lungline.synthetic.implant_plan import plan_insertion, refuse_shared_patients
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.tables import read_rows, table_text
+from lungline.synthetic.implant_plan import plan_insertion, read_insertion, refuse_shared_patients
 
 
-def run(output: Path, *, seed: int, settings: dict) -> None:
-    """Read the .csv beside every scan of the plan, write tables into OUTPUT and OUTPUT/luna16.
+@stage
+def run(output: Path, *, config: Path) -> None:
+    """Read the .csv beside every scan that the saved CONFIG asks for, write tables into OUTPUT and OUTPUT/luna16.
 
     luna16/annotations.csv and annotations_excluded.csv are as LUNA-16 has them. nodules.csv adds `malignant` (0 or 1,
     the readers' opinion), `source` (the nodule in the collection it is from) and `kind` (free, pleura, vessel).
     sources.csv names every nodule, or surroundings of one, that was used in a split.
     """
-    plans = plan_insertion(seed, settings)
+    seed, inserted = read_insertion(config)
+    plans = plan_insertion(seed, inserted)
     refuse_shared_patients(plans)
     nodules, excluded = [], []
     for plan in plans:
@@ -28,9 +30,8 @@ def run(output: Path, *, seed: int, settings: dict) -> None:
             place = [f"{float(row[name]):.3f}" for name in ("x_mm", "y_mm", "z_mm")]
             what = [row["malignant"], row["source"], row["kind"]]
             nodules.append([plan.scan, *place, f"{float(row['diameter_mm']):.2f}", *what])
-        for *place, radius in settings["chests"][plan.chest].get("lesions_xyz_radius_mm", []):
-            excluded.append([plan.scan, *place, 2 * radius])
-    origin = Origin("write_inserted_tables", tuple((output / plan.path).with_suffix(".csv") for plan in plans))
+        for *centre, radius in inserted.chests[plan.chest].lesions_xyz_radius_mm:
+            excluded.append([plan.scan, *(f"{value:.10g}" for value in (*centre, 2 * radius))])
     made: dict[str, list[Any]] = {
         "luna16/annotations.csv": [COLUMNS, *(row[: len(COLUMNS)] for row in nodules)],
         "luna16/annotations_excluded.csv": [COLUMNS, *excluded],
@@ -38,5 +39,4 @@ def run(output: Path, *, seed: int, settings: dict) -> None:
         "sources.csv": [("source", "split"), *sorted({(row.name, p.split) for p in plans for row in p.sources})],
     }
     for name, rows in made.items():
-        with sealed_path(output / name, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
-            csv.writer(out, lineterminator="\n").writerows(rows)
+        write_sealed_text(output / name, table_text(rows[0], rows[1:]))

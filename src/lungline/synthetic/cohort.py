@@ -6,10 +6,10 @@ the others. DSB-17 patients are indexed from 0 (training) and from `FIRST_TEST_I
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,9 +19,11 @@ from lungline.synthetic.anatomy import Anatomy, draw_anatomy
 from lungline.synthetic.phantom_nodules import Nodule, detection_profile, patient_profile, place_nodules
 from lungline.synthetic.seeds import hex_name, random_stream, uid
 
+if TYPE_CHECKING:  # drawing one scan does not wait for pydantic
+    from lungline.config.models import Cohort
+
 Dataset = Literal["luna16", "dsb17"]
 
-DEFAULT_COHORT = {"luna16_scans": 30, "dsb17_train": 70, "dsb17_test": 40, "anatomy_scale": 0.45}
 FIRST_TEST_INDEX = 10_000
 FLIPPED_LUNA_INDEX = 1
 COMPRESSED_PATIENT_INDEX = 2
@@ -93,32 +95,11 @@ class ScanPlan:
         return x, y, z
 
 
-def check_cohort(cohort: Mapping[str, Any]) -> dict[str, Any]:
-    """The cohort's settings with defaults filled in.
-
-    Raises
-    ------
-    LunglineError
-        For an unknown key, a negative count, or a scale outside 0.25..1.2.
-    """
-    unknown = sorted(set(cohort) - set(DEFAULT_COHORT))
-    if unknown:
-        raise LunglineError(f"cohort: expected the keys {', '.join(DEFAULT_COHORT)}. Found {', '.join(unknown)}.")
-    settings = {**DEFAULT_COHORT, **cohort}
-    for key in ("luna16_scans", "dsb17_train", "dsb17_test"):
-        if not isinstance(settings[key], int) or not 0 <= settings[key] <= FIRST_TEST_INDEX:
-            raise LunglineError(f"cohort: expected {key} in 0..{FIRST_TEST_INDEX}. Found {settings[key]!r}.")
-    scale = settings["anatomy_scale"]
-    if not isinstance(scale, (int, float)) or not 0.25 <= scale <= 1.2:
-        raise LunglineError(f"cohort: expected anatomy_scale in 0.25..1.2. Found {scale!r}.")
-    return settings
-
-
-def plan_scan(dataset: Dataset, index: int, seed: int, cohort: Mapping[str, Any]) -> ScanPlan:
-    """One scan. Of `cohort` only `anatomy_scale` matters, so the counts never change a scan."""
+def plan_scan(dataset: Dataset, index: int, seed: int, anatomy_scale: float) -> ScanPlan:
+    """One scan; `anatomy_scale` is the size of the chest, 1 = adult."""
     if dataset not in ("luna16", "dsb17") or index < 0:
         raise LunglineError(f"expected data set luna16 or dsb17 and an index >= 0. Got {dataset}, {index}.")
-    anatomy = draw_anatomy(random_stream(seed, dataset, index, "anatomy"), float(check_cohort(cohort)["anatomy_scale"]))
+    anatomy = draw_anatomy(random_stream(seed, dataset, index, "anatomy"), anatomy_scale)
     rng = random_stream(seed, dataset, index, "nodules")
     fold: int | None = None
     label: int | None = None
@@ -191,13 +172,12 @@ def _draw_grid(
     return (slices, rows, columns), (dz, dx, dx), origin, body  # type: ignore[return-value]
 
 
-def plan_cohort(seed: int, cohort: Mapping[str, Any]) -> list[ScanPlan]:
+def plan_cohort(seed: int, cohort: Cohort) -> list[ScanPlan]:
     """All scans: LUNA-16, then DSB-17 training patients, then DSB-17 test patients."""
-    settings = check_cohort(cohort)
-    luna = [plan_scan("luna16", i, seed, settings) for i in range(settings["luna16_scans"])]
-    train = [plan_scan("dsb17", i, seed, settings) for i in range(settings["dsb17_train"])]
-    test = [plan_scan("dsb17", FIRST_TEST_INDEX + i, seed, settings) for i in range(settings["dsb17_test"])]
-    return luna + train + test
+    wanted: list[tuple[Dataset, int]] = [("luna16", i) for i in range(cohort.luna16_scans)]
+    wanted += [("dsb17", i) for i in range(cohort.dsb17_train)]
+    wanted += [("dsb17", FIRST_TEST_INDEX + i) for i in range(cohort.dsb17_test)]
+    return [plan_scan(dataset, index, seed, cohort.anatomy_scale) for dataset, index in wanted]
 
 
 def sheet_rows(plans: Sequence[ScanPlan]) -> list[dict[str, str]]:

@@ -6,13 +6,15 @@ Patients, not nodules, are dealt to the splits by a seeded hash, so that additio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lungline.config.loading import read_saved_config
+from lungline.config.models import Inserted
 from lungline.errors import LunglineError
 from lungline.splits import LUNA_FOLDS, LUNA_TEST_FOLD, Split
 from lungline.synthetic.source_nodules import NoduleRow, read_nodule_rows
@@ -59,41 +61,49 @@ def split_of_source(patient: str, seed: int) -> Split:
     return "valid" if percent < _PERCENT["test"] + _PERCENT["valid"] else "train"
 
 
-def plan_insertion(seed: int, settings: Mapping[str, Any]) -> list[InsertionPlan]:
-    """Every scan that the part `inserted:` of the configuration asks for; see config/README.md.
+def read_insertion(config: Path) -> tuple[int, Inserted]:
+    """Seed and part `inserted:` of a saved configuration."""
+    whole = read_saved_config(config)
+    if whole.inserted is None:
+        raise LunglineError(f"{config}: expected a configuration with a part 'inserted'. Found none.")
+    return whole.seed, whole.inserted
+
+
+def plan_insertion(seed: int, settings: Inserted) -> list[InsertionPlan]:
+    """Every scan that the part `inserted:` of the configuration asks for.
 
     Each nodule of a split is inserted once before one is inserted again, in an order drawn from the seed. Chests take
     turns; one takes only nodules of `smallest_mm` and more. The chest that is to `leave_out` is not trained on: its
     scans of train and valid are missing, the others are what they would be; it alone is tested on.
     """
-    rows = read_nodule_rows(Path(settings["nodules"]))
+    rows = read_nodule_rows(Path(settings.nodules))
     plans: list[InsertionPlan] = []
-    left_out = settings.get("leave_out")
-    if left_out is not None and left_out not in settings["chests"]:
+    left_out = settings.leave_out
+    if left_out is not None and left_out not in settings.chests:
         raise LunglineError(f"inserted.leave_out: no chest is called '{left_out}'. Take a name from inserted.chests.")
     for number, split in enumerate(SPLITS):
-        asked = settings["scans"][split]
+        asked = getattr(settings.scans, split)
         own = [row for row in rows if split_of_source(row.patient, seed) == split]
-        chests = [name for name, chest in settings["chests"].items() if split in chest["splits"]]
+        chests = [name for name, chest in settings.chests.items() if split in chest.splits]
         if left_out and split == "test":
             chests = [left_out]
-        if asked["scans"] and not (own and chests):
+        if asked.scans and not (own and chests):
             raise LunglineError(
                 f"inserted: no nodule or no chest for the split '{split}'. Name one in inserted.chests."
             )
         rng = np.random.default_rng([seed, number])
         waiting: list[NoduleRow] = []
-        for index in range(asked["scans"]):
+        for index in range(asked.scans):
             chest = chests[index % len(chests)]
-            smallest = settings["chests"][chest].get("smallest_mm", 0)
+            smallest = settings.chests[chest].smallest_mm
             chosen: list[NoduleRow] = []
-            if sum(row.diameter_mm >= smallest for row in waiting) < asked["nodules"]:
+            if sum(row.diameter_mm >= smallest for row in waiting) < asked.nodules:
                 waiting += [own[i] for i in rng.permutation(len(own))]
             for row in list(waiting):
-                if len(chosen) < asked["nodules"] and row.diameter_mm >= smallest and row not in chosen:
+                if len(chosen) < asked.nodules and row.diameter_mm >= smallest and row not in chosen:
                     chosen.append(row)
                     waiting.remove(row)
-            harmless = [own[i] for i in rng.choice(len(own), min(asked["harmless"], len(own)), replace=False)]
+            harmless = [own[i] for i in rng.choice(len(own), min(asked.harmless, len(own)), replace=False)]
             fold = {"valid": LUNA_TEST_FOLD - 1, "test": LUNA_TEST_FOLD}.get(split, index % (LUNA_FOLDS - 2))
             scan = f"inserted-{split}-{index:03d}"
             if split == "test" or chest != left_out:

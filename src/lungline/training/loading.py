@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import torch
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.networks import CancerNetSpec, UNetSpec, from_settings
+from lungline.config.networks import CancerNetSpec, UNetSpec
+from lungline.config.settings import read_settings
 from lungline.detection.unet import UNet
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.storage.checksums import check
@@ -20,7 +21,7 @@ Model = TypeVar("Model", UNet, CancerNet)
 
 def load_unet(folder: Path, device: torch.device) -> UNet:
     """The U-Net of one axis, ready to predict."""
-    spec = from_settings(UNetSpec, checked_card(folder)["network"], f"{folder}/card.json")
+    spec = read_settings(UNetSpec, checked_card(folder)["network"], f"{folder}/card.json: network")
     return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -35,7 +36,7 @@ def refuse_other_caches(folder: Path, card: Mapping[str, Any], made_by: Mapping[
 
 def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
     """The cancer network of a system, ready to predict."""
-    spec = from_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json")
+    spec = read_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json: network")
     return _filled(CancerNet(spec), folder, device)
 
 

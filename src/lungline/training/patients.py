@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from lungline.classification.cancer_net import CancerNet, strongest
 from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
 from lungline.storage import hdf5
-from lungline.training.distortion import distort
+from lungline.training.augmentation import SYMMETRIES, distort, turn, turned
 from lungline.training.losses import cancer_loss
 
 #: Cubes (n, C, D, H, W) and label of the patients of one step.
@@ -97,28 +96,14 @@ def _on(device: torch.device, cubes: NDArray[np.float16]) -> Tensor:
     return torch.from_numpy(cubes).to(device).float()
 
 
-class PatientBatches:
-    """Batches of patients: every patient once an epoch, in a new order each time.
-
-    Parameters
-    ----------
-    patients : sequence of Patient
-    batch : int
-        Patients a step.
-    seed : int
-    """
-
-    def __init__(self, patients: Sequence[Patient], batch: int, *, seed: int) -> None:
-        self.patients, self.size, self.seed = list(patients), min(batch, len(patients)), seed
-
-    def batch(self, step: int) -> Patients:
-        """(cubes, label) of the patients of one step."""
-        an_epoch = len(self.patients) // self.size
-        epoch, place = divmod(step, an_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.patients))
-        rng = np.random.default_rng([self.seed, epoch, place])
-        chosen = [self.patients[i] for i in order[place * self.size : (place + 1) * self.size]]
-        return [(patient.draw(rng), patient.label) for patient in chosen]
+def draw_patients(patients: Sequence[Patient], size: int, *, seed: int, step: int) -> Patients:
+    """(cubes, label) of `size` patients (at most all) for one step: each once an epoch, in a new order each time."""
+    size = min(size, len(patients))
+    epoch, place = divmod(step, len(patients) // size)
+    order = np.random.default_rng([seed, epoch]).permutation(len(patients))
+    rng = np.random.default_rng([seed, epoch, place])
+    drawn = [patients[i] for i in order[place * size : (place + 1) * size]]
+    return [(patient.draw(rng), patient.label) for patient in drawn]
 
 
 def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Patients]]:
@@ -126,26 +111,6 @@ def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Pat
     size = size or len(patients)
     parts = [patients[first : first + size] for first in range(0, len(patients), size)]
     return [(len(part) / len(patients), part) for part in parts]
-
-
-#: All symmetries of the cube: an order of the axes (2, 3, 4) and those that are mirrored. The first changes nothing.
-SYMMETRIES = [
-    (axes, tuple(axis for axis, mirror in zip((2, 3, 4), mirrors, strict=True) if mirror))
-    for axes in permutations((2, 3, 4))
-    for mirrors in product((False, True), repeat=3)
-]
-
-
-def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
-    """The cubes (n, C, D, H, W) under one random symmetry of the cube."""
-    axes = 2 + rng.permutation(3)
-    mirrored = tuple(axis for axis in (2, 3, 4) if rng.integers(2))
-    return turned(cubes, tuple(axes), mirrored)
-
-
-def turned(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, ...]) -> NDArray:
-    """The cubes (n, C, D, H, W) under one symmetry: their axes in another order, then mirrored."""
-    return np.ascontiguousarray(np.flip(cubes.transpose(0, 1, *axes), mirrored))
 
 
 def patient_loss(model: CancerNet, patients: Patients, device: torch.device) -> Tensor:

@@ -58,7 +58,7 @@ def load_scorer(folder: Path, device: torch.device) -> Scorer:
     card = checked_card(folder)
     if "system" not in card:
         raise LunglineError(f"{folder / 'card.json'}: expected the card of a system. It names none; train it again.")
-    spec = read_system(card["system"])
+    spec = read_system(card["system"], f"{folder}/card.json: system")
     if isinstance(spec, PatchSystem):
         return _patch_scorer(folder, spec, card, device)
     if isinstance(spec, VolumeSystem):

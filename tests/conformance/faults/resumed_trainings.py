@@ -12,9 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from lungline.config.check import check_config, laid_over
+from lungline.config.loading import read_config_files
 from tests.conformance.faults.workspace import Workspace
 
 STEPS = {"unet": 400, "system": 60}  # about two seconds: time to be killed in
@@ -42,11 +40,9 @@ class Training:
 
     def settings(self) -> dict:
         """The entry of the configuration, with what it extends."""
-        folder = self.place.folder / "config"
-        names = ("config.yaml", "micro.yaml", "schema.yaml")
-        config, micro, schema = (yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in names)
-        checked = check_config(laid_over(config, micro), schema)
-        return checked["detectors"]["micro"] if self.kind == "unet" else checked["systems"]["m2-micro"]
+        config = read_config_files(self.place.folder / "config" / name for name in ("config.yaml", "micro.yaml"))
+        entry = config.detectors["micro"] if self.kind == "unet" else config.systems["m2-micro"]
+        return entry.model_dump(mode="json")
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         folder.mkdir(parents=True, exist_ok=True)

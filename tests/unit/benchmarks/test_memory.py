@@ -18,19 +18,21 @@ TABLE_2 = (48, 48, 64, 64, 96, 96)
     ],
 )
 def test_a_step_of_method_1_fits_12_gb(shape_zyx, norm, schedule):
-    needed = memory.compute(CancerNetSpec(1, shape_zyx, TABLE_2, norm=norm), schedule)
+    needed = memory.compute(CancerNetSpec(in_channels=1, shape_zyx=shape_zyx, channels=TABLE_2, norm=norm), schedule)
     assert needed.total < 12e9
     assert needed.total > 2e9
 
 
 def test_at_full_size_it_does_not_fit_as_it_is_written():
-    needed = memory.compute(CancerNetSpec(1, (208, 168, 205), TABLE_2), PatientSchedule(steps=1, batch=3))
+    needed = memory.compute(
+        CancerNetSpec(in_channels=1, shape_zyx=(208, 168, 205), channels=TABLE_2), PatientSchedule(steps=1, batch=3)
+    )
     assert needed.total > 12e9
 
 
 def test_what_autograd_keeps_is_what_a_hand_counts():
     """One channel a convolution on 16^3: input, five outputs of ReLU that are read again, and what pools need."""
-    spec = CancerNetSpec(1, (16, 16, 16), (1, 1, 1, 1, 1, 1), dense=4)
+    spec = CancerNetSpec(in_channels=1, shape_zyx=(16, 16, 16), channels=(1, 1, 1, 1, 1, 1), dense=4)
     needed = memory.compute(spec, PatientSchedule(steps=1, batch=1))
     parameters = 6 * 28 + (8 + 1) * 4 + 5
     assert needed.weights == 4 * parameters
@@ -41,7 +43,7 @@ def test_what_autograd_keeps_is_what_a_hand_counts():
 
 
 def test_micro_batches_save_memory():
-    spec = CancerNetSpec(1, (32, 32, 32), (8, 8, 8, 8, 8, 8), dense=4)
+    spec = CancerNetSpec(in_channels=1, shape_zyx=(32, 32, 32), channels=(8, 8, 8, 8, 8, 8), dense=4)
     plain, divided = (memory.compute(spec, PatientSchedule(steps=1, batch=8, micro_batch=size)).step for size in (8, 2))
     assert divided < plain / 3
 

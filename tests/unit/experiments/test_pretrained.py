@@ -7,7 +7,7 @@ from experiments.pretrained.found import in_boxes, tumour_boxes
 from experiments.pretrained.inserted import Finding, Judged, false_positives_at, folder_of, without_lesions
 from lungline.detection.candidates import Candidate
 from lungline.evaluation.froc import ScanMarks
-from lungline.training.nodule_cases import RatedNodule
+from lungline.training.cases import RatedNodule
 
 
 def marks(points: list[list[float]], scores: list[float], nodules: list[Finding], excluded: tuple = ()) -> ScanMarks:

@@ -37,7 +37,7 @@ def systems(tmp_path):
 
 
 def compared(tmp_path, systems, **options):
-    compare.run(tmp_path / "comparison.csv", systems=systems, **options)
+    compare.compare_systems(tmp_path / "comparison.csv", systems=systems, **options)
     with open(tmp_path / "comparison.csv", newline="") as handle:
         return {row["system"]: row for row in csv.DictReader(handle)}
 

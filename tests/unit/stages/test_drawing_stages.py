@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lungline.config.loading import config_text, read_config
 from lungline.detection.candidates import extract_candidates, write_candidates
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
@@ -13,7 +14,7 @@ from lungline.storage.hdf5 import Code, Header, volume_field
 from lungline.storage.predictions import Prediction, write_predictions
 from lungline.storage.results import read_result, write_result
 
-DETECTOR = {"network": {"base_channels": 2, "levels": 2}, "training": {"steps": 1, "batch": 1}}
+DETECTORS = {"small": {"network": {"base_channels": 2, "levels": 2}, "training": {"steps": 1, "batch": 1}}}
 
 
 def files(folder, codes=()):
@@ -37,7 +38,9 @@ def files(folder, codes=()):
         hdf5.write_file(folder / f"{name}.h5", Header(name, name, tuple(codes)), {} if quarantined else fields)
     write_candidates(folder / "candidates.csv", "s", [] if quarantined else extract_candidates(probability))
     paths = {name: folder / f"{name}.h5" for name in content}
-    return {"scan": "s", "candidates": folder / "candidates.csv", "detector": DETECTOR, **paths}
+    (folder / "config.json").write_text(config_text(read_config({"detectors": DETECTORS})))
+    drawn = {"config": folder / "config.json", "detector": "small"}
+    return {"scan": "s", "candidates": folder / "candidates.csv", **drawn, **paths}
 
 
 def test_five_figures_and_a_page_are_written(tmp_path):

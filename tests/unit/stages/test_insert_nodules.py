@@ -4,14 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lungline.config.loading import config_text, read_config
 from lungline.errors import LunglineError
 from lungline.nodules.annotations import read_annotations
 from lungline.readers.scan import read_scan
 from lungline.stages import draw_nodule_mask, insert_nodules, write_inserted_tables
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
-from lungline.synthetic.implant_plan import plan_insertion
-from lungline.training.nodule_cases import read_rated_nodules
+from lungline.synthetic.implant_plan import plan_insertion, read_insertion
+from lungline.training.cases import read_rated_nodules
 from unit.synthetic.nodule_folder import settings_for, write_nodules
 from unit.synthetic.small_chest import small_chest
 
@@ -33,12 +34,19 @@ def settings(tmp_path: Path) -> dict:
     return settings_for(tmp_path)
 
 
+def saved(folder: Path, settings: dict) -> Path:
+    """A saved configuration that asks for these inserted scans."""
+    (folder / "config.json").write_text(config_text(read_config({"seed": 1, "inserted": settings})))
+    return folder / "config.json"
+
+
 def test_inserted_scans_are_a_data_set_like_luna16_with_outlines(tmp_path: Path, settings: dict) -> None:
     files, out = prepared(tmp_path), tmp_path / "inserted"
-    plans = plan_insertion(1, settings)
+    config = saved(tmp_path, settings)
+    plans = plan_insertion(*read_insertion(config))
     for plan in plans:
-        insert_nodules.run(out, scan=plan.scan, seed=1, settings=settings, **files)
-    write_inserted_tables.run(out, seed=1, settings=settings)
+        insert_nodules.run(out, scan=plan.scan, config=config, **files)
+    write_inserted_tables.run(out, config=config)
     annotations = read_annotations(out / "luna16" / "annotations.csv")
     rated = read_rated_nodules(out / "nodules.csv")
     assert [(n.scan, n.centre_xyz_mm) for n in annotations] == [(n.scan, n.centre_xyz_mm) for n in rated]
@@ -65,4 +73,4 @@ def test_inserted_scans_are_a_data_set_like_luna16_with_outlines(tmp_path: Path,
 
 def test_a_scan_that_is_not_planned_is_refused(tmp_path: Path, settings: dict) -> None:
     with pytest.raises(LunglineError, match="no inserted scan is called 'x'"):
-        insert_nodules.run(tmp_path, scan="x", seed=1, settings=settings, **prepared(tmp_path))
+        insert_nodules.run(tmp_path, scan="x", config=saved(tmp_path, settings), **prepared(tmp_path))

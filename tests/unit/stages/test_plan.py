@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lungline.config.loading import read_config
 from lungline.errors import LunglineError
 from lungline.reports.cost_table import Training, plan_text
 from lungline.stages import plan
@@ -54,8 +55,8 @@ def test_models_that_are_given_cost_no_training(capsys, tmp_path):
 
 
 def test_disk_of_the_embedded_cohort_follows_the_size_of_its_chests():
-    config = {"sheet": None, "data": None, "folds": [0], "keep_intermediates": True}
-    whole, half = (plan_text([], {"dsb17": 100}, {**config, "cohort": {"anatomy_scale": s}}, "cpu") for s in (1, 0.5))
+    configs = (read_config({"cohort": {"anatomy_scale": scale}}) for scale in (1, 0.5))
+    whole, half = (plan_text([], {"dsb17": 100}, config, "cpu") for config in configs)
     assert "about 2.2 GB, and 17.1 GB" in whole
     assert "about 0.275 GB, and 2.14 GB" in half
 

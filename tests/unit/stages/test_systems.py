@@ -2,15 +2,13 @@
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from lungline.classification.hand_crafted import NAMES, measure
-from lungline.config.check import check_config, laid_over
+from lungline.config.loading import laid_over, read_config
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.stages import collect_predictions, evaluate_cancer, predict_cancer, resize_volume, train_system
@@ -19,12 +17,9 @@ from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training.calibration import interval_of
+from saved_config import save_config
 
-CONFIG = Path(__file__).resolve().parents[3] / "config"
-SYSTEMS = check_config(
-    yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")),
-    yaml.safe_load((CONFIG / "schema.yaml").read_text(encoding="utf-8")),
-)["systems"]
+SYSTEMS = read_config({}).model_dump(mode="json", exclude_unset=True)["systems"]
 SPLITS = {"train": 8, "valid": 4, "test": 4}
 SMALL = {
     "network": {"channels": [2, 2, 2, 2, 4, 4], "dense": 8},
@@ -77,8 +72,9 @@ def resized(folder, size):
 
 
 def train(folder, entry, inputs, name="model", start=None):
-    options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "seed": 1, "device": "cpu"}
-    train_system.run(folder / name, system=entry, start=start, **options)
+    config = save_config(folder, systems={"tested": entry})
+    options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "start": start}
+    train_system.run(folder / name, config=config, system="tested", **options)
     return read_card(folder / name / "card.json")
 
 
@@ -269,6 +265,12 @@ def test_a_split_without_patients_and_a_missing_folder_are_refused(folder):
             train(folder, SYSTEMS[name], inputs)
     with pytest.raises(LunglineError, match="Name their folder with --inputs"):
         train(folder, SYSTEMS["m1-64"], None)
+
+
+def test_a_system_that_the_configuration_does_not_have_is_refused_with_the_nearest(folder):
+    options = {"scans": folder / "scans.csv", "checkpoints": folder / "c", "config": save_config(folder)}
+    with pytest.raises(LunglineError, match=r"config\.json: no system 'm1-46'. Did you mean 'm1-64'"):
+        train_system.run(folder / "model", system="m1-46", **options)
 
 
 def test_what_is_measured_is_weighed_with_the_logits_of_the_trained_network(folder):

@@ -85,7 +85,7 @@ STAGES = {
     "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out, **CACHE),
     "draw_nodule_mask": lambda h5, out: draw_nodule_mask.run(h5, h5.with_name("a.csv"), out, scan="s"),
     "detect": lambda h5, out: detect.run(
-        h5.parent, out, scans=["s"], detector=h5.parent / "detector", precision="float32"
+        h5.parent, out, scans=["s"], detector=h5.parent / "detector", precision="float32", device="cpu"
     ),
     "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"]),
     "crop_patches": lambda h5, out: crop_patches.run(

@@ -18,7 +18,7 @@ from lungline.synthetic.tissues import INFLATED_LUNG_HU, TABLE_1_HU
 
 @pytest.fixture(scope="module")
 def plan() -> ScanPlan:
-    return plan_scan("dsb17", 1, 3, {"anatomy_scale": 0.45})
+    return plan_scan("dsb17", 1, 3, 0.45)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_same_seed_draws_the_same_voxels(plan: ScanPlan, ct: Volume) -> None
 @pytest.mark.parametrize("index", [1, 4, 7, 9])
 @pytest.mark.parametrize("scale", [0.3, 0.45])
 def test_lungs_are_two_unequal_pieces_and_the_windpipe_a_third(index: int, scale: float) -> None:
-    plan = plan_scan("dsb17", index, 3, {"anatomy_scale": scale})
+    plan = plan_scan("dsb17", index, 3, scale)
     ct = draw_scan(plan)
     pieces = cc3d.connected_components(ct.array < -320, connectivity=6)
     size = np.bincount(pieces.ravel())
@@ -133,7 +133,7 @@ def test_malignant_nodules_have_a_haze_that_benign_ones_lack() -> None:
     """The mean HU of the shell just outside the body: lung for a benign nodule, clearly more for a malignant one."""
     shell: dict[bool, list[float]] = {True: [], False: []}
     for index in range(8):
-        plan = plan_scan("dsb17", FIRST_TEST_INDEX + index, 4, {"anatomy_scale": 0.45})
+        plan = plan_scan("dsb17", FIRST_TEST_INDEX + index, 4, 0.45)
         ct = draw_scan(plan)
         grid = np.stack(np.meshgrid(*map(np.arange, ct.shape_zyx), indexing="ij"), axis=-1)
         for nodule in plan.nodules:

@@ -12,6 +12,8 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+from lungline.config.loading import config_text, read_config
+from lungline.config.models import Cohort
 from lungline.errors import LunglineError
 from lungline.stages import draw_phantom, ingest, sheet, write_cohort_tables
 from lungline.storage.hdf5 import read_header, read_volume
@@ -26,14 +28,15 @@ from lungline.synthetic.cohort import (
 )
 from lungline.synthetic.simulate import draw_scan, round_field_of_view
 
-COHORT = {"luna16_scans": 2, "dsb17_train": 4, "dsb17_test": 0, "anatomy_scale": 0.3}
+COHORT = Cohort(luna16_scans=2, dsb17_train=4, dsb17_test=0, anatomy_scale=0.3)
 SEED = 6
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort_tables.run(folder, seed=SEED, cohort=COHORT)
+    (folder / "config.json").write_text(config_text(read_config({"seed": SEED, "cohort": COHORT.model_dump()})))
+    write_cohort_tables.run(folder, config=folder / "config.json")
     for plan in plan_cohort(SEED, COHORT):
         draw(folder, plan)
     return folder
@@ -41,12 +44,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def draw(folder: Path, plan: ScanPlan) -> Path:
     target = folder / plan.path
-    draw_phantom.run(target, dataset=plan.dataset, index=plan.index, seed=SEED, cohort=COHORT)
+    draw_phantom.run(target, dataset=plan.dataset, index=plan.index, seed=SEED, anatomy_scale=COHORT.anatomy_scale)
     return target
 
 
 def planned(dataset: str, index: int) -> ScanPlan:
-    return plan_scan(dataset, index, SEED, COHORT)  # type: ignore[arg-type]
+    return plan_scan(dataset, index, SEED, COHORT.anatomy_scale)  # type: ignore[arg-type]
 
 
 def read_series(folder: Path) -> list[pydicom.Dataset]:
@@ -176,7 +179,9 @@ def test_a_second_drawing_replaces_the_first(tree: Path, tmp_path: Path) -> None
 
 def test_a_name_that_is_not_the_scans_own_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LunglineError, match=planned("luna16", 0).scan):
-        draw_phantom.run(tmp_path / "my-scan.mhd", dataset="luna16", index=0, seed=SEED, cohort=COHORT)
+        draw_phantom.run(
+            tmp_path / "my-scan.mhd", dataset="luna16", index=0, seed=SEED, anatomy_scale=COHORT.anatomy_scale
+        )
 
 
 def test_the_planned_sheet_is_the_one_that_the_written_trees_give(tree: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lungline.imaging import geometry
 from lungline.storage import hdf5
 from lungline.storage.checksums import seal_path
 from lungline.storage.hdf5 import Code, Field, Header
-from lungline.training.slice_crops import SliceCrops, find_training_scans
+from lungline.training.unet_task import SliceCrops, find_training_scans
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def test_a_quarantined_scan_is_left_out_and_nodules_are_found(folders):
 
 @pytest.mark.parametrize("axis", AXES)
 def test_every_positive_crop_shows_its_nodule_in_the_right_place(folders, axis):
-    crops = SliceCrops(find_training_scans(["a", "b"], *folders), axis, 3, SliceSampling(16, 1.0), seed=1)
+    crops = SliceCrops(
+        find_training_scans(["a", "b"], *folders), axis, 3, SliceSampling(crop=16, positive_share=1.0), seed=1
+    )
     images, labels = crops.batch(step=4, size=12)
     assert images.shape == (12, 3, 16, 16)
     assert labels.shape == (12, 1, 16, 16)
@@ -55,7 +57,7 @@ def test_every_positive_crop_shows_its_nodule_in_the_right_place(folders, axis):
 def test_image_and_label_show_the_same_voxels(folders, axis):
     """Where the label is a nodule, the HU must be those of the nodule's voxels."""
     scans = find_training_scans(["a"], *folders)
-    crops = SliceCrops(scans, axis, 1, SliceSampling(32, 1.0), seed=2)
+    crops = SliceCrops(scans, axis, 1, SliceSampling(crop=32, positive_share=1.0), seed=2)
     box = scans[0].boxes[0]
     z, y, x = (np.arange(s.start, s.stop) for s in box)
     allowed = (z[:, None, None] * 30 + y[None, :, None] - x[None, None, :]).ravel()
@@ -66,16 +68,16 @@ def test_image_and_label_show_the_same_voxels(folders, axis):
 
 
 def test_negative_crops_come_from_anywhere(folders):
-    crops = SliceCrops(find_training_scans(["a"], *folders), "z", 1, SliceSampling(16, 0.0), seed=1)
+    crops = SliceCrops(find_training_scans(["a"], *folders), "z", 1, SliceSampling(crop=16, positive_share=0.0), seed=1)
     _, labels = crops.batch(step=0, size=40)
     assert (labels.sum(dim=(1, 2, 3)) == 0).sum() > 10
 
 
 def test_a_batch_depends_on_the_seed_and_the_step_alone(folders):
     scans = find_training_scans(["a", "b"], *folders)
-    first = SliceCrops(scans, "y", 1, SliceSampling(16, 0.5), seed=1)
+    first = SliceCrops(scans, "y", 1, SliceSampling(crop=16, positive_share=0.5), seed=1)
     first.batch(step=3, size=4)
-    again = SliceCrops(scans, "y", 1, SliceSampling(16, 0.5), seed=1).batch(step=7, size=4)
+    again = SliceCrops(scans, "y", 1, SliceSampling(crop=16, positive_share=0.5), seed=1).batch(step=7, size=4)
     np.testing.assert_array_equal(first.batch(step=7, size=4)[0], again[0])
     assert not np.array_equal(first.batch(step=8, size=4)[0], again[0])
 
@@ -93,6 +95,6 @@ def test_a_damaged_cache_stops_the_training(folders):
     bad[chunk.byte_offset + 10] ^= 1
     path.write_bytes(bad)
     seal_path(path).unlink()  # damage after the seal was checked, in a training that runs for days
-    crops = SliceCrops(find_training_scans(["a"], *folders), "z", 1, SliceSampling(32, 0.0), seed=0)
+    crops = SliceCrops(find_training_scans(["a"], *folders), "z", 1, SliceSampling(crop=32, positive_share=0.0), seed=0)
     with pytest.raises(CorruptFileError, match="damaged chunk"):
         crops.batch(0, 4)

@@ -1,9 +1,11 @@
-"""Cubes as they might have looked: turned a little, larger or smaller, shifted, with other contrast and noise.
+"""Cubes as they might have looked: flipped and rotated by quarter turns, distorted, with other contrast and noise.
 
 A few hundred nodules from three chests are learned by heart within minutes. Other shapes of the same nodules are not.
 """
 
 from __future__ import annotations
+
+from itertools import permutations, product
 
 import numpy as np
 import torch
@@ -17,6 +19,25 @@ _STRETCH = 0.08  # of the logarithm, along each axis
 _SHIFT_VOXELS = 2.0
 _CONTRAST, _BRIGHTNESS, _NOISE = 0.1, 0.04, 0.02  # of scaled HU, 0..1
 _SURENESS = 0.7  # of the logarithm of the exponent of a probability
+
+#: All symmetries of the cube: an order of the axes (2, 3, 4) and those that are mirrored. The first changes nothing.
+SYMMETRIES = [
+    (axes, tuple(axis for axis, mirror in zip((2, 3, 4), mirrors, strict=True) if mirror))
+    for axes in permutations((2, 3, 4))
+    for mirrors in product((False, True), repeat=3)
+]
+
+
+def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
+    """The cubes (n, C, D, H, W) under one random symmetry of the cube."""
+    axes = 2 + rng.permutation(3)
+    mirrored = tuple(axis for axis in (2, 3, 4) if rng.integers(2))
+    return turned(cubes, tuple(axes), mirrored)
+
+
+def turned(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, ...]) -> NDArray:
+    """The cubes (n, C, D, H, W) under one symmetry: their axes in another order, then mirrored."""
+    return np.ascontiguousarray(np.flip(cubes.transpose(0, 1, *axes), mirrored))
 
 
 def distort(cubes: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float16]:

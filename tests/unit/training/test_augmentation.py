@@ -1,9 +1,9 @@
-"""Distorted cubes: the same thing, seen otherwise."""
+"""Turned and distorted cubes: the same thing, seen otherwise."""
 
 import numpy as np
 import pytest
 
-from lungline.training.distortion import distort
+from lungline.training.augmentation import distort, turn
 from lungline.training.patients import PatientCubes
 
 
@@ -45,3 +45,12 @@ def test_a_patients_cubes_are_distorted_if_it_is_asked_for_and_kept_as_they_were
     assert plain.draw(np.random.default_rng(0)) is cubes
     assert not np.array_equal(other.draw(np.random.default_rng(0)), cubes)
     assert np.array_equal(other.cubes, cubes)
+
+
+def test_turning_keeps_the_values_and_the_channels():
+    cubes = np.random.default_rng(0).random((2, 2, 8, 8, 8)).astype(np.float16)
+    turned = turn(cubes, np.random.default_rng(1))
+    assert turned.shape == cubes.shape
+    for one, other in zip(cubes.reshape(4, -1), turned.reshape(4, -1), strict=True):
+        np.testing.assert_array_equal(np.sort(one), np.sort(other))
+    assert not np.array_equal(turned, cubes)

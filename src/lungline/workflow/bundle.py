@@ -15,11 +15,8 @@ from typing import Any
 from lungline import NOTICE, __version__
 from lungline.errors import LunglineError
 from lungline.names import LearnedFrom
-from lungline.storage.checksums import Origin, check, write_sealed_text
-
-#: Stages with settings of their own, in the order of the workflow.
-STAGES = ("resample", "segment_lungs", "cache_volume", "detect", "extract_candidates", "rank_candidates",
-          "crop_patches", "resize_volume")  # fmt: skip
+from lungline.storage.checksums import check, write_sealed_text
+from lungline.workflow.steps import steps_of_scan
 
 #: The pipeline that comes with the package: see docs/model-card.md.
 PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
@@ -36,8 +33,8 @@ class Pipeline:
     ----------
     system : str
         The entry of `systems:` that answers.
-    settings : mapping of stage to its options
-        Those of `STAGES` that this system needs; a stage that is not named is not run.
+    settings : mapping of step to its options
+        See `lungline.workflow.steps.settings_on_the_way`; an optional step that is not named is not run.
     model : Path
         Folder of the trained system.
     detector : Path or None
@@ -50,9 +47,10 @@ class Pipeline:
     detector: Path | None = None
 
     def __post_init__(self) -> None:
-        strange = sorted(set(self.settings) - set(STAGES))
-        if strange:
-            raise LunglineError(f"pipeline of '{self.system}': no stage is called {', '.join(strange)}.")
+        try:
+            steps_of_scan(self.settings)
+        except LunglineError as error:
+            raise LunglineError(f"pipeline of '{self.system}': {error}") from None
 
     @property
     def learned_from(self) -> LearnedFrom:
@@ -80,7 +78,7 @@ def write_pipeline(path: Path, pipeline: Pipeline) -> None:
         "weights_sha256": {_seen_from(path, file): check(file) for file in pipeline.weights},
     }
     text = json.dumps(about, indent=2, sort_keys=True) + "\n"
-    write_sealed_text(path, text, Origin("describe_pipeline", pipeline.weights))
+    write_sealed_text(path, text)
 
 
 def _seen_from(path: Path, other: Path) -> str:

@@ -1,0 +1,349 @@
+"""Which files there are in the results of a study, and which follows from which."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from lungline.workflow.steps import BY_NAME, CANDIDATES, RAW, SCORED
+from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of
+
+NAME = r"[A-Za-z0-9_-]+"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The scans that one process of a step takes.
+
+    Attributes
+    ----------
+    rule : str
+        Name of the rule of the workflow.
+    detector : str
+        A detector, or the wildcard for any that has no batches.
+    constraint : str
+        Regular expression of the detectors that the rule works for.
+    scans : tuple of str
+        Scans, or the wildcard for any one.
+    """
+
+    rule: str
+    detector: str
+    constraint: str
+    scans: tuple[str, ...]
+
+    @property
+    def of_any(self) -> bool:
+        """Whether it is of any detector and one scan."""
+        return self.detector == "{detector}"
+
+    @property
+    def log(self) -> str:
+        """Name of the log: of the scan, or of the batch."""
+        return self.scans[0] if len(self.scans) == 1 else self.rule
+
+    @property
+    def words(self) -> str:
+        """Detector and scans in a few words, as a message of a rule."""
+        if self.of_any:
+            return "{wildcards.detector} in {wildcards.scan}"
+        return f"{self.detector} in {self.scans[0] if len(self.scans) == 1 else f'{len(self.scans)} scans'}"
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The files of a study, as paths from the folder that the workflow runs in."""
+
+    study: Study
+
+    def out(self, path: str) -> str:
+        """A file of the results."""
+        return f"{self.study.config.outdir}/{path}"
+
+    def of(self, pattern: str, scans: Iterable[str]) -> list[str]:
+        """The same file of many scans."""
+        return [self.out(pattern.replace("{scan}", scan)) for scan in scans]
+
+    def reads(self, step: str, **known: str) -> dict[str, str]:
+        """The files that a step of a scan reads, by parameter, with wildcards where nothing is known."""
+        found = {
+            name: source for name, source in BY_NAME[step].reads.items() if source not in (RAW, CANDIDATES, SCORED)
+        }
+        return {name: self.out(_filled(BY_NAME[source].makes, known)) for name, source in found.items()}
+
+    # ---- scans and tables ----------------------------------------------------------------------------------
+
+    @cached_property
+    def manifest(self) -> str:
+        """The list of scans."""
+        return self.study.config.sheet or self.out("scans.csv")
+
+    @cached_property
+    def config(self) -> str:
+        """The whole checked configuration, which commands read."""
+        return self.out("config.json")
+
+    def manifest_of(self, detector: str) -> str:
+        """The list of scans that says what a detector may be trained on."""
+        fold = fold_of(detector)
+        return self.manifest if fold is None else self.out(f"split_fold/{fold}.csv")
+
+    def raw(self, scan: str) -> str:
+        """The scan as the scanner left it, a file or a folder; of a listed one, the link to it."""
+        study = self.study
+        if study.source == "listed":
+            return str(Path(self.manifest).parent / "private" / "raw" / scan)
+        folder = "cohort" if study.source == "synthetic" else "inserted"
+        return self.out(f"{folder}/{study.plans[scan].path}")
+
+    def made_raw(self, scan: str) -> list[str]:
+        """What of a raw scan the workflow makes itself; listed scans are watched by their state, file by file."""
+        if self.study.source == "listed":
+            return []
+        path = self.raw(scan)
+        return [path, path.removesuffix(".mhd") + ".zraw"] if path.endswith(".mhd") else [path]
+
+    def recipient(self, scan: str, step: str) -> str:
+        """The file of a prepared chest that receives the nodules of a scan."""
+        return self.out(f"inserted/chests/{step}/{self.study.plans[scan].chest}.h5")
+
+    def beside_implanted(self, scan: str, suffix: str) -> str:
+        """What lies beside a scan with implanted nodules: their outlines (.h5), or where they are (.csv)."""
+        return self.out(f"inserted/{self.study.plans[scan].path.removesuffix('.mhd')}{suffix}")
+
+    @cached_property
+    def annotations(self) -> str | None:
+        """The table of annotated nodules."""
+        config = self.study.config
+        if config.annotations:
+            return config.annotations
+        if self.study.source == "synthetic":
+            return self.out("cohort/luna16/annotations.csv")
+        if self.study.source == "implanted":
+            return self.out("inserted/luna16/annotations.csv")
+        return f"{config.data.luna16}/annotations.csv" if config.data and config.data.luna16 else None
+
+    @cached_property
+    def every_nodule(self) -> str | None:
+        """The table that recall is counted by; of the synthetic cohort the patients' nodules are known, too."""
+        return self.out("cohort/nodules.csv") if self.study.source == "synthetic" else self.annotations
+
+    @cached_property
+    def excluded_findings(self) -> list[str]:
+        """Findings that count neither way: `annotations_excluded.csv` beside the annotations of LUNA-16."""
+        if self.study.source == "implanted":
+            return [self.out("inserted/luna16/annotations_excluded.csv")]
+        if self.study.source == "synthetic" or not self.annotations:
+            return []
+        path = Path(self.annotations).with_name("annotations_excluded.csv")
+        return [str(path)] if path.is_file() else []
+
+    @cached_property
+    def checked_annotations(self) -> list[str]:
+        return [self.out("check_annotations.csv")] if self.study.annotated_scans else []
+
+    # ---- models --------------------------------------------------------------------------------------------
+
+    def model_folder(self, kind: Literal["detector", "system"], name: str) -> str:
+        """Folder of a detector or system, given or trained here; `LunglineError` where nothing can teach it."""
+        if given := self.study.given(kind, name):
+            return given
+        self.study.refuse_untrainable(kind, name)
+        return self.out(f"train_{'unet' if kind == 'detector' else kind}/{name}")
+
+    def parts_of(self, detector: str) -> list[str]:
+        """The networks of a detector: one an axis, and the one that ranks its candidates where there is one."""
+        return [*AXES, "reduction"] if self.study.has_reduction(detector) else [*AXES]
+
+    def network(self, detector: str, part: str) -> str:
+        """The weights of one network of a detector."""
+        return f"{self.model_folder('detector', detector)}/{part}/weights.safetensors"
+
+    def networks(self, detector: str) -> list[str]:
+        """The weights of its three U-Nets."""
+        return [self.network(detector, axis) for axis in AXES]
+
+    def cards_of(self, detector: str) -> list[str]:
+        """The cards of all networks of a detector."""
+        return [f"{self.model_folder('detector', detector)}/{part}/card.json" for part in self.parts_of(detector)]
+
+    def cards_of_system(self, system: str) -> list[str]:
+        """The cards of all networks of a system's detector, if it has one."""
+        detector = self.study.detector_of(system)
+        return self.cards_of(detector) if detector else []
+
+    def start_of(self, system: str) -> list[str]:
+        """The weights of the reduction network with which a system starts, or none."""
+        entry = self.study.system(system)
+        starts = entry.kind == "patches" and entry.start == "reduction"
+        return [self.network(entry.detector, "reduction")] if starts else []  # type: ignore[union-attr]
+
+    def learning_curves_of(self, system: str) -> list[str]:
+        """Curves of what is trained here for a system."""
+        folders = [
+            *(str(Path(card).parent) for card in self.cards_of_system(system)),
+            self.model_folder("system", system),
+        ]
+        return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(self.out("train_"))]
+
+    # ---- candidates and answers ----------------------------------------------------------------------------
+
+    def candidates_of(self, detector: str, scans: Sequence[str]) -> list[str]:
+        """The candidates that count: those of the last step of a detector."""
+        last = "rank_candidates" if self.study.has_reduction(detector) else "extract_candidates"
+        return [self.out(f"{last}/{detector}/{scan}.csv") for scan in scans]
+
+    def candidate_labels_of(self, detector: str, scans: Sequence[str]) -> list[str]:
+        """Which voxels belong to each candidate."""
+        return [self.out(f"extract_candidates/{detector}/{scan}.h5") for scan in scans]
+
+    def read_by(self, system: str) -> str:
+        """Folder of the files that a system reads, one a scan; a baseline reads no more than their headers."""
+        entry = self.study.system(system)
+        if entry.kind == "patches":
+            return self.out(f"crop_patches/{entry.detector}")
+        size = entry.input.resize_to if entry.kind == "volume" else None
+        return self.out(f"resize_volume/{size}" if size else "cache_volume")
+
+    def inputs_of(self, system: str, scans: Sequence[str]) -> list[str]:
+        return [f"{self.read_by(system)}/{scan}.h5" for scan in scans]
+
+    def lessons_of(self, system: str) -> list[str]:
+        """What a system is trained on; a baseline counts labels alone."""
+        constant = self.study.system(system).kind == "constant"
+        return [] if constant else self.inputs_of(system, self.study.cases_of(system))
+
+    def of_nodules(self, step: str, system: str, scan: str) -> dict[str, str]:
+        """What a step on the answer of a system reads, where the system has a detector the candidates as well."""
+        detector = self.study.detector_of(system)
+        files = self.reads(step, system=system, scan=scan, **({"detector": detector} if detector else {}))
+        if detector is None:
+            return {name: path for name, path in files.items() if "{detector}" not in path}
+        if CANDIDATES in BY_NAME[step].reads.values():
+            files["candidates"] = self.candidates_of(detector, [scan])[0]
+        return files
+
+    def nodule_mask_of(self, scan: str) -> list[str]:
+        annotated = self.study.rows[scan].dataset == "luna16" and self.study.annotated
+        return [self.out(f"draw_nodule_mask/{scan}.h5")] if annotated else []
+
+    def batches(self, step: str) -> list[Batch]:
+        """How the scans of a step are dealt to processes: a rule of the workflow each.
+
+        With `detect.jobs` the scans of a detector are dealt to so many batches by a hash, so that a new scan joins one
+        batch and leaves the others alone; the scans of a fold are one batch. All else is one process a scan.
+        """
+        study, jobs = self.study, self.study.config.detect.jobs
+        scans_of = {"rank_candidates": study.answered, "crop_patches": study.cropped}.get(step, study.searched)
+        named = study.searching if jobs else ()
+        if step == "rank_candidates":
+            named = tuple(filter(study.has_reduction, named))
+        found = []
+        for detector in named:
+            groups: dict[int, list[str]] = {}
+            for scan in scans_of(detector):
+                groups.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % int(jobs or 1), []).append(scan)
+            prefix = f"{step}_{entry_name(detector)}".replace("-", "_")
+            found += [Batch(f"{prefix}_{n}", detector, detector, tuple(some)) for n, some in sorted(groups.items())]
+            for fold in study.folds:
+                if some := scans_of(f"{detector}@{fold}"):
+                    name = f"{detector}@{fold}"
+                    found.append(Batch(f"{prefix}_fold_{fold}", name, name, tuple(some)))
+        others = "".join(rf"(?!{detector}[@/])" for detector in named)
+        return [*found, Batch(step, "{detector}", rf"{others}{NAME}(@[0-9])?", ("{scan}",))]
+
+    # ---- what can be measured and shown --------------------------------------------------------------------
+
+    @cached_property
+    def evaluations(self) -> list[str]:
+        """What can be measured: recall of nodules needs annotated test scans, the answers need labels."""
+        study = self.study
+        detectors = study.detectors if study.detection_tests() else ()
+        systems = study.config.run if study.labelled_tests else ()
+        return [self.out(f"evaluate/detection-{name}.json") for name in detectors] + [
+            self.out(f"evaluate/cancer-{name}.json") for name in systems
+        ]
+
+    def detection_of(self, system: str) -> list[str]:
+        """The result of the detector of a system, where there is one."""
+        detector = self.study.detector_of(system)
+        return [self.out(f"evaluate/detection-{detector}.json")] if detector and self.study.detection_tests() else []
+
+    @cached_property
+    def pipelines(self) -> list[str]:
+        """What `lungline predict` needs to answer new scans."""
+        return [self.out(f"pipeline/{name}.json") for name in self._systems_that_look()]
+
+    @cached_property
+    def curves(self) -> list[str]:
+        run = self.study.config.run
+        return [self.out(f"curves/{name}") for name in run if self.study.labelled_tests or self.detection_of(name)]
+
+    @cached_property
+    def figures(self) -> list[str]:
+        """Figures 4 and 5 are a detector's: without one there are none."""
+        return [self.out(f"figures/{scan}") for scan in self.study.figure_scans] if self.study.detectors else []
+
+    @cached_property
+    def pages(self) -> list[str]:
+        """The page of the cohort, as the first system that looks at scans answers for it, and those of its scans."""
+        return [self.out(f"pages/{name}/index.html") for name in self._systems_that_look()[:1]]
+
+    def _systems_that_look(self) -> list[str]:
+        return [name for name in self.study.config.run if self.study.system(name).kind != "constant"]
+
+    def compared(self) -> dict[str, dict[str, Any]]:
+        """System -> the files that say how good it is and what it cost."""
+        study = self.study
+        return {
+            system: {
+                "kind": study.system(system).kind,
+                "seed": None if study.given("system", system) else study.seed_of(system),
+                "repeats": next(other for other in study.compared if study.recipe_of(other) == study.recipe_of(system)),
+                "predictions": self.out(f"collect_predictions/{system}.csv"),
+                "detection": next(iter(self.detection_of(system)), None),
+                "benchmarks": [
+                    self.out(f"benchmarks/{Path(curve).parent.relative_to(study.config.outdir)}.tsv")
+                    for curve in self.learning_curves_of(system)
+                ],
+            }
+            for system in study.compared
+        }
+
+    # ---- what a step depends on ----------------------------------------------------------------------------
+
+    def plausible_ml(self) -> dict[str, float]:
+        """Volumes of both lungs that raise no warning; the synthetic chests are smaller than an adult's."""
+        config = self.study.config
+        scale = config.cohort.anatomy_scale**3 if self.study.source == "synthetic" else 1
+        low, high = (round(volume * scale, 1) for volume in config.segment_lungs.plausible_ml)
+        return {"plausible_ml_low": low, "plausible_ml_high": high}
+
+    # A command reads its entry from the file of the configuration; what re-runs it is the digest of just that entry.
+
+    def unet_digest(self, detector: str) -> str:
+        """Changes when the settings of the U-Nets of a detector do."""
+        config, entry = self.study.config, self.study.detector(detector).model_dump(mode="json")
+        unets = {part: value for part, value in entry.items() if part not in ("candidates", "reduction")}
+        return digest([unets, config.seed, config.precision])
+
+    def reduction_digest(self, detector: str) -> str:
+        """Changes when the settings of the false-positive reduction of a detector do."""
+        config = self.study.config
+        return digest([self.study.detector(detector).model_dump(mode="json"), config.seed, config.precision])
+
+    def system_digest(self, system: str) -> str:
+        """Changes when the settings of a system do."""
+        config = self.study.config
+        return digest([self.study.system(system).model_dump(mode="json"), config.seed, config.precision])
+
+
+def _filled(pattern: str, known: dict[str, str]) -> str:
+    """A path with those wildcards filled that are known."""
+    for name, value in known.items():
+        pattern = pattern.replace(f"{{{name}}}", value)
+    return pattern

@@ -1,0 +1,174 @@
+from pathlib import Path
+
+import pytest
+
+from lungline.config.loading import config_text, read_config, read_config_files, read_saved_config
+from lungline.errors import LunglineError
+
+CONFIG = Path(__file__).resolve().parents[3] / "config"
+UNDER = {"ablations": ["benchmark"]}  # a preset that lies on another one
+PRESETS = sorted(path.stem for path in CONFIG.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_allowed_and_comes_back_as_it_was_saved(name: str, tmp_path: Path) -> None:
+    config = read_config_files(CONFIG / f"{file}.yaml" for file in ("config", *UNDER.get(name, []), name))
+    (tmp_path / "saved.json").write_text(config_text(config), encoding="utf-8")
+    assert read_saved_config(tmp_path / "saved.json") == config
+
+
+def test_the_default_file_asks_for_the_built_in_defaults() -> None:
+    assert read_config_files([CONFIG / "config.yaml"]) == read_config({})
+
+
+def test_three_lines_are_a_configuration() -> None:
+    config = read_config({"outdir": "mine", "data": {"folder": "x"}, "run": ["m2"]})
+    assert config.data is not None
+    assert (config.data.folder, config.data.luna16) == ("x", None)
+    assert config.systems["m2"].kind == "patches"
+    assert config.extract_candidates.threshold == 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"resampel": {}}, "top level has no key 'resampel'. Did you mean 'resample'?"),
+        (
+            {"extract_candidates": {"treshold": 1}},
+            "extract_candidates has no key 'treshold'. Did you mean 'threshold'?",
+        ),
+        (
+            {"detectors": {"demo": {"training": {"step": 3}}}},
+            "detectors.demo.training has no key 'step'. Did you mean 'steps'?",
+        ),
+        ({"extract_candidates": {"threshold": 80}}, "extract_candidates.threshold: expected less than 1. Found 80."),
+        ({"seed": "one"}, "seed: expected a whole number. Found 'one'."),
+        ({"run": ["m2-dem"]}, "run: no system 'm2-dem'. Did you mean 'm2-demo'?"),
+        ({"systems": {"m2-demo": {"detector": "dem"}}}, "systems.m2-demo.detector: no detector 'dem'"),
+        ({"models": {"systems": {"m2-dmo": "x"}}}, "models.systems: no entry 'm2-dmo'. Did you mean 'm2-demo'?"),
+        ({"data": {}}, "data: expected a folder under luna16, dsb17 or folder."),
+        (
+            {"systems": {"m1-64": {"detector": "demo"}}},
+            "systems.m1-64 has no key 'detector'",
+        ),
+        ({"systems": {"m1-64": {"augment": True}}}, "systems.m1-64 has no key 'augment'"),
+        ({"systems": {"m2-demo": {"input": {"crop": 16}}}}, "systems.m2-demo has no key 'input'"),
+        ({"systems": {"all-negative": {"training": {}}}}, "systems.all-negative has no key 'training'"),
+        (
+            {"systems": {"all-negative": {"probability": 1.5}}},
+            "systems.all-negative.probability: expected at most 1 or 'prior'. Found 1.5.",
+        ),
+        (
+            {"systems": {"x": {"kind": "volumes"}}},
+            "systems.x.kind: expected 'patches', 'volume', 'constant'. Found 'volumes'. Did you mean 'volume'?",
+        ),
+        (
+            {"systems": {"x": {"detector": "demo"}}},
+            "systems.x.kind: expected 'patches', 'volume' or 'constant'. Found no such key.",
+        ),
+        ({"detectors": {"demo": {"training": {"micro_batch": 2}}}}, "detectors.demo.training has no key 'micro_batch'"),
+        (
+            {"systems": {"m2-demo": {"network": {"norm": "batch"}}}},
+            "systems.m2-demo.network.norm: expected 'none' or 'group'",
+        ),
+        (
+            {"systems": {"m1-64-batchnorm": {"training": {"micro_batch": 1}}}},
+            "systems.m1-64-batchnorm.training.micro_batch: network.norm 'batch' needs 2 or more",
+        ),
+        (
+            {"systems": {"m1-64": {"training": {"micro_batch": 65}}}},
+            "systems.m1-64.training.micro_batch: expected 1 to batch, 64. Found 65.",
+        ),
+        (
+            {"systems": {"m1-54-crops": {"input": {"crop": 80}}}},
+            "systems.m1-54-crops.input.crop: expected less than resize_to, 64. Found 80.",
+        ),
+        (
+            {"systems": {"m1-64": {"input": {"pad_to": "largest"}}}},
+            "systems.m1-64.input: expected either resize_to or pad_to.",
+        ),
+        ({"systems": {"x": {"extends": "m1-46"}}}, "systems.x.extends: no entry 'm1-46'. Did you mean 'm1-64'?"),
+        (
+            {"systems": {"x": {"extends": "y"}, "y": {"extends": "x"}}},
+            "systems: x extends y extends x, a circle",
+        ),
+        ({"compare": {"systems": ["m3"]}}, "compare.systems: no system 'm3'"),
+        ({"compare": {"reference": "m2"}}, "compare.reference: no compared system 'm2'"),
+        ({"folds": [10]}, "folds.0: expected at most 9. Found 10."),
+        ({"systems": {"m2-demo": {"start": "reduction"}}}, "systems.m2-demo.start: detector 'demo' has no reduction"),
+        ({"systems": {"m2-demo": {"turns": 49}}}, "systems.m2-demo.turns: expected at most 48. Found 49."),
+        ({"systems": {"m1-64": {"network": {"pool": "max"}}}}, "systems.m1-64.network has no key 'pool'"),
+        ({"folds": [1, 1]}, "folds: 1 stands there twice. Name it once."),
+        (
+            {"pages": {"scans": "al"}},
+            "pages.scans: expected 'auto' or 'all' or a list. Found 'al'. Did you mean 'all'?",
+        ),
+        ({"run": []}, "run: expected 1 or more. Found []."),
+        ({"cohort": None}, "cohort: expected a mapping. Found null."),
+        ({"cohort": {"anatomy_scale": 0.1}}, "cohort.anatomy_scale: expected 0.25 or more. Found 0.1."),
+        ({"cohort": {"dsb17_train": -1}}, "cohort.dsb17_train: expected 0 or more. Found -1."),
+        ({"cohort": {"dsb17_test": 2.5}}, "cohort.dsb17_test: expected a whole number. Found 2.5."),
+        ({"keep_intermediates": 1}, "keep_intermediates: expected true or false. Found 1."),
+        ({"resample": {"spacing_mm": float("nan")}}, "resample.spacing_mm: expected a finite number. Found NaN."),
+        (
+            {"systems": {"m2": {"network": {"channels": [1, 2]}}}},
+            "channels: expected a list of more than 2. Found [1, 2].",
+        ),
+        (
+            {"detectors": {"a b": {"training": {"steps": 1, "batch": 1}}}},
+            "detectors.a b: expected letters, digits, _ and -",
+        ),
+        (
+            {"detectors": {"x": {"training": {"steps": 1}}}},
+            "detectors.x.training.batch: expected a value. Found no such key.",
+        ),
+    ],
+)
+def test_a_mistake_is_refused_by_name(change: dict, words: str) -> None:
+    with pytest.raises(LunglineError) as refusal:
+        read_config(change)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_entry_is_laid_over_the_one_that_it_extends() -> None:
+    entries = {"a": {"extends": "b", "training": {"batch": 32}}, "b": {"extends": "m1-64", "network": {"dense": 3}}}
+    systems = read_config({"systems": entries}).systems
+    expected = systems["m1-64"].model_dump()
+    expected["training"]["batch"], expected["network"]["dense"] = 32, 3
+    assert systems["a"].model_dump() == expected
+
+
+def test_a_change_of_an_entry_reaches_those_that_extend_it() -> None:
+    detectors = read_config({"detectors": {"paper": {"network": {"base_channels": 8}}}}).detectors
+    assert detectors["paper-wp500"].network.base_channels == 8
+    assert detectors["paper-wp500"].loss.positive == 500
+
+
+def test_a_detector_says_how_its_candidates_are_picked_otherwise() -> None:
+    config = read_config({"extract_candidates": {"count": 7}, "detectors": {"demo": {"candidates": {"split": True}}}})
+    assert config.candidate_settings("paper") == config.extract_candidates
+    assert config.candidate_settings("demo").model_dump() == {
+        "threshold": 0.8, "count": 7, "rank_by": "sum", "split": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "expected YAML"),
+        ("- a", "expected a mapping of keys to values. Found list"),
+        ("seed: one", "seed: expected a whole number"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "wrong.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(LunglineError, match=words) as refusal:
+        read_config_files([tmp_path / "wrong.yaml"])
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_saved_configuration_that_is_damaged_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "saved.json").write_text("{", encoding="utf-8")
+    with pytest.raises(LunglineError, match=r"saved\.json: expected a configuration as JSON"):
+        read_saved_config(tmp_path / "saved.json")
