@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import shutil
 import subprocess
@@ -12,7 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungline.config.loading import read_config_files
+from lungline.config.loading import config_text, read_config_files
+from lungline.storage.checksums import write_sealed_text
 from tests.conformance.faults.workspace import Workspace
 
 STEPS = {"unet": 400, "system": 60}  # about two seconds: time to be killed in
@@ -28,21 +28,24 @@ class Training:
 
     def command(self, folder: Path) -> list[str]:
         results = self.place.results
-        settings = self.settings()
-        settings["training"] |= {"steps": STEPS[self.kind], "validate_every": STEPS[self.kind] // LOOKS}
         words = [sys.executable, "-m", "lungline.cli", f"train-{self.kind}", str(folder / "model")]
-        words += ["--scans", str(results / "scans.csv"), "--checkpoints", str(folder / "checkpoints")]
-        words += ["--seed", "1", "--device", "cpu"]
+        words += ["--config", str(self.longer(folder)), "--scans", str(results / "scans.csv")]
+        words += ["--checkpoints", str(folder / "checkpoints")]
         if self.kind == "unet":
-            words += ["--axis", "z", "--detector", json.dumps(settings), "--caches", str(results / "cache_volume")]
+            words += ["--axis", "z", "--detector", "micro", "--caches", str(results / "cache_volume")]
             return [*words, "--masks", str(results / "draw_nodule_mask")]
-        return [*words, "--system", json.dumps(settings), "--inputs", str(results / "crop_patches" / "micro")]
+        return [*words, "--system", "m2-micro", "--inputs", str(results / "crop_patches" / "micro")]
 
-    def settings(self) -> dict:
-        """The entry of the configuration, with what it extends."""
-        config = read_config_files(self.place.folder / "config" / name for name in ("config.yaml", "micro.yaml"))
-        entry = config.detectors["micro"] if self.kind == "unet" else config.systems["m2-micro"]
-        return entry.model_dump(mode="json")
+    def longer(self, folder: Path) -> Path:
+        """The micro preset with a longer schedule, as a run keeps its configuration."""
+        steps = STEPS[self.kind]
+        part, name = ("detectors", "micro") if self.kind == "unet" else ("systems", "m2-micro")
+        over = {part: {name: {"training": {"steps": steps, "validate_every": steps // LOOKS}}}, "device": "cpu"}
+        files = (self.place.folder / "config" / name for name in ("config.yaml", "micro.yaml"))
+        path = folder / "config.json"
+        if not path.is_file():
+            write_sealed_text(path, config_text(read_config_files(files, over)))
+        return path
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         folder.mkdir(parents=True, exist_ok=True)

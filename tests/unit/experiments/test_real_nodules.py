@@ -212,7 +212,7 @@ def test_the_command_answers_the_nodules_of_the_fold_the_same_way_twice(
     nodules: list[RealNodule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(malignancy, "TURNS", 1)
-    monkeypatch.setattr(malignancy, "NETWORK", replace(malignancy.NETWORK, shape_zyx=(16, 16, 16)))
+    monkeypatch.setattr(malignancy, "NETWORK", malignancy.NETWORK.model_copy(update={"shape_zyx": (16, 16, 16)}))
     for out in ("one", "two"):
         text = run(nodules, tmp_path / out, folds=1, steps=4, seed=1, rounds=20)
     assert "| all |" in text
