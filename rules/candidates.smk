@@ -11,6 +11,7 @@ for batch in FILES.batches("extract_candidates"):
             detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
         output:
             candidates=FILES.of(f"extract_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
+            labels=FILES.candidate_labels_of(batch.detector, batch.scans),
         log:
             out(f"logs/extract_candidates/{batch.detector}/{batch.log}.log"),
         benchmark:
@@ -138,9 +139,11 @@ for batch in FILES.batches("crop_patches"):
         name:
             batch.rule
         input:
+            volumes=FILES.of("resample/{scan}.h5", batch.scans),
             caches=FILES.of("cache_volume/{scan}.h5", batch.scans),
             detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
             candidates=of_batch(batch, FILES.candidates_of),
+            labels=FILES.candidate_labels_of(batch.detector, batch.scans),
         output:
             patches=FILES.of(f"crop_patches/{batch.detector}/{{scan}}.h5", batch.scans),
         log:
@@ -156,14 +159,17 @@ for batch in FILES.batches("crop_patches"):
             runtime=10 * len(batch.scans),
         params:
             output=folder_of("patches"),
+            volumes=folder_of("volumes"),
             caches=folder_of("caches"),
             detected=folder_of("detected"),
             candidates=folder_of("candidates"),
+            labels=folder_of("labels"),
             scans=batch.scans,
             settings=settings("crop_patches"),
             code=fingerprint("crop_patches"),
         message:
-            f"Cropping the candidates of detector {batch.words}"
+            f"Cropping and measuring the candidates of detector {batch.words}"
         shell:
-            "lungline crop-patches {params.output:q} --scans {params.scans:q} --caches {params.caches:q}"
-            " --detected {params.detected:q} --candidates {params.candidates:q} {params.settings} > {log} 2>&1"
+            "lungline crop-patches {params.output:q} --scans {params.scans:q} --volumes {params.volumes:q}"
+            " --caches {params.caches:q} --detected {params.detected:q} --candidates {params.candidates:q}"
+            " --labels {params.labels:q} {params.settings} > {log} 2>&1"

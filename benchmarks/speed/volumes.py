@@ -91,7 +91,7 @@ def candidates(adult: SimulatedAdult) -> list[Comparison]:
     first = [part.start for part in adult.box]
     taken, wanted, found = interleave(
         lambda: literal.strongest(whole.array.astype(np.float64), THRESHOLD, _COUNT),
-        lambda: extract_candidates(boxed, threshold=THRESHOLD, count=_COUNT),
+        lambda: extract_candidates(boxed, threshold=THRESHOLD, count=_COUNT)[0],
         adult.pairs,
     )
     sums, places = [], []

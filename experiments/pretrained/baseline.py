@@ -34,6 +34,6 @@ def search(results: Path, detector: str, output: Path) -> Path:
         found = predict_nodules(scale_hu(ct.array), networks, device, "auto")["mean"]
         field = Field(found.astype(np.float16), "zyx", "1", "nodule probability", ct.affine)
         hdf5.write_file(output / f"{scan}.h5", Header("nodule_probability", "detect"), {"probability": field})
-        candidates = extract_candidates(Volume(found, ct.affine), threshold=THRESHOLD, count=10_000, rank_by="sum")
+        candidates, _ = extract_candidates(Volume(found, ct.affine), threshold=THRESHOLD, count=10_000, rank_by="sum")
         write_candidates(table, scan, candidates)
     return output

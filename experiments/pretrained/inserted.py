@@ -22,13 +22,14 @@ from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, ScanScore, 
 from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interval, resamples, wilson
 from lungline.evaluation.marks import scan_marks
 from lungline.nodules.annotations import read_annotations
+from lungline.nodules.measurements import measure_candidates
 from lungline.stages import rank_candidates
 from lungline.storage import hdf5
 from lungline.storage.manifest import read_sheet
 from lungline.training.cases import RatedNodule, read_rated_nodules
 from lungline.training.false_positive_reduction import read_candidate_cubes
 from lungline.training.loading import checked_card, load_cancer_net
-from lungline.training.patients import patient_logits
+from lungline.training.patients import features_of, patient_logits
 
 OURS, BASELINE = "pretrained", "paper-small"  # entries of the configuration
 ROUNDS = 1000
@@ -271,12 +272,22 @@ def judge(results: Path, detected: Path, system: Path, candidates: Path, split: 
         paths = results / "cache_volume" / f"{scan}.h5", detected / f"{scan}.h5"
         cubes = read_candidate_cubes(*paths, [candidate for _, candidate in own], size)
         with torch.inference_mode():
-            s = patient_logits(network, cubes, torch.device("cpu"), card["system"]["turns"]).numpy()
+            each = patient_logits(network, cubes, torch.device("cpu"), card["system"]["turns"])
+            features = _features(results, candidates, scan, [candidate for _, candidate in own])
+            s = network.weighed(each, features).numpy()
         logits += (fitted["scale"] * s + fitted["shift"]).tolist()
         nodules += [nodule for nodule, _ in own]
         measured += [candidate.diameter_mm for _, candidate in own]
         patients += [sources[(scan, f"{n.centre_xyz_mm[0]:.3f}", f"{n.centre_xyz_mm[1]:.3f}")] for n, _ in own]
     return Judged(nodules, patients, np.array(logits), np.array(measured))
+
+
+def _features(results: Path, table: Path, scan: str, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+    """Hand-crafted features (n, 4) of candidates of TABLE/{scan}.csv, by the label map that lies where it was made."""
+    made = Path(*("extract_candidates" if part == "rank_candidates" else part for part in table.parts))
+    labels = hdf5.read_volume(made / f"{scan}.h5", "labels")
+    ct = hdf5.read_volume(results / "resample" / f"{scan}.h5", "ct").part(labels.shape_zyx, labels.affine)
+    return features_of(measure_candidates(ct, labels.array, [candidate.label for candidate in candidates]))
 
 
 def malignancy(results: Path, detector: str, system: str, candidates: Path, seed: int) -> list[Line]:

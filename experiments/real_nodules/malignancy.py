@@ -18,7 +18,7 @@ from lungline.config.networks import CancerNetSpec, Schedule
 from lungline.detection.candidates import crop_cube
 from lungline.imaging.intensity import WINDOW_HU
 from lungline.imaging.volume import Volume
-from lungline.nodules.measurements import describe_nodule
+from lungline.nodules.measurements import measure
 from lungline.splits import refuse_test_rows
 from lungline.training import loop
 from lungline.training.augmentation import turn
@@ -53,6 +53,7 @@ class NoduleCube:
     label: int
     wide: NDArray[np.float16]
     split: str
+    features: ClassVar[None] = None
 
     @property
     def cubes(self) -> NDArray[np.float16]:
@@ -158,10 +159,10 @@ def _descriptors(nodules: Sequence[RealNodule], masks: Sequence[NDArray[np.bool_
         ct = Volume(low_hu + nodule.scaled * (high_hu - low_hu), np.eye(4)[[2, 1, 0, 3]])
         middle = np.zeros_like(mask)
         middle[tuple(n // 2 for n in mask.shape)] = True
-        found = describe_nodule(ct, mask if mask.any() else middle)
-        assert found is not None
-        sizes = np.log([found.volume_mm3, found.longest_axial_mm])
-        rows.append([*sizes, found.mean_hu, found.low_hu, found.calcified_share])
+        inside = mask if mask.any() else middle
+        found = measure(ct, inside)
+        sizes = np.log([found.volume_mm3, found.long_axis_mm])
+        rows.append([*sizes, found.mean_hu, np.percentile(ct.array[inside], 5), found.calcified_share])
     return np.array(rows)
 
 

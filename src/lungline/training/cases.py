@@ -15,7 +15,7 @@ from lungline.storage import hdf5
 from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import ScanRow
 from lungline.storage.tables import decimal, read_rows
-from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes
+from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes, read_features
 from lungline.training.volumes import PatientVolume, largest_region
 
 SPLITS = ("train", "valid")
@@ -57,8 +57,9 @@ def read_rated_nodules(path: Path) -> list[RatedNodule]:
 def gather(spec: PatchSystem | VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     """The patients of `rows` with a label and a file in `inputs` that is not quarantined."""
     labelled = [row for row in _usable(rows, inputs) if row.label is not None]
-    gathered = _gather_cubes if isinstance(spec, PatchSystem) else _gather_volumes
-    return gathered(spec, labelled, inputs)  # type: ignore[arg-type]
+    if isinstance(spec, PatchSystem):
+        return _gather_cubes(spec, labelled, inputs)
+    return _gather_volumes(spec, labelled, inputs)
 
 
 def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nodules: Sequence[RatedNodule]) -> Cohort:
@@ -72,10 +73,14 @@ def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nod
         path = inputs / f"{row.scan}.h5"
         centroids = hdf5.read_array(path, "centroid_xyz_mm")[hdf5.read_array(path, "valid")]
         own = [nodule for nodule in nodules if nodule.scan == row.scan]
-        for cube, centroid in zip(read_cubes(path, spec.network), centroids, strict=True):
+        cubes = read_cubes(path, spec.network)
+        features = read_features(path, len(cubes)) if spec.network.measured else None
+        for i, centroid in enumerate(centroids):
             around = [n for n in own if np.linalg.norm(centroid - n.centre_xyz_mm) < n.diameter_mm / 2]
             label = max((nodule.malignant for nodule in around), default=0)
-            patients[row.split].append(PatientCubes(row.scan, label, cube[None], spec.augment, spec.distort))
+            own_features = None if features is None else features[i : i + 1]
+            case = PatientCubes(row.scan, label, cubes[i : i + 1], spec.augment, spec.distort, own_features)
+            patients[row.split].append(case)
     return _cubes_cohort(spec, patients, inputs, without={split: [] for split in SPLITS})
 
 
@@ -90,10 +95,12 @@ def _gather_cubes(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> C
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
     without: dict[str, list[int]] = {split: [] for split in SPLITS}
     for row in rows:
-        cubes = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
+        path = inputs / f"{row.scan}.h5"
+        cubes = read_cubes(path, spec.network, spec.candidates, spec.at_least)
         label = int(row.label or 0)
         if len(cubes):
-            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort))
+            measured = read_features(path, len(cubes)) if spec.network.measured else None
+            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort, measured))
         else:
             without[row.split].append(label)
     return _cubes_cohort(spec, patients, inputs, without)

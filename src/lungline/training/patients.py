@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lungline.classification.cancer_net import CancerNet, strongest
+from lungline.classification.hand_crafted import features
 from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
+from lungline.nodules.measurements import Measurements
 from lungline.storage import hdf5
 from lungline.training.augmentation import SYMMETRIES, distort, turn, turned
 from lungline.training.losses import cancer_loss
@@ -37,6 +39,11 @@ class Patient(Protocol):
         """What is answered about, (n, C, D, H, W), n >= 1."""
         ...
 
+    @property
+    def features(self) -> NDArray[np.float32] | None:
+        """Hand-crafted features (n, 4) of the candidates in the cubes; None of whole volumes."""
+        ...
+
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """What is shown in one step of a training, (n, C, D, H, W)."""
         ...
@@ -46,6 +53,7 @@ class Patient(Protocol):
 class PatientCubes:
     """The cubes of one patient that hold a candidate: (n, 2, D, H, W) float16, n >= 1, and the label.
 
+    `features` (n, 4) are the candidates' own, for a network that weighs them; see `read_features`.
     With `augment` they are turned and mirrored at random (one of the 48 symmetries of a cube) when they are drawn;
     with `distorted` each is distorted, too.
     """
@@ -55,6 +63,7 @@ class PatientCubes:
     cubes: NDArray[np.float16]
     augment: bool = False
     distorted: bool = False
+    features: NDArray[np.float32] | None = None
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """The cubes, as one step of a training is shown them."""
@@ -84,6 +93,17 @@ def read_cubes(
     if at_least is not None:
         cubes = cubes[: max(1, int(np.sum(hdf5.read_array(path, "score")[valid] >= at_least)))]
     return cubes[:most]
+
+
+def read_features(path: Path, count: int) -> NDArray[np.float32]:
+    """Hand-crafted features (n, 4) of the `count` strongest candidates of a patch file that is not quarantined."""
+    return features_of([Measurements(*row) for row in hdf5.read_array(path, "measurements")[:count].tolist()])
+
+
+def features_of(measured: Sequence[Measurements]) -> NDArray[np.float32]:
+    """Hand-crafted features (n, 4) of candidates with these measurements."""
+    names = ("volume_mm3", "mean_hu", "sd_hu", "calcified_share")
+    return features(*([getattr(one, name) for one in measured] for name in names))
 
 
 def patient_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:

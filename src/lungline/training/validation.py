@@ -20,8 +20,9 @@ def answers(
     model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Logits and labels (n,) float32 of the patients; a cube's logit is the mean over `turns` symmetries."""
-    logits = torch.stack([model.pooled(patient_logits(model, patient.cubes, device, turns)) for patient in patients])
-    return logits, torch.tensor([float(patient.label) for patient in patients], device=device)
+    each = [model.weighed(patient_logits(model, p.cubes, device, turns), p.features) for p in patients]
+    labels = torch.tensor([float(patient.label) for patient in patients], device=device)
+    return torch.stack([model.pooled(logits) for logits in each]), labels
 
 
 def look_at_patients(model: CancerNet, patients: Sequence[Patient], device: torch.device) -> dict[str, float]:

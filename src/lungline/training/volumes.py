@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class PatientVolume:
     path: Path
     input: VolumeInput
     shape_zyx: Shape
+    features: ClassVar[None] = None  # a whole volume has no candidate to measure
 
     @property
     def cubes(self) -> NDArray[np.float16]:

@@ -21,9 +21,6 @@ from lungline.workflow.steps import steps_of_scan
 #: The pipeline that comes with the package: see docs/model-card.md.
 PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
 
-#: Settings of `extract_candidates` that say which voxels belong to a candidate.
-OUTLINE = ("threshold", "split")
-
 
 @dataclass(frozen=True)
 class Pipeline:

@@ -100,7 +100,7 @@ def test_the_literal_lungs_and_margin_are_ours(adult):
 def test_the_literal_spline_and_candidates_are_ours(adult):
     expected = literal.spline_at_our_places(adult.ct, adult.fine.shape_zyx)
     assert np.abs(adult.fine.array - expected).max() < 0.001
-    found = extract_candidates(adult.probability, threshold=0.6, count=5)
+    found, _ = extract_candidates(adult.probability, threshold=0.6, count=5)
     wanted = literal.strongest(adult.probability.array.astype(np.float64), 0.6, 5)
     assert len(found) == len(wanted) > 0
     for one, (total, place) in zip(found, wanted, strict=True):

@@ -44,8 +44,16 @@ def test_a_candidate_lies_on_the_tumour_only_inside_a_box_at_its_height(tmp_path
     table.write_text("xmin,ymin,xmax,ymax,centerX,centerY,sliceZ\n10,10,30,50,-40,-50,80\n110,10,130,50,10,-50,88\n")
     boxes = tumour_boxes(table)
     assert boxes[0] == pytest.approx((-40, -50, 5, 10, 80))
-    at = {"rank": 1, "score": 1, "sum_probability": 1, "mean_probability": 1, "max_probability": 1, "n_voxels": 1}
-    at |= {"z": 0, "y": 0, "x": 0, "diameter_mm": 5}
+    at = {
+        "rank": 1,
+        "score": 1,
+        "sum_probability": 1,
+        "mean_probability": 1,
+        "max_probability": 1,
+        "n_voxels": 1,
+        "label": 1,
+    }
+    at |= {"label": 1, "z": 0, "y": 0, "x": 0, "diameter_mm": 5}
     assert in_boxes(Candidate(**at, x_mm=-36, y_mm=-41, z_mm=83), boxes)
     assert not in_boxes(Candidate(**at, x_mm=-34, y_mm=-41, z_mm=83), boxes)
     assert not in_boxes(Candidate(**at, x_mm=-36, y_mm=-41, z_mm=93), boxes)

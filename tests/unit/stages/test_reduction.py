@@ -40,7 +40,11 @@ def draw(folder, scan, bright):
         else:
             ct[:, y - 1 : y + 2, x - 1 : x + 2] = 50
         world = geometry.voxel_to_world(AFFINE, (z, y, x))
-        found.append(Candidate(number + 1, 9.0 - number, 9.0 - number, 0.9, 0.9, 10, z, y, x, *map(float, world), 5.0))
+        found.append(
+            Candidate(
+                number + 1, 9.0 - number, 9.0 - number, 0.9, 0.9, 10, z, y, x, *map(float, world), 5.0, number + 1
+            )
+        )
     fields = {
         "cache": {"ct": Field(ct.astype(np.int16), "zyx", "HU", "", AFFINE)},
         "detect": {"probability": Field(np.full(ct.shape, 0.5, np.float16), "zyx", "1", "", AFFINE)},

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lungline.classification.hand_crafted import NAMES, measure
+from lungline.classification.hand_crafted import NAMES
 from lungline.config.loading import laid_over, read_config
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
@@ -17,6 +17,7 @@ from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training.calibration import interval_of
+from lungline.training.patients import read_features
 from saved_config import save_config
 
 SYSTEMS = read_config({}).model_dump(mode="json", exclude_unset=True)["systems"]
@@ -56,9 +57,11 @@ def candidates(folder, size=8):
         header = hdf5.read_header(path)
         valid = np.arange(4) < (0 if path.stem in ("train0", "test0") else rng.integers(1, 4))
         cubes = (rng.random((4, 2, size, size, size)) * valid[:, None, None, None, None]).astype(np.float16)
+        measured = np.column_stack([rng.uniform(1, 9, (4, 5)), np.zeros(4)])[: valid.sum()]
         fields = {
             "patches": Field(cubes, "candidate,channel,z,y,x", "1", ""),
             "valid": Field(valid, "candidate", "1", ""),
+            "measurements": Field(measured, "candidate,measurement", "1", ""),
         }
         made = {} if header.status == "quarantined" else fields
         hdf5.write_file(folder / "patches" / path.name, Header("patches", "crop_patches", header.codes), made)
@@ -273,15 +276,14 @@ def test_a_system_that_the_configuration_does_not_have_is_refused_with_the_neare
         train_system.run(folder / "model", system="m1-46", **options)
 
 
-def test_what_is_measured_is_weighed_with_the_logits_of_the_trained_network(folder):
+def test_features_are_weighed_with_the_logits_of_the_trained_network(folder):
     inputs = candidates(folder)
     train(folder, small_m2(), inputs)
     said = train(folder, small_m2(network={"measured": True}), inputs, "measured")["measured"]
     assert set(said) == {"logit", *NAMES, "bias"}
     plain, answers = predict(folder, inputs), predict(folder, inputs, "measured")
     for scan in ("test1", "test2", "test3"):
-        cubes = torch.from_numpy(hdf5.read_array(inputs / f"{scan}.h5", "patches")).float()
-        measured = measure(cubes).double() @ torch.tensor([said[name] for name in NAMES], dtype=torch.float64)
         own = np.array(plain[scan]["candidate_logits"].split(";"), dtype=float)
-        wanted = said["logit"] * own + measured.numpy()[: len(own)] + said["bias"]
+        measured = read_features(inputs / f"{scan}.h5", len(own)) @ [said[name] for name in NAMES]
+        wanted = said["logit"] * own + measured + said["bias"]
         assert np.array(answers[scan]["candidate_logits"].split(";"), float) == pytest.approx(wanted, abs=2e-3)

@@ -89,7 +89,7 @@ STAGES = {
     ),
     "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"]),
     "crop_patches": lambda h5, out: crop_patches.run(
-        out, scans=["s"], caches=h5.parent, detected=h5.parent, candidates=h5.parent
+        out, scans=["s"], **dict.fromkeys(("volumes", "caches", "detected", "candidates", "labels"), h5.parent)
     ),
     "draw_figures": lambda h5, out: draw_figures.run(
         out, scan="s", volume=h5, lungs=h5, cache=h5, detected=h5, candidates=h5.with_name("c.csv"), detector={}
@@ -100,8 +100,9 @@ STAGES = {
         ingested=h5,
         volume=h5,
         lungs=h5,
-        detected=h5,
+        labels=h5,
         candidates=h5.with_name("c.csv"),
+        patches=h5,
     ),
 }
 
