@@ -154,8 +154,14 @@ def run(
         "seed": seed,
         "folds": folds,
         "cpu_seconds": round(seconds),
-        "unet": {"network": asdict(segmentation.NETWORK), "training": asdict(outlining)},
-        "cancer_net": {"network": asdict(malignancy.NETWORK), "training": asdict(judging)},
+        "unet": {
+            "network": segmentation.NETWORK.model_dump(mode="json"),
+            "training": outlining.model_dump(mode="json"),
+        },
+        "cancer_net": {
+            "network": malignancy.NETWORK.model_dump(mode="json"),
+            "training": judging.model_dump(mode="json"),
+        },
         "lines": [line.as_json() for line in lines],
     }
     text = f"{len(answers)} nodules of {about['patients']} patients, {about['malignant']} malignant; seed {seed}, "
