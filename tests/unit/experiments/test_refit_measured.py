@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from experiments import refit_measured
 
+from experiments import refit_measured
 from lungline.classification.hand_crafted import features
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training.loading import load_cancer_net
