@@ -26,7 +26,7 @@ for batch in FILES.batches("extract_candidates"):
         params:
             detected=folder_of("detected"),
             output=folder_of("candidates"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             settings=of_batch(batch, lambda name, _: settings("extract_candidates", detector=entry_name(name))),
             code=fingerprint("extract_candidates"),
         message:
@@ -121,7 +121,7 @@ for batch in FILES.batches("rank_candidates"):
             output=folder_of("ranked"),
             caches=folder_of("caches"),
             detected=folder_of("detected"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             reduction=folder_of("network"),
             settings=of_batch(batch, lambda name, _: settings("rank_candidates", detector=entry_name(name))),
             code=fingerprint("rank_candidates"),
@@ -164,7 +164,7 @@ for batch in FILES.batches("crop_patches"):
             detected=folder_of("detected"),
             candidates=folder_of("candidates"),
             labels=folder_of("labels"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             settings=settings("crop_patches"),
             code=fingerprint("crop_patches"),
         message:

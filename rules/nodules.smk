@@ -131,7 +131,7 @@ for batch in FILES.batches("detect"):
         params:
             caches=folder_of("caches"),
             detected=folder_of("detected"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             folder=of_batch(batch, lambda name, _: FILES.model_folder("detector", name)),
             settings=settings("detect"),
             code=fingerprint("detect"),
