@@ -26,7 +26,7 @@ for batch in FILES.batches("extract_candidates"):
         params:
             detected=folder_of("detected"),
             output=folder_of("candidates"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             settings=of_batch(batch, lambda name, _: settings("extract_candidates", detector=entry_name(name))),
             code=fingerprint("extract_candidates"),
         message:
@@ -68,7 +68,6 @@ rule train_reduction:
         mem_mb=memory(8000),
         runtime=2880,
         gpu=gpu(),
-        device=CONFIG.device,
     params:
         folder=folder_of("weights"),
         caches=folder_of("caches"),
@@ -87,8 +86,7 @@ rule train_reduction:
     shell:
         "lungline train-reduction {params.folder:q} {input.annotations:q} --config {input.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
-        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --device {resources.device}"
-        " > {log} 2>&1"
+        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} > {log} 2>&1"
 
 
 for batch in FILES.batches("rank_candidates"):
@@ -121,7 +119,7 @@ for batch in FILES.batches("rank_candidates"):
             output=folder_of("ranked"),
             caches=folder_of("caches"),
             detected=folder_of("detected"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             reduction=folder_of("network"),
             settings=of_batch(batch, lambda name, _: settings("rank_candidates", detector=entry_name(name))),
             code=fingerprint("rank_candidates"),
@@ -164,7 +162,7 @@ for batch in FILES.batches("crop_patches"):
             detected=folder_of("detected"),
             candidates=folder_of("candidates"),
             labels=folder_of("labels"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             settings=settings("crop_patches"),
             code=fingerprint("crop_patches"),
         message:

@@ -107,6 +107,7 @@ def rank_every(
             reduction=reduction,
             count=10_000,
             turns=spec.turns,
+            device="auto",
         )
 
 

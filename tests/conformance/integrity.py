@@ -32,7 +32,7 @@ import numpy as np
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.storage import checksums, hdf5
-from lungline.storage.learning_curves import read_curve
+from lungline.storage.frames import read_curve
 from lungline.storage.predictions import read_answers, read_predictions
 from lungline.storage.results import read_result
 from lungline.storage.weights import read_card, read_tensors

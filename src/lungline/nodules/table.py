@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lungline.detection.candidates import Candidate
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
-from lungline.nodules.location import Side, Third, places_in_lungs
-from lungline.nodules.measurements import Attenuation, Measurements
 from lungline.storage.tables import table_text
+
+if TYPE_CHECKING:
+    from lungline.detection.candidates import Candidate
+    from lungline.nodules.location import Side, Third
+    from lungline.nodules.measurements import Attenuation, Measurements
 
 #: Name and version of the layout; `lungline/schemas/nodules-1.json` describes it.
 SCHEMA = "nodules/1"
@@ -109,6 +111,8 @@ def describe_candidates(
     """
     # here, since whoever only reads a table (a page for every scan) need not wait for it
     from scipy.special import expit
+
+    from lungline.nodules.location import places_in_lungs
 
     if len(measurements) != len(candidates):
         raise LunglineError(

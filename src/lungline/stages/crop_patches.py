@@ -27,8 +27,8 @@ def run(
     detected: Path,
     candidates: Path,
     labels: Path,
-    count: int = 20,
-    size: int = 32,
+    count: int,
+    size: int,
 ) -> None:
     """Crop around the first COUNT of CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.h5.
 

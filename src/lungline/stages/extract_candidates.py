@@ -18,10 +18,10 @@ def run(
     output: Path,
     *,
     scans: list[str],
-    threshold: float = 0.8,
-    count: int = 20,
-    rank_by: RankedBy = "sum",
-    split: bool = False,
+    threshold: float,
+    count: int,
+    rank_by: RankedBy,
+    split: bool,
 ) -> None:
     """Read `probability` of DETECTED/{scan}.h5 of each of SCANS; write OUTPUT/{scan}.csv, the COUNT strongest.
 

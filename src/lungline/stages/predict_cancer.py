@@ -20,7 +20,7 @@ from lungline.training.scoring import Scorer, load_scorer
 
 
 @stage
-def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "auto") -> None:
+def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str) -> None:
     """Read the model folder MODEL and INPUTS/{scan}.h5 of the scans of SCANS, write one CSV row a scan.
 
     INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches.

@@ -22,9 +22,9 @@ def run(
     caches: Path,
     detected: Path,
     reduction: Path,
-    count: int = 20,
-    turns: int = 1,
-    device: str = "auto",
+    count: int,
+    turns: int,
+    device: str,
 ) -> None:
     """Read CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.csv: the COUNT most likely nodules, best first.
 

@@ -29,6 +29,7 @@ def run(
     detected: Path,
     candidates: Path,
     checkpoints: Path,
+    device: str = "auto",
 ) -> None:
     """Read the CANDIDATES of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
 
@@ -39,7 +40,7 @@ def run(
     spec = entry.reduction
     if spec is None:
         raise LunglineError(f"{config}: detector '{detector}' has no part 'reduction'. Add one to its entry.")
-    context = TrainingContext.of(settings, spec.training, output, checkpoints)
+    context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
     rows, nodules = read_sheet(scans), read_annotations(annotations)
 
     def files(scan: str) -> tuple[Path, Path, Path]:

@@ -29,6 +29,7 @@ def run(
     start: Path | None = None,
     nodules: Path | None = None,
     checkpoints: Path,
+    device: str = "auto",
 ) -> None:
     """Read INPUTS/{scan}.h5 of the labelled patients of SCANS, write the model folder OUTPUT (weights, card, curve).
 
@@ -51,7 +52,7 @@ def run(
         raise LunglineError(f"this system learns from {spec.learn_from}. Give --nodules with 'nodules', and only then.")
     if inputs is None:
         raise LunglineError(f"a system of kind '{spec.kind}' reads files. Name their folder with --inputs.")
-    context = TrainingContext.of(settings, spec.training, output, checkpoints)
+    context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
     if isinstance(spec, PatchSystem) and nodules is not None:
         cohort = gather_nodules(spec, rows, inputs, read_rated_nodules(nodules))
     else:

@@ -27,6 +27,7 @@ def run(
     caches: Path,
     masks: Path,
     checkpoints: Path,
+    device: str = "auto",
 ) -> None:
     """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
 
@@ -37,7 +38,7 @@ def run(
     """
     settings = read_saved_config(config)
     spec = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
-    context = TrainingContext.of(settings, spec.training, output, checkpoints)
+    context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
     rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]
 
     def crops(split: str) -> SliceCrops:

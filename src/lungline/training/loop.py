@@ -60,11 +60,11 @@ class TrainingContext:
     group: ProcessGroup = SINGLE
 
     @classmethod
-    def of(cls, config: Config, schedule: Schedule, output: Path, checkpoints: Path) -> TrainingContext:
+    def of(cls, config: Config, schedule: Schedule, device: str, output: Path, checkpoints: Path) -> TrainingContext:
         """That of a configuration; from here on what is drawn follows from the seed of this training."""
         seed = schedule.seed_in(config.seed)
         make_repeatable(seed)
-        return cls(output, checkpoints, seed, pick_device(config.device), config.precision)
+        return cls(output, checkpoints, seed, pick_device(device), config.precision)
 
 
 def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> None:

@@ -6,7 +6,7 @@ import pytest
 from lungline.detection.candidates import extract_candidates
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-from lungline.reports.figures import Subject
+from lungline.reports.scan_figures import Subject
 
 BEADS_ZYX = ((12, 9, 15), (20, 22, 31))
 

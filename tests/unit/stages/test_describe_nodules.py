@@ -22,7 +22,7 @@ from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Header
 from lungline.storage.predictions import ANSWER_COLUMNS, read_answers
 from lungline.storage.tables import table_text
-from stage_settings import CACHE, RESAMPLE
+from stage_settings import CACHE, CANDIDATES, RESAMPLE
 
 SPACING = (1.25, 0.7, 0.7)
 ORIGIN = (-91.0, -63.0, 500.0)
@@ -79,7 +79,7 @@ def folder(tmp_path_factory) -> Path:
     hdf5.write_file(
         folder / "detect" / "s.h5", Header("nodule_probability", "detect", header.codes), {"probability": field}
     )
-    extract_candidates.run(folder / "detect", folder / "candidates", scans=["s"])
+    extract_candidates.run(folder / "detect", folder / "candidates", scans=["s"], **CANDIDATES)
     crop(folder)
     answer = {"scan": "s", "logit": 2.0, "probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
     answer |= {"status": "warned", "codes": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
@@ -91,7 +91,7 @@ def folder(tmp_path_factory) -> Path:
 def crop(folder, candidates="candidates", output="patches") -> None:
     folders = {"volumes": "resample", "caches": "cache", "detected": "detect", "labels": "candidates"}
     folders = {key: folder / name for key, name in folders.items()}
-    crop_patches.run(folder / output, scans=["s"], candidates=folder / candidates, size=8, **folders)
+    crop_patches.run(folder / output, scans=["s"], candidates=folder / candidates, count=20, size=8, **folders)
 
 
 def described(folder, **change) -> dict:

@@ -63,12 +63,14 @@ def said_of(raw: Path, folder: Path, drawn_lungs: tuple[slice, ...] | None = Non
     ct = hdf5.read_volume(cache, "ct")
     probability = ct.with_array(np.clip((ct.array + 900) / 900, 0, 1).astype(np.float16))
     hdf5.write_file(found, Header("p", "detect"), {"probability": hdf5.volume_field(probability, "1", "")})
-    extract_candidates.run(found.parent, folder / "wide", scans=["s"], threshold=0.6, count=300, split=True)
+    extract_candidates.run(
+        found.parent, folder / "wide", scans=["s"], threshold=0.6, count=300, rank_by="sum", split=True
+    )
     wide = read_candidates(folder / "wide" / "s.csv")
     kept = rank_again(wide, [-abs(math.log(one.n_voxels / 300)) for one in wide], 8)
     write_candidates(folder / "ranked" / "s.csv", "s", kept)
     folders = {"volumes": volume.parent, "caches": cache.parent, "detected": found.parent, "labels": folder / "wide"}
-    crop_patches.run(folder / "patches", scans=["s"], candidates=folder / "ranked", size=8, **folders)
+    crop_patches.run(folder / "patches", scans=["s"], candidates=folder / "ranked", count=20, size=8, **folders)
     table, files = folder / "nodules.json", {"labels": folder / "wide/s.h5", "candidates": folder / "ranked/s.csv"}
     patches = folder / "patches" / "s.h5"
     describe_nodules.run(table, scan="s", ingested=read, volume=volume, lungs=lungs, patches=patches, **files)

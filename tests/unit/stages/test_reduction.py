@@ -84,6 +84,7 @@ def train(folder, detector=DETECTOR):
         detected=folder / "detect",
         candidates=folder / "wide",
         checkpoints=folder / "checkpoints",
+        device="cpu",
     )
 
 

@@ -76,7 +76,13 @@ def resized(folder, size):
 
 def train(folder, entry, inputs, name="model", start=None):
     config = save_config(folder, systems={"tested": entry})
-    options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "start": start}
+    options = {
+        "scans": folder / "scans.csv",
+        "inputs": inputs,
+        "checkpoints": folder / "c",
+        "start": start,
+        "device": "cpu",
+    }
     train_system.run(folder / name, config=config, system="tested", **options)
     return read_card(folder / name / "card.json")
 

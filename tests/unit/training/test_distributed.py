@@ -60,7 +60,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(place: Path, name: str, detector: str = "plain") -> Path:
     """The stage in this process."""
-    given = {"axis": "y", "config": place / "config.json", "detector": detector}
+    given = {"axis": "y", "config": place / "config.json", "detector": detector, "device": "cpu"}
     paths = {"scans": place / "scans.csv", "caches": place / "caches", "masks": place / "masks"}
     run(place / name, checkpoints=place / f"{name}-checkpoints", **given, **paths)
     return place / name
@@ -178,6 +178,7 @@ def test_pytorchs_launcher_starts_them(place: Path, two: Path) -> None:
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words += ["-m", "lungline.cli", "train-unet", str(place / "launched"), "--axis", "y"]
     words += ["--config", str(place / "config.json"), "--detector", "plain", "--scans", str(place / "scans.csv")]
+    words += ["--device", "cpu"]
     words += ["--caches", str(place / "caches"), "--masks", str(place / "masks")]
     words += ["--checkpoints", str(place / "launched-checkpoints")]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}

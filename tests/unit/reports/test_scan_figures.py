@@ -6,10 +6,9 @@ from matplotlib.text import Text
 
 from lungline import NOTICE
 from lungline.imaging import geometry
-from lungline.reports import figure_page
-from lungline.reports.canvas import new_figure, save_png, text_figure
-from lungline.reports.figures import draw_candidates, draw_masked_slice, draw_nodule_slice, draw_three_planes
-from lungline.reports.slice_views import on_plane, plot_mm
+from lungline.reports import scan_figures
+from lungline.reports.drawing import new_figure, on_plane, plot_mm, save_png, text_figure
+from lungline.reports.scan_figures import draw_candidates, draw_masked_slice, draw_nodule_slice, draw_three_planes
 from lungline.storage.hdf5 import Code
 
 from .conftest import BEADS_ZYX
@@ -28,7 +27,7 @@ def words(figure):
 
 
 def test_every_figure_carries_the_notice(subject):
-    drawn = figure_page.draw_scan(subject, LAYERS, 1)
+    drawn = scan_figures.draw_scan(subject, LAYERS, 1)
     assert list(drawn) == ["figure1", "figure2", "figure3", "figure4", "figure5"]
     for name, figure in drawn.items():
         assert NOTICE in words(figure), name
@@ -102,16 +101,16 @@ def test_without_annotated_nodules_figure_2_is_named_not_drawn(subject, nodules)
     from dataclasses import replace
 
     empty = subject.nodules.with_array(np.zeros_like(subject.nodules.array))
-    drawn = figure_page.draw_scan(replace(subject, nodules=None if nodules == "none" else empty), LAYERS, 1)
+    drawn = scan_figures.draw_scan(replace(subject, nodules=None if nodules == "none" else empty), LAYERS, 1)
     assert isinstance(drawn["figure2"], str)
-    page = figure_page.page("scan-1", drawn, [Code("W_TILT", "3 degrees")])
+    page = scan_figures.page("scan-1", drawn, [Code("W_TILT", "3 degrees")])
     assert "figure2, not drawn" in page
     assert "[figure1.png](figure1.png)" in page
     assert "W_TILT: the gantry was tilted" in page
 
 
 def test_a_quarantined_scan_is_told_in_words():
-    drawn = figure_page.draw_unusable("scan-2", [Code("Q_NO_GEOMETRY", "no position"), Code("Q_UNHEARD_OF")])
+    drawn = scan_figures.draw_unusable("scan-2", [Code("Q_NO_GEOMETRY", "no position"), Code("Q_UNHEARD_OF")])
     assert "Found: no position" in words(drawn["not_used"])
     assert "Q_UNHEARD_OF" in words(drawn["not_used"])
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-from lungline.reports.slice_views import cut, draw_plane, nearest_index, on_plane, plot_mm, project
+from lungline.reports.drawing import cut, draw_plane, nearest_index, on_plane, plot_mm, project
 
 SHAPE = (9, 13, 17)
 

@@ -1,8 +1,8 @@
-"""Figures 1, 2, 3 and 5 of the paper, of one scan."""
+"""Figures 1 to 5 of the paper of one scan, the page that explains them, and a picture of the fields of a file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,13 +11,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lungline import NOTICE
 from lungline.detection.candidates import Candidate
+from lungline.flags import in_words
 from lungline.imaging import geometry
 from lungline.imaging.intensity import WINDOW_HU
 from lungline.imaging.volume import Volume
-from lungline.reports.canvas import new_figure
-from lungline.reports.slice_views import NAMES, cut, draw_plane, nearest_index, on_plane, plot_mm, project
+from lungline.reports.drawing import (
+    NAMES,
+    cut,
+    draw_plane,
+    nearest_index,
+    new_figure,
+    on_plane,
+    plot_mm,
+    project,
+    text_figure,
+)
+from lungline.reports.network_figure import Row, draw_unet
+from lungline.storage.hdf5 import Code, Field
 
+#: A figure, or the reason why it is not drawn.
+Drawn = Mapping[str, Figure | str]
+
+CAPTIONS = {
+    "figure1": "Figure 1: axial, coronal and sagittal slice through the strongest candidate (or the middle), in HU.",
+    "figure2": "Figure 2: the slice with the largest annotated nodule, outlined, and the mask of the annotations.",
+    "figure3": "Figure 3: a slice, its lung mask with the margin, and what the networks see of it.",
+    "figure4": "Figure 4: the U-Net as built, for an input of 128 x 128.",
+    "figure5": "Figure 5: a slice, its nodule probability with all centroids projected, and the sum along z.",
+    "not_used": "This scan could not be used.",
+}
 GREY = {"cmap": "gray", "vmin": WINDOW_HU[0], "vmax": WINDOW_HU[1]}
 
 
@@ -65,7 +89,41 @@ class Subject:
         return plot_mm(self.cached.affine, np.array(points).reshape(-1, 3))
 
 
-def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "", unit: str = "HU", **look: object) -> Figure:
+def draw_scan(subject: Subject, layers: Sequence[Row], slices: int) -> Drawn:
+    """Figures 1 to 5 by name."""
+    drawn: dict[str, Figure | str] = {
+        "figure1": draw_three_planes(subject.ct, subject.focus_xyz_mm, subject.scan),
+        "figure3": draw_masked_slice(subject),
+        "figure4": draw_unet(layers, slices),
+        "figure5": draw_candidates(subject),
+    }
+    if subject.nodules is None:
+        drawn["figure2"] = "not drawn: this scan has no annotations."
+    elif not subject.nodules.array.any():
+        drawn["figure2"] = "not drawn: no annotated nodule lies in this scan's lung box."
+    else:
+        drawn["figure2"] = draw_nodule_slice(subject)
+    return dict(sorted(drawn.items()))
+
+
+def draw_unusable(scan: str, codes: Sequence[Code]) -> Drawn:
+    """The reason why a scan was quarantined, as a picture of words."""
+    return {"not_used": text_figure(f"{scan}: quarantined", [in_words(code.code, code.detail) for code in codes])}
+
+
+def page(scan: str, figures: Drawn, codes: Sequence[Code]) -> str:
+    """A README of the folder with the figures."""
+    lines = [f"# Figures of {scan}", "", NOTICE, ""]
+    for name, figure in figures.items():
+        lines.append(
+            f"- {name}, {figure}" if isinstance(figure, str) else f"- [{name}.png]({name}.png): {CAPTIONS[name]}"
+        )
+    if codes:
+        lines += ["", "What the scan carries:", "", *(f"- {in_words(code.code, code.detail)}" for code in codes)]
+    return "\n".join(lines) + "\n"
+
+
+def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "") -> Figure:
     """Figure 1: the axial, coronal and sagittal slice through a point, with a colour bar."""
     widths = np.array(ct.shape_zyx) * ct.spacing_zyx_mm
     figure = new_figure(
@@ -75,11 +133,11 @@ def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "", unit: s
     cross = plot_mm(ct.affine, point_xyz_mm)
     for axis, panel in enumerate(panels):
         plane = cut(ct, axis, nearest_index(ct, axis, point_xyz_mm))
-        image = draw_plane(panel, plane, f"{NAMES[axis]}, {'zyx'[axis]} = {cross[axis]:.1f} mm", **(look or GREY))
+        image = draw_plane(panel, plane, f"{NAMES[axis]}, {'zyx'[axis]} = {cross[axis]:.1f} mm", **GREY)
         x, y = on_plane(axis, cross)
         panel.axvline(x, color="deepskyblue", linewidth=0.5)
         panel.axhline(y, color="deepskyblue", linewidth=0.5)
-    figure.colorbar(image, ax=panels, shrink=0.8, label=unit)
+    figure.colorbar(image, ax=panels, shrink=0.8, label="HU")
     return figure
 
 
@@ -166,3 +224,46 @@ def _outline(axes: Axes, mask: Volume, index: int, colour: str) -> None:
     rows = plot_mm(mask.affine, geometry.voxel_to_world(mask.affine, [(index, y, 0) for y in range(shown.shape[0])]))
     columns = plot_mm(mask.affine, geometry.voxel_to_world(mask.affine, [(index, 0, x) for x in range(shown.shape[1])]))
     axes.contour(columns[:, 2], rows[:, 1], shown, levels=[0.5], colors=colour, linewidths=0.8)
+
+
+def draw_fields(fields: Mapping[str, Field], title: str) -> Figure:
+    """A row for each field: three middle slices of a volume, or the mosaic of cubes."""
+    shown = {name: field for name, field in fields.items() if field.array.ndim in (3, 5) and field.array.size}
+    shown = {name: field for name, field in shown.items() if field.array.ndim == 5 or field.affine is not None}
+    if not shown:
+        return text_figure(title, ["no field that can be drawn"])
+    figure = new_figure(11, 4.2 * len(shown), title)
+    rows = figure.subfigures(len(shown), 1, squeeze=False)
+    for part, (name, field) in zip(rows[:, 0], shown.items(), strict=True):
+        part.suptitle(f"{name}, unit {field.unit}", fontsize=9)
+        low, high = window(field)
+        if field.array.ndim == 5:
+            axes = part.subplots()
+            image = axes.imshow(mosaic(field.array), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axes.axis("off")
+            part.colorbar(image, ax=axes, shrink=0.8)
+            continue
+        volume = Volume(field.array, field.affine)  # type: ignore[arg-type]
+        panels = part.subplots(1, 3)
+        for axis, panel in enumerate(panels):
+            plane = cut(volume, axis, volume.shape_zyx[axis] // 2)
+            image = draw_plane(panel, plane, NAMES[axis], cmap="gray", vmin=low, vmax=high)
+        part.colorbar(image, ax=panels, shrink=0.8)
+    return figure
+
+
+def window(field: Field) -> tuple[float, float]:
+    """The values drawn black and white: the usual window of HU, else the smallest and largest."""
+    if field.unit == "HU":
+        return WINDOW_HU
+    finite = field.array[np.isfinite(field.array)] if field.array.dtype != bool else field.array
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def mosaic(patches: NDArray, columns: int = 5) -> NDArray:
+    """The middle slices of cubes (n, channels, z, y, x) as one image: a cube's channels side by side."""
+    from skimage.util import montage  # here, since only a file of cubes needs it
+
+    middle = patches[:, :, patches.shape[2] // 2].astype(np.float32)  # (n, channels, y, x)
+    tiles = np.concatenate(np.moveaxis(middle, 1, 0), axis=-1)  # (n, y, channels * x)
+    return np.asarray(montage(tiles, fill=0, grid_shape=(-(-len(tiles) // columns), columns)))

@@ -1,4 +1,4 @@
-"""Slices of a volume as radiologists look at them, in millimetres.
+"""What all figures share: the drawing surface, and slices of a volume as radiologists look at them, in millimetres.
 
 A picture's coordinates are mm along the array axes: where these run along the world's axes, they are world
 coordinates; in an oblique volume they are the same distances in the turned frame. Axial slices are seen from
@@ -7,15 +7,25 @@ the feet (the patient's right on the left), coronal ones from the front, sagitta
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from lungline import NOTICE
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
+from lungline.storage.checksums import sealed_path
+
+DPI = 120
 
 NAMES = ("axial", "coronal", "sagittal")
 _IN_PLANE = ((2, 1), (2, 0), (1, 0))  # array axes that run to the right and along the vertical
@@ -109,3 +119,38 @@ def draw_plane(axes: Axes, plane: Plane, title: str = "", **look: Any) -> Any:
     for letter, (x, y, ha, va) in zip(_LETTERS[plane.axis], (*places, (0.5, 0.02, "center", "bottom")), strict=True):
         axes.text(x, y, letter, ha=ha, va=va, transform=axes.transAxes, color="gold", fontsize=8, fontweight="bold")
     return image
+
+
+def new_figure(width_inch: float, height_inch: float, title: str = "", note: str = "") -> Figure:
+    """An empty figure without a window, with a title above, and the notice (and a note) in small print below."""
+    figure = Figure(figsize=(width_inch, height_inch), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    figure.supxlabel(f"{note}  {NOTICE}".strip(), fontsize=6, color="0.35")
+    return figure
+
+
+def text_figure(title: str, lines: Sequence[str]) -> Figure:
+    """A figure that says in words why there is no picture."""
+    figure = new_figure(7, 1.6 + 0.25 * len(lines), title)
+    axes = figure.add_subplot()
+    axes.axis("off")
+    axes.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", wrap=True, transform=axes.transAxes)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all, without date or software in it."""
+    with sealed_path(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def as_svg(figure: Figure, name: str) -> str:
+    """A figure as an element of an HTML page: words stay words, no background, the same text for the same content."""
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lungline"}):
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    text = file.getvalue()
+    return f'<svg role="img" aria-label="{name}"{text[text.index("<svg") + 4 :]}'
