@@ -1,16 +1,13 @@
-"""Memory of one training step of every system, at full size, without the memory: `python benchmarks/memory.py`.
+"""Memory of one training step of every system, at full size, without the memory: `python -m benchmarks.memory`.
 
-The step of `lungline.training` is run on fake tensors, which have shapes and no content. Every allocation of the
-forward and backward pass is seen, and what autograd keeps is seen by saved-tensor hooks; so the peak is exact for
-the operations as PyTorch issues them, in half precision as on a graphics card. Added to it are estimates of what
-happens inside a convolution (its largest input and output once more, for kernels that reorder them) and of the
-CUDA context. Adam's moments are counted, and its own peak: six times the weights (weights, gradients, two moments,
-two temporaries). Where there is a GPU, the same step is run there too, and its largest allocation is printed. The
-weights of the best look and the checkpoints lie in main memory.
+The step of `lungline.training` is run in half precision on fake tensors, which have shapes and no content. Every
+allocation of the forward and backward pass is seen, and what autograd keeps is seen by saved-tensor hooks, so the peak
+is exact for the operations as PyTorch issues them. Added are estimates of what happens inside a convolution (its
+largest input and output once more) and of the CUDA context, and Adam's moments; Adam's own peak is six times the
+weights. Where there is a GPU, the same step is run there, too, and its largest allocation is printed.
 
 Columns: patients of a batch, cubes or volumes with a gradient at once; then in GB (1e9 bytes): weights; what is kept
-for the gradient (activations); the largest sum of weights, gradients, activations and temporaries in the step; inside a
-convolution; total, with Adam's moments and the context; measured.
+for the gradient; the largest sum in the step; inside a convolution; total; measured.
 """
 
 from __future__ import annotations
@@ -19,10 +16,9 @@ import argparse
 import sys
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,8 +70,7 @@ class Live(TorchDispatchMode):
         self.now -= size
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """Bytes of one training step."""
 
     weights: int
@@ -93,50 +88,41 @@ def compute(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int = 1) -> M
     """Memory of a step, on fake tensors, when the gradient goes through so many cubes of a patient."""
     with torch.device("meta"):
         model = CancerNet(spec).train()
+    inside, live, kept = [0], Live(), [0]
+
+    def count(module: torch.nn.Module, given: Any, out: Tensor) -> None:
+        if isinstance(module, torch.nn.Conv3d):
+            inside.append(2 * (given[0].numel() + out.numel()))
+
     with FakeTensorMode():
         _make_fake(model)
-        inside = [0]
         for module in model.modules():
-            if isinstance(module, torch.nn.Conv3d):
-                module.register_forward_hook(
-                    lambda module, given, out: inside.append(2 * (given[0].numel() + out.numel()))
-                )
-        live, kept = Live(), [0]
+            module.register_forward_hook(count)
         with live:
             for tensor in model.state_dict().values():
                 live.see(tensor)
             weights = live.now
             for _ in range(2):  # the second micro-batch meets the gradients of the first
-                half = torch.autocast("cpu", dtype=torch.bfloat16)
-                _loss(model, schedule, cubes, torch.device("cpu"), half, kept).backward()
+                with torch.autocast("cpu", dtype=torch.bfloat16), _counted(model, kept):
+                    loss = _loss(model, schedule, cubes, torch.device("cpu"))
+                loss.backward()
     return Memory(weights, kept[0], live.peak, max(inside))
 
 
 def _make_fake(model: CancerNet) -> None:
     """Weights and buffers of the same shape and layout, as fake tensors in main memory."""
     for module in model.modules():
-        for name, weight in module._parameters.items():
-            if weight is not None:
-                empty = torch.empty_strided(weight.shape, weight.stride(), dtype=weight.dtype, device="cpu")
-                module._parameters[name] = torch.nn.Parameter(empty)
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
+        for kept, make in ((module._parameters, torch.nn.Parameter), (module._buffers, lambda tensor: tensor)):
+            for name, old in kept.items():
+                if old is not None:
+                    kept[name] = make(torch.empty_strided(old.shape, old.stride(), dtype=old.dtype, device="cpu"))
 
 
-def _loss(
-    model: CancerNet,
-    schedule: PatientSchedule,
-    cubes: int,
-    device: torch.device,
-    autocast: AbstractContextManager,
-    kept: list[int] | None = None,
-) -> Tensor:
+def _loss(model: CancerNet, schedule: PatientSchedule, cubes: int, device: torch.device) -> Tensor:
     count = schedule.micro_batch or schedule.batch
     seen = torch.zeros(count * cubes, model.spec.in_channels, *model.spec.shape_zyx, device=device)
-    with autocast, nullcontext() if kept is None else _counted(model, kept):
-        logits = model(seen).float().view(count, cubes).mean(dim=1)
-        return cancer_loss(logits, torch.zeros(count, device=device)) * (count / schedule.batch)
+    logits = model(seen).float().view(count, cubes).mean(dim=1)
+    return cancer_loss(logits, torch.zeros(count, device=device)) * (count / schedule.batch)
 
 
 @contextmanager
@@ -166,7 +152,9 @@ def measure(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int) -> int:
     for _ in range(2):
         optimiser.zero_grad(set_to_none=True)
         for _ in range(-(-schedule.batch // (schedule.micro_batch or schedule.batch))):
-            _loss(model, schedule, cubes, device, half_precision(device, "auto")[0]).backward()
+            with half_precision(device, "auto")[0]:
+                loss = _loss(model, schedule, cubes, device)
+            loss.backward()
         optimiser.step()
     return torch.cuda.max_memory_allocated()
 
@@ -176,9 +164,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--configfile", type=Path, nargs="*", default=[CONFIG / "paper.yaml"])
     config = read_config_files([CONFIG / "config.yaml", *parser.parse_args().configfile])
-    columns = ("parameters", "batch", "at once", "weights", "kept", "step", "inside", "total", "measured")
-    print("| system | " + " | ".join(columns) + " |")
-    print("|---" * (len(columns) + 1) + "|")
+    print("| system | parameters | batch | at once | weights | kept | step | inside | total | measured |")
+    print("|---" * 10 + "|")
     fits = True
     for name, system in config.systems.items():
         if isinstance(system, ConstantSystem):
@@ -191,11 +178,10 @@ def main() -> int:
         memory = compute(spec, schedule, cubes)
         with torch.device("meta"):
             parameters = count_parameters(CancerNet(spec))
-        figures = (memory.weights, memory.kept, memory.step, memory.inside, memory.total)
-        words = [f"{parameters:,}", str(schedule.batch), str((schedule.micro_batch or schedule.batch) * cubes)]
-        words += [f"{figure / 1e9:.2f}" for figure in figures]
+        words = [name, f"{parameters:,}", str(schedule.batch), str((schedule.micro_batch or schedule.batch) * cubes)]
+        words += [f"{figure / 1e9:.2f}" for figure in (*memory, memory.total)]
         words.append(f"{measure(spec, schedule, cubes) / 1e9:.2f}" if torch.cuda.is_available() else "no GPU")
-        print(f"| {name} | " + " | ".join(words) + " |", flush=True)
+        print(f"| {' | '.join(words)} |", flush=True)
         fits &= memory.total < BUDGET
     print(f"\nGB (1e9 bytes). All under {BUDGET / 1e9:.0f} GB: {'yes' if fits else 'no'}.")
     return 0 if fits else 1

@@ -11,6 +11,7 @@ for batch in FILES.batches("extract_candidates"):
             detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
         output:
             candidates=FILES.of(f"extract_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
+            labels=FILES.candidate_labels_of(batch.detector, batch.scans),
         log:
             out(f"logs/extract_candidates/{batch.detector}/{batch.log}.log"),
         benchmark:
@@ -25,7 +26,7 @@ for batch in FILES.batches("extract_candidates"):
         params:
             detected=folder_of("detected"),
             output=folder_of("candidates"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             settings=of_batch(batch, lambda name, _: settings("extract_candidates", detector=entry_name(name))),
             code=fingerprint("extract_candidates"),
         message:
@@ -67,7 +68,6 @@ rule train_reduction:
         mem_mb=memory(8000),
         runtime=2880,
         gpu=gpu(),
-        device=CONFIG.device,
     params:
         folder=folder_of("weights"),
         caches=folder_of("caches"),
@@ -86,8 +86,7 @@ rule train_reduction:
     shell:
         "lungline train-reduction {params.folder:q} {input.annotations:q} --config {input.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
-        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --device {resources.device}"
-        " > {log} 2>&1"
+        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} > {log} 2>&1"
 
 
 for batch in FILES.batches("rank_candidates"):
@@ -120,7 +119,7 @@ for batch in FILES.batches("rank_candidates"):
             output=folder_of("ranked"),
             caches=folder_of("caches"),
             detected=folder_of("detected"),
-            scans=batch.scans,
+            scans=of_batch(batch, lambda _, scans: scans),
             reduction=folder_of("network"),
             settings=of_batch(batch, lambda name, _: settings("rank_candidates", detector=entry_name(name))),
             code=fingerprint("rank_candidates"),
@@ -138,9 +137,11 @@ for batch in FILES.batches("crop_patches"):
         name:
             batch.rule
         input:
+            volumes=FILES.of("resample/{scan}.h5", batch.scans),
             caches=FILES.of("cache_volume/{scan}.h5", batch.scans),
             detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
             candidates=of_batch(batch, FILES.candidates_of),
+            labels=FILES.candidate_labels_of(batch.detector, batch.scans),
         output:
             patches=FILES.of(f"crop_patches/{batch.detector}/{{scan}}.h5", batch.scans),
         log:
@@ -156,14 +157,17 @@ for batch in FILES.batches("crop_patches"):
             runtime=10 * len(batch.scans),
         params:
             output=folder_of("patches"),
+            volumes=folder_of("volumes"),
             caches=folder_of("caches"),
             detected=folder_of("detected"),
             candidates=folder_of("candidates"),
-            scans=batch.scans,
+            labels=folder_of("labels"),
+            scans=of_batch(batch, lambda _, scans: scans),
             settings=settings("crop_patches"),
             code=fingerprint("crop_patches"),
         message:
-            f"Cropping the candidates of detector {batch.words}"
+            f"Cropping and measuring the candidates of detector {batch.words}"
         shell:
-            "lungline crop-patches {params.output:q} --scans {params.scans:q} --caches {params.caches:q}"
-            " --detected {params.detected:q} --candidates {params.candidates:q} {params.settings} > {log} 2>&1"
+            "lungline crop-patches {params.output:q} --scans {params.scans:q} --volumes {params.volumes:q}"
+            " --caches {params.caches:q} --detected {params.detected:q} --candidates {params.candidates:q}"
+            " --labels {params.labels:q} {params.settings} > {log} 2>&1"

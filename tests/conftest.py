@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+
+from tests.repository import sample_folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,8 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def sample_data() -> Path:
     """The folder of real sample data; the test is skipped where there is none."""
-    default = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-    folder = Path(os.environ.get("LUNGLINE_SAMPLE_DATA", default))
-    if not folder.is_dir():
+    folder = sample_folder()
+    if folder is None:
         pytest.skip("needs the real sample data: set LUNGLINE_SAMPLE_DATA to their folder")
     return folder

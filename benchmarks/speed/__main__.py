@@ -1,4 +1,4 @@
-"""One command: each step of lungline against the literal way, side by side, with its answer checked in the same run.
+"""Each step of lungline against the literal way, side by side, its answer checked in the same run.
 
     python -m benchmarks.speed [--only NAME ...] [--pairs N]
 
@@ -16,17 +16,15 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.robustness.real_cases import sample_folder
-from benchmarks.robustness.runner import REPOSITORY
-from benchmarks.speed import machine, report
-from benchmarks.speed.clusters import candidates
+from benchmarks.speed import report
 from benchmarks.speed.files import cache, reading
 from benchmarks.speed.measure import Comparison
 from benchmarks.speed.networks import cancer_net, u_net
-from benchmarks.speed.scene import Scene
-from benchmarks.speed.volumes import dilation, preparation, resampling
+from benchmarks.speed.simulated_adult import SimulatedAdult
+from benchmarks.speed.volumes import candidates, dilation, preparation, resampling
+from tests.repository import REPOSITORY, sample_folder
 
-PARTS: dict[str, Callable[[Scene], list[Comparison]]] = {
+PARTS: dict[str, Callable[[SimulatedAdult], list[Comparison]]] = {
     "u-net": u_net,
     "candidates": candidates,
     "cache": cache,
@@ -45,16 +43,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "speed", help="for the figures")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    about = machine.describe()
-    print(report.machine_in_words(about), flush=True)
+    machine = report.describe_machine()
+    print(report.machine_in_words(machine), flush=True)
     found: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="lungline-speed-") as scratch:
-        scene = Scene(Path(scratch), options.pairs, sample_folder())
+        adult = SimulatedAdult(Path(scratch), options.pairs, sample_folder())
         for name in options.only:
-            for one in PARTS[name](scene):
+            for one in PARTS[name](adult):
                 found.append(one)
                 print(report.table([one]).splitlines()[-1], flush=True)
-            report.write(options.out, about, sorted(found, key=lambda one: one.goal))  # what is there, if it is stopped
+            report.write(options.out, machine, sorted(found, key=lambda one: one.goal))  # what is there, if stopped
     return 1 if any(one.verdict == "WRONG" for one in found) else 0
 
 

@@ -1,10 +1,10 @@
 """What the workflow costs beside the work: `python -m benchmarks.speed.chain [--scans 1 3] [--jobs 1]`.
 
-Generates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in the
+Simulates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in the
 package (config/real.yaml), and by `lungline predict` in a single process, both with one thread; with `--pages`, both
-write a page a scan, which the configuration leaves out.
-Compares the CPU time of everything that ran: what the workflow takes more is start-up, scheduling and reading again.
-Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if the two answer differently.
+write a page a scan. Compares the CPU time of everything that ran: what the workflow takes more is start-up, scheduling
+and reading again. Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if the two
+answer differently.
 """
 
 from __future__ import annotations
@@ -12,49 +12,19 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from benchmarks.robustness.runner import REPOSITORY
-from benchmarks.speed.scene import Scene
+from benchmarks.speed.measure import Took, run_command
+from benchmarks.speed.report import markdown
+from benchmarks.speed.simulated_adult import SimulatedAdult
 from lungline.storage.predictions import read_predictions
+from tests.repository import REPOSITORY
 
 _SYSTEM = "pretrained"  # the one that config/real.yaml runs
-
-
-@dataclass(frozen=True)
-class Ran:
-    """Seconds of a command and all processes below it."""
-
-    cpu_s: float
-    wall_s: float
-
-
-def run(words: Sequence[str], log: Path) -> Ran:
-    """Run a command from the repository, with one thread a process; `CalledProcessError` if it ends badly."""
-    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    started = time.perf_counter()
-    with open(log, "w", encoding="utf-8") as out:
-        child = subprocess.Popen(words, cwd=REPOSITORY, env=os.environ | alone, stdout=out, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, words[0], log.read_text(encoding="utf-8")[-2000:])
-    return Ran(used.ru_utime + used.ru_stime, time.perf_counter() - started)
-
-
-def draw_scans(folder: Path, scans: int) -> Path:
-    """That many adults, each a folder of DICOM files."""
-    for number in range(scans):
-        os.replace(Scene(folder, pairs=1, number=number).dicom(compressed=False), folder / f"scan{number}")
-    return folder
 
 
 def answers(folder: Path) -> dict[str, float]:
@@ -64,35 +34,28 @@ def answers(folder: Path) -> dict[str, float]:
     return {names[row.scan]: row.probability or 0.0 for row in read_predictions(folder / "predictions.csv")}
 
 
-def measure(raw: Path, cores: int, jobs: int | None, here: Path, *, pages: bool) -> tuple[Ran, Ran, float]:
+def measure(here: Path, scans: int, cores: int, jobs: int | None, *, pages: bool) -> tuple[Took, Took, float]:
     """The workflow, a single process, and the largest difference of a probability between them."""
-    here.mkdir()
+    raw, results = here / "raw", here / "results"
+    raw.mkdir(parents=True)
+    for number in range(scans):
+        os.replace(SimulatedAdult(here, pairs=1, number=number).dicom(compressed=False), raw / f"scan{number}")
     settings = {
-        "outdir": str(here / "results"),
+        "outdir": str(results),
         "data": {"folder": str(raw)},
         "detect": {"jobs": jobs},
         "pages": {"scans": "all" if pages else []},
         "figures": {"scans": []},  # `predict` draws none
     }
     (here / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    snakemake = ("snakemake", "--cores", str(cores), "--quiet", "all")
-    workflow = run((*snakemake, "--configfile", "config/real.yaml", str(here / "run.yaml")), here / "workflow.log")
-    described = here / "results" / "pipeline" / f"{_SYSTEM}.json"
-    one = (
-        "lungline",
-        "predict",
-        str(raw),
-        "--out",
-        str(here / "one"),
-        "--pipeline",
-        str(described),
-        "--dicom",
-        "false",
-        "--pages",
-        str(pages).lower(),
-    )
-    single = run(one, here / "single.log")
-    wanted, found = answers(here / "one"), answers(here / "results")
+    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    where = {"cwd": REPOSITORY, "env": os.environ | alone}
+    words = ["snakemake", "--cores", str(cores), "--quiet", "all", "--configfile", "config/real.yaml"]
+    workflow = run_command([*words, str(here / "run.yaml")], here / "workflow.log", **where)
+    words = ["lungline", "predict", str(raw), "--out", str(here / "one")]
+    words += ["--pipeline", str(results / "pipeline" / f"{_SYSTEM}.json")]
+    single = run_command([*words, "--dicom", "false", "--pages", str(pages).lower()], here / "single.log", **where)
+    wanted, found = answers(here / "one"), answers(results)
     apart = max(abs(wanted[scan] - found[scan]) for scan in wanted) if wanted.keys() == found.keys() else 1.0
     return workflow, single, apart
 
@@ -106,28 +69,20 @@ def main() -> int:
     options = parser.parse_args()
     few, many = options.scans
     with tempfile.TemporaryDirectory(prefix="lungline-chain-") as scratch:
-        here = Path(scratch)
-        costs = []
-        for scans in (few, many):
-            raw = here / f"raw{scans}"
-            raw.mkdir()
-            draw_scans(raw, scans)
-            costs.append(measure(raw, options.cores, options.jobs, here / f"run{scans}", pages=options.pages))
+        costs = [
+            measure(Path(scratch, str(scans)), scans, options.cores, options.jobs, pages=options.pages)
+            for scans in (few, many)
+        ]
     jobs = "one job a scan" if options.jobs is None else f"detect.jobs {options.jobs}"
-    print(
-        f"{few} and {many} generated scans of 300 x 512 x 512, weights of the package, {options.cores} cores, {jobs}\n"
-    )
-    print(f"| way | CPU s, {few} | CPU s, {many} | CPU s, one more scan | wall s, {many} | CPU s, 20, by these |")
-    print("|---|---|---|---|---|---|")
-    of_20 = []
-    for number, name in enumerate(("workflow", "one process")):
-        first, last = costs[0][number], costs[1][number]
+    print(f"{few} and {many} simulated scans, weights of the package, {options.cores} cores, {jobs}\n")
+    head = f"way, CPU s of {few}, CPU s of {many}, CPU s of one more scan, wall s of {many}, CPU s of 20 by these"
+    rows, of_20 = [], []
+    for name, first, last in zip(("workflow", "one process"), *(cost[:2] for cost in costs), strict=True):
         more = (last.cpu_s - first.cpu_s) / (many - few)
         of_20.append(last.cpu_s + (20 - many) * more)
-        print(f"| {name} | {first.cpu_s:.1f} | {last.cpu_s:.1f} | {more:.1f} | {last.wall_s:.1f} | {of_20[-1]:.0f} |")
-    print(
-        f"\nstart-up, scheduling, reading again, of 20 scans: {1 - of_20[1] / of_20[0]:.1%} of the workflow's CPU time"
-    )
+        rows.append((name, *(f"{s:.1f}" for s in (first.cpu_s, last.cpu_s, more, last.wall_s)), f"{of_20[-1]:.0f}"))
+    print(markdown(head.split(", "), rows))
+    print(f"start-up, scheduling, reading again, of 20 scans: {1 - of_20[1] / of_20[0]:.1%} of the workflow's CPU time")
     difference = max(cost[2] for cost in costs)
     print(f"largest difference of a probability: {difference:.2g}")
     return int(difference > 1e-6)

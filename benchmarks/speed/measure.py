@@ -7,127 +7,113 @@ import os
 import pickle
 import resource
 import statistics
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-Theirs = TypeVar("Theirs")
-Ours = TypeVar("Ours")
+Work = Callable[[], Any]
 
 
-@dataclass(frozen=True)
-class Took:
-    """Seconds of one run: CPU time of this process and of the children it waited for, and wall time."""
+class Took(NamedTuple):
+    """Seconds of CPU time, children waited for counted, and of the wall clock; peak memory where it is known."""
 
-    cpu: float
-    wall: float
+    cpu_s: float
+    wall_s: float
+    peak_mib: float = float("nan")
 
 
-def cpu_seconds() -> float:
-    """CPU time so far, all threads and finished children counted."""
+def now() -> Took:
+    """CPU time of this process so far, all threads and finished children counted, and the wall clock."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(part.ru_utime + part.ru_stime for part in used)
+    return Took(sum(part.ru_utime + part.ru_stime for part in used), time.perf_counter())
+
+
+def timed(work: Work, clock: Callable[[], Took] = now) -> tuple[Took, Any]:
+    before = clock()
+    answer = work()
+    after = clock()
+    return Took(after.cpu_s - before.cpu_s, after.wall_s - before.wall_s), answer
+
+
+def timed_apart(work: Work, set_up: Work = lambda: None, warm_ups: int = 0) -> tuple[Took, Any]:
+    """As `timed`, in a child process of its own, after `set_up` and some runs that are not counted."""
+
+    def inside() -> tuple[Took, Any]:
+        set_up()
+        for _ in range(warm_ups):
+            work()
+        return timed(work)
+
+    found: tuple[Took, Any] = in_child(inside)
+    return found
 
 
 def interleave(
-    theirs: Callable[[], Theirs],
-    ours: Callable[[], Ours],
-    pairs: int,
-    clock: Callable[[], Took] = lambda: Took(cpu_seconds(), time.perf_counter()),
-) -> tuple[list[tuple[Took, Took]], Theirs, Ours]:
+    theirs: Work, ours: Work, pairs: int, time_theirs: Callable = timed, time_ours: Callable = timed
+) -> tuple[list[tuple[Took, Took]], Any, Any]:
     """Run theirs, ours, theirs, ours ... `pairs` times; the times, and the last answers.
 
     Neighbours see the same load of the machine, so a ratio is taken of each pair, and then the median, which a first
     run that sets things up does not move.
     """
-    taken = []
-    for _ in range(pairs):
-        before = clock()
-        answer = theirs()
-        between = clock()
-        own_answer = ours()
-        after = clock()
-        taken.append(
-            (
-                Took(between.cpu - before.cpu, between.wall - before.wall),
-                Took(after.cpu - between.cpu, after.wall - between.wall),
-            )
-        )
-    return taken, answer, own_answer
+    found = [(time_theirs(theirs), time_ours(ours)) for _ in range(pairs)]
+    return [(his[0], own[0]) for his, own in found], found[-1][0][1], found[-1][1][1]
 
 
-def interleave_apart(
-    theirs: Callable[[], Theirs],
-    ours: Callable[[], Ours],
-    pairs: int,
-    set_up: Callable[[], None],
-    warm_ups: int = 0,
-) -> tuple[list[tuple[Took, Took]], Theirs, Ours]:
-    """As `interleave`, but each run is in a child process of its own, after some warm-ups; ours after `set_up`, too."""
-    taken = []
-    for _ in range(pairs):
-        his, answer = _apart(theirs, lambda: None, warm_ups)
-        own, own_answer = _apart(ours, set_up, warm_ups)
-        taken.append((his, own))
-    return taken, answer, own_answer
-
-
-def _apart(work: Callable[[], Ours], set_up: Callable[[], None], warm_ups: int) -> tuple[Took, Ours]:
+def in_child(work: Work) -> Any:
+    """What `work` returns in a forked child; None if it fails there."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
-            set_up()
-            for _ in range(warm_ups):
-                work()
-            cpu, wall = cpu_seconds(), time.perf_counter()
-            answer = work()
-            took = Took(cpu_seconds() - cpu, time.perf_counter() - wall)
+            answer = pickle.dumps(work(), protocol=5)
             with os.fdopen(writing, "wb") as pipe:
-                pickle.dump((took, answer), pipe, protocol=5)
+                pipe.write(answer)
         finally:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        said: tuple[Took, Ours] = pickle.load(pipe)
-    os.waitpid(child, 0)
-    return said
-
-
-def peak_mib(work: Callable[[], object]) -> float:
-    """Memory in MiB that `work` takes at most beyond what this process holds; it runs in a child."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            ctypes.CDLL(None).malloc_trim(0)  # else `work` may live on what the parent has freed and kept
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the parent's peak
-            held = _peak_bytes()
-            work()
-            peak = _peak_bytes() - held
-            os.write(writing, str(peak).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
         said = pipe.read()
     os.waitpid(child, 0)
-    return float(said or "nan") / 2**20
+    return pickle.loads(said) if said else None
 
 
-def _peak_bytes() -> int:
-    """Most memory that this process has held (Linux)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+def peak_mib(work: Work) -> float:
+    """Memory in MiB that `work` takes at most beyond what this process holds; nan if it fails (Linux)."""
+
+    def held() -> int:
+        return int(Path("/proc/self/status").read_text(encoding="ascii").partition("VmHWM:")[2].split()[0])
+
+    def inside() -> int:
+        ctypes.CDLL(None).malloc_trim(0)  # else `work` may live on what the parent has freed and kept
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the parent's peak
+        before = held()
+        work()
+        return held() - before
+
+    found = in_child(inside)
+    return float("nan") if found is None else found / 1024
 
 
-@dataclass(frozen=True)
-class Check:
+def run_command(words: Sequence[str], log: Path | None = None, **options: Any) -> Took:
+    """What a command and all below it take; its words go into `log`. `CalledProcessError` if it ends badly."""
+    started = time.perf_counter()
+    with open(log or os.devnull, "wb") as out:
+        child = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT if log else None, **options)
+        _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, words[0], log and log.read_bytes()[-2000:])
+    return Took(used.ru_utime + used.ru_stime, time.perf_counter() - started, used.ru_maxrss / 1024)
+
+
+class Check(NamedTuple):
     """What must hold of our answer, beside its speed; or is only reported."""
 
     what: str
@@ -147,19 +133,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One line of the table.
+    """One line of the table: number of the goal, what is done in which two ways, and the times of each pair.
 
-    Attributes
-    ----------
-    goal : int
-        Number in the list of goals.
-    what, theirs, ours : str
-        What is done, and in which two ways.
-    pairs : list of (Took, Took)
-        Theirs and ours.
-    at_least : float or None
-        The ratio of CPU time that is asked for; None where it is only reported.
-    checks : tuple of Check
+    `at_least` is the ratio of CPU time that is asked for; None where it is only reported.
     """
 
     goal: int
@@ -172,11 +148,7 @@ class Comparison:
 
     @property
     def cpu_ratio(self) -> float:
-        return statistics.median(theirs.cpu / ours.cpu for theirs, ours in self.pairs)
-
-    @property
-    def wall_ratio(self) -> float:
-        return statistics.median(theirs.wall / ours.wall for theirs, ours in self.pairs)
+        return statistics.median(theirs.cpu_s / ours.cpu_s for theirs, ours in self.pairs)
 
     @property
     def verdict(self) -> Literal["reached", "missed", "reported", "WRONG"]:

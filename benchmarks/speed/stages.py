@@ -1,7 +1,7 @@
 """What each command costs on one scan at real size: `python -m benchmarks.speed.stages [--detector NAME]`.
 
 Runs the commands that the workflow runs for every scan, each in a process of its own, on a real thin-slice series where
-the sample data have one, else on the generated adult. Prints CPU and wall seconds, peak memory beside the `mem_mb` of
+the sample data have one, else on the simulated adult. Prints CPU and wall seconds, peak memory beside the `mem_mb` of
 the rule, and the size of the output. The detector is untrained: its time is that of a trained one, it finds nothing,
 and candidates and cubes are those of a scan without nodules. Ends with 1 if a peak is above what the rule declares.
 """
@@ -9,22 +9,18 @@ and candidates and cubes are those of a scan without nodules. Ends with 1 if a p
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.robustness.real_cases import sample_folder
-from benchmarks.robustness.runner import REPOSITORY
-from benchmarks.speed.scene import Scene
+from benchmarks.speed.measure import Took, run_command
+from benchmarks.speed.report import markdown
+from benchmarks.speed.simulated_adult import SimulatedAdult
 from lungline.config.entries import DetectorSpec
 from lungline.config.loading import read_config
 from lungline.detection.slices import AXES
@@ -33,38 +29,19 @@ from lungline.readers.raw_state import raw_state, share_of_memory
 from lungline.storage import hdf5
 from lungline.storage.checksums import sha256
 from lungline.storage.weights import write_card, write_tensors
+from tests.repository import REPOSITORY, sample_folder
 
 REAL = "chest-ct/ricord1a-001012"
+HEAD = ("command", "CPU s", "wall s", "peak, MiB", "declared, MiB", "output, MiB")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds, and MiB of memory and of the output, of one command."""
+class Cost(NamedTuple):
+    """What one command took, and MiB that its rule declares and that it wrote."""
 
     command: str
-    cpu_s: float
-    wall_s: float
-    peak_mib: float
+    took: Took
     declared_mib: int
     output_mib: float
-
-
-def run_command(words: Sequence[str], output: Path, declared_mib: int) -> Cost:
-    """Run `lungline WORDS` in a process of its own; `CalledProcessError` if it ends badly."""
-    started = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-m", "lungline.cli", *words], stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, words[0])
-    return Cost(
-        words[0],
-        used.ru_utime + used.ru_stime,
-        time.perf_counter() - started,
-        used.ru_maxrss / 1024,
-        declared_mib,
-        output.stat().st_size / 2**20,
-    )
 
 
 def declared(voxels: int) -> dict[str, int]:
@@ -91,43 +68,37 @@ def write_detector(folder: Path, entry: DetectorSpec, made_by: dict[str, Any]) -
 def measure(raw: Path, entry: DetectorSpec, precision: str, work: Path) -> list[Cost]:
     """The commands of one scan, in the order of the workflow."""
     limits = declared(raw_state(raw, "dicom").voxels)
+    costs: list[Cost] = []
 
     def path(stage: str, suffix: str = ".h5") -> str:
         return str(work / stage / f"scan{suffix}")
 
-    def run(*words: str, output: str) -> Cost:
-        cost = run_command(words, Path(output), limits[words[0]])
-        print(f"{cost.command}: {cost.cpu_s:.2f} CPU s, {cost.peak_mib:.0f} MiB", file=sys.stderr, flush=True)
-        return cost
+    def run(output: str, *words: str) -> None:
+        used = run_command([sys.executable, "-m", "lungline.cli", *words])
+        costs.append(Cost(words[0], used, limits[words[0]], Path(output).stat().st_size / 2**20))
+        print(f"{words[0]}: {used.cpu_s:.2f} CPU s, {used.peak_mib:.0f} MiB", file=sys.stderr, flush=True)
 
-    costs = [run("ingest", str(raw), path("ingest"), "--source", "dicom", output=path("ingest"))]
-    costs.append(run("resample", path("ingest"), path("resample"), "--spacing-mm", "1", output=path("resample")))
-    words = ("--threshold-hu", "-320", "--margin-mm", "5", "--plausible-ml-low", "1000", "--plausible-ml-high", "9000")
-    costs.append(run("segment-lungs", path("resample"), path("lungs"), *words, output=path("lungs")))
-    words = ("--region", "lung_box", "--outside-hu", "-1000", "--compression", "blosc")
-    costs.append(run("cache-volume", path("resample"), path("lungs"), path("cache"), *words, output=path("cache")))
-    detector = work / "detector"
-    write_detector(detector, entry, dict(hdf5.read_header(Path(path("cache"))).parameters))
-    searched = ("--scans", "scan", "--detector", str(detector), "--device", "cpu", "--precision", precision)
+    run(path("ingest"), "ingest", str(raw), path("ingest"), "--source", "dicom")
+    run(path("resample"), "resample", path("ingest"), path("resample"), "--spacing-mm", "1")
+    words = ["--threshold-hu", "-320", "--margin-mm", "5", "--plausible-ml-low", "1000", "--plausible-ml-high", "9000"]
+    run(path("lungs"), "segment-lungs", path("resample"), path("lungs"), *words)
+    words = ["--region", "lung_box", "--outside-hu", "-1000", "--compression", "blosc"]
+    run(path("cache"), "cache-volume", path("resample"), path("lungs"), path("cache"), *words)
+    write_detector(work / "detector", entry, dict(hdf5.read_header(Path(path("cache"))).parameters))
     cache, detected, candidates, cubes = (str(work / name) for name in ("cache", "detected", "candidates", "cubes"))
-    costs.append(run("detect", cache, detected, *searched, output=path("detected")))
-    one = ("--scans", "scan")
-    costs.append(run("extract-candidates", detected, candidates, *one, output=path("candidates", ".csv")))
-    known = (*one, "--caches", cache, "--detected", detected, "--candidates", candidates)
-    costs.append(run("crop-patches", cubes, *known, output=path("cubes")))
+    words = ["--scans", "scan", "--detector", str(work / "detector"), "--device", "cpu", "--precision", precision]
+    run(path("detected"), "detect", cache, detected, *words)
+    run(path("candidates", ".csv"), "extract-candidates", detected, candidates, "--scans", "scan")
+    words = ["--scans", "scan", "--caches", cache, "--detected", detected, "--candidates", candidates]
+    run(path("cubes"), "crop-patches", cubes, *words)
     return costs
 
 
 def table(costs: Sequence[Cost]) -> str:
     """Markdown, a line a command, and the sums."""
-    head = ("command", "CPU s", "wall s", "peak, MiB", "declared, MiB", "output, MiB")
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for one in costs:
-        command, cpu, wall, peak, limit, size = asdict(one).values()
-        lines.append(f"| {command} | {cpu:.2f} | {wall:.2f} | {peak:.0f} | {limit} | {size:.1f} |")
-    cpu, wall, size = (sum(getattr(one, name) for one in costs) for name in ("cpu_s", "wall_s", "output_mib"))
-    peak = max(one.peak_mib for one in costs)
-    return "\n".join([*lines, f"| all | {cpu:.2f} | {wall:.2f} | {peak:.0f} | | {size:.1f} |", ""])
+    cpu_s, wall_s, peaks = zip(*(one.took for one in costs), strict=True)
+    rows: list[Any] = [*costs, ("all", (sum(cpu_s), sum(wall_s), max(peaks)), "", sum(one.output_mib for one in costs))]
+    return markdown(HEAD, [(a, f"{b:.2f}", f"{c:.2f}", f"{d:.0f}", e, f"{f:.1f}") for a, (b, c, d), e, f in rows])
 
 
 def main() -> int:
@@ -138,11 +109,11 @@ def main() -> int:
     samples = sample_folder()
     with tempfile.TemporaryDirectory(prefix="lungline-speed-") as scratch:
         real = samples / REAL if samples and (samples / REAL).is_dir() else None
-        raw = real or Scene(Path(scratch), pairs=1).dicom(compressed=False)
+        raw = real or SimulatedAdult(Path(scratch), pairs=1).dicom(compressed=False)
         costs = measure(raw, read_config({}).detectors[options.detector], options.precision, Path(scratch))
-    print(f"{'A real series' if real else 'The generated adult'}, detector {options.detector}, {options.precision}.\n")
+    print(f"{'A real series' if real else 'The simulated adult'}, detector {options.detector}, {options.precision}.\n")
     print(table(costs))
-    return 1 if any(one.peak_mib > one.declared_mib for one in costs) else 0
+    return 1 if any(one.took.peak_mib > one.declared_mib for one in costs) else 0
 
 
 if __name__ == "__main__":

@@ -209,3 +209,10 @@ def codes_page() -> str:
         lines += ["", f"## `{prefix}` {title}", "", "| code | meaning | what to do |", "|---|---|---|"]
         lines += [f"| `{c}` | {m.meaning} | {m.remedy} |" for c, m in CODES.items() if c.startswith(prefix)]
     return "\n".join(lines) + "\n"
+
+
+def in_words(code: str, found: str = "") -> str:
+    """A code in words: what it means, what was found, what to do."""
+    known = CODES.get(code)
+    found = f" Found: {found}." if found else ""
+    return f"{code}: {known.meaning}.{found} {known.remedy}" if known else f"{code}.{found}"

@@ -47,7 +47,7 @@ def found_xyz_mm(raw: Path, source: str, folder: Path) -> np.ndarray:
     resample.run(folder / "i.h5", folder / "r.h5", **RESAMPLE)
     ct = hdf5.read_volume(folder / "r.h5", "ct")
     probability = ct.with_array(np.clip((ct.array + 850) / 1500, 0, 1).astype(np.float32))
-    places = np.array([c.centroid_xyz_mm for c in extract_candidates(probability, threshold=0.7)])
+    places = np.array([c.centroid_xyz_mm for c in extract_candidates(probability, threshold=0.7)[0]])
     return places[np.argsort(places[:, 0])]
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 
 from lungline import NOTICE
+from lungline.classification.hand_crafted import features
 from lungline.detection.slices import AXES
 from lungline.fingerprint import ROOT
 from lungline.imaging.intensity import scale_hu
@@ -88,6 +89,9 @@ def test_a_calcified_nodule_is_called_less_malignant_than_one_of_soft_tissue() -
         for hu in (40.0, 700.0)
     ]
     network = load_cancer_net(PACKAGED.parent / "system", torch.device("cpu"))
+    volume = float(np.sum(away <= 4))
+    own = features([volume] * 2, [40.0, 700.0], [0.0] * 2, [0.0, 1.0])
     with torch.inference_mode():
-        soft, calcified = patient_logits(network, np.stack(cubes), torch.device("cpu"), turns=8).tolist()
+        logits = patient_logits(network, np.stack(cubes), torch.device("cpu"), turns=8)
+        soft, calcified = network.weighed(logits, own).tolist()
     assert calcified < soft - 2

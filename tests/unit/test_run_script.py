@@ -55,6 +55,11 @@ def put_on_path(folder: Path, name: str, script: str) -> None:
     program.chmod(0o755)
 
 
+@pytest.fixture(autouse=True)
+def _no_folders_to_list(tmp_path: Path) -> None:
+    put_on_path(tmp_path, "lungline", "exit 0")
+
+
 # ---- the environment ---------------------------------------------------------------------------------------
 
 
@@ -131,6 +136,36 @@ def test_words_go_to_snakemake_with_all_cores(run: ModuleType, tmp_path: Path, c
     assert capfd.readouterr().out == f"--logger=lungline {given.replace('N', str(run.CORES))}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "listed"),
+    [
+        ("", ""),
+        ("--configfile a.yaml b.yaml -- caches", "--configfile a.yaml b.yaml"),
+        ("-k --configfiles a.yaml --config x=1 y=2 -j 4", "--configfile a.yaml --config x=1 y=2"),
+        ("caches -C outdir=results/x", "--config outdir=results/x"),
+    ],
+)
+def test_folders_are_listed_first_with_the_same_configuration(run, tmp_path: Path, capfd, words: str, listed) -> None:
+    put_on_path(tmp_path, "lungline", 'echo "$@"')
+    put_on_path(tmp_path, "snakemake", "echo started")
+    assert run.workflow(words.split()) == 0
+    assert capfd.readouterr().out == f"list-scans {listed}".strip() + "\nstarted\n"
+
+
+def test_folders_that_cannot_be_listed_end_the_run(run: ModuleType, tmp_path: Path, capfd) -> None:
+    put_on_path(tmp_path, "lungline", "exit 2")
+    put_on_path(tmp_path, "snakemake", "echo started")
+    assert run.workflow([]) == 2
+    assert "started" not in capfd.readouterr().out
+
+
+def test_a_question_lists_no_folders(run: ModuleType, tmp_path: Path, capfd) -> None:
+    put_on_path(tmp_path, "lungline", "echo listed")
+    put_on_path(tmp_path, "snakemake", "echo answered")
+    assert run.workflow(["-n"]) == 0
+    assert capfd.readouterr().out == "answered\n"
+
+
 def test_the_exit_code_is_that_of_snakemake(run: ModuleType, tmp_path: Path) -> None:
     put_on_path(tmp_path, "snakemake", "exit 3")
     assert run.workflow([]) == 3
@@ -169,6 +204,7 @@ def test_a_question_is_known_by_its_words(run: ModuleType, words: list[str], is_
 def run_workflow(run: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, *words: str) -> int:
     """`./run --cores 1` of a Snakefile, with the programs of this environment."""
     (folder / "Snakefile").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(run, "list_scans", lambda words: 0)
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     monkeypatch.setattr(run, "environment", lambda **_: {**os.environ, "PATH": path})
     code: int = run.workflow(["--cores", "1", *words])

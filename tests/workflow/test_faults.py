@@ -1,4 +1,4 @@
-"""Two runs in one folder, and a run that was killed; python -m benchmarks.faults does more of it."""
+"""Two runs in one folder, and a run that was killed; python -m tests.conformance.faults does more of it."""
 
 import os
 import shlex
@@ -9,9 +9,9 @@ import sys
 import time
 
 import pytest
-from benchmarks.copies import REPOSITORY
 
 from lungline.runner.locks import hold
+from tests.repository import REPOSITORY
 from workflow_copy import copy_workflow
 
 pytestmark = pytest.mark.workflow

@@ -1,7 +1,6 @@
 """What would run, and what is refused, without running it."""
 
 import csv
-import inspect
 import json
 import shlex
 import subprocess
@@ -10,9 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakemake.cli import parse_config  # noqa: F401  first, else the next two import one another in a circle
-from snakemake.scheduling.job_scheduler import JobScheduler
-from snakemake.workflow import Workflow
 
 from lungline.config.models import Cohort
 from lungline.splits import split_of_patient
@@ -56,10 +52,27 @@ def test_the_snakefile_stays_a_table_of_contents() -> None:
     assert len((REPOSITORY / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 75
 
 
-def test_snakemake_still_knows_the_limit_that_the_workflow_takes_away() -> None:
-    """See `onstart` in rules/common.smk: 60 s with a waiting job cost 18 CPU-s with the limit, 7 without."""
-    assert "self.job_rate_limiter is None" in inspect.getsource(JobScheduler.job_selector)
-    assert "self.local_exec" in inspect.getsource(Workflow.execute)
+def test_reading_the_workflow_writes_nothing(workflow, tmp_path) -> None:
+    answer = workflow.snakemake(
+        "--dry-run",
+        "--quiet",
+        "host",
+        "rules",
+        "--snakefile",
+        str(workflow.folder / "Snakefile"),
+        "--directory",
+        str(tmp_path),
+    )
+    assert answer.returncode == 0, answer.stdout
+    assert [path for path in tmp_path.iterdir() if path.name != ".snakemake"] == []
+    assert [path for path in (tmp_path / ".snakemake").rglob("*") if path.is_file() and path.suffix != ".log"] == []
+
+
+def test_folders_that_are_not_listed_yet_are_refused_with_the_command_that_lists_them(workflow, real_folders) -> None:
+    change = {"outdir": "results/unlisted", "data": real_folders}
+    with pytest.raises(AssertionError, match=r"results/unlisted/scans\.csv: .* not listed yet.*lungline list-scans"):
+        workflow.plan("paper", change=change, listed=False)
+    assert not (workflow.folder / "results" / "unlisted").exists()
 
 
 def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(workflow) -> None:

@@ -86,7 +86,7 @@ def test_no_original_name_stands_in_what_it_writes_and_stages_are_not_kept(finis
     files = [path for path in (finished.folder / "new").rglob("*") if path.is_file() and "private" not in path.parts]
     assert {path.parts[-2] for path in files} == {"new", "answers", "candidates", "nodules", "pages"}
     for path in files:
-        assert not any(name in path.read_text(encoding="utf-8") for name in answered)
+        assert not any(name.encode() in path.read_bytes() for name in answered)
 
 
 def dicom_of(out: Path, scan: str) -> Path:

@@ -18,7 +18,7 @@ from lungline.cli import main
 from lungline.escape import uncell
 from lungline.privacy.pseudonyms import read_map
 from lungline.readers.dicom_headers import quiet
-from lungline.reports.canvas import new_figure
+from lungline.reports.drawing import new_figure
 from lungline.storage import hdf5
 from phantoms import make_chest
 from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_in_dicom, plant_scans

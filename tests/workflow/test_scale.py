@@ -1,7 +1,8 @@
 """Changes of a finished run of many scans; python -m benchmarks.scale does it with thousands."""
 
 import pytest
-from benchmarks.scale.__main__ import changes, finished
+
+from tests.finished_run import changes, finished
 
 pytestmark = pytest.mark.workflow
 SCANS = 100

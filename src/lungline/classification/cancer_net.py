@@ -7,11 +7,13 @@ convolutions with stride 1, "same" padding and ReLU; 2x2x2 maximum pooling. 2,24
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lungline.classification.hand_crafted import Measured
+from lungline.classification.hand_crafted import NAMES
 from lungline.config.networks import CancerNetSpec
 
 
@@ -57,8 +59,14 @@ class CancerNet(nn.Module):
         x = norm5(_convolve(self.conv5, x)).relu()
         x = _pool(norm6(_convolve(self.conv6, x)).relu())  # (N, 96, D/8, H/8, W/8)
         x = self.dense7(x.flatten(1)).relu_()
-        logits = self.dense8(self.dropout(x)).squeeze(1)
-        return logits if self.measured is None else self.measured(logits, cubes)
+        return self.dense8(self.dropout(x)).squeeze(1)
+
+    def weighed(self, logits: Tensor, features: NDArray[np.float32] | None) -> Tensor:
+        """Logits (n,) together with the candidates' hand-crafted features (n, 4), where the network has `measured`."""
+        if self.measured is None:
+            return logits
+        assert features is not None
+        return self.measured(logits, torch.from_numpy(features).to(logits.device))
 
     def pooled(self, logits: Tensor) -> Tensor:
         """One logit () of those of a patient's cubes (n,), n >= 1."""
@@ -68,6 +76,28 @@ class CancerNet(nn.Module):
             return logits.mean()
         assert self.unseen is not None
         return noisy_or(torch.cat([logits, self.unseen.to(logits.dtype)[None]]))
+
+
+class Measured(nn.Module):
+    """A network's logit s and the hand-crafted features m together: scale * s + weight . m + bias.
+
+    The logit as it is until the three are fitted, once the network has been trained
+    (`lungline.training.hand_crafted_fit`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale: Tensor
+        self.weight: Tensor
+        self.bias: Tensor
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("weight", torch.zeros(len(NAMES)))
+        self.register_buffer("bias", torch.zeros(()))
+
+    def forward(self, logits: Tensor, features: Tensor) -> Tensor:
+        """(n,) float32 of the network's logits (n,) and the features (n, 4) of the same candidates."""
+        with torch.autocast(logits.device.type, enabled=False):
+            return self.scale * logits.float() + (features * self.weight).sum(dim=1) + self.bias
 
 
 def noisy_or(logits: Tensor) -> Tensor:

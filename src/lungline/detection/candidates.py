@@ -1,4 +1,4 @@
-"""Nodule candidates: the strongest connected clusters of probability (paper, section 4.2)."""
+"""Nodule candidates: the strongest connected clusters of probability, and the voxels of each (paper, section 4.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-from lungline.storage.checksums import Origin, sealed_path
+from lungline.storage.checksums import sealed_path
 from lungline.storage.tables import read_rows
 
 RankedBy = Literal["sum", "mean", "max"]
@@ -24,7 +24,7 @@ RankedBy = Literal["sum", "mean", "max"]
 #: Where a cluster is looked at again when clusters are split, as parts of the way from the threshold to 1.
 _SPLIT_AT = (0.25, 0.5, 0.75)
 _SMALLEST_PART = 8  # voxels; a smaller peak is no cluster of its own
-_SAME_PLACE = 1e-3  # voxels; tables keep nine digits
+_INTEGERS = ("rank", "n_voxels", "label")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Candidate:
         The same point in the scanner's world, LPS.
     diameter_mm : float
         Of the ball with the cluster's volume.
+    label : int
+        Its value in the label map of the scan, 1 and up; stays when candidates are ranked again.
     """
 
     rank: int
@@ -62,6 +64,7 @@ class Candidate:
     y_mm: float
     z_mm: float
     diameter_mm: float
+    label: int
 
     @property
     def centroid_zyx(self) -> tuple[float, float, float]:
@@ -79,8 +82,8 @@ def extract_candidates(
     count: int = 20,
     rank_by: RankedBy = "sum",
     split: bool = False,
-) -> list[Candidate]:
-    """The `count` clusters with the largest score, strongest first.
+) -> tuple[list[Candidate], Volume]:
+    """The `count` clusters with the largest score, strongest first, and their label map.
 
     Parameters
     ----------
@@ -95,89 +98,55 @@ def extract_candidates(
     split : bool
         Take a cluster apart where it has several peaks; see `cluster`.
 
+    Returns
+    -------
+    candidates : list of Candidate
+        Labelled 1, 2, ... in this order.
+    labels : Volume
+        (Z, Y, X), the smallest unsigned integers that hold all labels: the label of the candidate that a voxel
+        belongs to, 0 elsewhere. It alone says which voxels a candidate has.
+
     Notes
     -----
-    Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the labels.
+    Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the clusters'
+    numbers.
     """
-    inside, label = cluster(probability.array, threshold, split=split)
-    return _measured(probability, inside, label, count, rank_by)[0]
-
-
-def outline_candidates(
-    probability: Volume, candidates: Sequence[Candidate], *, threshold: float = 0.8, split: bool = False
-) -> NDArray[np.int64]:
-    """Where each candidate lies: its rank in the voxels of the cluster that it came from, 0 elsewhere; (Z, Y, X).
-
-    Parameters
-    ----------
-    probability : Volume
-        The one that the candidates were extracted from.
-    candidates : sequence of Candidate
-        Of `extract_candidates`, or some of them ranked again.
-    threshold, split
-        As they were for `extract_candidates`.
-
-    Raises
-    ------
-    LunglineError
-        If a candidate is none of the clusters: another volume, or other settings.
-    """
-    inside, label = cluster(probability.array, threshold, split=split)
-    clusters, numbers = _measured(probability, inside, label, None, "sum")
-    rank_of = np.zeros(len(clusters) + 1, dtype=np.int64)
-    places = np.array([found.centroid_zyx for found in clusters]).reshape(-1, 3)
-    for candidate in candidates:
-        away = np.linalg.norm(places - candidate.centroid_zyx, axis=1)
-        nearest = int(np.argmin(away)) if away.size else 0
-        if not away.size or away[nearest] > _SAME_PLACE or clusters[nearest].n_voxels != candidate.n_voxels:
-            raise LunglineError(
-                f"candidate {candidate.rank} is no cluster of this probability at threshold {threshold:g}. "
-                "Outline candidates with the settings and the volume that they were extracted with."
-            )
-        rank_of[numbers[nearest]] = candidate.rank
-    outline = np.zeros(probability.shape_zyx, dtype=np.int64)
-    outline.ravel()[inside] = rank_of[label]
-    return outline
-
-
-def _measured(
-    probability: Volume, inside: NDArray[np.int64], label: NDArray[np.int64], count: int | None, rank_by: RankedBy
-) -> tuple[list[Candidate], list[int]]:
-    """The `count` strongest clusters (None: all), and the number in `label` of each."""
-    if inside.size == 0:
-        return [], []
-    label = label - 1
+    inside, number = cluster(probability.array, threshold, split=split)
     weight = probability.array.ravel()[inside].astype(np.float64)
-    n = np.bincount(label)
-    total = np.bincount(label, weight)
+    n = np.bincount(number)[1:]
+    total = np.bincount(number, weight)[1:]
     index_zyx = np.unravel_index(inside, probability.shape_zyx)
-    centroid = np.stack([np.bincount(label, weight * index) for index in index_zyx], axis=-1) / total[:, None]
+    centroid = np.stack([np.bincount(number, weight * index)[1:] for index in index_zyx], axis=-1) / total[:, None]
     strongest = np.zeros(len(n))
-    np.maximum.at(strongest, label, weight)
+    np.maximum.at(strongest, number - 1, weight)
     score = {"sum": total, "mean": total / n, "max": strongest}[rank_by]
     order = np.lexsort((centroid[:, 2], centroid[:, 1], centroid[:, 0], -score))[:count]
     world = geometry.voxel_to_world(probability.affine, centroid)
     voxel_mm3 = abs(np.linalg.det(probability.affine[:3, :3]))
     diameter_mm = 2 * (3 * n * voxel_mm3 / (4 * math.pi)) ** (1 / 3)
+    columns = (score, total, total / n, strongest, n, *centroid.T, *world.T, diameter_mm)  # in the order of Candidate
     found = [
-        Candidate(
-            rank=rank,
-            score=float(score[i]),
-            sum_probability=float(total[i]),
-            mean_probability=float(total[i] / n[i]),
-            max_probability=float(strongest[i]),
-            n_voxels=int(n[i]),
-            z=float(centroid[i, 0]),
-            y=float(centroid[i, 1]),
-            x=float(centroid[i, 2]),
-            x_mm=float(world[i, 0]),
-            y_mm=float(world[i, 1]),
-            z_mm=float(world[i, 2]),
-            diameter_mm=float(diameter_mm[i]),
-        )
-        for rank, i in enumerate(order, start=1)
+        Candidate(*[rank, *(column[i].item() for column in columns), rank])
+        for rank, i in enumerate(order.tolist(), start=1)
     ]
-    return found, [int(i) + 1 for i in order]
+    label_of = np.zeros(len(n) + 1, dtype=np.min_scalar_type(len(found)))
+    label_of[order + 1] = np.arange(1, len(found) + 1)
+    labels = np.zeros(probability.shape_zyx, dtype=label_of.dtype)
+    labels.ravel()[inside] = label_of[number]
+    return found, probability.with_array(labels)
+
+
+def rank_map(labels: Volume, candidates: Sequence[Candidate]) -> Volume:
+    """The label map (Z, Y, X) with the rank of each of `candidates` in place of its label, 0 elsewhere."""
+    rank_of = np.zeros(int(labels.array.max(initial=0)) + 1, dtype=np.min_scalar_type(len(candidates)))
+    for candidate in candidates:
+        if not 0 < candidate.label < len(rank_of):
+            raise LunglineError(
+                f"candidate {candidate.rank}: no voxel of the label map has its label {candidate.label}. Name the "
+                "label map that `extract-candidates` wrote with this table."
+            )
+        rank_of[candidate.label] = candidate.rank
+    return labels.with_array(rank_of[labels.array])
 
 
 def cluster(
@@ -218,9 +187,9 @@ def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: 
     return [replace(candidates[i], rank=rank, score=float(scores[i])) for rank, i in enumerate(order, start=1)]
 
 
-def write_candidates(path: Path, scan: str, candidates: list[Candidate], origin: Origin | None = None) -> None:
+def write_candidates(path: Path, scan: str, candidates: Sequence[Candidate]) -> None:
     """One row a candidate; the header alone when there is none."""
-    with sealed_path(path, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with sealed_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle, lineterminator="\n")
         rows.writerow(["scan", *(field.name for field in fields(Candidate))])
         rows.writerows([scan, *(_text(value) for value in astuple(candidate))] for candidate in candidates)
@@ -236,7 +205,7 @@ def read_candidates(path: Path) -> list[Candidate]:
     found = []
     for line, words in read_rows(path, ("scan", *names)):
         try:
-            values = {n: int(words[n]) if n in ("rank", "n_voxels") else float(words[n]) for n in names}
+            values = {n: int(words[n]) if n in _INTEGERS else float(words[n]) for n in names}
         except ValueError as error:
             raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(names)}. {error}.") from None
         found.append(Candidate(**values))  # type: ignore[arg-type]

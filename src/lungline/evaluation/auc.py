@@ -20,17 +20,11 @@ def auc(labels: NDArray, scores: NDArray) -> Estimate:
     scores : (n,) or (k, n) float
         Higher means more likely positive; of k trainings, whose mean AUC it is then.
     """
-    reason = _refusal(labels)
-    if reason:
+    if reason := _refusal(labels):
         return Estimate(None, reason=reason)
-    positive, negative = _mean_placements(labels, scores)
-    value = float(positive.mean())
-    variance = _variance_of_mean(positive) + _variance_of_mean(negative)
-    if min(len(positive), len(negative)) < 2:
-        return Estimate(value, reason="DeLong's interval needs two cases of each class")
-    if variance <= 0:
-        return Estimate(value, reason="DeLong's variance is 0: every positive and every negative is ranked alike")
-    return _normal_interval(value, variance, (0.0, 1.0))
+    alike = "DeLong's variance is 0: every positive and every negative is ranked alike"
+    few = "DeLong's interval needs two cases of each class"
+    return _with_interval(*_mean_placements(labels, scores), 0.0, few=few, alike=alike)
 
 
 def auc_difference(labels: NDArray, scores: NDArray, other_scores: NDArray) -> Estimate:
@@ -38,18 +32,14 @@ def auc_difference(labels: NDArray, scores: NDArray, other_scores: NDArray) -> E
 
     Each (n,), or (k, n) of k trainings, whose mean AUC counts then.
     """
-    reason = _refusal(labels)
-    if reason:
+    if reason := _refusal(labels):
         return Estimate(None, reason=reason)
     positive, negative = (
         one - other
         for one, other in zip(_mean_placements(labels, scores), _mean_placements(labels, other_scores), strict=True)
     )
-    value = float(positive.mean())
-    variance = _variance_of_mean(positive) + _variance_of_mean(negative)
-    if min(len(positive), len(negative)) < 2 or variance <= 0:
-        return Estimate(value, reason="too few cases, or no difference in rank, for DeLong's interval")
-    return _normal_interval(value, variance, (-1.0, 1.0))
+    why = "too few cases, or no difference in rank, for DeLong's interval"
+    return _with_interval(positive, negative, -1.0, few=why, alike=why)
 
 
 def placements(labels: NDArray, scores: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -93,9 +83,13 @@ def _variance_of_mean(values: NDArray[np.float64]) -> float:
     return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
 
 
-def _normal_interval(value: float, variance: float, limits: tuple[float, float]) -> Estimate:
+def _with_interval(positive: NDArray, negative: NDArray, least: float, *, few: str, alike: str) -> Estimate:
+    """The mean of the components with DeLong's interval within least..1, or why it has none."""
+    value, variance = float(positive.mean()), _variance_of_mean(positive) + _variance_of_mean(negative)
+    if min(len(positive), len(negative)) < 2 or variance <= 0:
+        return Estimate(value, reason=few if min(len(positive), len(negative)) < 2 else alike)
     half = Z_95 * math.sqrt(variance)
-    return Estimate(value, max(limits[0], value - half), min(limits[1], value + half), "DeLong")
+    return Estimate(value, max(least, value - half), min(1.0, value + half), "DeLong")
 
 
 def _refusal(labels: NDArray) -> str:

@@ -66,8 +66,15 @@ def calibration_error(labels: NDArray, probability: NDArray, bins: int = BINS) -
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds: int = ROUNDS) -> dict[str, Estimate]:
-    """All metrics with their 95 % intervals.
+def measure(
+    labels: ArrayLike,
+    probability: ArrayLike,
+    *,
+    minus: ArrayLike | None = None,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+) -> dict[str, Estimate]:
+    """All metrics with their 95 % intervals, or their differences from those of another system with paired intervals.
 
     Parameters
     ----------
@@ -75,14 +82,16 @@ def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds:
         0 or 1. Zero cases and a single class give metrics without a value, and the reason.
     probability : (n,) or (k, n) float
         Of cancer, 0..1; of k trainings of one system, whose mean metrics are measured then.
+    minus : (n,) or (k, n) float, or None
+        What the other system says of the same patients, whose metrics are subtracted.
     seed, rounds : int
-        Of the bootstrap over patients.
+        Of the bootstrap, which draws patients and keeps both answers of each.
 
     Returns
     -------
     dict of str to Estimate
         By the names of `METRICS`; accuracy is at 0.5. Wilson's interval for one training's accuracy, DeLong's for
-        the AUC, bootstrap for the others.
+        the AUC, bootstrap for the others and for all differences but the AUC's.
 
     Raises
     ------
@@ -90,17 +99,23 @@ def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds:
         If labels are not 0 or 1, probabilities not in 0..1, or their numbers differ.
     """
     y, p = checked(labels, probability)
+    q = None if minus is None else checked(labels, minus)[1]
     if len(y) == 0:
         return dict.fromkeys(METRICS, Estimate(None, reason="no case"))
     draws = resamples(len(y), rounds=rounds, seed=seed)
 
     def drawn(metric: Metric) -> Estimate:
-        return bootstrap(_mean(metric, y, p), draws, lambda i: _mean(metric, y[i], p[..., i]))
+        def of(cases: NDArray | slice) -> float:
+            own = _mean(metric, y[cases], p[..., cases])
+            return own if q is None else own - _mean(metric, y[cases], q[..., cases])
 
+        return bootstrap(of(slice(None)), draws, of)
+
+    counted = p.ndim == 1 and q is None
     return {
         "log_loss": drawn(log_loss),
-        "accuracy": wilson(int(np.sum((p >= 0.5) == (y == 1))), len(y)) if p.ndim == 1 else drawn(accuracy),
-        "auc": auc(y, p),
+        "accuracy": wilson(int(np.sum((p >= 0.5) == (y == 1))), len(y)) if counted else drawn(accuracy),
+        "auc": auc(y, p) if q is None else auc_difference(y, p, q),
         "brier": drawn(brier),
         "calibration_error": drawn(calibration_error),
     }
@@ -109,52 +124,6 @@ def measure(labels: ArrayLike, probability: ArrayLike, *, seed: int = 0, rounds:
 def _mean(metric: Metric, labels: NDArray, probability: NDArray) -> float:
     """Of one training's probabilities (n,) the metric, of several (k, n) the mean of theirs."""
     return float(np.mean([metric(labels, row) for row in np.atleast_2d(probability)]))
-
-
-def differences(
-    labels: ArrayLike, probability: ArrayLike, other: ArrayLike, *, seed: int = 0, rounds: int = ROUNDS
-) -> dict[str, Estimate]:
-    """All metrics of `probability` minus those of `other` on the same patients, with paired 95 % intervals.
-
-    Parameters
-    ----------
-    labels : (n,) int
-        0 or 1.
-    probability, other : (n,) or (k, n) float
-        What two systems say of the same patients, 0..1; of k trainings, whose mean metrics count then.
-    seed, rounds : int
-        Of the bootstrap, which draws patients and keeps both answers of each.
-
-    Returns
-    -------
-    dict of str to Estimate
-        By the names of `METRICS`; DeLong's paired interval for the AUC, bootstrap for the others.
-
-    Raises
-    ------
-    LunglineError
-        As `measure`.
-    """
-    y, p = checked(labels, probability)
-    _, q = checked(labels, other)
-    if len(y) == 0:
-        return dict.fromkeys(METRICS, Estimate(None, reason="no case"))
-    draws = resamples(len(y), rounds=rounds, seed=seed)
-
-    def paired(metric: Metric) -> Estimate:
-        return bootstrap(
-            _mean(metric, y, p) - _mean(metric, y, q),
-            draws,
-            lambda i: _mean(metric, y[i], p[..., i]) - _mean(metric, y[i], q[..., i]),
-        )
-
-    return {
-        "log_loss": paired(log_loss),
-        "accuracy": paired(accuracy),
-        "auc": auc_difference(y, p, q),
-        "brier": paired(brier),
-        "calibration_error": paired(calibration_error),
-    }
 
 
 def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[str, dict[str, Any]]:

@@ -3,56 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lungline.evaluation.froc import Finding, ScanMarks
-from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
+from lungline.evaluation.intervals import bootstrap, resamples, wilson
 
-#: Diameter classes in mm, [low, high).
-CLASSES = {"<3": (0.0, 3.0), "3-6": (3.0, 6.0), "6-10": (6.0, 10.0), ">=10": (10.0, np.inf)}
-
-
-@dataclass(frozen=True)
-class Recall:
-    """Recall of nodules among the candidates of scans.
-
-    Attributes
-    ----------
-    all, by_diameter
-        Share of nodules with a candidate's centroid strictly within their radius.
-    candidates_a_scan : Estimate
-        Mean.
-    scans, scans_with_nodules, scans_with_all_found, scans_without_candidates : int
-    """
-
-    all: Estimate
-    by_diameter: Mapping[str, tuple[int, Estimate]]
-    nodules: int
-    found: int
-    candidates_a_scan: Estimate
-    scans: int
-    scans_with_nodules: int
-    scans_with_all_found: int
-    scans_without_candidates: int
-
-    def as_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {
-            "nodules": self.nodules,
-            "found": self.found,
-            "recall": self.all.as_json(),
-            "recall_by_diameter_mm": {
-                name: {"nodules": n, **estimate.as_json()} for name, (n, estimate) in self.by_diameter.items()
-            },
-            "candidates_a_scan": self.candidates_a_scan.as_json(),
-            "scans": self.scans,
-            "scans_with_nodules": self.scans_with_nodules,
-            "scans_with_all_found": self.scans_with_all_found,
-            "scans_without_candidates": self.scans_without_candidates,
-        }
+#: Lower ends in mm of the classes of diameter, and their names.
+CLASSES = {0.0: "<3", 3.0: "3-6", 6.0: "6-10", 10.0: ">=10"}
 
 
 def is_found(nodule: Finding, marks: ScanMarks) -> bool:
@@ -62,31 +22,37 @@ def is_found(nodule: Finding, marks: ScanMarks) -> bool:
     return bool(np.any(distance_mm < nodule.diameter_mm / 2))
 
 
-def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000) -> Recall:
-    """Recall of the nodules of all scans, whatever their candidates' scores.
+def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000) -> dict[str, Any]:
+    """Recall of the nodules of all scans, whatever their candidates' scores, ready for JSON.
+
+    A nodule is found if a candidate's centroid lies strictly within its radius.
 
     Parameters
     ----------
     scans : mapping of id to ScanMarks
         All scans that were searched. A scan that could not be used has no mark, and its nodules count as missed.
     """
-    found = [(nodule.diameter_mm, is_found(nodule, marks)) for marks in scans.values() for nodule in marks.nodules]
-    classes = {}
-    for name, (low, high) in CLASSES.items():
-        inside = [hit for diameter, hit in found if low <= diameter < high]
-        if inside or low >= 3:  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
-            classes[name] = (len(inside), wilson(sum(inside), len(inside)))
+    rows = [(scan, n.diameter_mm, is_found(n, marks)) for scan, marks in scans.items() for n in marks.nodules]
+    nodules = pd.DataFrame(rows, columns=["scan", "diameter_mm", "found"]).astype({"found": bool})
+    classes = pd.cut(nodules["diameter_mm"], [*CLASSES, np.inf], right=False, labels=list(CLASSES.values()))
+    by_class = nodules.groupby(classes, observed=False)["found"].agg(["sum", "size"])
+    if by_class.loc["<3", "size"] == 0:  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
+        by_class = by_class.drop("<3")
     counts = np.array([np.size(marks.scores) for marks in scans.values()], dtype=np.float64)
     draws = resamples(len(counts), rounds=rounds, seed=seed)
-    with_nodules = [marks for marks in scans.values() if marks.nodules]
-    return Recall(
-        all=wilson(sum(hit for _, hit in found), len(found)),
-        by_diameter=classes,
-        nodules=len(found),
-        found=sum(hit for _, hit in found),
-        candidates_a_scan=bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())),
-        scans=len(counts),
-        scans_with_nodules=len(with_nodules),
-        scans_with_all_found=sum(all(is_found(n, marks) for n in marks.nodules) for marks in with_nodules),
-        scans_without_candidates=int(np.sum(counts == 0)),
-    )
+    all_found = nodules.groupby("scan")["found"].all()
+    found = int(nodules["found"].sum())
+    return {
+        "nodules": len(nodules),
+        "found": found,
+        "recall": wilson(found, len(nodules)).as_json(),
+        "recall_by_diameter_mm": {
+            str(name): {"nodules": int(size), **wilson(int(hits), int(size)).as_json()}
+            for name, hits, size in by_class.itertuples()
+        },
+        "candidates_a_scan": bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())).as_json(),
+        "scans": len(counts),
+        "scans_with_nodules": len(all_found),
+        "scans_with_all_found": int(all_found.sum()),
+        "scans_without_candidates": int(np.sum(counts == 0)),
+    }

@@ -18,6 +18,7 @@ from lungline.evaluation.intervals import Estimate, percentile_interval, resampl
 #: False positives a scan at which the sensitivity is averaged (CPM).
 CPM_POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 MOST_MARKS = 100
+_COUNTED = ("marks_after_cut", "ignored_on_excluded", "ignored_double", "lost_to_ties")
 DIAMETER_OF_UNSIZED_MM = 10.0  # an annotation with a negative diameter
 
 
@@ -121,19 +122,13 @@ def froc(scans: Mapping[str, ScanMarks], *, most_marks: int = MOST_MARKS) -> Fro
     nodules = sum(score.nodules for score in scores)
     if nodules == 0:
         raise LunglineError(f"no annotated nodule in {len(scores)} scans: there is no sensitivity to measure.")
-    curve = _Marks(scores)
-    fps, sensitivity = curve.of(np.ones(len(scores)))
     return Froc(
-        fps,
-        sensitivity,
+        *_Marks(scores).of(np.ones(len(scores))),
         scans=len(scores),
         nodules=nodules,
         true_positives=sum(len(score.hits) for score in scores),
         false_positives=sum(len(score.false_positives) for score in scores),
-        marks_after_cut=sum(score.marks_after_cut for score in scores),
-        ignored_on_excluded=sum(score.ignored_on_excluded for score in scores),
-        ignored_double=sum(score.ignored_double for score in scores),
-        lost_to_ties=sum(score.lost_to_ties for score in scores),
+        **{name: sum(getattr(score, name) for score in scores) for name in _COUNTED},
         per_scan=scores,
     )
 

@@ -158,10 +158,7 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
         "sensitivity_at": {
             f"{point:g}": estimate.as_json() for point, estimate in zip(CPM_POINTS, at_cpm, strict=True)
         },
-        "scans": result.scans,
-        "nodules": result.nodules,
-        "true_positives": result.true_positives,
-        "false_positives": result.false_positives,
+        **{name: getattr(result, name) for name in ("scans", "nodules", "true_positives", "false_positives")},
         "false_negatives": result.nodules - result.true_positives,
         "marks_after_cut": result.marks_after_cut,
         "marks_lost_to_ties": result.lost_to_ties,

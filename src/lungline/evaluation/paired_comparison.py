@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lungline.evaluation import cancer_metrics
 from lungline.evaluation.froc import ScanScore, mean_cpm
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.paper_figures import PAPER, PaperFigure
-from lungline.evaluation.patient_metrics import training_prior
-from lungline.storage.benchmarks import NOT_MEASURED, Cost
+from lungline.evaluation.patient_metrics import scored, training_prior
+from lungline.storage.frames import NOT_MEASURED, Cost
 from lungline.storage.predictions import Prediction
 
 NOT_RUN = "not run"
-Answers = Mapping[str, tuple[int, tuple[float, ...]]]  # scan -> label, probability that each training gives
 Found = Mapping[str, ScanScore]  # scan -> the marks of a detector, matched
 
 
@@ -32,8 +32,8 @@ class Compared:
         Of the training, or of all trainings.
     data : str
         What it was scored on, and what it was not.
-    answers : mapping of scan to (label, probabilities)
-        The labelled test patients that it answered, in every training.
+    answers : DataFrame
+        The labelled test patients that it answered, in every training: by scan `label`, then a probability a training.
     found : tuple of mappings of scan to ScanScore
         What its detector found in the annotated test scans, in every training.
     unanswered : int
@@ -53,7 +53,7 @@ class Compared:
     kind: str = ""
     seed: str = ""
     data: str = NOT_RUN
-    answers: Answers = field(default_factory=dict, repr=False)
+    answers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"label": []}), repr=False)
     found: tuple[Found, ...] = field(default=(), repr=False)
     unanswered: int = 0
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def measured(
 ) -> Compared:
     """The row of a system whose predictions are known; only its test patients count."""
     test = [row for row in rows if row.split == "test" and row.label is not None]
-    answers = {r.scan: (r.label, (r.probability,)) for r in test if r.label is not None and r.probability is not None}
+    answers = scored(rows, "test")
     return Compared(
         system,
         kind,
@@ -92,7 +92,7 @@ def measured(
         answers=answers,
         found=() if found is None else (found,),
         unanswered=len(test) - len(answers),
-        metrics=cancer_metrics.measure(*_columns(answers, answers)),
+        metrics=cancer_metrics.measure(answers["label"], _probability(answers)),
         detection=detection or {},
         training=training,
         paper=PAPER.get(system),
@@ -102,12 +102,7 @@ def measured(
 def averaged(rows: Sequence[Compared]) -> Compared:
     """The mean of several trainings of one system, over the patients that all of them answered."""
     first = rows[0]
-    everybody = set.intersection(*(set(row.answers) for row in rows))
-    answers = {
-        scan: (label, tuple(p for row in rows for p in row.answers[scan][1]))
-        for scan, (label, _) in first.answers.items()
-        if scan in everybody
-    }
+    answers = pd.concat([first.answers, *(row.answers.drop(columns="label") for row in rows[1:])], axis=1, join="inner")
     found = tuple(part for row in rows for part in row.found)
     return Compared(
         f"{first.system}, mean of {len(rows)}",
@@ -117,7 +112,7 @@ def averaged(rows: Sequence[Compared]) -> Compared:
         answers,
         found,
         unanswered=len(first.answers) + first.unanswered - len(answers),
-        metrics=cancer_metrics.measure(*_columns(answers, answers)),
+        metrics=cancer_metrics.measure(answers["label"], _probability(answers)),
         detection={"cpm": mean_cpm([list(one.values()) for one in found])} if found else {},
     )
 
@@ -154,20 +149,16 @@ def against(rows: Sequence[Compared], reference: Compared) -> list[Compared]:
 
 
 def _differences(row: Compared, other: Compared) -> dict[str, Estimate]:
-    both = sorted(row.answers.keys() & other.answers.keys())
-    labels, probability = _columns(row.answers, both)
-    differences = cancer_metrics.differences(labels, probability, _columns(other.answers, both)[1])
+    both = sorted(row.answers.index.intersection(other.answers.index))
+    own, others = row.answers.loc[both], other.answers.loc[both]
+    differences = cancer_metrics.measure(own["label"], _probability(own), minus=_probability(others))
     if row.found and other.found and row.found[0].keys() == other.found[0].keys():
-        runs, others = ([[one[scan] for scan in row.found[0]] for one in some.found] for some in (row, other))
-        differences["cpm"] = mean_cpm(runs, others)
+        runs, minus = ([[one[scan] for scan in row.found[0]] for one in some.found] for some in (row, other))
+        differences["cpm"] = mean_cpm(runs, minus)
     return differences
 
 
-def _columns(answers: Answers, scans: Sequence[str] | Answers) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels (n,), and probabilities (n,) of one training or (k, n) of several."""
-    pairs = [answers[scan] for scan in scans]
-    if not pairs:
-        return np.empty(0, dtype=np.int64), np.empty(0)
-    labels = np.array([y for y, _ in pairs], dtype=np.int64)
-    probability = np.array([p for _, p in pairs], dtype=np.float64).T
-    return labels, probability[0] if len(probability) == 1 else probability
+def _probability(answers: pd.DataFrame) -> NDArray[np.float64]:
+    """Of one training (n,), of several (k, n)."""
+    probability = answers.drop(columns="label").to_numpy(np.float64).T
+    return probability[0] if len(probability) == 1 else np.ascontiguousarray(probability)

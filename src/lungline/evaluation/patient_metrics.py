@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lungline.errors import LunglineError
 from lungline.evaluation import cancer_metrics
@@ -27,8 +28,20 @@ def training_prior(rows: Sequence[Prediction]) -> float | None:
     return float(np.mean(labels)) if labels else None
 
 
+def scored(rows: Sequence[Prediction], split: str) -> pd.DataFrame:
+    """The labelled patients of a split that have an answer: `label` (0 or 1) and `probability` by scan."""
+    table = pd.DataFrame(
+        [(row.label, row.probability) for row in rows if row.split == split],
+        columns=["label", "probability"],
+        index=[row.scan for row in rows if row.split == split],
+        dtype=np.float64,
+    )
+    return table.dropna().astype({"label": np.int64})
+
+
 def measure_split(
     rows: Sequence[Prediction],
+    split: str,
     *,
     prior: float | None,
     largest_mm: Mapping[str, float] | None = None,
@@ -39,7 +52,7 @@ def measure_split(
     Parameters
     ----------
     rows : sequence of Prediction
-        Of one split. Patients that are quarantined have no probability: they are counted, not scored.
+        Patients that are quarantined have no probability: they are counted, not scored.
     prior : float or None
         Of `training_prior`.
     largest_mm : mapping of scan to mm, or None
@@ -50,13 +63,12 @@ def measure_split(
     dict
         Ready for JSON: numbers of patients, metrics, baselines, reliability table.
     """
-    labelled = [row for row in rows if row.label is not None]
-    scored = [row for row in labelled if row.probability is not None]
-    y = np.array([row.label for row in scored], dtype=np.int64)
-    p = np.array([row.probability for row in scored], dtype=np.float64)
+    labelled = [row for row in rows if row.split == split and row.label is not None]
+    answers = scored(rows, split)
+    y, p = answers["label"].to_numpy(), answers["probability"].to_numpy()
     answer: dict[str, Any] = {
         "labelled": len(labelled),
-        "scored": len(scored),
+        "scored": len(answers),
         "cancer": int(y.sum()),
         "not_scored": {row.scan: list(row.codes) for row in labelled if row.probability is None},
         "metrics": {name: estimate.as_json() for name, estimate in cancer_metrics.measure(y, p, seed=seed).items()},
@@ -64,7 +76,7 @@ def measure_split(
         "reliability": [asdict(row) for row in cancer_metrics.reliability(y, p)],
     }
     if largest_mm is not None:
-        diameter = np.array([largest_mm.get(row.scan, 0.0) for row in scored])
+        diameter = np.array([largest_mm.get(scan, 0.0) for scan in answers.index])
         answer["diameter_alone"] = {
             "auc": auc(y, diameter).as_json(),
             "auc_of_system_minus_diameter": auc_difference(y, p, diameter).as_json(),

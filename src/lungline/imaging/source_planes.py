@@ -1,4 +1,4 @@
-"""Outlined candidates on the slices of the source: from our grid back to where the scanner measured."""
+"""The label map of candidates on the slices of the source: from our grid back to where the scanner measured."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ class Plane:
         return np.asarray((points_xyz_mm - self.position_xyz_mm) @ np.linalg.inv(axes).T)
 
 
-def outlines_on_planes(outline: Volume, planes: list[Plane]) -> NDArray[np.uint8]:
-    """The rank of each candidate in the pixels whose centres lie in its outline, 0 elsewhere; (planes, rows, columns).
+def ranks_on_planes(ranks: Volume, planes: list[Plane]) -> NDArray[np.uint8]:
+    """The rank of each candidate in the pixels whose centres lie in its voxels, 0 elsewhere; (planes, rows, columns).
 
     A candidate that falls between all pixels marks the one that lies nearest to its middle.
 
     Parameters
     ----------
-    outline : Volume
-        (Z, Y, X) int, see `outline_candidates`; ranks up to 255.
+    ranks : Volume
+        (Z, Y, X) int, the rank of each candidate in its voxels (`rank_map`); ranks up to 255.
     planes : list of Plane
         All of one shape.
     """
     marked = np.zeros((len(planes), *planes[0].shape_ji), dtype=np.uint8)
-    for rank, box in enumerate(ndimage.find_objects(outline.array), start=1):
+    for rank, box in enumerate(ndimage.find_objects(ranks.array), start=1):
         if box is None:
             continue
         edges = [(s.start - 0.5, s.stop - 0.5) for s in box]
-        corners = geometry.voxel_to_world(outline.affine, np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1))
-        hits = [_mark(marked[k], outline, rank, plane, corners.reshape(-1, 3)) for k, plane in enumerate(planes)]
+        corners = geometry.voxel_to_world(ranks.affine, np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1))
+        hits = [_mark(marked[k], ranks, rank, plane, corners.reshape(-1, 3)) for k, plane in enumerate(planes)]
         if not any(hits):
-            _mark_nearest(marked, outline, rank, planes)
+            _mark_nearest(marked, ranks, rank, planes)
     return marked
 
 
-def _mark(pixels: NDArray[np.uint8], outline: Volume, rank: int, plane: Plane, corners: NDArray[np.float64]) -> bool:
+def _mark(pixels: NDArray[np.uint8], ranks: Volume, rank: int, plane: Plane, corners: NDArray[np.float64]) -> bool:
     """Mark one candidate on one plane; `corners` (8, 3) are those of the box around it. Whether it was there."""
     at = plane.index(corners)
     low, high = np.floor(at.min(axis=0)).astype(int), np.ceil(at.max(axis=0)).astype(int)
@@ -77,24 +77,24 @@ def _mark(pixels: NDArray[np.uint8], outline: Volume, rank: int, plane: Plane, c
     if not rows.size or not columns.size:
         return False
     j, i = np.meshgrid(rows, columns, indexing="ij")
-    inside = _ranks_at(outline, plane.world(j, i)) == rank
+    inside = _ranks_at(ranks, plane.world(j, i)) == rank
     pixels[j[inside], i[inside]] = rank
     return bool(inside.any())
 
 
-def _ranks_at(outline: Volume, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.int64]:
+def _ranks_at(ranks: Volume, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.int64]:
     """What stands in the voxel around each world point; 0 outside the grid."""
-    index = np.rint(geometry.world_to_voxel(outline.affine, points_xyz_mm)).astype(int)
-    within = np.all((index >= 0) & (index < outline.shape_zyx), axis=-1)
-    ranks = np.zeros(within.shape, dtype=np.int64)
-    ranks[within] = outline.array[tuple(index[within].T)]
-    return ranks
+    index = np.rint(geometry.world_to_voxel(ranks.affine, points_xyz_mm)).astype(int)
+    within = np.all((index >= 0) & (index < ranks.shape_zyx), axis=-1)
+    found = np.zeros(within.shape, dtype=np.int64)
+    found[within] = ranks.array[tuple(index[within].T)]
+    return found
 
 
-def _mark_nearest(marked: NDArray[np.uint8], outline: Volume, rank: int, planes: list[Plane]) -> None:
-    voxels = np.argwhere(outline.array == rank)
+def _mark_nearest(marked: NDArray[np.uint8], ranks: Volume, rank: int, planes: list[Plane]) -> None:
+    voxels = np.argwhere(ranks.array == rank)
     middle = voxels[np.argmin(np.linalg.norm(voxels - voxels.mean(axis=0), axis=1))]
-    at = np.array([plane.index(geometry.voxel_to_world(outline.affine, middle)) for plane in planes])
+    at = np.array([plane.index(geometry.voxel_to_world(ranks.affine, middle)) for plane in planes])
     k = int(np.argmin(np.abs(at[:, 2])))
     j, i = (int(np.clip(round(at[k, n]), 0, planes[k].shape_ji[n] - 1)) for n in (0, 1))
     marked[k, j, i] = rank

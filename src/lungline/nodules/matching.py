@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lungline.nodules.location import Side, Third
-from lungline.nodules.measurements import Kind
+from lungline.nodules.measurements import Attenuation
 from lungline.nodules.table import NoduleRow, rounded, word
 from lungline.storage.tables import table_text
 
@@ -65,8 +65,8 @@ class FollowUpRow:
     volume_mm3_after: float | None
     volume_change_percent: float | None
     doubling_days: float | None
-    kind_before: Kind | None
-    kind_after: Kind | None
+    kind_before: Attenuation | None
+    kind_after: Attenuation | None
     nodule_probability_before: float | None
     nodule_probability_after: float | None
     cancer_probability_before: float | None

@@ -1,109 +1,126 @@
-"""What can be measured of one outlined nodule: its size and its density.
+"""What is measured of a nodule, over the voxels that the label map gives it: its size and its density.
 
 Readers judge a nodule by these, and calcification is a sign of a benign one (MacMahon et al., Radiology 284, 2017,
-228). They need no training, so they are also a ruler that a trained network has to beat.
+228). Each candidate is measured once (`lungline.stages.crop_patches`); table, page, report and classifier read that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
+from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
 
 #: A voxel this dense or denser is calcified: soft tissue, with or without contrast agent, stays below.
 CALCIFIED_HU = 340
 
-Kind = Literal["solid", "part-solid", "ground-glass"]
-#: Voxels of an outline below this are lung that was outlined with the nodule.
+Attenuation = Literal["solid", "part-solid", "ground-glass"]
+#: Voxels of a nodule below this are aerated lung.
 _AERATED_HU = -750
 #: From here on a voxel hides the vessels behind it: solid. Ground glass lies below.
 _SOLID_HU = -400
 #: Share of solid voxels in the core, from which on a nodule is part-solid, and solid.
 _PART_SOLID, _SOLID = 0.25, 0.75
-_NEIGHBOURS = ndimage.generate_binary_structure(3, 1)
 
 
 @dataclass(frozen=True)
-class Descriptors:
+class Measurements:
     """Measurements of one nodule.
 
     Attributes
     ----------
     volume_mm3 : float
-    longest_axial_mm : float
-        The largest extent in any axial slice, from edge to edge of its voxels.
-    mean_hu, spread_hu : float
-        Mean and standard deviation over the nodule.
-    low_hu : float
-        The 5th percentile: low where ground glass or air belongs to the nodule.
+        Of its voxels.
+    long_axis_mm : float
+        Long-axis diameter: the largest extent in any axial slice, from edge to edge of its voxels.
+    mean_hu, sd_hu : float
+        Mean and standard deviation over its voxels.
     calcified_share : float
         Share of voxels of `CALCIFIED_HU` or more, 0..1.
+    solid_share : float
+        Share of voxels of -400 HU or more in its core, 0..1; see `attenuation`.
     """
 
     volume_mm3: float
-    longest_axial_mm: float
+    long_axis_mm: float
     mean_hu: float
-    spread_hu: float
-    low_hu: float
+    sd_hu: float
     calcified_share: float
+    solid_share: float
+
+    @property
+    def attenuation(self) -> Attenuation:
+        """Solid, part-solid or ground-glass.
+
+        Notes
+        -----
+        The names are those of MacMahon et al. (Radiology 284, 2017, 228); the rule is ours. Aerated lung among the
+        voxels is left out, then the outermost layer of voxels, in which nodule and lung are mixed. Of this core the
+        share of voxels of -400 HU or more decides: below 0.25 ground-glass, from 0.75 on solid. Against the readers of
+        742 nodules of LIDC-IDRI, outlined by them (`tests/unit/nodules/test_kinds_of_lidc.py`): of 625 that they rate
+        solid 94 % are, of 50 that they rate ground-glass 66 % are, and of 67 in between only 21 % are part-solid, most
+        are solid. Other limits of HU and shares, chosen on half of the patients for the mean over the three kinds,
+        find 63 % of those in between there but 22 % in the other half, and call 15 % of the solid ones something else:
+        not taken.
+        """
+        share = self.solid_share
+        return "solid" if share >= _SOLID else "part-solid" if share >= _PART_SOLID else "ground-glass"
 
 
-def describe_nodule(ct: Volume, mask: NDArray[np.bool_]) -> Descriptors | None:
-    """Measure the nodule that `mask` outlines; None if the mask is empty.
+def measure_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> list[Measurements]:
+    """Measure the candidates with the labels `wanted`, in that order.
 
     Parameters
     ----------
     ct : Volume
-        (Z, Y, X) HU; its first axis runs through axial slices.
-    mask : (Z, Y, X) bool
+        (Z, Y, X) HU of the unmasked scan.
+    labels : (Z, Y, X) unsigned int
+        The label map of `extract_candidates`, on the grid of `ct`.
     """
-    if not mask.any():
-        return None
+    from scipy import ndimage  # here and below: whoever only reads measurements need not wait for scipy
+
+    boxes, found = ndimage.find_objects(labels), []
+    for label in wanted:
+        box = boxes[label - 1] if 0 < label <= len(boxes) else None
+        if box is None:
+            raise LunglineError(
+                f"no voxel of the label map has the label {label}. Name the label map of the same candidates."
+            )
+        z, y, x = (slice(max(s.start - 1, 0), s.stop + 1) for s in box)
+        found.append(measure(ct.crop((z, y, x)), labels[z, y, x] == label))
+    return found
+
+
+def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
+    """Measure one nodule.
+
+    Parameters
+    ----------
+    ct : Volume
+        (Z, Y, X) HU of the unmasked scan; its first axis runs through axial slices.
+    mask : (Z, Y, X) bool
+        Its voxels; not empty.
+    """
+    from scipy import ndimage
+
     hu = ct.array[mask].astype(np.float64)
-    return Descriptors(
-        volume_mm3=float(hu.size * abs(np.linalg.det(ct.affine[:3, :3]))),
-        longest_axial_mm=max(_longest_mm(ct, int(z), mask[z]) for z in np.flatnonzero(mask.any(axis=(1, 2)))),
-        mean_hu=float(hu.mean()),
-        spread_hu=float(hu.std()),
-        low_hu=float(np.percentile(hu, 5)),
-        calcified_share=float(np.mean(hu >= CALCIFIED_HU)),
-    )
-
-
-def kind_of_nodule(ct: Volume, mask: NDArray[np.bool_]) -> Kind | None:
-    """Solid, part-solid or ground-glass; None if the mask is empty.
-
-    Parameters
-    ----------
-    ct : Volume
-        (Z, Y, X) HU.
-    mask : (Z, Y, X) bool
-
-    Notes
-    -----
-    The names are those of MacMahon et al. (Radiology 284, 2017, 228); the rule is ours. Aerated lung in the outline is
-    left out, then the outermost layer of voxels, in which nodule and lung are mixed. Of this core the share of
-    voxels of -400 HU or more decides: below 0.25 ground-glass, from 0.75 on solid. Against the readers of 742 nodules
-    of LIDC-IDRI, outlined by them (`tests/unit/nodules/test_kinds_of_lidc.py`): of 625 that they rate solid 94 % are,
-    of 50 that they rate ground-glass 66 % are, and of 67 in between only 21 % are part-solid, most are solid. Other
-    limits of HU and shares, chosen on half of the patients for the mean over the three kinds, find 63 % of those in
-    between there but 22 % in the other half, and call 15 % of the solid ones something else: not taken.
-    """
     tissue = mask & (ct.array > _AERATED_HU)
-    core = ndimage.binary_erosion(tissue, _NEIGHBOURS)
-    inside = next((part for part in (core, tissue, mask) if part.any()), None)
-    if inside is None:
-        return None
-    share = float(np.mean(ct.array[inside] >= _SOLID_HU))
-    return "solid" if share >= _SOLID else "part-solid" if share >= _PART_SOLID else "ground-glass"
+    core = ndimage.binary_erosion(tissue)  # by faces
+    inside = next(part for part in (core, tissue, mask) if part.any())
+    return Measurements(
+        volume_mm3=float(hu.size * abs(np.linalg.det(ct.affine[:3, :3]))),
+        long_axis_mm=max(_longest_mm(ct, int(z), mask[z]) for z in np.flatnonzero(mask.any(axis=(1, 2)))),
+        mean_hu=float(hu.mean()),
+        sd_hu=float(hu.std()),
+        calcified_share=float(np.mean(hu >= CALCIFIED_HU)),
+        solid_share=float(np.mean(ct.array[inside] >= _SOLID_HU)),
+    )
 
 
 def _longest_mm(ct: Volume, z: int, mask_yx: NDArray[np.bool_]) -> float:
@@ -111,6 +128,9 @@ def _longest_mm(ct: Volume, z: int, mask_yx: NDArray[np.bool_]) -> float:
 
     Between their centres a ball would come out a voxel too small, between their corners too large.
     """
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist
+
     edges = [(-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5)]
     points = np.concatenate([np.argwhere(mask_yx) + edge for edge in edges])
     outermost = points[ConvexHull(points).vertices]

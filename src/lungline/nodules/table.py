@@ -6,19 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lungline.detection.candidates import Candidate
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
-from lungline.nodules.location import Side, Third, places_in_lungs
 from lungline.storage.tables import table_text
 
 if TYPE_CHECKING:
-    from lungline.nodules.measurements import Kind
+    from lungline.detection.candidates import Candidate
+    from lungline.nodules.location import Side, Third
+    from lungline.nodules.measurements import Attenuation, Measurements
 
 #: Name and version of the layout; `lungline/schemas/nodules-1.json` describes it.
 SCHEMA = "nodules/1"
@@ -41,9 +38,9 @@ class NoduleRow:
     side, third : str
         The patient's side, and the third of that lung's height.
     longest_axial_mm, volume_mm3, mean_hu, spread_hu : float
-        See `Descriptors`; of the unmasked scan.
+        Long-axis diameter, volume, mean and standard deviation of the unmasked scan; see `Measurements`.
     kind : "solid", "part-solid" or "ground-glass"
-        See `kind_of_nodule`.
+        See `Measurements.attenuation`.
     nodule_probability : float
         The detector's, mean over the cluster.
     cancer_logit, cancer_probability : float or None
@@ -67,7 +64,7 @@ class NoduleRow:
     volume_mm3: float
     mean_hu: float
     spread_hu: float
-    kind: Kind
+    kind: Attenuation
     nodule_probability: float
     cancer_logit: float | None
     cancer_probability: float | None
@@ -90,8 +87,7 @@ class Grid:
 
 def describe_candidates(
     candidates: Sequence[Candidate],
-    outline: NDArray[np.int64],
-    ct: Volume,
+    measurements: Sequence[Measurements],
     lungs: Volume,
     source: Grid,
     logits: Sequence[float] = (),
@@ -102,10 +98,8 @@ def describe_candidates(
     Parameters
     ----------
     candidates : sequence of Candidate
-    outline : (Z, Y, X) int
-        The rank of each candidate in its voxels; see `outline_candidates`.
-    ct : Volume
-        HU of the unmasked scan, on the grid of `outline`.
+    measurements : sequence of Measurements
+        Those of each candidate.
     lungs : Volume
         bool, any grid.
     source : Grid
@@ -115,43 +109,31 @@ def describe_candidates(
     deciding_rank : int or None
         None where there is no answer.
     """
-    # here, since whoever only reads a table (a page for every scan) need not wait for scipy
-    from scipy import ndimage
+    # here, since whoever only reads a table (a page for every scan) need not wait for it
     from scipy.special import expit
 
-    from lungline.nodules.measurements import describe_nodule, kind_of_nodule
+    from lungline.nodules.location import places_in_lungs
 
+    if len(measurements) != len(candidates):
+        raise LunglineError(
+            f"expected measurements of {len(candidates)} candidates. Found {len(measurements)}: they are of another "
+            "table. Crop the patches of this one again."
+        )
     places = places_in_lungs(lungs, [c.centroid_xyz_mm for c in candidates]) if candidates else []
-    boxes = ndimage.find_objects(outline)
     rows = []
-    for candidate, (side, third) in zip(candidates, places, strict=True):
-        box = boxes[candidate.rank - 1] if candidate.rank <= len(boxes) else None
-        if box is None:
-            raise LunglineError(f"candidate {candidate.rank} has no outline. Outline all candidates first.")
-        z, y, x = (slice(max(s.start - 1, 0), s.stop + 1) for s in box)
-        near = (z, y, x)
-        mask, around = outline[near] == candidate.rank, ct.crop(near)
-        size, kind = describe_nodule(around, mask), kind_of_nodule(around, mask)
-        assert size is not None
-        assert kind is not None
+    for candidate, measured, (side, third) in zip(candidates, measurements, places, strict=True):
         logit = logits[candidate.rank - 1] if candidate.rank <= len(logits) else None
         rows.append(
             NoduleRow(
-                rank=candidate.rank,
-                x_mm=candidate.x_mm,
-                y_mm=candidate.y_mm,
-                z_mm=candidate.z_mm,
-                z=candidate.z,
-                y=candidate.y,
-                x=candidate.x,
+                **{name: getattr(candidate, name) for name in ("rank", "x_mm", "y_mm", "z_mm", "z", "y", "x")},
                 slice=_slice_number(source, candidate),
                 side=side,
                 third=third,
-                longest_axial_mm=size.longest_axial_mm,
-                volume_mm3=size.volume_mm3,
-                mean_hu=size.mean_hu,
-                spread_hu=size.spread_hu,
-                kind=kind,
+                longest_axial_mm=measured.long_axis_mm,
+                volume_mm3=measured.volume_mm3,
+                mean_hu=measured.mean_hu,
+                spread_hu=measured.sd_hu,
+                kind=measured.attenuation,
                 nodule_probability=candidate.mean_probability,
                 cancer_logit=logit,
                 cancer_probability=None if logit is None else float(expit(logit)),

@@ -18,7 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from lungline import NOTICE, __version__
-from lungline.imaging.source_planes import Plane, outlines_on_planes
+from lungline.imaging.source_planes import Plane, ranks_on_planes
 from lungline.imaging.volume import Volume
 from lungline.nodules.table import NoduleRow
 from lungline.readers.dicom_headers import quiet
@@ -53,9 +53,7 @@ class Objects:
     sr: Comprehensive3DSR
 
 
-def dicom_objects(
-    series: Series, table: Mapping[str, Any], rows: Sequence[NoduleRow], outline: Volume | None
-) -> Objects:
+def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[NoduleRow], ranks: Volume | None) -> Objects:
     """The segmentation and the report of a scan.
 
     Parameters
@@ -66,8 +64,8 @@ def dicom_objects(
         The nodule table (`lungline/schemas/nodules-1.json`); its `patient` and `system` are used.
     rows : sequence of NoduleRow
         Those of the table.
-    outline : Volume or None
-        (Z, Y, X) int, the rank of each candidate in its voxels; None where there is no candidate.
+    ranks : Volume or None
+        (Z, Y, X) int, the rank of each candidate in its voxels (`rank_map`); None where there is no candidate.
 
     Notes
     -----
@@ -75,13 +73,13 @@ def dicom_objects(
     archive that gets it twice keeps it once.
     """
     said = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
-    if outline is not None:
-        said.update(np.ascontiguousarray(outline.array).data)
+    if ranks is not None:
+        said.update(np.ascontiguousarray(ranks.array).data)
     name = _Names(series.uid("SeriesInstanceUID"), said.hexdigest())
     with quiet():  # highdicom's warnings quote the patient's name
-        if outline is None or not rows:
+        if ranks is None or not rows:
             return Objects(None, _report(series, table, [], [], None, name))
-        marked = outlines_on_planes(outline, planes_of(series))
+        marked = ranks_on_planes(ranks, planes_of(series))
         seg = _segmentation(series, rows, marked, name)
         shown = [np.flatnonzero((marked == row.rank).any(axis=(1, 2))).tolist() for row in rows]
         return Objects(seg, _report(series, table, rows, shown, seg, name))

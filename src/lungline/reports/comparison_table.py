@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,95 +12,92 @@ from lungline import NOTICE
 from lungline.evaluation.cancer_metrics import METRICS
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.paired_comparison import Compared
-from lungline.evaluation.paper_figures import TEST_CANCER, TEST_PATIENTS
-from lungline.reports.canvas import new_figure
-from lungline.reports.metric_tables import LABELS
-from lungline.storage.tables import table_text
+from lungline.evaluation.paper_figures import PAPER, TEST_CANCER, TEST_PATIENTS
+from lungline.reports.drawing import new_figure
+from lungline.reports.metric_tables import LABELS, figures, markdown_table
 
 DETECTION = {"cpm": "CPM", "recall": "recall of its candidates"}
-DIFFERENCES = (*METRICS, "cpm")
 _NOTHING = Estimate(None)
 _MOST_LOG_LOSS = 2.0  # drawn to scale; sure and wrong, as "no cancer" for everybody is, stands at 10 and more
 
 
-def comparison_table(rows: Sequence[Compared], reference: str) -> str:
-    """`comparison.csv`: one row a system; each figure with its 95 % interval; an empty cell was not measured."""
-    columns = ["system", "kind", "seed", "data", "patients", "not_answered"]
-    for name in (*METRICS, *DETECTION):
-        columns += [name, f"{name}_low", f"{name}_high"]
-    columns += ["training_s", "training_cpu_s", "training_peak_mb"]
-    columns += ["paper_log_loss", "paper_accuracy", "paper_accuracy_low", "paper_accuracy_high", "paper_says"]
-    columns += ["reference"]
-    for name in DIFFERENCES:
-        columns += [f"{name}_minus_reference", f"{name}_minus_reference_low", f"{name}_minus_reference_high"]
-    return table_text(columns, [_cells(row, reference) for row in rows])
+def comparison_table(rows: Sequence[Compared], reference: str) -> pd.DataFrame:
+    """What `comparison.csv` holds: one row a system; each figure with its 95 % interval; None was not measured."""
+    return pd.DataFrame([_record(row, reference) for row in rows], dtype=object)
 
 
-def _cells(row: Compared, reference: str) -> list[object]:
-    run = bool(row.metrics)
-    cells: list[object] = [row.system, row.kind, row.seed, row.data]
-    cells += [len(row.answers), row.unanswered] if run else [None, None]
-    for name in METRICS:
-        cells += _interval(row.metrics.get(name))
-    for name in DETECTION:
-        cells += _interval(row.detection.get(name))
-    cells += [row.training.seconds, row.training.cpu_seconds, row.training.peak_mb]
-    paper = row.paper
-    cells += [paper.log_loss, *_interval(paper.accuracy), paper.says] if paper else [None] * 5
-    cells += [reference if row.differences else None]
-    for name in DIFFERENCES:
-        cells += _interval(row.differences.get(name))
-    return cells
+def _record(row: Compared, reference: str) -> dict[str, object]:
+    run, paper = bool(row.metrics), row.paper
+    estimates = {name: row.metrics.get(name, _NOTHING) for name in METRICS}
+    estimates |= {name: row.detection.get(name, _NOTHING) for name in DETECTION}
+    minus = {f"{name}_minus_reference": row.differences.get(name, _NOTHING) for name in (*METRICS, "cpm")}
+    return {
+        "system": row.system,
+        "kind": row.kind,
+        "seed": row.seed,
+        "data": row.data,
+        "patients": len(row.answers) if run else None,
+        "not_answered": row.unanswered if run else None,
+        **_cells(estimates),
+        "training_s": row.training.seconds,
+        "training_cpu_s": row.training.cpu_seconds,
+        "training_peak_mb": row.training.peak_mb,
+        "paper_log_loss": paper.log_loss if paper else None,
+        **_cells({"paper_accuracy": paper.accuracy if paper else _NOTHING}),
+        "paper_says": paper.says if paper else None,
+        "reference": reference if row.differences else None,
+        **_cells(minus),
+    }
 
 
-def _interval(estimate: Estimate | None) -> tuple[float | None, float | None, float | None]:
-    e = estimate or _NOTHING
-    return e.value, e.low, e.high
+def _cells(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
+    return {
+        f"{n}{end}": v for n, e in estimates.items() for end, v in (("", e.value), ("_low", e.low), ("_high", e.high))
+    }
 
 
-def comparison_markdown(rows: Sequence[Compared], reference: str) -> str:
+def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
     """The same to be read: how good, against the reference, detection and cost, what the paper says."""
-    run = [row for row in rows if row.metrics]
-    lines = ["# Comparison", "", NOTICE, ""]
-    lines += [
+    table = table.set_index("system")
+    run = table[table["patients"].notna()]
+    papers = figures(table, {"paper_accuracy": "paper: accuracy"})
+    papers.insert(0, "paper: log loss", table["paper_log_loss"].map(_plain))
+    metrics = pd.concat([table[["data", "patients"]].fillna("-"), figures(table, LABELS), papers], axis=1)
+    minus = {f"{name}_minus_reference": label for name, label in {**LABELS, "cpm": DETECTION["cpm"]}.items()}
+    costs = run[["training_s", "training_cpu_s", "training_peak_mb"]].map(_plain, style=".0f")
+    costs.columns = pd.Index(["seconds", "CPU seconds", "peak memory, MB"])
+    costs = pd.concat([run[["kind", "seed"]].replace("", "-"), figures(run, DETECTION), costs], axis=1)
+    known = [(name, paper.setting, paper.says) for name, paper in PAPER.items()]
+    settings = pd.DataFrame(known, columns=["system", "what it is", "what the paper reports"]).set_index("system")
+    lines = [
+        "# Comparison",
+        "",
+        NOTICE,
+        "",
         f"Test patients only. 95 % intervals: Wilson (accuracy), DeLong (AUC), bootstrap over patients (the others). "
         f"The paper's figures are of the {TEST_PATIENTS} test patients of DSB-17, {TEST_CANCER} with cancer; the "
         "interval of its accuracy is ours. Figures of other data are no figures of DSB-17.",
         "",
+        *markdown_table(metrics),
+        "",
+        f"## Minus {reference}, on the patients that both answered",
+        "",
+        "Paired 95 % intervals. One that holds 0 shows no difference. A mean of trainings with several seeds is",
+        "compared with the mean of the reference's trainings, where there are several.",
+        "",
+        *markdown_table(figures(run[run["reference"].notna()], minus, _signed)),
+        "",
+        "## Detection, and what training cost",
+        "",
+        "Training is that of the system and of its detector, as Snakemake measured it; `-`: not measured.",
+        "",
+        *markdown_table(costs),
+        "",
+        "## The paper's systems",
+        "",
+        *markdown_table(settings),
     ]
-    lines += _head("system", "data", "patients", *LABELS.values(), "paper: log loss", "paper: accuracy")
-    for row in rows:
-        figures = [str(row.metrics.get(name, _NOTHING)) for name in LABELS]
-        papers = (_plain(row.paper.log_loss), str(row.paper.accuracy)) if row.paper else ("-", "-")
-        lines.append(_line(row.system, row.data, len(row.answers) if row.metrics else "-", *figures, *papers))
-    lines += ["", f"## Minus {reference}, on the patients that both answered", ""]
-    lines += ["Paired 95 % intervals. One that holds 0 shows no difference. A mean of trainings with several seeds is",
-              "compared with the mean of the reference's trainings, where there are several.", ""]  # fmt: skip
-    lines += _head("system", *LABELS.values(), DETECTION["cpm"])
-    lines += [
-        _line(row.system, *(_signed(row.differences.get(name, _NOTHING)) for name in (*LABELS, "cpm")))
-        for row in run
-        if row.differences
-    ]
-    lines += ["", "## Detection, and what training cost", ""]
-    lines += ["Training is that of the system and of its detector, as Snakemake measured it; `-`: not measured.", ""]
-    lines += _head("system", "kind", "seed", *DETECTION.values(), "seconds", "CPU seconds", "peak memory, MB")
-    for row in run:
-        cost = (row.training.seconds, row.training.cpu_seconds, row.training.peak_mb)
-        detection = [str(row.detection.get(name, _NOTHING)) for name in DETECTION]
-        lines.append(_line(row.system, row.kind or "-", row.seed or "-", *detection, *(_plain(c, ".0f") for c in cost)))
-    lines += ["", "## The paper's systems", ""]
-    lines += _head("system", "what it is", "what the paper reports")
-    lines += [_line(row.system, row.paper.setting, row.paper.says) for row in rows if row.paper]
     return "\n".join(lines) + "\n"
-
-
-def _head(*names: str) -> list[str]:
-    return [_line(*names), "|" + "---|" * len(names)]
-
-
-def _line(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _plain(value: float | None, style: str = ".3f") -> str:

@@ -1,4 +1,4 @@
-"""A file of ours in words and as a small picture."""
+"""A file of ours in words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from lungline import NOTICE
 from lungline.imaging import geometry
-from lungline.imaging.intensity import WINDOW_HU
-from lungline.imaging.volume import Volume
-from lungline.reports import terminal
 from lungline.storage.hdf5 import Field, Header
 
 
@@ -65,48 +62,3 @@ def statistics(array: NDArray) -> str:
 
 def _numbers(values: NDArray) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
-
-
-def window(field: Field) -> tuple[float, float]:
-    """The values drawn black and white: the usual window of HU, else the smallest and largest."""
-    if field.unit == "HU":
-        return WINDOW_HU
-    finite = field.array[np.isfinite(field.array)] if field.array.dtype != bool else field.array
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-
-
-def mosaic(patches: NDArray, columns: int = 5) -> NDArray:
-    """The middle slices of cubes (n, channels, z, y, x) as one image: a cube's channels side by side."""
-    middle = patches[:, :, patches.shape[2] // 2].astype(np.float32)  # (n, channels, y, x)
-    tiles = np.concatenate(np.moveaxis(middle, 1, 0), axis=-1)  # (n, y, channels * x)
-    absent = -len(tiles) % columns
-    tiles = np.concatenate([tiles, np.zeros((absent, *tiles.shape[1:]), tiles.dtype)])
-    rows = [np.concatenate(list(tiles[k : k + columns]), axis=1) for k in range(0, len(tiles), columns)]
-    return np.concatenate(rows)
-
-
-def thumbnail(field: Field, columns: int, *, plain: bool) -> list[str]:
-    """The three middle slices of a volume, or the mosaic of cubes, in characters; nothing for other fields."""
-    low, high = window(field)
-    if field.array.ndim == 5 and field.array.size:
-        image = mosaic(field.array)
-        grey = terminal.to_grey(image, low, high)
-        return terminal.as_text(grey, columns, height_to_width=image.shape[0] / image.shape[1], plain=plain)
-    if field.affine is None or field.array.ndim != 3:
-        return []
-    from lungline.reports.slice_views import cut
-
-    volume = Volume(field.array, field.affine)
-    planes = [cut(volume, axis, volume.shape_zyx[axis] // 2) for axis in range(3)]
-    total = sum(plane.width_mm for plane in planes)
-    widths = [max(4, int((columns - 4) * plane.width_mm / total)) for plane in planes]
-    pictures = [
-        terminal.as_text(
-            terminal.to_grey(plane.image, low, high),
-            width,
-            height_to_width=plane.height_mm / plane.width_mm,
-            plain=plain,
-        )
-        for plane, width in zip(planes, widths, strict=True)
-    ]
-    return terminal.side_by_side(pictures, widths)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from lungline import NOTICE
 from lungline.evaluation.intervals import Estimate
-from lungline.storage.tables import table_text
 
 LABELS = {
     "log_loss": "log loss",
@@ -16,35 +17,55 @@ LABELS = {
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
-WHO = {"system": "system", "all_negative": "all negative", "constant_prior": "constant prior"}
+
+
+def figures(table: pd.DataFrame, labels: Mapping[str, str], style: Callable[[Estimate], str] = str) -> pd.DataFrame:
+    """The columns NAME, NAME_low, NAME_high of each name as words, a column LABEL each."""
+    words = {}
+    for name, label in labels.items():
+        numbers = table[[name, f"{name}_low", f"{name}_high"]].apply(pd.to_numeric).astype(object)
+        words[label] = [style(Estimate(*row)) for row in numbers.where(numbers.notna(), None).to_numpy()]
+    return pd.DataFrame(words, index=table.index)
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table of objects as CSV text with a header and `\\n` line ends; None is written as nothing."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def markdown_table(table: pd.DataFrame) -> list[str]:
+    """The lines of a table of words as Markdown, its index as the first column."""
+    head = f"| {table.index.name} |" if table.index.name else "| |"
+    return [
+        " | ".join([head.removesuffix(" |"), *table.columns]) + " |",
+        "|---" * (1 + len(table.columns)) + "|",
+        *(f"| {' | '.join(map(str, row))} |" for row in table.itertuples()),
+    ]
 
 
 def cancer_table(result: Mapping[str, Any]) -> str:
     """CSV, one row a split, predictor and metric: value, interval, number of patients, origin of the data."""
-    rows = [
-        (split, who, metric, n, e["value"], e["low"], e["high"], e["method"], e["reason"], result["data"]["origin"])
-        for split, who, metric, n, e in _estimates(result)
-    ]
-    columns = ("split", "predictor", "metric", "patients", "value", "low", "high", "interval", "reason", "data")
-    return table_text(columns, [["" if word is None else word for word in row] for row in rows])
+    return csv_text(pd.DataFrame(_estimates(result), dtype=object).assign(data=result["data"]["origin"]))
 
 
-def _estimates(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, Mapping[str, Any]]]:
+def _estimates(result: Mapping[str, Any]) -> Iterator[dict[str, object]]:
     for split, answer in result["splits"].items():
         groups: dict[str, Mapping[str, Any]] = {"system": answer["metrics"], **answer["baselines"]}
         if "diameter_alone" in answer:
             groups["diameter_alone"] = answer["diameter_alone"]
         for who, metrics in groups.items():
-            for name, estimate in metrics.items():
-                if isinstance(estimate, Mapping):
-                    yield split, who, name, answer["scored"], estimate
+            for name, e in metrics.items():
+                if isinstance(e, Mapping):
+                    row = {"split": split, "predictor": who, "metric": name, "patients": answer["scored"]}
+                    row |= {key: e[key] for key in ("value", "low", "high")}
+                    yield row | {"interval": e["method"], "reason": e["reason"]}
 
 
 def cancer_markdown(result: Mapping[str, Any]) -> str:
     """The results of `evaluate-cancer` as a Markdown page."""
     lines = _head(f"Cancer prediction: {', '.join(result['systems']) or 'no system'}", result)
-    prior = result["prior"]
-    lines += [f"Prior: {'unknown' if prior is None else f'{prior:.3f}'} (share of cancer among the training patients)."]
+    prior = "unknown" if result["prior"] is None else f"{result['prior']:.3f}"
+    lines += [f"Prior: {prior} (share of cancer among the training patients)."]
     if result["warnings"]:
         lines += ["", "Warnings about the system (`lungline codes` explains them):", ""]
         lines += [f"- `{code}`: {detail}" for code, detail in result["warnings"]]
@@ -54,76 +75,59 @@ def cancer_markdown(result: Mapping[str, Any]) -> str:
             f"## {split}: {answer['scored']} patients scored, {answer['cancer']} with cancer, "
             f"{len(answer['not_scored'])} labelled patients without an answer",
             "",
+            *(_split_markdown(answer) if answer["scored"] else ["not run: no labelled patient was scored."]),
         ]
-        if not answer["scored"]:
-            lines.append("not run: no labelled patient was scored.")
-            continue
-        columns = {"system": answer["metrics"], **answer["baselines"]}
-        lines += [f"| | {' | '.join(WHO[who] for who in columns)} |", "|---" * (len(columns) + 1) + "|"]
-        for name, label in LABELS.items():
-            lines.append(f"| {label} | {' | '.join(text(metrics.get(name)) for metrics in columns.values())} |")
-        if "diameter_alone" in answer:
-            alone = answer["diameter_alone"]
-            lines += [
-                "",
-                f"ROC AUC of the largest nodule's diameter alone: {text(alone['auc'])}; "
-                f"system minus diameter: {text(alone['auc_of_system_minus_diameter'])}.",
-            ]
-        reasons = {f"{LABELS[n]}: {e['reason']}" for n, e in answer["metrics"].items() if e["reason"]}
-        lines += ["", *(f"- {reason}" for reason in sorted(reasons))] if reasons else []
     return "\n".join(lines) + "\n"
+
+
+def _split_markdown(answer: Mapping[str, Any]) -> list[str]:
+    columns = {"system": answer["metrics"], **answer["baselines"]}
+    words = {who: {label: text(m.get(name)) for name, label in LABELS.items()} for who, m in columns.items()}
+    lines = markdown_table(pd.DataFrame(words).rename(columns=lambda who: who.replace("_", " ")))
+    if alone := answer.get("diameter_alone"):
+        lines += [
+            "",
+            f"ROC AUC of the largest nodule's diameter alone: {text(alone['auc'])}; "
+            f"system minus diameter: {text(alone['auc_of_system_minus_diameter'])}.",
+        ]
+    reasons = sorted({f"- {LABELS[n]}: {e['reason']}" for n, e in answer["metrics"].items() if e["reason"]})
+    return [*lines, *(["", *reasons] if reasons else [])]
 
 
 def detection_markdown(result: Mapping[str, Any]) -> str:
     """The results of `evaluate-detection` as a Markdown page."""
-    lines = _head(f"Nodule detection, split {result['split']}", result)
-    found, froc = result["candidates"], result["froc"]
-    lines += [
+    found = result["candidates"]
+    rows = {"recall": text(found["recall"])}
+    for name, row in found["recall_by_diameter_mm"].items():
+        rows[f"recall, diameter {name} mm ({row['nodules']} nodules)"] = text(row)
+    rows["candidates a scan"] = text(found["candidates_a_scan"])
+    rows["scans with every nodule found"] = f"{found['scans_with_all_found']} of {found['scans_with_nodules']}"
+    rows["scans without a candidate"] = f"{found['scans_without_candidates']} of {found['scans']}"
+    words = (
         f"{found['found']} of {found['nodules']} nodules among the candidates of {found['scans']} scans; a hit is "
-        f"{result['hit']}.",
-        "",
-        "| | value |",
-        "|---|---|",
-        f"| recall | {text(found['recall'])} |",
-    ]
-    lines += [
-        f"| recall, diameter {name} mm ({row['nodules']} nodules) | {text(row)} |"
-        for name, row in found["recall_by_diameter_mm"].items()
-    ]
-    lines += [
-        f"| candidates a scan | {text(found['candidates_a_scan'])} |",
-        f"| scans with every nodule found | {found['scans_with_all_found']} of {found['scans_with_nodules']} |",
-        f"| scans without a candidate | {found['scans_without_candidates']} of {found['scans']} |",
-        *_froc_rows(froc),
-    ]
-    return "\n".join(lines) + "\n"
+        f"{result['hit']}."
+    )
+    return _page(f"Nodule detection, split {result['split']}", result, words, rows)
 
 
 def froc_markdown(result: Mapping[str, Any]) -> str:
     """The results of `froc` as a Markdown page."""
     froc = result["froc"]
-    lines = _head("FROC of a submission", result)
-    lines += [f"Warning: {warning}\n" for warning in result["warnings"]]
-    lines += [
+    words = "".join(f"Warning: {warning}\n\n" for warning in result["warnings"]) + (
         f"{froc['true_positives']} of {froc['nodules']} nodules hit and {froc['false_positives']} false positives in "
         f"{froc['scans']} scans. Of {froc['marks_after_cut']} marks after the cut, {froc['ignored_on_excluded']} on "
-        f"excluded findings and {froc['ignored_double']} second marks of a nodule count neither way.",
-        "",
-        "| | value |",
-        "|---|---|",
-        *_froc_rows(froc),
-    ]
-    return "\n".join(lines) + "\n"
+        f"excluded findings and {froc['ignored_double']} second marks of a nodule count neither way."
+    )
+    return _page("FROC of a submission", result, words, {})
 
 
-def _froc_rows(froc: Mapping[str, Any]) -> list[str]:
-    return [
-        f"| CPM (mean sensitivity at 1/8 to 8 false positives a scan) | {text(froc['cpm'])} |",
-        *(
-            f"| sensitivity at {point} false positives a scan | {text(e)} |"
-            for point, e in froc["sensitivity_at"].items()
-        ),
-    ]
+def _page(title: str, result: Mapping[str, Any], words: str, rows: Mapping[str, str]) -> str:
+    """A page of words and of a table: these rows, then those of the FROC."""
+    froc = result["froc"]
+    sensitivities = {f"sensitivity at {at} false positives a scan": text(e) for at, e in froc["sensitivity_at"].items()}
+    cpm = {"CPM (mean sensitivity at 1/8 to 8 false positives a scan)": text(froc["cpm"])}
+    table = pd.DataFrame({"value": {**rows, **cpm, **sensitivities}})
+    return "\n".join([*_head(title, result), words, "", *markdown_table(table)]) + "\n"
 
 
 def text(estimate: Mapping[str, Any] | None) -> str:

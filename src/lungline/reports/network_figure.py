@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from lungline.errors import LunglineError
-from lungline.reports.canvas import new_figure
+from lungline.reports.drawing import new_figure
 
 #: A layer as `lungline.detection.unet.describe` gives it: name, channels, height, width, parameters.
 Row = tuple[str, int, int, int, int]
 
+Place = tuple[float, float]
+
 WIDTH, HEIGHT = 0.86, 0.62
 COLOURS = {"input": "#dddddd", "down": "#9ecae1", "merge": "#a1d99b", "logit": "#fdae6b"}
+_ARROW: dict[str, Any] = {"arrowstyle": "->", "color": "0.4"}
+_NOTE: dict[str, Any] = {"fontsize": 5, "color": "0.3"}
 
 
-def place_layers(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
+def place_layers(rows: Sequence[Row]) -> dict[str, Place]:
     """Centre (x, y) of the box of each layer: down the left arm of the U, up the right one.
 
     Raises
@@ -54,15 +59,15 @@ def draw_unet(rows: Sequence[Row], input_channels: int = 1) -> Figure:
     _box(axes, places["input"], "input", f"input\n{input_channels} x {height} x {width}")
     for name, channels, high, wide, parameters in rows:
         kind = re.sub(r"\d", "", name)
+        level = int(name.removeprefix(kind) or 0)
         if kind == "up":
-            _up_arrow(axes, places, name, f"up to {channels} ch\n{parameters:,} par.")
+            _up_arrow(axes, places, level, f"up to {channels} ch\n{parameters:,} par.")
             continue
         _box(axes, places[name], kind, f"{name}: {channels} ch\n{high} x {wide}\n{parameters:,} par.")
-        number = name.removeprefix(kind)
         if kind == "merge":
-            _arrow(axes, places[f"down{number}"], places[name], dashed=True)
-        elif kind == "down" and number != "1":
-            _arrow(axes, places[f"down{int(number) - 1}"], places[name], note="max pool 2x2")
+            _arrow(axes, places[f"down{level}"], places[name], dashed=True)
+        elif level > 1:
+            _arrow(axes, places[f"down{level - 1}"], places[name], note="max pool 2x2")
     _arrow(axes, places["input"], places["down1"])
     _arrow(axes, places["merge1"], places["logit"], note="1x1")
     axes.set_xlim(-0.7, columns + 0.7)
@@ -71,34 +76,27 @@ def draw_unet(rows: Sequence[Row], input_channels: int = 1) -> Figure:
     return figure
 
 
-def _box(axes: Axes, centre: tuple[float, float], kind: str, text: str) -> None:
+def _box(axes: Axes, centre: Place, kind: str, text: str) -> None:
     x, y = centre
     corner = (x - WIDTH / 2, y - HEIGHT / 2)
     axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, "round,pad=0,rounding_size=0.06", fc=COLOURS[kind], ec="0.3"))
     axes.text(x, y, text, ha="center", va="center", fontsize=7)
 
 
-def _arrow(
-    axes: Axes, start: tuple[float, float], end: tuple[float, float], *, dashed: bool = False, note: str = ""
-) -> None:
+def _arrow(axes: Axes, start: Place, end: Place, *, dashed: bool = False, note: str = "") -> None:
     """From the right edge to the left edge within a level; from a lower edge to an upper one between levels."""
-    if start[1] == end[1]:
-        tail, head = (start[0] + WIDTH / 2, start[1]), (end[0] - WIDTH / 2, end[1])
+    head, down = (end[0] - WIDTH / 2, end[1]), start[1] != end[1]
+    tail = (start[0], start[1] - HEIGHT / 2) if down else (start[0] + WIDTH / 2, start[1])
+    axes.annotate("", head, tail, arrowprops={**_ARROW, "linestyle": "--" if dashed else "-"})
+    if down:
+        axes.text(tail[0] - 0.04, (tail[1] + head[1]) / 2, note, ha="right", va="center", **_NOTE)
     else:
-        tail, head = (start[0], start[1] - HEIGHT / 2), (end[0] - WIDTH / 2, end[1])
-    look = {"arrowstyle": "->", "color": "0.4", "linestyle": "--" if dashed else "-"}
-    axes.annotate("", head, tail, arrowprops=look)
-    if note and start[1] == end[1]:
-        axes.text((tail[0] + head[0]) / 2, tail[1] + 0.04, note, ha="center", va="bottom", fontsize=5, color="0.3")
-    elif note:
-        axes.text(tail[0] - 0.04, (tail[1] + head[1]) / 2, note, ha="right", va="center", fontsize=5, color="0.3")
+        axes.text((tail[0] + head[0]) / 2, tail[1] + 0.04, note, ha="center", va="bottom", **_NOTE)
 
 
-def _up_arrow(axes: Axes, places: dict[str, tuple[float, float]], name: str, note: str) -> None:
+def _up_arrow(axes: Axes, places: dict[str, Place], level: int, note: str) -> None:
     """From the level below, through the transposed convolution, into `merge`."""
-    number = int(name.removeprefix("up"))
-    end = places[f"merge{number}"]
-    start = places.get(f"merge{number + 1}", places[f"down{number + 1}"])
+    end, start = places[f"merge{level}"], places.get(f"merge{level + 1}", places[f"down{level + 1}"])
     head, tail = (end[0], end[1] - HEIGHT / 2), (start[0] + WIDTH / 2, start[1])
-    axes.annotate("", head, tail, arrowprops={"arrowstyle": "->", "color": "0.4"})
-    axes.text(head[0] + 0.05, (head[1] + tail[1]) / 2, note, ha="left", va="center", fontsize=5, color="0.3")
+    axes.annotate("", head, tail, arrowprops=_ARROW)
+    axes.text(head[0] + 0.05, (head[1] + tail[1]) / 2, note, ha="left", va="center", **_NOTE)

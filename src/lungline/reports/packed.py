@@ -106,7 +106,11 @@ def levels_of(hu: NDArray) -> NDArray[np.uint8]:
     """The nearest grey level of each HU, an index into `LEVELS_HU`."""
     every_hu = np.arange(LEVELS_HU[0], LEVELS_HU[-1] + 1)
     table = np.searchsorted((LEVELS_HU[1:] + LEVELS_HU[:-1]) / 2, every_hu).astype(np.uint8)
-    return table[(np.clip(np.rint(hu), LEVELS_HU[0], LEVELS_HU[-1]) - LEVELS_HU[0]).astype(np.int16)]
+    low, high = map(float, LEVELS_HU[[0, -1]])  # an integer of NumPy would make float64 of float32
+    index = np.rint(hu)
+    np.clip(index, low, high, out=index)
+    index -= low
+    return table[index.astype(np.int16)]
 
 
 def _sharpest(base: Volume, levels: NDArray[np.uint8]) -> tuple[tuple[int, int, int], Layer]:

@@ -14,7 +14,7 @@ from lungline.evaluation.auc import auc, roc_points
 from lungline.evaluation.cancer_metrics import calibration_error, reliability
 from lungline.evaluation.froc import CPM_POINTS
 from lungline.evaluation.intervals import Estimate
-from lungline.reports.canvas import new_figure, text_figure
+from lungline.reports.drawing import new_figure, text_figure
 
 Curve = Mapping[str, NDArray[np.float64]]
 
@@ -27,17 +27,25 @@ def draw_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) 
     left, right = figure.subplots(1, 2)
     left.plot(*roc_points(labels, probability), color="C0")
     _diagonal(left, f"ROC AUC {auc(labels, probability)}", "false positive rate", "true positive rate")
-    bins = [b for b in reliability(labels, probability) if b.n]
-    said, true = [b.mean_probability for b in bins], [b.share_positive for b in bins]
-    right.plot(said, true, "o-", color="C1")
-    for b in bins:
-        right.annotate(
-            f"{b.n}", (b.mean_probability or 0.0, b.share_positive or 0.0), xytext=(4, -8), textcoords="offset points",
-            fontsize=7,
-        )  # fmt: skip
-    error = calibration_error(labels, probability)
-    _diagonal(right, f"reliability, calibration error {error:.3f}", "predicted probability", "share with cancer")
+    _plot_reliability(right, labels, probability)
     return figure
+
+
+def draw_reliability(labels: NDArray, probability: NDArray) -> Figure:
+    """What was said against what came true; labels (n,) 0 or 1, probability (n,)."""
+    figure = new_figure(4.4, 4.4)
+    _plot_reliability(figure.add_subplot(), labels, probability)
+    return figure
+
+
+def _plot_reliability(axes: Axes, labels: NDArray, probability: NDArray) -> None:
+    bins = [b for b in reliability(labels, probability) if b.n]
+    points = [(b.mean_probability or 0.0, b.share_positive or 0.0) for b in bins]
+    axes.plot(*zip(*points, strict=True), "o-", color="C1")
+    for b, point in zip(bins, points, strict=True):
+        axes.annotate(f"{b.n}", point, xytext=(4, -8), textcoords="offset points", fontsize=7)
+    error = calibration_error(labels, probability)
+    _diagonal(axes, f"reliability, calibration error {error:.3f}", "predicted probability", "share with cancer")
 
 
 def _diagonal(axes: Axes, title: str, x: str, y: str) -> None:

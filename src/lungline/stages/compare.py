@@ -12,15 +12,18 @@ from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.marks import read_scan_scores
 from lungline.evaluation.paired_comparison import Compared, against, averaged, complete, constant_rows, measured
 from lungline.names import known
-from lungline.reports.canvas import save_png
 from lungline.reports.comparison_table import comparison_markdown, comparison_table, draw_forest
-from lungline.storage.benchmarks import read_cost
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.reports.drawing import save_png
+from lungline.reports.metric_tables import csv_text
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.frames import read_cost
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
 from lungline.workflow.opening import open_layout
 
 
+@stage
 def run(output: Path, *, config: Path) -> None:
     """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png), of the systems that CONFIG compares.
 
@@ -31,6 +34,7 @@ def run(output: Path, *, config: Path) -> None:
     compare_systems(output, layout.compared(), reference, embedded=source == "synthetic")
 
 
+@stage
 def compare_systems(
     output: Path,
     systems: Mapping[str, Mapping[str, Any]],
@@ -58,12 +62,11 @@ def compare_systems(
     constants = [row for row in constant_rows(predictions[reference], embedded=embedded) if row.system not in systems]
     alone = against([*rows.values(), *constants], rows[reference])
     together = against([*means.values()], means.get(reference, rows[reference]))
-    table = complete([*alone, *together])
-    read = (files.get(key) for files in systems.values() for key in ("predictions", "detection"))
-    origin = Origin("compare", tuple(Path(path) for path in read if path))
-    write_sealed_text(output, comparison_table(table, reference), origin)
-    write_sealed_text(output.with_suffix(".md"), comparison_markdown(table, reference), origin)
-    save_png(draw_forest(table), output.with_suffix(".png"), origin)
+    compared = complete([*alone, *together])
+    table = comparison_table(compared, reference)
+    write_sealed_text(output, csv_text(table))
+    write_sealed_text(output.with_suffix(".md"), comparison_markdown(table, reference))
+    save_png(draw_forest(compared), output.with_suffix(".png"))
     print(comparison_markdown(table, reference))
 
 

@@ -1,57 +1,71 @@
-"""Crop the two-channel cubes around the candidates of scans (paper, section 4.2)."""
+"""Crop the two-channel cubes around the candidates of scans (paper, section 4.2), and measure each candidate once."""
 
 from __future__ import annotations
 
+from dataclasses import astuple, fields
 from pathlib import Path
+
+import numpy as np
 
 from lungline.detection.candidates import read_candidates
 from lungline.detection.patches import crop_patches
-from lungline.runner.scan_stage import Made, run_scan_stage
+from lungline.nodules.measurements import Measurements, measure_candidates
+from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field
 
+_COLUMNS = [field.name for field in fields(Measurements)]
 
+
+@stage
 def run(
     output: Path,
     *,
     scans: list[str],
+    volumes: Path,
     caches: Path,
     detected: Path,
     candidates: Path,
-    count: int = 20,
-    size: int = 32,
+    labels: Path,
+    count: int,
+    size: int,
 ) -> None:
     """Crop around the first COUNT of CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.h5.
 
-    HU are those of CACHES/{scan}.h5, the nodule probability that of DETECTED/{scan}.h5.
+    HU are those of CACHES/{scan}.h5, the nodule probability that of DETECTED/{scan}.h5. All candidates of the table
+    are measured: the HU of VOLUMES/{scan}.h5, which nothing masks, over their voxels in LABELS/{scan}.h5.
     """
     for scan in scans:
-        name = f"{scan}.h5"
-        _crop(caches / name, detected / name, candidates / f"{scan}.csv", output / name, count=count, size=size)
+        of_scan = (folder / f"{scan}.h5" for folder in (volumes, caches, detected, labels))
+        _crop(*of_scan, candidates / f"{scan}.csv", output / f"{scan}.h5", count=count, size=size)
 
 
-def _crop(cache: Path, detected: Path, candidates: Path, output: Path, *, count: int, size: int) -> None:
-    def make() -> Made:
-        found = read_candidates(candidates)
-        patches = crop_patches(
-            hdf5.read_array(cache, "ct"), hdf5.read_array(detected, "probability"), found, count=count, size=size
-        )
-        cubes = Field(
-            patches.cubes, "candidate,channel,z,y,x", "1", "channel 0: scaled HU, channel 1: nodule probability"
-        )
-        valid = Field(patches.valid, "candidate", "1", "true where the slot holds a candidate")
-        centroid = Field(
-            patches.centroid_xyz_mm, "candidate,xyz", "mm", "centroid in the scanner's world, LPS; NaN if absent"
-        )
-        score = Field(patches.score, "candidate", "1", "what the candidates are ranked by, falling; NaN if absent")
-        return Made({"patches": cubes, "valid": valid, "centroid_xyz_mm": centroid, "score": score})
-
-    run_scan_stage(
-        "crop_patches",
-        "patches",
-        output,
-        make,
-        scan_files={"cache": cache, "detected": detected},
-        other_files={"candidates": candidates},
-        parameters={"count": count, "size": size},
-    )
+@scan_stage("patches")
+def _crop(
+    volume: ScanFile,
+    cache: ScanFile,
+    detected: ScanFile,
+    labels: ScanFile,
+    candidates: InputFile,
+    *,
+    count: int,
+    size: int,
+) -> Fields:
+    """Write the cubes of one scan, and the measurements of all its candidates."""
+    found, probability = read_candidates(candidates), hdf5.read_array(detected, "probability")
+    patches = crop_patches(hdf5.read_array(cache, "ct"), probability, found, count=count, size=size)
+    grid = hdf5.read_volume(labels, "labels")
+    ct = hdf5.read_volume(volume, "ct").part(grid.shape_zyx, grid.affine)
+    rows = [astuple(one) for one in measure_candidates(ct, grid.array, [candidate.label for candidate in found])]
+    measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(_COLUMNS))
+    cubes = "channel 0: scaled HU, channel 1: nodule probability"
+    centroid = "centroid in the scanner's world, LPS; NaN if absent"
+    score = "what the candidates are ranked by, falling; NaN if absent"
+    about = f"{', '.join(_COLUMNS)} of every candidate of the table, by rank"
+    return {
+        "patches": Field(patches.cubes, "candidate,channel,z,y,x", "1", cubes),
+        "valid": Field(patches.valid, "candidate", "1", "true where the slot holds a candidate"),
+        "centroid_xyz_mm": Field(patches.centroid_xyz_mm, "candidate,xyz", "mm", centroid),
+        "score": Field(patches.score, "candidate", "1", score),
+        "measurements": Field(measured, "candidate,measurement", "1", about),
+    }

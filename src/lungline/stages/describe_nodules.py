@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lungline.detection.candidates import outline_candidates, read_candidates
+from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.names import LearnedFrom
+from lungline.nodules.measurements import Measurements
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
+from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.hdf5 import Header
 from lungline.storage.predictions import read_answers
 from lungline.storage.results import write_result
@@ -20,6 +22,7 @@ _NO_INTERVAL = "the system is not calibrated, or found nothing: there is nothing
 _NO_ANSWER = "the patient has no probability"
 
 
+@stage
 def run(
     output: Path,
     *,
@@ -27,11 +30,10 @@ def run(
     ingested: Path,
     volume: Path,
     lungs: Path,
-    detected: Path | None = None,
+    labels: Path | None = None,
     candidates: Path | None = None,
+    patches: Path | None = None,
     answers: Path | None = None,
-    threshold: float = 0.8,
-    split: bool = False,
     system: str = "",
     learned_from: LearnedFrom = "patients",
 ) -> None:
@@ -41,12 +43,10 @@ def run(
     ----------
     ingested, volume, lungs : Path
         The scan as read, resampled, and its lung mask.
-    detected, candidates : Path or None
-        Of the detector; none where the system reads no candidates.
+    labels, candidates, patches : Path or None
+        Label map, table and cubes with measurements of the candidates; none where the system reads no candidates.
     answers : Path or None
         The table of `predict-cancer`; none where the scan has no answer.
-    threshold, split
-        As `extract-candidates` was called: a candidate's outline is the cluster that it came from.
     system : str
         The entry of `systems:` that answered.
     learned_from : "patients" or "nodules"
@@ -54,27 +54,22 @@ def run(
     """
     if output.suffix != ".json":
         raise LunglineError(f"{output}: expected a name that ends in .json. The table as CSV is written beside it.")
-    header = hdf5.read_header(lungs if detected is None else detected)
+    header = hdf5.read_header(lungs if labels is None else labels)
     answer = {} if answers is None else dict(read_answers(answers).get(scan, {}))
-    usable, searched = header.status != "quarantined", detected is not None and candidates is not None
-    rows: list[NoduleRow] = []
+    usable, rows = header.status != "quarantined", list[NoduleRow]()
     grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None}
     if usable:
-        ct = hdf5.read_volume(volume, "ct")
         source = Grid(*hdf5.read_grid(ingested, "ct"))
+        grid = hdf5.read_grid(volume, "ct") if labels is None else hdf5.read_grid(labels, "labels")
         grids = {
-            "grid": Grid(ct.shape_zyx, ct.affine).as_json(),
+            "grid": Grid(*grid).as_json(),
             "source_grid": source.as_json(),
             "quality": hdf5.read_header(lungs).provenance.get("quality"),
         }
-        if detected is not None and candidates is not None:
-            probability = hdf5.read_volume(detected, "probability")
-            found = read_candidates(candidates)
-            grids["grid"] = Grid(probability.shape_zyx, probability.affine).as_json()
+        if candidates is not None and patches is not None:
             rows = describe_candidates(
-                found,
-                outline_candidates(probability, found, threshold=threshold, split=split),
-                ct.part(probability.shape_zyx, probability.affine),
+                read_candidates(candidates),
+                [Measurements(*row) for row in hdf5.read_array(patches, "measurements").tolist()],
                 hdf5.read_volume(lungs, "lungs"),
                 source,
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
@@ -88,13 +83,10 @@ def run(
         "codes": _codes(header, answer),
         "patient": _patient(answer) | {"learned_from": learned_from},
         **grids,
-        "nodules": rows_as_json(rows) if usable and searched else None,
+        "nodules": rows_as_json(rows) if usable and patches else None,
     }
-    origin = Origin(
-        "describe_nodules", tuple(p for p in (ingested, volume, lungs, detected, candidates, answers) if p is not None)
-    )
-    write_result(output, table, origin)
-    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows), origin)
+    write_result(output, table)
+    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows))
 
 
 def _codes(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:

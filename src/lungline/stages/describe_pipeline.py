@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.config.loading import read_saved_config
+from lungline.runner.stage import stage
 from lungline.workflow.bundle import Pipeline, write_pipeline
 from lungline.workflow.steps import settings_on_the_way
 
 
+@stage
 def run(output: Path, *, config: Path, system: str, model: Path, detector: Path | None = None) -> None:
     """Write OUTPUT (JSON): the settings of each step on the way to the answer of SYSTEM, and its trained folders.
 

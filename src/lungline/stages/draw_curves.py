@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from lungline.errors import LunglineError
-from lungline.reports.canvas import save_png
+from lungline.evaluation.patient_metrics import scored
+from lungline.reports.drawing import save_png
 from lungline.reports.performance_curves import draw_froc, draw_learning_curves, draw_roc_and_reliability
-from lungline.storage.checksums import Origin
-from lungline.storage.learning_curves import read_curve, training_name
+from lungline.runner.stage import stage
+from lungline.storage.frames import read_curve, training_name
 from lungline.storage.predictions import read_predictions
 from lungline.storage.results import read_result
 
 
+@stage
 def run(
     output: Path,
     *,
@@ -31,17 +31,16 @@ def run(
     """
     if predictions is None and detection is None and not learning_curves:
         raise LunglineError("nothing to draw: give --predictions, --detection or --learning-curves.")
-    origin = Origin("draw_curves", tuple(path for path in (predictions, detection, *learning_curves) if path))
     if predictions is not None:
-        rows = [row for row in read_predictions(predictions) if row.split == split]
-        known = [(row.label, row.probability) for row in rows if row.label is not None and row.probability is not None]
-        table = np.array(known, dtype=np.float64).reshape(-1, 2)
-        systems = ", ".join(sorted({row.system for row in rows}))
-        figure = draw_roc_and_reliability(table[:, 0].astype(int), table[:, 1], f"{systems}, {split}")
-        save_png(figure, output / "roc_reliability.png", origin)
+        rows = read_predictions(predictions)
+        systems = ", ".join(sorted({row.system for row in rows if row.split == split}))
+        answers = scored(rows, split)
+        labels, probability = answers["label"].to_numpy(), answers["probability"].to_numpy()
+        figure = draw_roc_and_reliability(labels, probability, f"{systems}, {split}")
+        save_png(figure, output / "roc_reliability.png")
     if detection is not None:
         result = read_result(detection)
-        save_png(draw_froc(result["froc"], f"FROC, {result['split']}"), output / "froc.png", origin)
+        save_png(draw_froc(result["froc"], f"FROC, {result['split']}"), output / "froc.png")
     if learning_curves:
         curves = {training_name(path): read_curve(path) for path in learning_curves}
-        save_png(draw_learning_curves(curves), output / "learning_curves.png", origin)
+        save_png(draw_learning_curves(curves), output / "learning_curves.png")

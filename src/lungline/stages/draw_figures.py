@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.detection.candidates import read_candidates
-from lungline.reports.canvas import save_png
-from lungline.reports.figure_page import draw_scan, draw_unusable, page
-from lungline.reports.figures import Subject
+from lungline.reports.drawing import save_png
+from lungline.reports.scan_figures import Subject, draw_scan, draw_unusable, page
+from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.hdf5 import read_volume
 
 
+@stage
 def run(
     output: Path,
     *,
@@ -50,9 +51,7 @@ def run(
             nodules=None if nodules is None else read_volume(nodules, "nodules"),
         )
         figures = draw_scan(subject, describe(network), network.slices)
-    inputs = (volume, lungs, cache, detected, candidates, *([] if nodules is None else [nodules]))
-    origin = Origin("draw_figures", inputs)
     for name, figure in figures.items():
         if not isinstance(figure, str):
-            save_png(figure, output / f"{name}.png", origin)
-    write_sealed_text(output / "README.md", page(scan, figures, header.codes), origin)
+            save_png(figure, output / f"{name}.png")
+    write_sealed_text(output / "README.md", page(scan, figures, header.codes))

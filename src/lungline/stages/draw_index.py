@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lungline.reports.index_page import index_page
-from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.reports.index_page import COMPARED, index_page
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.frames import read_frame
 from lungline.storage.predictions import read_predictions
 from lungline.storage.results import read_result
-from lungline.storage.tables import read_rows
+
+#: Of the table of `compare`.
+COLUMNS = ["system", "patients", *(f"{name}{end}" for name in COMPARED for end in ("", "_low", "_high"))]
 
 
+@stage
 def run(
     output: Path,
     *,
@@ -36,13 +41,5 @@ def run(
         if pages and (path := pages / f"{row.scan}.html").is_file()
     }
     result = None if detection is None else read_result(detection)
-    files = [predictions, *([nodules / f"{scan}.json" for scan in tables] if nodules else [])]
-    files += [path for path in (detection, comparison) if path is not None]
-    page = index_page(rows, tables, links, result, [] if comparison is None else _compared(comparison))
-    write_sealed_text(output, page, Origin("draw_index", tuple(files)))
-
-
-def _compared(path: Path) -> list[dict[str, str]]:
-    check(path)
-    columns = [f"{name}{end}" for name in ("log_loss", "auc", "accuracy", "cpm") for end in ("", "_low", "_high")]
-    return [words for _, words in read_rows(path, ["system", "patients", *columns])]
+    compared = None if comparison is None else read_frame(comparison, COLUMNS)
+    write_sealed_text(output, index_page(rows, tables, links, result, compared))

@@ -7,11 +7,13 @@ from pathlib import Path
 from lungline.nodules.table import read_nodules
 from lungline.reports.nodule_page import nodule_page
 from lungline.reports.packed import pack
+from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.results import read_result
 
 
+@stage
 def run(output: Path, *, nodules: Path, volume: Path, lungs: Path, detected: Path | None = None) -> None:
     """Write OUTPUT (.html) from the table of `describe-nodules`, the resampled scan and its lung mask.
 
@@ -26,5 +28,4 @@ def run(output: Path, *, nodules: Path, volume: Path, lungs: Path, detected: Pat
             None if detected is None else hdf5.read_volume(detected, "probability"),
             read_nodules(table),
         )
-    inputs = tuple(path for path in (nodules, volume, lungs, detected) if path is not None)
-    write_sealed_text(output, nodule_page(table, packed), Origin("draw_page", inputs))
+    write_sealed_text(output, nodule_page(table, packed))

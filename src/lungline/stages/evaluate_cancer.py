@@ -6,17 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lungline.evaluation.patient_metrics import SPLITS, measure_split, refuse_copies, refuse_trained_on, training_prior
+from lungline.evaluation.patient_metrics import (
+    SPLITS,
+    measure_split,
+    refuse_copies,
+    refuse_trained_on,
+    scored,
+    training_prior,
+)
 from lungline.reports.metric_tables import cancer_markdown, cancer_table
-from lungline.storage.checksums import Origin, write_sealed_text
-from lungline.storage.ground_truth import largest_diameters
+from lungline.runner.stage import stage
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.frames import largest_diameters
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import about_data, read_result, write_result
 from lungline.training.failures import learned_all_negative
 
 
+@stage
 def run(
     output: Path,
     predictions: Path,
@@ -47,17 +54,12 @@ def run(
         "seed": seed,
         "warnings": warnings(card, rows),
         "splits": {
-            split: measure_split(
-                [row for row in rows if row.split == split], prior=prior, largest_mm=largest_mm, seed=seed
-            )
-            for split in SPLITS
+            split: measure_split(rows, split, prior=prior, largest_mm=largest_mm, seed=seed) for split in SPLITS
         },
     }
-    inputs = (predictions,) if model is None else (predictions, model / "card.json")
-    origin = Origin("evaluate_cancer", inputs)
-    write_result(output, result, origin)
-    write_sealed_text(output.with_suffix(".csv"), cancer_table(result), origin)
-    write_sealed_text(output.with_suffix(".md"), cancer_markdown(result), origin)
+    write_result(output, result)
+    write_sealed_text(output.with_suffix(".csv"), cancer_table(result))
+    write_sealed_text(output.with_suffix(".md"), cancer_markdown(result))
     print(cancer_markdown(result))
 
 
@@ -67,7 +69,7 @@ def warnings(card: Mapping[str, Any], rows: Sequence[Prediction]) -> list[list[s
     if card.get("system", {}).get("kind") == "constant":
         return found
     for split in SPLITS:
-        scored = [row for row in rows if row.split == split and row.label is not None and row.probability is not None]
-        labels, probability = np.array([row.label for row in scored]), np.array([row.probability for row in scored])
+        answers = scored(rows, split)
+        labels, probability = answers["label"].to_numpy(), answers["probability"].to_numpy()
         found += [[w.code, w.detail] for w in learned_all_negative(labels, probability, f"{split} patients")]
     return found

@@ -9,12 +9,14 @@ from lungline.evaluation.detection_metrics import recall
 from lungline.evaluation.marks import SCORE, describe_froc, refuse_strangers, scan_marks
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.metric_tables import detection_markdown
+from lungline.runner.stage import stage
 from lungline.stages._detector import refuse_scans_of
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import read_sheet
 from lungline.storage.results import about_data, write_result
 
 
+@stage
 def run(
     output: Path,
     annotations: Path,
@@ -49,12 +51,10 @@ def run(
         "split": split,
         "intervals": "95 %: Wilson (recall), bootstrap over scans (candidates a scan, FROC)",
         "hit": "a candidate's centroid strictly within the nodule's radius",
-        "candidates": recall(marks, seed=seed).as_json(),
+        "candidates": recall(marks, seed=seed),
         "froc": {"score": SCORE, **describe_froc(marks, seed=seed)},
         "seed": seed,
     }
-    cards = [] if detector is None else [detector / axis / "card.json" for axis in ("z", "y", "x")]
-    origin = Origin("evaluate_detection", (*cards, *(candidates / f"{scan}.csv" for scan in names)))
-    write_result(output, result, origin)
-    write_sealed_text(output.with_suffix(".md"), detection_markdown(result), origin)
+    write_result(output, result)
+    write_sealed_text(output.with_suffix(".md"), detection_markdown(result))
     print(detection_markdown(result))

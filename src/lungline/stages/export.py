@@ -27,7 +27,6 @@ from lungline.reports.export_tables import (
 from lungline.stages import write_dicom
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
-from lungline.workflow.bundle import OUTLINE, read_pipeline
 
 
 def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True) -> None:
@@ -111,7 +110,7 @@ def _export_dicom(
                 if (made / write_dicom.SR).is_file():
                     write_dicom.copy(made, folder)
                 else:
-                    options = {**_outline(results, row.scan, table), "input_sha256": row.input_sha256 or None}
+                    options = {**_labelled(results, row.scan, table), "input_sha256": row.input_sha256 or None}
                     write_dicom.run(folder, raw=known[row.scan].path, nodules=path, **options)
                 written += (folder / write_dicom.SR).is_file()
             except LunglineError as reason:
@@ -122,21 +121,19 @@ def _export_dicom(
         print(f"{count} answers were not written as DICOM: {why}", file=sys.stderr)
 
 
-def _outline(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the outlines of a scan's candidates come from: options of `write-dicom`."""
-    if not table["nodules"]:
-        return {}
-    recipe = results / "pipeline" / f"{table['system']}.json"
-    if not recipe.is_file():
-        raise LunglineError("no outlines were kept. Call `lungline predict` again, without `--dicom false`.")
-    settings = read_pipeline(recipe).settings["extract_candidates"]
-    centres = [(row["z"], row["y"], row["x"]) for row in table["nodules"]]
-    for folder, _ in _searched(results, [scan]):
-        detected, candidates = results / "detect" / folder.name / f"{scan}.h5", folder / f"{scan}.csv"
-        if detected.is_file() and [found.centroid_zyx for found in read_candidates(candidates)] == centres:
-            outline = {key: value for key, value in settings.items() if key in OUTLINE}
-            return {"detected": detected, "candidates": candidates, **outline}
-    raise LunglineError("the probabilities in detect/, of which the outlines are made, are gone.")
+def _labelled(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Label map and table of a scan's candidates, by the workflow or by `predict`: options of `write-dicom`."""
+    centres = [(row["z"], row["y"], row["x"]) for row in table["nodules"] or ()]
+    folders = [(results / "candidates", results / "candidates")]  # by `predict`
+    folders += [(results / "extract_candidates" / last.name, last) for last, _ in _searched(results, [scan])]
+    for first, last in folders if centres else ():
+        labels, candidates = first / f"{scan}.h5", last / f"{scan}.csv"
+        both = labels.is_file() and candidates.is_file()
+        if both and [found.centroid_zyx for found in read_candidates(candidates)] == centres:
+            return {"labels": labels, "candidates": candidates}
+    if centres:
+        raise LunglineError("the label maps of the candidates are gone. Call `lungline predict` or `./run` again.")
+    return {}
 
 
 def _is_dicom(raw: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -23,11 +24,11 @@ from lungline.reports.html import look_digest
 from lungline.reports.summary import answer_in_words
 from lungline.runner.stage import stage
 from lungline.stages import draw_index, sheet, write_dicom
-from lungline.storage.checksums import check, write_sealed_text
+from lungline.storage.checksums import check, sealed_path, write_sealed_text
 from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
-from lungline.workflow.bundle import OUTLINE, PACKAGED, Pipeline, read_pipeline
-from lungline.workflow.steps import BY_NAME, CANDIDATES, RAW, SCORED, Step, maker_of, steps_of_scan
+from lungline.workflow.bundle import PACKAGED, Pipeline, read_pipeline
+from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS, RAW, SCORED, Step, maker_of, steps_of_scan
 
 
 def run(
@@ -44,7 +45,7 @@ def run(
 
     OUT/nodules/{scan}.csv and .json say of each candidate where it lies, how large and dense it is, and what was said
     of it; OUT/pages/{scan}.html shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
-    Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (outlines) and sr.dcm (measurements),
+    Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
     which name the patient as the scan does. DICOM false leaves them out.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
@@ -143,6 +144,7 @@ def _answer(
             """The files or folders that a step reads, by parameter."""
             makers = {name: maker_of(source, settings) for name, source in step.reads.items() if source != RAW}
             files = {name: made_by(maker) for name, maker in makers.items() if maker}
+            files |= {name: path.with_suffix(".h5") for name, path in files.items() if step.reads[name] == LABELS}
             whole = {name for name in files if step.many or step.reads[name] == SCORED}
             return {name: path.parent if name in whole else path for name, path in files.items()}
 
@@ -159,12 +161,22 @@ def _answer(
                 **{name: told[name] for name in step.takes},
                 **settings.get(step.name, {}),
             )
+        labels = out / "candidates" / f"{scan}.h5"
+        if last and (made := made_by("extract_candidates").with_suffix(".h5")) != labels:
+            _keep(labels, made)
         write_dicom.forget(_dicom(out, scan))
         if dicom:
-            searched = {"detected": made_by("detect"), "candidates": made_by(last)} if last else {}
-            outline = {key: value for key, value in settings.get("extract_candidates", {}).items() if key in OUTLINE}
+            searched = {"labels": labels, "candidates": made_by(last)} if last else {}
             table = made_by("describe_nodules")
-            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched, **outline)
+            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+
+
+@stage
+def _keep(output: Path, made: Path) -> None:
+    """Copy a file of a step that is not kept otherwise."""
+    check(made)
+    with sealed_path(output) as temporary:
+        shutil.copyfile(made, temporary)
 
 
 @stage

@@ -3,62 +3,65 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lungline.device import make_repeatable, pick_device
 from lungline.fingerprint import code_fingerprint
 from lungline.imaging.acquisition import unlike
+from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, check, sealed_path
-from lungline.storage.manifest import read_sheet
+from lungline.storage.checksums import check, sealed_path
+from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.storage.predictions import ANSWER_COLUMNS
 from lungline.storage.weights import pixels_trained_on, read_card
-from lungline.training.scoring import load_scorer
+from lungline.training.scoring import Scorer, load_scorer
 
 
-def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str = "auto") -> None:
+@stage
+def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str) -> None:
     """Read the model folder MODEL and INPUTS/{scan}.h5 of the scans of SCANS, write one CSV row a scan.
 
     INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches.
     """
     make_repeatable(seed=0)
     score = load_scorer(model, pick_device(device))
-    about = read_card(model / "card.json")
-    seen = pixels_trained_on(about)
-    rows = [(row, inputs / f"{row.scan}.h5") for row in read_sheet(scans)]
-    files = [(row, path) for row, path in rows if path.is_file()]
-    weights, card = model / "weights.safetensors", model / "card.json"
+    card = read_card(model / "card.json")
     same = {
-        "weights_sha256": check(weights),
-        "card_sha256": check(card),
+        "weights_sha256": check(model / "weights.safetensors"),
+        "card_sha256": check(model / "card.json"),
         "code": code_fingerprint("lungline.stages.predict_cancer"),
     }
-    origin = Origin("predict_cancer", (weights, card, *(path for _, path in files)))
-    with sealed_path(output, origin) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with sealed_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
-        for row, path in files:
-            header = hdf5.read_header(path)
-            answer: dict[str, object] = {}
-            if header.status != "quarantined":
-                said = score(path)
-                header = replace(header, codes=header.codes + said.codes)
-                answer = {
-                    "logit": "" if said.logit is None else f"{said.logit:.9g}",
-                    "probability": f"{said.probability:.9g}",
-                    "n_candidates": said.n_candidates,
-                    "deciding_rank": said.deciding_rank,
-                    "candidate_logits": ";".join(f"{logit:.9g}" for logit in said.candidate_logits),
-                }
-                if said.interval:
-                    answer |= dict(zip(("low", "high"), (f"{end:.9g}" for end in said.interval), strict=True))
-            codes, status = dict.fromkeys(code.code for code in header.codes), header.status
-            if row.split == "test" and status != "quarantined" and header.provenance.get("hu_sha256") in seen:
-                codes["W_TRAINING_CASE"], status = None, "warned"
-            if status != "quarantined" and unlike(
-                header.provenance.get("acquisition", {}), about.get("acquisition", {})
-            ):
-                codes["W_UNLIKE_TRAINING"], status = None, "warned"
-            own = {"input_sha256": header.provenance.get("raw_sha256", ""), "scored_sha256": check(path)}
-            table.writerow({"scan": row.scan, "status": status, "codes": ";".join(codes), **own, **same, **answer})
+        for row in read_sheet(scans):
+            path = inputs / f"{row.scan}.h5"
+            if path.is_file():
+                table.writerow({"scan": row.scan, **_answered(row, path, score, card), **same})
+
+
+def _answered(row: ScanRow, path: Path, score: Scorer, card: Mapping[str, Any]) -> dict[str, object]:
+    """The columns of one patient: flags and status, and the answer if the scan can be used."""
+    header = hdf5.read_header(path)
+    about, status, flags = header.provenance, header.status, [code.code for code in header.codes]
+    found: dict[str, object] = {"input_sha256": about.get("raw_sha256", ""), "scored_sha256": check(path)}
+    if status != "quarantined":
+        answer = score(path)
+        flags += [code.code for code in answer.codes]
+        if row.split == "test" and about.get("hu_sha256") in pixels_trained_on(card):
+            flags.append("W_TRAINING_CASE")
+        if unlike(about.get("acquisition", {}), card.get("acquisition", {})):
+            flags.append("W_UNLIKE_TRAINING")
+        status = "warned" if any(flag.startswith("W_") for flag in flags) else "ok"
+        found |= {
+            "logit": "" if answer.logit is None else f"{answer.logit:.9g}",
+            "probability": f"{answer.probability:.9g}",
+            "n_candidates": answer.n_candidates,
+            "deciding_rank": answer.deciding_rank,
+            "candidate_logits": ";".join(f"{logit:.9g}" for logit in answer.candidate_logits),
+        }
+        if answer.interval:
+            found |= dict(zip(("low", "high"), (f"{end:.9g}" for end in answer.interval), strict=True))
+    return {**found, "status": status, "codes": ";".join(dict.fromkeys(flags))}

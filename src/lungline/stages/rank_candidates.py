@@ -8,11 +8,12 @@ import torch
 
 from lungline.detection.candidates import rank_again, read_candidates, write_candidates
 from lungline.device import make_repeatable, pick_device
-from lungline.storage.checksums import Origin
+from lungline.runner.stage import stage
 from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
 from lungline.training.loading import load_cancer_net
 
 
+@stage
 def run(
     candidates: Path,
     output: Path,
@@ -21,9 +22,9 @@ def run(
     caches: Path,
     detected: Path,
     reduction: Path,
-    count: int = 20,
-    turns: int = 1,
-    device: str = "auto",
+    count: int,
+    turns: int,
+    device: str,
 ) -> None:
     """Read CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.csv: the COUNT most likely nodules, best first.
 
@@ -34,12 +35,15 @@ def run(
     where = pick_device(device)
     network = load_cancer_net(reduction, where)
     size = network.spec.shape_zyx[0]
-    for scan in scans:
-        cache, probability, wide = caches / f"{scan}.h5", detected / f"{scan}.h5", candidates / f"{scan}.csv"
-        found = read_candidates(wide)
+
+    @stage
+    def rank(scan: str) -> None:
+        found = read_candidates(candidates / f"{scan}.csv")
         if found:
-            cubes = read_candidate_cubes(cache, probability, found, size)
+            cubes = read_candidate_cubes(caches / f"{scan}.h5", detected / f"{scan}.h5", found, size)
             scores = torch.sigmoid(candidate_logits(network, cubes, where, turns).double()).tolist()
             found = rank_again(found, scores, count)
-        origin = Origin("rank_candidates", (cache, probability, wide, reduction / "weights.safetensors"))
-        write_candidates(output / f"{scan}.csv", scan, found, origin)
+        write_candidates(output / f"{scan}.csv", scan, found)
+
+    for scan in scans:
+        rank(scan)

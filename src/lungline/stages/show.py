@@ -1,9 +1,7 @@
-"""Show a scan or one of our files: what it says about itself, its fields, and a small picture in the terminal."""
+"""Show a scan or one of our files: what it says about itself, its fields, and a picture of them as PNG."""
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,16 +12,15 @@ from lungline.readers.listing import list_folder
 from lungline.readers.scan import read_scan
 from lungline.readers.sniff import safetensors_header
 from lungline.readers.zips import place_in_zip, unpacked
-from lungline.reports.file_view import describe_field, describe_header, thumbnail
+from lungline.reports.file_view import describe_field, describe_header
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
 
 
-def run(file: Path, *, png: Path | None = None, plain: bool = False) -> None:
-    """Print FILE (.h5, .csv, .json, .md or .safetensors, or a scan), and draw an .h5 file or a scan here or as PNG.
+def run(file: Path, *, png: Path | None = None) -> None:
+    """Print FILE (.h5, .csv, .json, .md or .safetensors, or a scan), and draw an .h5 file or a scan as PNG.
 
-    A scan is a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these. PLAIN uses letters instead
-    of 24-bit colour, as does any output that is not a terminal.
+    A scan is a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these.
     """
     if not file.exists() and place_in_zip(file) is None:
         raise LunglineError(f"{file}: no such file or folder. Check its name, and the folder that you are in.")
@@ -36,11 +33,11 @@ def run(file: Path, *, png: Path | None = None, plain: bool = False) -> None:
     elif file.suffix == ".h5":
         try:
             fields = {name: hdf5.read_field(file, name) for name in hdf5.field_names(file)}
-            _draw(hdf5.read_header(file), fields, file.name, png, plain)
+            _draw(hdf5.read_header(file), fields, file.name, png)
         except CorruptFileError as error:
             raise LunglineError(str(error)) from error  # looking at a file never sets it aside
     else:
-        _draw(*_raw(file), file.name, png, plain)
+        _draw(*_raw(file), file.name, png)
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -70,17 +67,12 @@ def _raw(path: Path) -> tuple[Header, dict[str, Field]]:
     return header, {"ct": hdf5.volume_field(ct, "HU", "CT as scanned")}
 
 
-def _draw(header: Header, fields: Mapping[str, Field], name: str, png: Path | None, plain: bool) -> None:
-    plain = plain or not sys.stdout.isatty()
+def _draw(header: Header, fields: Mapping[str, Field], name: str, png: Path | None) -> None:
     _print(describe_header(header, CODES))
-    columns = min(shutil.get_terminal_size().columns, 120)
     for key, field in fields.items():
         _print(describe_field(key, field))
-        picture = thumbnail(field, columns, plain=plain)
-        if picture:
-            print("\n".join(picture))
     if png is not None:
-        from lungline.reports.canvas import save_png
-        from lungline.reports.field_figure import draw_fields
+        from lungline.reports.drawing import save_png
+        from lungline.reports.scan_figures import draw_fields
 
         save_png(draw_fields(fields, name), png)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
-from lungline.detection.candidates import outline_candidates, read_candidates
+from lungline.detection.candidates import rank_map, read_candidates
 from lungline.errors import LunglineError, Quarantine
 from lungline.nodules.table import read_nodules
 from lungline.privacy.permissions import secret_folder, secret_path, write_secret
@@ -28,10 +28,8 @@ def run(
     *,
     raw: Path,
     nodules: Path,
-    detected: Path | None = None,
+    labels: Path | None = None,
     candidates: Path | None = None,
-    threshold: float = 0.8,
-    split: bool = False,
     input_sha256: str | None = None,
 ) -> None:
     """Write OUT/seg.dcm (none where there is no candidate) and OUT/sr.dcm; folders of mode 0700, files of mode 0600.
@@ -46,10 +44,8 @@ def run(
         The scan, a folder of DICOM files, a DICOM file, either in a zip, or a link to one. Its headers are read again.
     nodules : Path
         The nodule table (.json) of `describe-nodules`.
-    detected, candidates : Path or None
-        Of the detector; none where the system reads no candidates.
-    threshold, split
-        As `extract-candidates` was called.
+    labels, candidates : Path or None
+        Label map and table of the candidates; none where the system reads no candidates.
     input_sha256 : str or None
         Of the raw files that were answered (`predictions.csv`); others are refused.
     """
@@ -61,17 +57,16 @@ def run(
     if table["status"] == "quarantined":
         _say_why(out, "the scan is quarantined, so there is nothing to say of it.")
         return
-    rows, outline = read_nodules(table), None
+    rows, ranks = read_nodules(table), None
     if rows:
-        if detected is None or candidates is None:
-            raise LunglineError(f"{nodules}: it has candidates; name --detected and --candidates as well.")
-        probability, found = hdf5.read_volume(detected, "probability"), read_candidates(candidates)
-        outline = probability.with_array(outline_candidates(probability, found, threshold=threshold, split=split))
+        if labels is None or candidates is None:
+            raise LunglineError(f"{nodules}: it has candidates; name --labels and --candidates as well.")
+        ranks = rank_map(hdf5.read_volume(labels, "labels"), read_candidates(candidates))
     try:
         with unpacked(raw, "dicom") as files, quiet():
             if input_sha256 is not None and hash_of_files(raw_files(files, "dicom")) != input_sha256:
                 raise LunglineError("the source's files have changed since it was answered. Answer it again.")
-            made = dicom_objects(read_series(files), table, rows, outline)
+            made = dicom_objects(read_series(files), table, rows, ranks)
             _write(out / SEG, made.seg)
             _write(out / SR, made.sr)
     except LunglineError:

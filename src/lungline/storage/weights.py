@@ -13,17 +13,15 @@ from torch import Tensor
 
 from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
-from lungline.storage.checksums import Origin, check, sealed_path, write_sealed_text
+from lungline.storage.checksums import check, sealed_path, write_sealed_text
 
 _KEY = "lungline"  # the only metadata key: several would be written in random order
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any], origin: Origin | None = None
-) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header, whole or not at all; same content, same bytes."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with sealed_path(path, origin) as temporary:
+    with sealed_path(path) as temporary:
         save_file(plain, temporary, metadata={_KEY: json.dumps({"notice": NOTICE, **about}, sort_keys=True)})
 
 
@@ -42,10 +40,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
-def write_card(path: Path, card: Mapping[str, Any], origin: Origin | None = None) -> None:
+def write_card(path: Path, card: Mapping[str, Any]) -> None:
     """The model card: what the weights expect, who they were trained on, how well they did."""
     content = {"notice": NOTICE, "lungline_version": __version__, **card}
-    write_sealed_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n", origin)
+    write_sealed_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -62,8 +60,18 @@ def pixels_trained_on(card: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(value for scans in card.get("case_hu_sha256", {}).values() for value in scans.values())
 
 
-def write_curve(path: Path, curve: list[dict[str, float]], origin: Origin | None = None) -> None:
-    """The learning curve as CSV, one row a look at the validation split."""
+def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
+    """The learning curve as CSV, one row a validation."""
     names = list(curve[0])
-    lines = [",".join(names), *(",".join(f"{look[name]:.8g}" for name in names) for look in curve)]
-    write_sealed_text(path, "\n".join(lines) + "\n", origin)
+    lines = [",".join(names), *(",".join(f"{row[name]:.8g}" for name in names) for row in curve)]
+    write_sealed_text(path, "\n".join(lines) + "\n")
+
+
+def write_model(
+    folder: Path, tensors: Mapping[str, Tensor], curve: list[dict[str, float]], card: Mapping[str, Any]
+) -> None:
+    """A model folder: weights.safetensors, learning_curve.csv, and card.json with the SHA-256 of the weights."""
+    weights = folder / "weights.safetensors"
+    write_tensors(weights, tensors, {"purpose": card["purpose"]})
+    write_curve(folder / "learning_curve.csv", curve)
+    write_card(folder / "card.json", {**card, "weights_sha256": check(weights)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -30,45 +31,6 @@ def batches_ahead(
         yield _one_ahead(make_batch, steps, ahead)
 
 
-def _by_processes(make_batch: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
-    from torch.utils.data import DataLoader  # of the GPU's jobs alone: importing it costs all others time
-
-    loader: Any = DataLoader(
-        _Steps(make_batch),  # type: ignore[arg-type]
-        batch_size=None,
-        sampler=steps,
-        collate_fn=_as_it_is,
-        num_workers=torch.get_num_threads(),
-        worker_init_fn=_one_thread,
-        pin_memory=torch.cuda.is_available(),
-    )
-    for batch in loader:
-        if isinstance(batch, LunglineError):
-            raise batch
-        yield batch
-
-
-class _Steps:
-    """A data set whose item of a number is the batch of this step; or what is wrong with it, in its own words."""
-
-    def __init__(self, make_batch: Callable[[int], Any]) -> None:
-        self._make_batch = make_batch
-
-    def __getitem__(self, step: int) -> Any:
-        try:
-            return self._make_batch(step)
-        except LunglineError as error:
-            return error
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    return batch
-
-
-def _one_thread(worker: int) -> None:
-    torch.set_num_threads(1)
-
-
 def _one_ahead(make_batch: Callable[[int], Batch], steps: Sequence[int], ahead: ThreadPoolExecutor) -> Iterator[Batch]:
     coming = None
     for step in steps:
@@ -77,3 +39,34 @@ def _one_ahead(make_batch: Callable[[int], Batch], steps: Sequence[int], ahead: 
             yield ready.result()
     if coming is not None:
         yield coming.result()
+
+
+def _by_processes(make_batch: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
+    from torch.utils.data import DataLoader  # of the GPU's jobs alone: importing it costs all others time
+
+    loader: Any = DataLoader(
+        _Steps(make_batch),  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=steps,
+        collate_fn=lambda batch: batch,
+        num_workers=torch.get_num_threads(),
+        worker_init_fn=lambda worker: torch.set_num_threads(1),
+        pin_memory=torch.cuda.is_available(),
+    )
+    for batch in loader:
+        if isinstance(batch, LunglineError):
+            raise batch
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """A data set whose item of a number is the batch of this step; or what is wrong with it, in its own words."""
+
+    make_batch: Callable[[int], Any]
+
+    def __getitem__(self, step: int) -> Any:
+        try:
+            return self.make_batch(step)
+        except LunglineError as error:
+            return error

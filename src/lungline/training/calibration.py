@@ -1,4 +1,4 @@
-"""Scale and shift of a patient's logit, so that what is said comes true as often."""
+"""Calibration of a patient's logit by a scale and a shift, fitted to validation patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The patients that a system is trained on, as its kind wants to see them."""
+"""What a system is trained on: patients as its kind wants to see them, or single nodules that readers have rated."""
 
 from __future__ import annotations
 
@@ -7,51 +7,107 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lungline.config.entries import PatchSystem, VolumeSystem
 from lungline.config.networks import CancerNetSpec
 from lungline.storage import hdf5
+from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import ScanRow
-from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes
+from lungline.storage.tables import decimal, read_rows
+from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes, read_features
 from lungline.training.volumes import PatientVolume, largest_region
 
 SPLITS = ("train", "valid")
 
 _POOLS = {"max": "the maximum over the candidates", "mean": "the mean over the candidates"}
 _POOLS |= {"noisy_or": "that of at least one cancer among the candidates and a cause that none shows"}
+_COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm", "malignant")
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Patients by split, the network that takes them, and what its card says of them."""
+    """Patients by split, read from INPUTS/{scan}.h5; the network that takes them, and what its card says of them."""
 
     patients: Mapping[str, Sequence[Patient]]
+    inputs: Path
     network: CancerNetSpec
     card: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class RatedNodule:
+    """An annotated nodule, and whether readers took it for malignant (1) or not (0)."""
+
+    scan: str
+    centre_xyz_mm: tuple[float, float, float]
+    diameter_mm: float
+    malignant: int
+
+
+def read_rated_nodules(path: Path) -> list[RatedNodule]:
+    """The nodules of a table as LUNA-16's `annotations.csv` with one more column, `malignant` (0 or 1)."""
+    found = []
+    for _, row in read_rows(path, _COLUMNS):
+        x, y, z, diameter = (decimal(row[name], name) for name in _COLUMNS[1:5])
+        found.append(RatedNodule(row["seriesuid"], (x, y, z), diameter, int(row["malignant"])))
+    return found
+
+
 def gather(spec: PatchSystem | VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     """The patients of `rows` with a label and a file in `inputs` that is not quarantined."""
-    known = [row for row in rows if row.split in SPLITS and row.label is not None]
-    there = [row for row in known if (inputs / f"{row.scan}.h5").is_file()]
-    usable = [row for row in there if hdf5.read_header(inputs / f"{row.scan}.h5").status != "quarantined"]
-    return _patches(spec, usable, inputs) if isinstance(spec, PatchSystem) else _volumes(spec, usable, inputs)
+    labelled = [row for row in _usable(rows, inputs) if row.label is not None]
+    if isinstance(spec, PatchSystem):
+        return _gather_cubes(spec, labelled, inputs)
+    return _gather_volumes(spec, labelled, inputs)
 
 
-def _patches(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nodules: Sequence[RatedNodule]) -> Cohort:
+    """Every candidate of the annotated scans of `rows` in INPUTS as a patient with one cube.
+
+    Its label is that of the nodule within whose radius its centroid lies, and 0 outside all of them: a vessel is no
+    cancer. Candidates are the cases, not scans, so their number is not limited to what is shown of a patient.
+    """
+    patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
+    for row in _usable(rows, inputs):
+        path = inputs / f"{row.scan}.h5"
+        centroids = hdf5.read_array(path, "centroid_xyz_mm")[hdf5.read_array(path, "valid")]
+        own = [nodule for nodule in nodules if nodule.scan == row.scan]
+        cubes = read_cubes(path, spec.network)
+        features = read_features(path, len(cubes)) if spec.network.measured else None
+        for i, centroid in enumerate(centroids):
+            around = [n for n in own if np.linalg.norm(centroid - n.centre_xyz_mm) < n.diameter_mm / 2]
+            label = max((nodule.malignant for nodule in around), default=0)
+            own_features = None if features is None else features[i : i + 1]
+            case = PatientCubes(row.scan, label, cubes[i : i + 1], spec.augment, spec.distort, own_features)
+            patients[row.split].append(case)
+    return _cubes_cohort(spec, patients, inputs, without={split: [] for split in SPLITS})
+
+
+def _usable(rows: Sequence[ScanRow], inputs: Path) -> list[ScanRow]:
+    """Those of train and valid that have a file which is not quarantined."""
+    files = [(row, inputs / f"{row.scan}.h5") for row in rows if row.split in SPLITS]
+    with unrecorded():
+        return [row for row, path in files if path.is_file() and hdf5.read_header(path).status != "quarantined"]
+
+
+def _gather_cubes(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
     without: dict[str, list[int]] = {split: [] for split in SPLITS}
     for row in rows:
-        cubes = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
+        path = inputs / f"{row.scan}.h5"
+        cubes = read_cubes(path, spec.network, spec.candidates, spec.at_least)
         label = int(row.label or 0)
         if len(cubes):
-            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort))
+            measured = read_features(path, len(cubes)) if spec.network.measured else None
+            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort, measured))
         else:
             without[row.split].append(label)
-    return describe_cubes(spec, patients, without)
+    return _cubes_cohort(spec, patients, inputs, without)
 
 
-def describe_cubes(
-    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], without: Mapping[str, Sequence[int]]
+def _cubes_cohort(
+    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], inputs: Path, without: Mapping[str, Sequence[int]]
 ) -> Cohort:
     """Patients with cubes, and the labels of those `without` a candidate, by split."""
     labels = [patient.label for patient in patients["train"]] + list(without["train"])
@@ -59,14 +115,14 @@ def describe_cubes(
     card = {
         "purpose": f"cancer logit a candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
-        "network": spec.network.model_dump(),
+        "network": spec.network.model_dump(mode="json"),
         "logit_without_candidates": logit_without_candidates(without["train"], labels),
         "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without["train"])},
     }
-    return Cohort(patients, spec.network, card)
+    return Cohort(patients, inputs, spec.network, card)
 
 
-def _volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+def _gather_volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     training = [row for row in rows if row.split == "train"]
     shape_zyx = spec.input.shape_zyx or largest_region(inputs / f"{row.scan}.h5" for row in training)
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
@@ -77,7 +133,7 @@ def _volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohor
     card = {
         "purpose": "cancer logit of a whole lung region; a patient's logit is the mean over the crops",
         "input": f"scaled HU 0..1 of the lung region, 0 (air) around it; (N, 1, {', '.join(map(str, shape_zyx))})",
-        "network": network.model_dump(),
+        "network": network.model_dump(mode="json"),
         "training_patients": {"all": len(training), "cancer": sum(int(row.label or 0) for row in training)},
     }
-    return Cohort(patients, network, card)
+    return Cohort(patients, inputs, network, card)

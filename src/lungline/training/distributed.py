@@ -18,15 +18,15 @@ from lungline.errors import LunglineError
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """This process is number `rank` of `size` that train one network."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the one that looks at the validation split, writes and speaks."""
+    def is_main(self) -> bool:
+        """Whether this is the one that validates, writes and prints."""
         return self.rank == 0
 
     def part(self, count: int) -> range:
@@ -35,12 +35,12 @@ class Team:
             raise LunglineError(f"training_processes should be at most training.batch, {count}. Got {self.size}.")
         return range(self.rank, count, self.size)
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a line, once for all."""
-        if self.leads:
+        if self.is_main:
             print(line, flush=True)
 
-    def add_up(self, model: nn.Module, loss: float) -> float:
+    def all_reduce(self, model: nn.Module, loss: float) -> float:
         """Replace the gradients of a model by their sums over the processes; the sum of the losses comes back.
 
         Notes
@@ -59,11 +59,11 @@ class Team:
         return float(sums[0])
 
 
-ALONE = Team()
+SINGLE = ProcessGroup()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Team]:
+def process_group(device: torch.device) -> Iterator[ProcessGroup]:
     """The processes that the launcher started together with this one; NCCL between GPUs, Gloo between CPUs.
 
     Raises
@@ -72,7 +72,7 @@ def joined(device: torch.device) -> Iterator[Team]:
         If there are fewer GPUs than processes on this machine.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield ALONE
+        yield SINGLE
         return
     if device.type == "cuda":
         own, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
@@ -81,6 +81,6 @@ def joined(device: torch.device) -> Iterator[Team]:
         torch.cuda.set_device(own)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Team(distributed.get_rank(), distributed.get_world_size())
+        yield ProcessGroup(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()

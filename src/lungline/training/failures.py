@@ -53,7 +53,7 @@ def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Code]:
     Returns
     -------
     list of Code
-        M_OVERFIT when, at the last look, the training loss (Eq. 1) is less than half the validation loss and more
+        M_OVERFIT when, at the last validation, the training loss (Eq. 1) is less than half the validation loss and more
         than 0.1 below it: the generalisation gap by which overfitting is defined (Goodfellow, Bengio and Courville,
         Deep Learning, 2016, section 5.2). The message adds Prechelt's generalisation loss, 100 (E / E_best - 1) of
         the validation loss ("Early stopping - but when?", in Neural Networks: Tricks of the Trade, 1998). The sizes
@@ -62,7 +62,7 @@ def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Code]:
     train, valid = curve[-1]["train_loss"], curve[-1]["valid_loss"]
     if train >= OVERFIT_RATIO * valid or valid - train <= OVERFIT_GAP:
         return []
-    best = min(look["valid_loss"] for look in curve)
+    best = min(row["valid_loss"] for row in curve)
     risen = 100 * (valid / best - 1) if best > 0 else 0.0
     detail = f"training loss {train:.3g}, validation loss {valid:.3g}, {risen:.0f} % above its best"
     return [Code("M_OVERFIT", detail)]

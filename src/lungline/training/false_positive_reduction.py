@@ -1,4 +1,4 @@
-"""Candidates for the reduction network: which of them are nodules, and batches of their cubes.
+"""The false-positive-reduction network as a training: candidates, which of them are nodules, and their cubes.
 
 A detector with a low threshold finds nearly every nodule and many vessels. The reduction network looks at each
 candidate in three dimensions and ranks them (a second stage, as in every leading LUNA-16 system; Zheng et al. 2020).
@@ -6,23 +6,28 @@ candidate in three dimensions and ranks them (a second stage, as in every leadin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.entries import DetectorSpec, ReductionSpec
 from lungline.detection.candidates import Candidate, read_candidates
 from lungline.detection.patches import crop_patches
-from lungline.device import one_thread_each
+from lungline.device import one_thread_each, to_device
 from lungline.nodules.annotations import Nodule
 from lungline.storage import hdf5
-from lungline.training.distortion import distort
+from lungline.training.augmentation import distort, turn
 from lungline.training.losses import cancer_loss
-from lungline.training.patients import patient_logits, turn
+from lungline.training.patients import patient_logits
+from lungline.training.task import Evaluation, TrainingTask
 
 _AT_ONCE = 8  # cubes scored together, by one thread on a CPU
 
@@ -56,36 +61,6 @@ def read_labelled_candidates(
     return CandidateCubes(scan, read_candidate_cubes(cache, detected, found, size), is_nodule)
 
 
-class CandidateBatches:
-    """Batches of candidates, a fixed share of them nodules, each turned and mirrored at random; distorted, if asked."""
-
-    def __init__(
-        self, scans: Sequence[CandidateCubes], *, batch: int, positive_share: float, seed: int, distorted: bool = False
-    ) -> None:
-        self.cubes = [scan.cubes for scan in scans]  # where they are: together they take gigabytes
-        self.first = np.cumsum([0, *map(len, self.cubes)])
-        is_nodule = np.concatenate([scan.is_nodule for scan in scans])
-        self.nodules, self.others = np.flatnonzero(is_nodule), np.flatnonzero(~is_nodule)
-        self.positives, self.size, self.seed = round(batch * positive_share), batch, seed
-        self.distorted = distorted
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Cubes (N, 2, size, size, size) and labels (N,), float32, of one step."""
-        rng = np.random.default_rng([self.seed, step])
-        chosen = np.concatenate(
-            [rng.choice(self.nodules, self.positives), rng.choice(self.others, self.size - self.positives)]
-        )
-        cubes = np.concatenate([turn(self._cube(i), rng) for i in chosen])
-        cubes = distort(cubes, rng) if self.distorted else cubes
-        labels = np.arange(self.size) < self.positives
-        return torch.from_numpy(cubes).float(), torch.from_numpy(labels).float()
-
-    def _cube(self, number: int) -> NDArray[np.float16]:
-        """One candidate's cube, (1, 2, size, size, size), by its number among those of all scans."""
-        scan = int(np.searchsorted(self.first, number, side="right")) - 1
-        return self.cubes[scan][number - self.first[scan]][None]
-
-
 def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
     """The logit of each candidate's cube, (n,) float32 on the CPU: the mean over `turns` symmetries of it."""
     parts = [cubes[i : i + _AT_ONCE] for i in range(0, len(cubes), _AT_ONCE)]
@@ -93,14 +68,72 @@ def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch
     return torch.cat([torch.zeros(0), *logits])
 
 
-def look_at_candidates(
-    model: nn.Module, scans: Sequence[CandidateCubes], device: torch.device, positive_share: float
-) -> dict[str, float]:
-    """Eq. 1 of nodules and of others, weighted as in training, over all candidates of the validation scans."""
-    logits = torch.cat([candidate_logits(model, scan.cubes, device) for scan in scans])
-    labels = torch.from_numpy(np.concatenate([scan.is_nodule for scan in scans])).float()
-    parts = [(positive_share, labels > 0.5), (1 - positive_share, labels < 0.5)]
-    loss = sum(share * float(cancer_loss(logits[part], labels[part])) for share, part in parts)
-    ranked = torch.argsort(logits, descending=True, stable=True)
-    precision = labels[ranked].cumsum(0) / torch.arange(1, len(labels) + 1)
-    return {"valid_loss": loss, "valid_average_precision": float(precision[labels[ranked] > 0.5].mean())}
+@dataclass(frozen=True)
+class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
+    """Cubes (N, 2, size, size, size) and labels (N,), float32; a fixed share of them nodules.
+
+    Each is turned and mirrored at random, and distorted if the specification says so.
+
+    Attributes
+    ----------
+    detector : DetectorSpec
+        Whose candidates they are, for the card.
+    train, valid : sequence of CandidateCubes
+    files : mapping of split to scans to files
+        That the cubes were read from.
+    """
+
+    stage: ClassVar[str] = "train_reduction"
+    model: CancerNet
+    spec: ReductionSpec
+    detector: DetectorSpec
+    train: Sequence[CandidateCubes]
+    valid: Sequence[CandidateCubes]
+    files: Mapping[str, Mapping[str, Sequence[Path]]]
+    seed: int
+    device: torch.device
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng([self.seed, step])
+        size = self.spec.training.batch
+        positives = round(size * self.spec.positive_share)
+        counts = (positives, size - positives)
+        drawn = [own[i] for own, count in zip(self._cubes, counts, strict=True) for i in rng.choice(len(own), count)]
+        cubes = np.concatenate([turn(cube, rng) for cube in drawn])
+        cubes = distort(cubes, rng) if self.spec.distort else cubes
+        return torch.from_numpy(cubes).float(), torch.from_numpy(np.arange(size) < positives).float()
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        cubes, labels = (to_device(part, self.device) for part in batch)
+        return cancer_loss(self.model(cubes).float(), labels)
+
+    def evaluate(self) -> Evaluation:
+        """Eq. 1 of nodules and of others, weighted as in training, over all candidates of the validation scans."""
+        logits = torch.cat([candidate_logits(self.model, scan.cubes, self.device) for scan in self.valid])
+        labels = torch.from_numpy(np.concatenate([scan.is_nodule for scan in self.valid])).float()
+        parts = [(self.spec.positive_share, labels > 0.5), (1 - self.spec.positive_share, labels < 0.5)]
+        loss = sum(share * float(cancer_loss(logits[part], labels[part])) for share, part in parts)
+        ranked = torch.argsort(logits, descending=True, stable=True)
+        precision = labels[ranked].cumsum(0) / torch.arange(1, len(labels) + 1)
+        return {"valid_loss": loss, "valid_average_precision": float(precision[labels[ranked] > 0.5].mean())}
+
+    def card(self) -> Mapping[str, Any]:
+        size = self.spec.network.shape_zyx[0]
+        return {
+            "purpose": "nodule logit a candidate cube; ranks the candidates of a detector",
+            "input": f"scaled HU 0..1 and nodule probability 0..1 in cubes of {size} voxels of 1 mm; (N, 2, D, H, W)",
+            "detector": self.detector.model_dump(mode="json"),
+            "network": self.spec.network.model_dump(mode="json"),
+        }
+
+    def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:
+        return self.files
+
+    @cached_property
+    def _cubes(self) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
+        """The cubes (1, 2, size, size, size) of all nodules, and of all others; not copied: they take gigabytes."""
+        others, nodules = (
+            [scan.cubes[i : i + 1] for scan in self.train for i in np.flatnonzero(scan.is_nodule == kind)]
+            for kind in (False, True)
+        )
+        return nodules, others

@@ -1,4 +1,4 @@
-"""How a trained network's logit and what is measured of a nodule are weighed, fitted to the training patients."""
+"""How a trained network's logit and the hand-crafted features of a candidate are weighed, fitted to the training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.classification.hand_crafted import NAMES, measure
+from lungline.classification.hand_crafted import NAMES
 from lungline.device import half_precision
 from lungline.names import Precision
 from lungline.training.logistic import regress
@@ -22,7 +22,7 @@ def fit_measured(
     turns: int = 1,
     precision: Precision = "float32",
 ) -> dict[str, float]:
-    """Set `model.measured` to the most probable weights, given label and deciding cube of each patient.
+    """Set `model.measured` to the most probable weights, given label and deciding candidate of each patient.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def fit_measured(
 
     Returns
     -------
-    What a card says of it: the weight of the logit, of each measure by name, and the `bias`.
+    What a card says of it: the weight of the logit, of each feature by name, and the `bias`.
     """
     assert model.measured is not None
     autocast, _ = half_precision(device, precision)
@@ -42,8 +42,8 @@ def fit_measured(
         for patient in patients:
             logits = patient_logits(model, patient.cubes, device, turns)
             deciding = int(logits.argmax())
-            cube = torch.from_numpy(patient.cubes[deciding : deciding + 1]).float()
-            rows.append([float(logits[deciding]), *measure(cube)[0].tolist()])
+            assert patient.features is not None
+            rows.append([float(logits[deciding]), *patient.features[deciding].tolist()])
     labels = np.array([patient.label for patient in patients], dtype=np.int64)
     the_logit = np.array([1.0, *np.zeros(len(NAMES))])
     found = regress(labels, np.array(rows), about=the_logit)

@@ -6,6 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from lungline.privacy.identity import IDENTIFIERS, KINDS, Identity
 from lungline.storage.manifest import ScanRow
 
@@ -65,36 +69,32 @@ def find_groups(cases: Sequence[tuple[ScanRow, Identity]]) -> tuple[list[Group],
         for kind in KINDS:
             for mark in identity.marks.get(kind, ()):
                 holders[kind, mark].append(number)
-    placeholders = set()
-    leader = list(range(len(cases)))
-    links: list[tuple[int, str]] = []
-    for (kind, _), numbers in holders.items():
-        if kind in IDENTIFIERS and len(numbers) >= _FEW and 2 * len(numbers) > len(cases):
-            placeholders.add(KINDS[kind])
-            continue
-        for number in numbers[1:]:
-            leader[_first(leader, number)] = _first(leader, numbers[0])
-            links.append((number, KINDS[kind]))
-    members: dict[int, list[int]] = defaultdict(list)
-    shared: dict[int, set[str]] = defaultdict(set)
-    for number in range(len(cases)):
-        members[_first(leader, number)].append(number)
-    for number, what in links:
-        shared[_first(leader, number)].add(what)
-    for words in shared.values():
+    frequent = {
+        (kind, mark)
+        for (kind, mark), numbers in holders.items()
+        if kind in IDENTIFIERS and len(numbers) >= _FEW and 2 * len(numbers) > len(cases)
+    }
+    links = [
+        (numbers[0], number, KINDS[kind])
+        for (kind, mark), numbers in holders.items()
+        if (kind, mark) not in frequent
+        for number in numbers[1:]
+    ]
+    first, second = ([link[end] for link in links] for end in (0, 1))
+    graph = coo_array((np.ones(len(links)), (first, second)), shape=(len(cases), len(cases)))
+    count, group_of = connected_components(graph, directed=False)
+    rows: list[list[ScanRow]] = [[] for _ in range(count)]
+    shared: list[set[str]] = [set() for _ in range(count)]
+    for (row, _), group in zip(cases, group_of, strict=True):
+        rows[group].append(row)
+    for number, _, what in links:
+        shared[group_of[number]].add(what)
+    for words in shared:
         if KINDS["hu_sha256"] in words:  # goes without saying
             words.discard(KINDS["histogram_sha256"])
     groups = [
-        Group(tuple(cases[number][0] for number in numbers), tuple(w for w in KINDS.values() if w in shared[first]))
-        for first, numbers in members.items()
-        if len(numbers) > 1
+        Group(tuple(own), tuple(what for what in KINDS.values() if what in words))
+        for own, words in zip(rows, shared, strict=True)
+        if len(own) > 1
     ]
-    return groups, sorted(placeholders)
-
-
-def _first(leader: list[int], number: int) -> int:
-    """The number that stands for the group of `number`."""
-    while leader[number] != number:
-        leader[number] = leader[leader[number]]
-        number = leader[number]
-    return number
+    return groups, sorted({KINDS[kind] for kind, _ in frequent})

@@ -1,156 +1,184 @@
-"""The training loop: plain functions, resumable, the same weights however often it is interrupted.
+"""The training loop: resumable, and the same weights however often it is interrupted.
 
 Every batch is a function of (seed, step), so a resumed run sees exactly what an uninterrupted one would.
-The weights that are kept are those of one look at the validation split: the best, or the last.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
+from lungline.config.models import Config
 from lungline.config.networks import Schedule
-from lungline.device import half_precision
-from lungline.errors import CorruptFileError, LunglineError
+from lungline.detection.unet import count_parameters
+from lungline.device import half_precision, make_repeatable, pick_device
+from lungline.errors import LunglineError
+from lungline.fingerprint import code_fingerprint
+from lungline.imaging.acquisition import ranges_of
 from lungline.names import Precision
 from lungline.progress import Progress
-from lungline.storage.checksums import remove
-from lungline.storage.weights import read_tensors, write_tensors
+from lungline.storage import hdf5
+from lungline.storage.checksums import check
+from lungline.storage.weights import write_model
 from lungline.training.batches import batches_ahead
-from lungline.training.distributed import ALONE, Team
-
-Batch = TypeVar("Batch")
-Look = dict[str, float]
-
-
-@dataclass
-class Standing:
-    """Where a training stands: next step, curve of looks, weights of the one that is chosen so far."""
-
-    step: int = 0
-    curve: list[Look] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
+from lungline.training.checkpoints import Checkpoints
+from lungline.training.distributed import SINGLE, ProcessGroup
+from lungline.training.task import Evaluation, TrainingTask
 
 
-def in_one_part(batch: Batch) -> list[tuple[float, Batch]]:
-    """A step's batch, not divided."""
-    return [(1.0, batch)]
+@dataclass(frozen=True)
+class TrainingContext:
+    """Where and how a network is trained, whatever it is.
 
-
-def fit(
-    model: nn.Module,
-    schedule: Schedule,
-    *,
-    make_batch: Callable[[int], Batch],
-    loss_of: Callable[[nn.Module, Batch], Tensor],
-    validate: Callable[[nn.Module], Look],
-    checkpoint: Path,
-    key: str,
-    seed: int,
-    device: torch.device,
-    precision: Precision = "float32",
-    split: Callable[[Batch], Sequence[tuple[float, Batch]]] = in_one_part,
-    team: Team = ALONE,
-    say: Callable[[str], None] = print,
-) -> list[Look]:
-    """Train `model` in place and leave the weights of the chosen look in it.
-
-    Parameters
+    Attributes
     ----------
-    make_batch : callable
-        The batch of a step number; runs ahead of the training, see `batches_ahead`.
-    validate : callable
-        Numbers of the validation split; the best look has the smallest "valid_loss".
-    checkpoint, key : Path, str
-        Where to go on from (the step is added to the name), and the hash of everything that makes this training
-        what it is: a checkpoint with another key is never resumed.
-    split : callable
-        Divides a step's batch into parts that are computed one after the other, each with its share of the step;
-        their gradients add up to the batch's.
-    team : Team
-        The processes that train together. `make_batch` gives the part of this one, `split` its share of the step.
-        The first looks at the validation split and keeps the best weights; the others end with those of the last
-        step and without a curve.
+    output : Path
+        Model folder: weights.safetensors, card.json, learning_curve.csv.
+    checkpoints : Path
+        Folder of the checkpoints; see `Checkpoints`.
+    seed : int
+        Of dropout; batches and first weights have taken it already.
+    device, precision
+        See `lungline.device`.
+    group : ProcessGroup
+        The processes that train together. Each computes its part of a batch; the main one validates and writes.
+    """
+
+    output: Path
+    checkpoints: Path
+    seed: int
+    device: torch.device
+    precision: Precision = "float32"
+    group: ProcessGroup = SINGLE
+
+    @classmethod
+    def of(cls, config: Config, schedule: Schedule, device: str, output: Path, checkpoints: Path) -> TrainingContext:
+        """That of a configuration; from here on what is drawn follows from the seed of this training."""
+        seed = schedule.seed_in(config.seed)
+        make_repeatable(seed)
+        return cls(output, checkpoints, seed, pick_device(device), config.precision)
+
+
+def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> None:
+    """Train, or go on from a checkpoint of the same training, and write the model folder `context.output`."""
+    cases, group = task.cases(), context.group
+    settings = {
+        "schedule": schedule.model_dump(mode="json"),
+        "seed": context.seed,
+        "precision": context.precision,
+        "code": code_fingerprint(f"lungline.stages.{task.stage}"),
+        "input_sha256": {split: _digests(scans) for split, scans in cases.items()},
+    }
+    machine = {"device": context.device.type, "threads": torch.get_num_threads(), "processes": group.size}
+    identity = json.dumps({**settings, **machine, "card": dict(task.card())}, sort_keys=True)
+    checkpoints = Checkpoints(context.checkpoints, task.stage, hashlib.sha256(identity.encode()).hexdigest())
+    parameters = count_parameters(task.model)
+    together = f", {group.size} processes" if group.size > 1 else ""
+    group.print(f"{parameters:,} parameters, {schedule.steps} steps on {context.device.type}{together}")
+    started = time.perf_counter()
+    curve = train(task, schedule, context, checkpoints)
+    if not group.is_main:
+        return
+    group.print(f"trained in {time.perf_counter() - started:.0f} s")
+    autocast, _ = half_precision(context.device, context.precision)
+    with torch.inference_mode(), autocast:
+        warnings, finished = task.warnings(curve), task.finish()
+    for warning in warnings:
+        group.print(f"{warning.code}: {warning.detail}")
+    card = {
+        **task.card(),
+        **finished,
+        **settings,
+        **_about_cases(cases),
+        "parameters": parameters,
+        "chosen": {"by": "last" if schedule.keep == "last" else "smallest valid_loss", **selected(curve, schedule)},
+        "warnings": [[warning.code, warning.detail] for warning in warnings],
+    }
+    write_model(context.output, task.model.state_dict(), curve, card)
+    checkpoints.remove()
+
+
+def train(
+    task: TrainingTask, schedule: Schedule, context: TrainingContext, checkpoints: Checkpoints
+) -> list[Evaluation]:
+    """Train `task.model` in place and leave the selected weights in it.
 
     Returns
     -------
     list of dict
-        The learning curve: step, train_loss, and what `validate` gave, a look at a time.
+        The learning curve: step, train_loss, and what `task.evaluate` gave, one row a validation. The main process
+        alone has it, and the selected weights; the others end with those of the last step.
 
     Raises
     ------
     LunglineError
         M_NOT_FINITE: if a loss is no longer a finite number.
     """
+    model, group, losses = task.model.to(context.device), context.group, list[float]()
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    autocast, scaled = half_precision(device, precision)
-    scaler = torch.amp.GradScaler(device.type, enabled=scaled)
-    done = _resume(checkpoint, key, model, optimiser, device) or Standing()
-    if done.step:
-        say(f"resumed at step {done.step} of {schedule.steps}")
-    losses: list[float] = []
+    autocast, scaled = half_precision(context.device, context.precision)
+    scaler = torch.amp.GradScaler(context.device.type, enabled=scaled)
+    state = checkpoints.resume(model, optimiser)
+    if state.step:
+        group.print(f"resumed at step {state.step} of {schedule.steps}")
+    steps, progress = range(state.step, schedule.steps), Progress(schedule.steps, done=state.step)
     started, waited_s = time.perf_counter(), 0.0
-    progress = Progress(schedule.steps, done=done.step)
-    with batches_ahead(make_batch, range(done.step, schedule.steps), device) as coming:
-        for step in range(done.step, schedule.steps):
+    with batches_ahead(task.batch, steps, context.device) as batches:
+        for step in steps:
             asked = time.perf_counter()
-            batch = next(coming)
+            batch = next(batches)
             waited_s += time.perf_counter() - asked
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate_at(schedule, step)
+            for parameters in optimiser.param_groups:
+                parameters["lr"] = learning_rate_at(schedule, step)
             # dropout too depends on the step alone, and on which part of the batch it is
-            torch.manual_seed((seed * 1_000_003 + step) * team.size + team.rank)
+            torch.manual_seed((context.seed * 1_000_003 + step) * group.size + group.rank)
             model.train()
             optimiser.zero_grad(set_to_none=True)
-            losses.append(0.0)
-            for share, part in split(batch):
+            own_loss = 0.0
+            for share, part in task.micro_batches(batch):
                 with autocast:
-                    loss = loss_of(model, part) * share
+                    loss = task.loss(part) * share
                 scaler.scale(loss).backward()
-                losses[-1] += float(loss.detach())
-            losses[-1] = team.add_up(model, losses[-1])
+                own_loss += float(loss.detach())
+            losses.append(group.all_reduce(model, own_loss))
             scaler.step(optimiser)
             scaler.update()
             _refuse_not_finite("loss", losses[-1], step)
-            if team.leads:
-                progress.tell(step + 1, f"loss {losses[-1]:.4g}")
-            if team.leads and ((step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps):
+            if not group.is_main:
+                continue
+            progress.tell(step + 1, f"loss {losses[-1]:.4g}")
+            if (step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps:
                 model.eval()
                 with torch.inference_mode(), autocast:
-                    look = {"step": step + 1, "train_loss": sum(losses) / len(losses), **validate(model)}
-                _refuse_not_finite("validation loss", look["valid_loss"], step)
+                    evaluation = {"step": step + 1, "train_loss": sum(losses) / len(losses), **task.evaluate()}
+                _refuse_not_finite("validation loss", evaluation["valid_loss"], step)
                 progress.clear()
-                say("  ".join(f"{name} {value:.5g}" for name, value in look.items()))
+                group.print("  ".join(f"{name} {value:.5g}" for name, value in evaluation.items()))
                 losses.clear()
-                if chosen([*done.curve, look], schedule) is look:
-                    done.best = {  # in main memory: a network of method 1 fills a graphics card
-                        name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()
-                    }
-                done.curve.append(look)
-                done.step = step + 1
-                _save(checkpoint, key, model, optimiser, done)
-    if team.leads:
-        say(f"waited for batches {waited_s:.1f} of {time.perf_counter() - started:.1f} s")
-        model.load_state_dict(done.best)
-    return done.curve
+                state.curve.append(evaluation)
+                state.step = step + 1
+                if selected(state.curve, schedule) is evaluation:
+                    # in main memory: a network of method 1 fills a graphics card
+                    state.best = {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
+                checkpoints.save(state, model, optimiser)
+    if group.is_main:
+        group.print(f"waited for batches {waited_s:.1f} of {time.perf_counter() - started:.1f} s")
+        model.load_state_dict(state.best)
+    model.eval()
+    return state.curve
 
 
-def chosen(curve: Sequence[Look], schedule: Schedule) -> Look:
-    """The look whose weights are kept."""
-    return curve[-1] if schedule.keep == "last" else min(curve, key=lambda look: look["valid_loss"])
-
-
-def _refuse_not_finite(name: str, value: float, step: int) -> None:
-    if not math.isfinite(value):
-        code = "M_NOT_FINITE"
-        raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
+def selected(curve: Sequence[Evaluation], schedule: Schedule) -> Evaluation:
+    """The validation whose weights are kept: that with the smallest loss, or the last."""
+    return curve[-1] if schedule.keep == "last" else min(curve, key=lambda evaluation: evaluation["valid_loss"])
 
 
 def learning_rate_at(schedule: Schedule, step: int) -> float:
@@ -161,60 +189,26 @@ def learning_rate_at(schedule: Schedule, step: int) -> float:
     return schedule.learning_rate * rise * (1 + math.cos(math.pi * step / schedule.steps)) / 2
 
 
-def saved(checkpoint: Path) -> list[Path]:
-    """The checkpoints of a training that are there, the newest first."""
-    start = f"{checkpoint.stem}-step"
-    found = [path for path in checkpoint.parent.glob(f"{start}*{checkpoint.suffix}") if path.is_file()]
-    return sorted(found, key=lambda path: int(path.stem.removeprefix(start)), reverse=True)
+def _refuse_not_finite(name: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        code = "M_NOT_FINITE"
+        raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
 
 
-def _save(checkpoint: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, done: Standing) -> None:
-    """One safetensors file: weights, best weights, Adam's moments; the rest as JSON in its header.
-
-    The one before goes when this one is whole: a kill at any moment leaves one to go on from.
-    """
-    before = saved(checkpoint)
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in done.best.items()}
-    for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    curve = [list(look.items()) for look in done.curve]  # the header would sort the names of a mapping
-    path = checkpoint.with_name(f"{checkpoint.stem}-step{done.step}{checkpoint.suffix}")
-    write_tensors(path, tensors, {"key": key, "step": done.step, "curve": curve})
-    for old in before:
-        if old != path:
-            remove(old)
+def _digests(scans: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
+    return {scan: [check(path) for path in files] for scan, files in scans.items()}
 
 
-def _resume(
-    checkpoint: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
-) -> Standing | None:
-    """Where the newest whole checkpoint of this training stood, its weights and moments put in place."""
-    for path in saved(checkpoint):
-        try:
-            tensors, about = read_tensors(path)
-        except CorruptFileError:
-            continue  # a damaged checkpoint costs time, never a result
-        if about.get("key") == key:
-            return _put_in_place(tensors, about, model, optimiser, device)
-    return None
-
-
-def _put_in_place(
-    tensors: Mapping[str, Tensor],
-    about: Mapping[str, Any],
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    device: torch.device,
-) -> Standing:
-    parts: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "adam": {}}
-    for name, value in tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = value if part == "best" else value.to(device)
-    model.load_state_dict(parts["model"])
-    state = optimiser.state_dict()
-    for name, value in parts["adam"].items():
-        number, _, moment = name.partition(".")
-        state["state"].setdefault(int(number), {})[moment] = value.cpu() if moment == "step" else value
-    optimiser.load_state_dict(state)
-    return Standing(step=int(about["step"]), curve=[dict(look) for look in about["curve"]], best=parts["best"])
+def _about_cases(cases: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Any]:
+    """Their names; the hash of their pixels, by which a copy under another name is known; how they were acquired."""
+    about = {
+        split: {scan: hdf5.read_header(files[0]).provenance for scan, files in scans.items()}
+        for split, scans in cases.items()
+    }
+    pixels = {
+        split: {scan: known["hu_sha256"] for scan, known in scans.items() if known.get("hu_sha256")}
+        for split, scans in about.items()
+    }
+    acquisition = ranges_of(known.get("acquisition", {}) for known in about["train"].values())
+    names = {split: sorted(scans) for split, scans in cases.items()}
+    return {"cases": names, "case_hu_sha256": pixels, "acquisition": acquisition}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
 from pathlib import Path
 from typing import Protocol
 
@@ -14,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lungline.classification.cancer_net import CancerNet, strongest
+from lungline.classification.hand_crafted import features
 from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
+from lungline.nodules.measurements import Measurements
 from lungline.storage import hdf5
-from lungline.training.distortion import distort
+from lungline.training.augmentation import SYMMETRIES, distort, turn, turned
 from lungline.training.losses import cancer_loss
 
 #: Cubes (n, C, D, H, W) and label of the patients of one step.
@@ -38,6 +39,11 @@ class Patient(Protocol):
         """What is answered about, (n, C, D, H, W), n >= 1."""
         ...
 
+    @property
+    def features(self) -> NDArray[np.float32] | None:
+        """Hand-crafted features (n, 4) of the candidates in the cubes; None of whole volumes."""
+        ...
+
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """What is shown in one step of a training, (n, C, D, H, W)."""
         ...
@@ -47,6 +53,7 @@ class Patient(Protocol):
 class PatientCubes:
     """The cubes of one patient that hold a candidate: (n, 2, D, H, W) float16, n >= 1, and the label.
 
+    `features` (n, 4) are the candidates' own, for a network that weighs them; see `read_features`.
     With `augment` they are turned and mirrored at random (one of the 48 symmetries of a cube) when they are drawn;
     with `distorted` each is distorted, too.
     """
@@ -56,6 +63,7 @@ class PatientCubes:
     cubes: NDArray[np.float16]
     augment: bool = False
     distorted: bool = False
+    features: NDArray[np.float32] | None = None
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """The cubes, as one step of a training is shown them."""
@@ -87,6 +95,17 @@ def read_cubes(
     return cubes[:most]
 
 
+def read_features(path: Path, count: int) -> NDArray[np.float32]:
+    """Hand-crafted features (n, 4) of the `count` strongest candidates of a patch file that is not quarantined."""
+    return features_of([Measurements(*row) for row in hdf5.read_array(path, "measurements")[:count].tolist()])
+
+
+def features_of(measured: Sequence[Measurements]) -> NDArray[np.float32]:
+    """Hand-crafted features (n, 4) of candidates with these measurements."""
+    names = ("volume_mm3", "mean_hu", "sd_hu", "calcified_share")
+    return features(*([getattr(one, name) for one in measured] for name in names))
+
+
 def patient_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
     """One logit a cube, (n,) float32: the mean over the first `turns` symmetries of the cube."""
     seen = [model(_on(device, turned(cubes, *symmetry))).float() for symmetry in SYMMETRIES[:turns]]
@@ -97,28 +116,14 @@ def _on(device: torch.device, cubes: NDArray[np.float16]) -> Tensor:
     return torch.from_numpy(cubes).to(device).float()
 
 
-class PatientBatches:
-    """Batches of patients: every patient once an epoch, in a new order each time.
-
-    Parameters
-    ----------
-    patients : sequence of Patient
-    batch : int
-        Patients a step.
-    seed : int
-    """
-
-    def __init__(self, patients: Sequence[Patient], batch: int, *, seed: int) -> None:
-        self.patients, self.size, self.seed = list(patients), min(batch, len(patients)), seed
-
-    def batch(self, step: int) -> Patients:
-        """(cubes, label) of the patients of one step."""
-        an_epoch = len(self.patients) // self.size
-        epoch, place = divmod(step, an_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.patients))
-        rng = np.random.default_rng([self.seed, epoch, place])
-        chosen = [self.patients[i] for i in order[place * self.size : (place + 1) * self.size]]
-        return [(patient.draw(rng), patient.label) for patient in chosen]
+def draw_patients(patients: Sequence[Patient], size: int, *, seed: int, step: int) -> Patients:
+    """(cubes, label) of `size` patients (at most all) for one step: each once an epoch, in a new order each time."""
+    size = min(size, len(patients))
+    epoch, place = divmod(step, len(patients) // size)
+    order = np.random.default_rng([seed, epoch]).permutation(len(patients))
+    rng = np.random.default_rng([seed, epoch, place])
+    drawn = [patients[i] for i in order[place * size : (place + 1) * size]]
+    return [(patient.draw(rng), patient.label) for patient in drawn]
 
 
 def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Patients]]:
@@ -126,26 +131,6 @@ def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Pat
     size = size or len(patients)
     parts = [patients[first : first + size] for first in range(0, len(patients), size)]
     return [(len(part) / len(patients), part) for part in parts]
-
-
-#: All symmetries of the cube: an order of the axes (2, 3, 4) and those that are mirrored. The first changes nothing.
-SYMMETRIES = [
-    (axes, tuple(axis for axis, mirror in zip((2, 3, 4), mirrors, strict=True) if mirror))
-    for axes in permutations((2, 3, 4))
-    for mirrors in product((False, True), repeat=3)
-]
-
-
-def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
-    """The cubes (n, C, D, H, W) under one random symmetry of the cube."""
-    axes = 2 + rng.permutation(3)
-    mirrored = tuple(axis for axis in (2, 3, 4) if rng.integers(2))
-    return turned(cubes, tuple(axes), mirrored)
-
-
-def turned(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, ...]) -> NDArray:
-    """The cubes (n, C, D, H, W) under one symmetry: their axes in another order, then mirrored."""
-    return np.ascontiguousarray(np.flip(cubes.transpose(0, 1, *axes), mirrored))
 
 
 def patient_loss(model: CancerNet, patients: Patients, device: torch.device) -> Tensor:

@@ -18,7 +18,7 @@ from lungline.storage.hdf5 import Code
 from lungline.training.calibration import interval_of
 from lungline.training.false_positive_reduction import candidate_logits
 from lungline.training.loading import checked_card, load_cancer_net
-from lungline.training.patients import patient_logits, read_cubes
+from lungline.training.patients import patient_logits, read_cubes, read_features
 from lungline.training.volumes import fixed_crops, read_region
 
 
@@ -78,7 +78,8 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
         cubes = read_cubes(path, network.spec, spec.candidates, spec.at_least)
         if not len(cubes):
             return Answer(float(expit(nothing_found)), nothing_found, n_candidates=0)
-        logits = candidate_logits(network, cubes, device, spec.turns)
+        features = read_features(path, len(cubes)) if network.spec.measured else None
+        logits = network.weighed(candidate_logits(network, cubes, device, spec.turns).to(device), features)
         with torch.inference_mode():
             pooled = float(network.pooled(logits))
         logit, *own = (float(fitted["scale"]) * s + float(fitted["shift"]) for s in (pooled, *logits.tolist()))

@@ -24,20 +24,16 @@ def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int
     batch, edge = spec.training.batch, spec.sampling.crop
     images = torch.zeros(batch, spec.network.slices, edge, edge, device=device)
     labels = torch.zeros(batch, 1, edge, edge, device=device)
-    weights = {"positive": spec.loss.positive, "negative": spec.loss.negative}
-    return _seconds_a_step(
-        UNet(spec.network), lambda model: nodule_loss(model(images), labels, **weights), device, steps, precision
-    )
+    network = UNet(spec.network)
+    return _seconds_a_step(network, lambda: nodule_loss(network(images), labels), device, steps, precision)
 
 
 def seconds_a_reduction_step(spec: ReductionSpec, device: torch.device, steps: int, precision: Precision) -> float:
     """Mean seconds of a step of the reduction network, reading of cubes not counted."""
-    batch, network = spec.training.batch, spec.network
-    cubes = torch.zeros(batch, network.in_channels, *network.shape_zyx, device=device)
+    batch, network = spec.training.batch, CancerNet(spec.network)
+    cubes = torch.zeros(batch, spec.network.in_channels, *spec.network.shape_zyx, device=device)
     labels = torch.zeros(batch, device=device)
-    return _seconds_a_step(
-        CancerNet(network), lambda model: cancer_loss(model(cubes).float(), labels), device, steps, precision
-    )
+    return _seconds_a_step(network, lambda: cancer_loss(network(cubes).float(), labels), device, steps, precision)
 
 
 def seconds_a_patient_step(
@@ -55,26 +51,21 @@ def seconds_a_patient_step(
     seen = np.zeros((cubes, spec.in_channels, *spec.shape_zyx), np.float16)
     share, patients = micro_batches([(seen, 0)] * schedule.batch, schedule.micro_batch)[0]
     network = CancerNet(spec)
-    return _seconds_a_step(network, lambda _: patient_loss(network, patients, device), device, steps, precision) / share
+    return _seconds_a_step(network, lambda: patient_loss(network, patients, device), device, steps, precision) / share
 
 
 def _seconds_a_step(
-    model: nn.Module,
-    loss_of: Callable[[nn.Module], Tensor],
-    device: torch.device,
-    steps: int,
-    precision: Precision,
+    model: nn.Module, loss_of: Callable[[], Tensor], device: torch.device, steps: int, precision: Precision
 ) -> float:
     """The first step, which also sets things up, is not counted."""
-    model = model.to(device).train()
-    optimiser = torch.optim.Adam(model.parameters())
+    optimiser = torch.optim.Adam(model.to(device).train().parameters())
     autocast, _ = half_precision(device, precision)
     taken = []
     for _ in range(1 + steps):
         started = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)
         with autocast:
-            loss = loss_of(model)
+            loss = loss_of()
         loss.backward()
         optimiser.step()
         float(loss.detach())  # waits for the GPU

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class PatientVolume:
     path: Path
     input: VolumeInput
     shape_zyx: Shape
+    features: ClassVar[None] = None  # a whole volume has no candidate to measure
 
     @property
     def cubes(self) -> NDArray[np.float16]:
@@ -77,8 +79,7 @@ def read_region(path: Path, wanted: VolumeInput, shape_zyx: Shape) -> tuple[NDAr
                 "Run resize-volume again."
             )
         return volume, ()
-    outside_hu = float(hdf5.read_header(path).parameters["outside_hu"])
-    region = lung_region(hdf5.read_volume(path, "ct"), outside_hu=outside_hu).array
+    region = _cached_region(path)
     codes: tuple[Code, ...] = ()
     if any(n > m for n, m in zip(region.shape, shape_zyx, strict=True)):
         sizes = ["x".join(map(str, shape)) for shape in (region.shape, shape_zyx)]
@@ -92,12 +93,10 @@ def centre(volume: NDArray[np.float16], shape_zyx: Shape) -> NDArray[np.float16]
     An odd voxel goes to the far side. 0 is air, since HU are scaled.
     """
     out = np.zeros(shape_zyx, dtype=np.float16)
-    to, source = [], []
-    for have, want in zip(volume.shape, shape_zyx, strict=True):
-        kept, before = min(have, want), abs(want - have) // 2
-        to.append(slice(before, before + kept) if want > have else slice(0, kept))
-        source.append(slice(before, before + kept) if have > want else slice(0, kept))
-    out[tuple(to)] = volume[tuple(source)]
+    kept = np.minimum(volume.shape, shape_zyx)
+    firsts = ((np.array(shape) - kept) // 2 for shape in (shape_zyx, volume.shape))
+    to, source = (tuple(map(slice, first, first + kept)) for first in firsts)
+    out[to] = volume[source]
     return out
 
 
@@ -117,9 +116,11 @@ def _cut(volume: NDArray[np.float16], first: Sequence[int], crop: int) -> NDArra
 
 def largest_region(paths: Iterable[Path]) -> Shape:
     """The largest extent (z, y, x) of the lung regions of some cached volumes, at least 8 an axis."""
-    largest = np.full(3, 8)
-    for path in paths:
-        outside_hu = float(hdf5.read_header(path).parameters["outside_hu"])
-        region = lung_region(hdf5.read_volume(path, "ct"), outside_hu=outside_hu)
-        largest = np.maximum(largest, region.shape_zyx)
-    return int(largest[0]), int(largest[1]), int(largest[2])
+    z, y, x = np.max([(8, 8, 8), *(_cached_region(path).shape for path in paths)], axis=0).tolist()
+    return z, y, x
+
+
+def _cached_region(path: Path) -> NDArray[np.int16]:
+    """The lung region (Z, Y, X) of a cached volume, in HU."""
+    outside_hu = float(hdf5.read_header(path).parameters["outside_hu"])
+    return lung_region(hdf5.read_volume(path, "ct"), outside_hu=outside_hu).array

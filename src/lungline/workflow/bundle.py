@@ -15,14 +15,11 @@ from typing import Any
 from lungline import NOTICE, __version__
 from lungline.errors import LunglineError
 from lungline.names import LearnedFrom
-from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.storage.checksums import check, write_sealed_text
 from lungline.workflow.steps import steps_of_scan
 
 #: The pipeline that comes with the package: see docs/model-card.md.
 PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
-
-#: Settings of `extract_candidates` that say which voxels belong to a candidate.
-OUTLINE = ("threshold", "split")
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def write_pipeline(path: Path, pipeline: Pipeline) -> None:
         "weights_sha256": {_seen_from(path, file): check(file) for file in pipeline.weights},
     }
     text = json.dumps(about, indent=2, sort_keys=True) + "\n"
-    write_sealed_text(path, text, Origin("describe_pipeline", pipeline.weights))
+    write_sealed_text(path, text)
 
 
 def _seen_from(path: Path, other: Path) -> str:

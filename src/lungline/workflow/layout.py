@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from lungline.workflow.steps import BY_NAME, CANDIDATES, RAW, SCORED
+from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS
 from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of
 
 NAME = r"[A-Za-z0-9_-]+"
@@ -70,9 +70,7 @@ class Layout:
 
     def reads(self, step: str, **known: str) -> dict[str, str]:
         """The files that a step of a scan reads, by parameter, with wildcards where nothing is known."""
-        found = {
-            name: source for name, source in BY_NAME[step].reads.items() if source not in (RAW, CANDIDATES, SCORED)
-        }
+        found = {name: source for name, source in BY_NAME[step].reads.items() if source in BY_NAME}
         return {name: self.out(_filled(BY_NAME[source].makes, known)) for name, source in found.items()}
 
     # ---- scans and tables ----------------------------------------------------------------------------------
@@ -225,6 +223,8 @@ class Layout:
             return {name: path for name, path in files.items() if "{detector}" not in path}
         if CANDIDATES in BY_NAME[step].reads.values():
             files["candidates"] = self.candidates_of(detector, [scan])[0]
+        if LABELS in BY_NAME[step].reads.values():
+            files["labels"] = self.candidate_labels_of(detector, [scan])[0]
         return files
 
     def nodule_mask_of(self, scan: str) -> list[str]:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 #: What a step may read beside files of other steps.
 RAW, MANIFEST, ANNOTATIONS = "scans", "manifest", "annotations"
-#: The candidates that count (those of the last step that ranks them), and the folder that a classifier reads.
-CANDIDATES, SCORED = "candidates", "scored"
+#: The candidates that count (those of the last step that ranks them), their label map (beside the table in which they
+#: were first found), and the folder that a classifier reads.
+CANDIDATES, LABELS, SCORED = "candidates", "labels", "scored"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Step:
     name : str
         Of the rule, the command and the module.
     reads : mapping
-        Parameter of the stage -> the step whose file it is; `CANDIDATES` and `SCORED` stand for the step that makes
-        them in the pipeline at hand.
+        Parameter of the stage -> the step whose file it is; `CANDIDATES`, `LABELS` and `SCORED` stand for the step that
+        makes them in the pipeline at hand.
     makes : str
         Path in the results, with wildcards.
     message : str
@@ -141,9 +142,15 @@ STEPS = (
     ),
     Step(
         "crop_patches",
-        {"caches": "cache_volume", "detected": "detect", "candidates": CANDIDATES},
+        {
+            "volumes": "resample",
+            "caches": "cache_volume",
+            "detected": "detect",
+            "candidates": CANDIDATES,
+            "labels": LABELS,
+        },
         "crop_patches/{detector}/{scan}.h5",
-        "Cropping the candidates",
+        "Cropping and measuring the candidates",
         many=True,
         optional=True,
     ),
@@ -176,8 +183,9 @@ STEPS = (
             "ingested": "ingest",
             "volume": "resample",
             "lungs": "segment_lungs",
-            "detected": "detect",
+            "labels": LABELS,
             "candidates": CANDIDATES,
+            "patches": "crop_patches",
             "answers": "predict_cancer",
         },
         "describe_nodules/{system}/{scan}.json",
@@ -230,6 +238,7 @@ def maker_of(source: str, settings: Mapping[str, Any]) -> str | None:
     """The step that makes what a step reads, in a pipeline with these settings; None where none does."""
     choices = {
         CANDIDATES: ("rank_candidates", "extract_candidates"),
+        LABELS: ("extract_candidates",),
         SCORED: ("crop_patches", "resize_volume", "cache_volume"),
     }.get(source, (source,))
     return next((name for name in choices if name in settings or not BY_NAME[name].optional), None)
@@ -284,9 +293,8 @@ def graph(*, small: bool = False) -> str:
     """The steps as a flow chart in Mermaid's words; `small` leaves out what the README leaves out."""
     shown = [step for step in STEPS if step.shown or not small]
     names = {step.name for step in shown}
-    stands_for = {CANDIDATES: ["extract_candidates"], SCORED: ["crop_patches", "resize_volume"]}
-    if not small:
-        stands_for = {CANDIDATES: ["extract_candidates", "rank_candidates"], SCORED: ["crop_patches", "resize_volume"]}
+    stands_for = {LABELS: ["extract_candidates"], SCORED: ["crop_patches", "resize_volume"]}
+    stands_for[CANDIDATES] = ["extract_candidates"] if small else ["extract_candidates", "rank_candidates"]
     lines = ["flowchart LR", f"  {RAW}[({RAW})]", f"  {ANNOTATIONS}[({ANNOTATIONS})]"]
     for step in shown:
         for source in (*step.reads.values(), *step.also_reads):

@@ -2,17 +2,17 @@
 
 import pytest
 import torch
+
 from benchmarks.speed import gpu
 
 
 @pytest.fixture
-def pretended(monkeypatch):
+def pretended(monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "GPU", gpu.CPU)
     monkeypatch.setattr(gpu, "TRAINED", ("demo",))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
-    with gpu.scene_at(0.3) as scene:
-        yield scene
+    return gpu.SimulatedAdult(tmp_path, 1).at_size(0.3)
 
 
 def test_every_part_gives_its_lines(pretended):

@@ -6,7 +6,7 @@ from lungline.detection.patches import crop_patches
 
 
 def candidate(rank, z, y, x) -> Candidate:
-    return Candidate(rank, 5.0, 5.0, 0.9, 0.95, 6, z, y, x, x * 2, y * 2, z * 2, 4.0)
+    return Candidate(rank, 5.0, 5.0, 0.9, 0.95, 6, z, y, x, x * 2, y * 2, z * 2, 4.0, rank)
 
 
 def test_absent_slots_are_marked_and_hold_nothing():

@@ -126,7 +126,7 @@ def two_systems(n=80):
 def test_differences_are_those_of_the_metrics_and_change_sign_with_the_order():
     y, good, poor = two_systems()
     one, other = cancer_metrics.measure(y, good), cancer_metrics.measure(y, poor)
-    there, back = cancer_metrics.differences(y, good, poor), cancer_metrics.differences(y, poor, good)
+    there, back = cancer_metrics.measure(y, good, minus=poor), cancer_metrics.measure(y, poor, minus=good)
     for name in cancer_metrics.METRICS:
         assert there[name].value == pytest.approx(one[name].value - other[name].value)
         assert (back[name].low, back[name].high) == pytest.approx((-there[name].high, -there[name].low))
@@ -138,25 +138,28 @@ def test_a_paired_draw_keeps_both_answers_of_a_patient():
         cancer_metrics.brier(y[i], good[i]) - cancer_metrics.brier(y[i], poor[i])
         for i in resamples(30, rounds=50, seed=7)
     ]
-    interval = cancer_metrics.differences(y, good, poor, seed=7, rounds=50)["brier"]
+    interval = cancer_metrics.measure(y, good, minus=poor, seed=7, rounds=50)["brier"]
     assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(replicates, [0.025, 0.975])))
 
 
 def test_a_paired_interval_is_narrower_than_two_separate_ones_suggest():
     y, good, _ = two_systems()
     nearly = np.clip(good - 0.01, 0, 1)
-    paired, alone = cancer_metrics.differences(y, good, nearly)["log_loss"], cancer_metrics.measure(y, good)["log_loss"]
+    paired, alone = (
+        cancer_metrics.measure(y, good, minus=nearly)["log_loss"],
+        cancer_metrics.measure(y, good)["log_loss"],
+    )
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
 
 def test_a_system_does_not_differ_from_itself():
     y, good, _ = two_systems()
-    same = cancer_metrics.differences(y, good, good)
+    same = cancer_metrics.measure(y, good, minus=good)
     assert {name: same[name].value for name in cancer_metrics.METRICS} == dict.fromkeys(cancer_metrics.METRICS, 0.0)
     assert (same["log_loss"].low, same["log_loss"].high) == (0.0, 0.0)
 
 
 def test_differences_of_no_case_have_a_reason_and_unequal_numbers_are_refused():
-    assert cancer_metrics.differences([], [], [])["auc"].reason
+    assert cancer_metrics.measure([], [], minus=[])["auc"].reason
     with pytest.raises(LunglineError, match="as many"):
-        cancer_metrics.differences([0, 1], [0.1, 0.2], [0.3])
+        cancer_metrics.measure([0, 1], [0.1, 0.2], minus=[0.3])

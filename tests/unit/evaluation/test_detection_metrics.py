@@ -22,39 +22,40 @@ def test_a_centroid_on_the_radius_is_no_hit():
 
 def test_recall_by_hand():
     result = recall(scans())
-    assert (result.found, result.nodules) == (2, 4)
-    assert result.all.value == 0.5
-    assert result.all.low == pytest.approx(0.15, abs=1e-3)  # Wilson, 2 of 4
-    counts = {name: (n, estimate.value) for name, (n, estimate) in result.by_diameter.items()}
+    assert (result["found"], result["nodules"]) == (2, 4)
+    assert result["recall"]["value"] == 0.5
+    assert result["recall"]["low"] == pytest.approx(0.15, abs=1e-3)  # Wilson, 2 of 4
+    counts = {name: (row["nodules"], row["value"]) for name, row in result["recall_by_diameter_mm"].items()}
     assert counts == {"3-6": (1, 1.0), "6-10": (1, 0.0), ">=10": (2, 0.5)}
 
 
 def test_scans_are_counted_with_and_without_what_they_have():
     result = recall(scans())
-    assert result.candidates_a_scan.value == 1.5
-    assert result.scans == 4
-    assert result.scans_with_nodules == 3
-    assert result.scans_with_all_found == 1
-    assert result.scans_without_candidates == 1
+    assert result["candidates_a_scan"]["value"] == 1.5
+    assert result["scans"] == 4
+    assert result["scans_with_nodules"] == 3
+    assert result["scans_with_all_found"] == 1
+    assert result["scans_without_candidates"] == 1
 
 
 def test_a_diameter_class_without_nodules_has_no_recall_but_a_reason():
-    _, estimate = recall({"a": ScanMarks([], [], [Finding((0, 0, 0), 4)])}).by_diameter[">=10"]
-    assert estimate.value is None
-    assert estimate.reason
+    row = recall({"a": ScanMarks([], [], [Finding((0, 0, 0), 4)])})["recall_by_diameter_mm"][">=10"]
+    assert row["value"] is None
+    assert row["reason"]
 
 
 def test_a_nodule_below_3_mm_is_shown_in_a_class_of_its_own():
     result = recall({"a": ScanMarks([], [], [Finding((0, 0, 0), 2)])})
-    assert result.by_diameter["<3"][0] == 1
-    assert sum(n for n, _ in result.by_diameter.values()) == result.nodules
+    rows = result["recall_by_diameter_mm"]
+    assert rows["<3"]["nodules"] == 1
+    assert sum(row["nodules"] for row in rows.values()) == result["nodules"]
 
 
 def test_no_nodule_at_all_is_no_crash():
-    assert recall({"a": ScanMarks([(0, 0, 0)], [1], [])}).all.value is None
+    assert recall({"a": ScanMarks([(0, 0, 0)], [1], [])})["recall"]["value"] is None
 
 
 def test_the_result_is_plain_json():
     import json
 
-    assert json.loads(json.dumps(recall(scans()).as_json()))["recall"]["value"] == 0.5
+    assert json.loads(json.dumps(recall(scans())))["recall"]["value"] == 0.5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lungline.imaging import geometry
-from lungline.imaging.source_planes import Plane, outlines_on_planes
+from lungline.imaging.source_planes import Plane, ranks_on_planes
 from lungline.imaging.volume import Volume
 
 SHAPE, ORIGIN = (40, 60, 90), (-50.0, -30.0, 100.0)
@@ -40,7 +40,7 @@ def stack(along_i, along_j, *, step_mm=1.5, spacing_mm=(0.9, 0.7), slices=60, sh
 )
 def test_a_candidate_lies_where_it_lay_and_keeps_its_volume(along_i, along_j) -> None:
     planes = stack(along_i, along_j)
-    marked = outlines_on_planes(outline(), planes)
+    marked = ranks_on_planes(outline(), planes)
     for rank, (centre, radius) in BALLS.items():
         k, j, i = np.nonzero(marked == rank)
         world = np.array([planes[n].world(row, column) for n, row, column in zip(k, j, i, strict=True)])
@@ -51,7 +51,7 @@ def test_a_candidate_lies_where_it_lay_and_keeps_its_volume(along_i, along_j) ->
 
 def test_every_marked_pixel_lies_in_the_voxel_of_its_candidate_and_no_other_does() -> None:
     ranks, planes = outline(), stack(*OBLIQUE, slices=20)
-    marked = outlines_on_planes(ranks, planes)
+    marked = ranks_on_planes(ranks, planes)
     j, i = np.meshgrid(*map(np.arange, planes[0].shape_ji), indexing="ij")
     for plane, pixels in zip(planes, marked, strict=True):
         index = np.rint(geometry.world_to_voxel(ranks.affine, plane.world(j, i))).astype(int)
@@ -61,7 +61,7 @@ def test_every_marked_pixel_lies_in_the_voxel_of_its_candidate_and_no_other_does
 
 
 def test_a_candidate_between_two_thick_slices_marks_the_nearest_pixel() -> None:
-    marked = outlines_on_planes(outline(), stack(*AXIAL, step_mm=31.0, slices=3))
+    marked = ranks_on_planes(outline(), stack(*AXIAL, step_mm=31.0, slices=3))
     assert [int((marked == rank).sum()) for rank in BALLS] == [1, 1]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
-from lungline.nodules.measurements import kind_of_nodule
+from lungline.nodules.measurements import measure
 
 pytestmark = pytest.mark.data
 
@@ -26,7 +26,7 @@ def kinds(sample_data) -> dict[int, list[str]]:
             affine[[2, 1, 0, 3], [0, 1, 2, 3]] = [*np.array(image.header.get_zooms()[:3])[::-1], 1]
             mask = nibabel.load(folder / "nodule_mask" / name)
             ct, inside = (resample(Volume(np.asarray(i.dataobj, np.float32).T, affine)) for i in (image, mask))
-            found.setdefault(int(row["Texture_value"]), []).append(kind_of_nodule(ct, inside.array > 0.5))
+            found.setdefault(int(row["Texture_value"]), []).append(measure(ct, inside.array > 0.5).attenuation)
     return found
 
 

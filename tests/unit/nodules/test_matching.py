@@ -15,12 +15,13 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 import lungline
-from lungline.detection.candidates import extract_candidates, outline_candidates
+from lungline.detection.candidates import extract_candidates
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.lungs import segment_lungs
 from lungline.imaging.volume import Volume
 from lungline.nodules.matching import COLUMNS, doubling_days, pair_points
+from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import Grid, describe_candidates
 from lungline.readers.dates import acquisition_date
 from lungline.stages import follow_up
@@ -59,8 +60,9 @@ def subject(hu: np.ndarray, balls, seed: int) -> Subject:
     x, y, z = grid.mesh((slice(None),) * 3)
     inside = np.min([ball_distance(np.array(c), d / 2)(x, y, z) for c, d in balls], axis=0) <= 0
     probability = ct.with_array(inside.astype(np.float32))
-    found = extract_candidates(probability)
-    rows = describe_candidates(found, outline_candidates(probability, found), ct, lungs, Grid(SHAPE, affine))
+    found, labels = extract_candidates(probability)
+    measured = measure_candidates(ct, labels.array, [candidate.label for candidate in found])
+    rows = describe_candidates(found, measured, lungs, Grid(SHAPE, affine))
     return Subject(ct, lungs, rows)
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from lungline.errors import LunglineError
 from lungline.imaging.volume import Volume
-from lungline.nodules.measurements import CALCIFIED_HU, describe_nodule, kind_of_nodule
+from lungline.nodules.measurements import CALCIFIED_HU, measure, measure_candidates
 
 SHAPE = (40, 44, 48)
 
@@ -26,8 +27,8 @@ def ball(diameter_mm, centre_zyx=(20.0, 22.0, 24.0), spacing_zyx_mm=(1.0, 1.0, 1
 def test_a_ball_has_its_diameter_within_a_voxel_and_its_volume_within_5_percent(diameter_mm: float) -> None:
     rng = np.random.default_rng(1)
     ct = Volume(np.zeros(SHAPE, np.int16), grid())
-    found = [describe_nodule(ct, ball(diameter_mm, 20 + rng.uniform(-0.5, 0.5, 3))) for _ in range(10)]
-    assert np.abs([d.longest_axial_mm - diameter_mm for d in found]).max() <= 1.0
+    found = [measure(ct, ball(diameter_mm, 20 + rng.uniform(-0.5, 0.5, 3))) for _ in range(10)]
+    assert np.abs([d.long_axis_mm - diameter_mm for d in found]).max() <= 1.0
     assert np.mean([d.volume_mm3 for d in found]) == pytest.approx(np.pi / 6 * diameter_mm**3, rel=0.05)
 
 
@@ -35,20 +36,20 @@ def test_spacing_counts() -> None:
     spacing_zyx_mm = (2.0, 0.7, 0.5)
     mask = np.zeros(SHAPE, bool)
     mask[10:13, 5:15, 7:27] = True  # 6 x 7 x 10 mm
-    found = describe_nodule(Volume(np.zeros(SHAPE, np.int16), grid(spacing_zyx_mm)), mask)
+    found = measure(Volume(np.zeros(SHAPE, np.int16), grid(spacing_zyx_mm)), mask)
     assert found.volume_mm3 == pytest.approx(6 * 7 * 10)
-    assert np.hypot(7, 10) - 0.7 <= found.longest_axial_mm <= np.hypot(7, 10)  # its diagonal
+    assert np.hypot(7, 10) - 0.7 <= found.long_axis_mm <= np.hypot(7, 10)  # its diagonal
     one = np.zeros(SHAPE, bool)
     one[3, 4, 5] = True
-    found = describe_nodule(Volume(np.zeros(SHAPE, np.int16), grid(spacing_zyx_mm)), one)
-    assert found.longest_axial_mm == pytest.approx(0.7)
+    found = measure(Volume(np.zeros(SHAPE, np.int16), grid(spacing_zyx_mm)), one)
+    assert found.long_axis_mm == pytest.approx(0.7)
 
 
 def test_the_longest_extent_is_that_of_one_slice_and_not_of_the_whole_nodule() -> None:
     mask = ball(6)
     mask[5:36, 22, 24] = True  # a spike along z
-    plain, spiked = (describe_nodule(Volume(np.zeros(SHAPE, np.int16), grid()), m) for m in (ball(6), mask))
-    assert spiked.longest_axial_mm == plain.longest_axial_mm
+    plain, spiked = (measure(Volume(np.zeros(SHAPE, np.int16), grid()), m) for m in (ball(6), mask))
+    assert spiked.long_axis_mm == plain.long_axis_mm
 
 
 def test_densities_are_those_of_the_voxels_inside() -> None:
@@ -56,16 +57,24 @@ def test_densities_are_those_of_the_voxels_inside() -> None:
     hu = np.full(SHAPE, -850, np.int16)
     hu[mask] = 30
     hu[ball(4)] = CALCIFIED_HU
-    found = describe_nodule(Volume(hu, grid()), mask)
+    found = measure(Volume(hu, grid()), mask)
     inside = hu[mask].astype(float)
     assert found.mean_hu == pytest.approx(inside.mean())
-    assert found.spread_hu == pytest.approx(inside.std())
-    assert found.low_hu == 30
+    assert found.sd_hu == pytest.approx(inside.std())
     assert found.calcified_share == pytest.approx(ball(4).sum() / mask.sum())
 
 
-def test_nothing_outlined_is_nothing_measured() -> None:
-    assert describe_nodule(Volume(np.zeros(SHAPE, np.int16), grid()), np.zeros(SHAPE, bool)) is None
+def test_each_candidate_is_measured_by_its_own_voxels_alone() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[ball(10)] = 2
+    labels[0, 0, :3] = 1  # in the corner of the volume
+    ct = Volume(np.where(labels == 2, 30, np.where(labels == 1, 700, -850)), grid())
+    second, first = measure_candidates(ct, labels, [2, 1])
+    assert second == measure(ct, labels == 2)
+    assert (second.volume_mm3, second.mean_hu, second.calcified_share) == ((labels == 2).sum(), 30, 0)
+    assert (first.volume_mm3, first.mean_hu, first.calcified_share) == (3, 700, 1)
+    with pytest.raises(LunglineError, match="no voxel of the label map has the label 3"):
+        measure_candidates(ct, labels, [3])
 
 
 def blurred(parts) -> Volume:
@@ -88,13 +97,12 @@ def blurred(parts) -> Volume:
         ([(12, 40), (5, 800)], "solid"),
     ],
 )
-def test_the_kind_is_that_of_the_core_however_generous_the_outline(parts, kind, outlined_mm) -> None:
-    assert kind_of_nodule(blurred(parts), ball(parts[0][0] + outlined_mm)) == kind
+def test_the_attenuation_is_that_of_the_core_however_generous_the_outline(parts, kind, outlined_mm) -> None:
+    assert measure(blurred(parts), ball(parts[0][0] + outlined_mm)).attenuation == kind
 
 
-def test_what_is_too_thin_for_a_core_has_a_kind_and_nothing_has_none() -> None:
+def test_what_is_too_thin_for_a_core_has_an_attenuation() -> None:
     one = np.zeros(SHAPE, bool)
     one[20, 22, 24] = True
-    assert kind_of_nodule(blurred([(10, 40)]), one) == "solid"
-    assert kind_of_nodule(blurred([]), one) == "ground-glass"
-    assert kind_of_nodule(blurred([]), np.zeros(SHAPE, bool)) is None
+    assert measure(blurred([(10, 40)]), one).attenuation == "solid"
+    assert measure(blurred([]), one).attenuation == "ground-glass"

@@ -6,7 +6,7 @@ import pytest
 from lungline.detection.candidates import extract_candidates
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-from lungline.reports.figures import Subject
+from lungline.reports.scan_figures import Subject
 
 BEADS_ZYX = ((12, 9, 15), (20, 22, 31))
 
@@ -40,6 +40,6 @@ def subject() -> Subject:
         ct.with_array(outer),
         ct.crop(box),
         probability,
-        extract_candidates(probability),
+        extract_candidates(probability)[0],
         marked,
     )

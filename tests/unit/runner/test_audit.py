@@ -10,7 +10,7 @@ from lungline.errors import LunglineError
 from lungline.runner.audit import verify_tree
 from lungline.stages import ingest, resample
 from lungline.storage import checksums, hdf5
-from lungline.storage.checksums import Origin, seal_path, write_sealed_text
+from lungline.storage.checksums import lineage_of, seal_path, write_sealed_text
 from lungline.storage.manifest import ScanRow, write_sheet
 from scans import chest, write_mhd
 from stage_settings import RESAMPLE
@@ -103,7 +103,8 @@ def test_predictions_that_are_no_copy_and_hashes_that_fit_nothing_are_named(resu
     from lungline.storage.predictions import Prediction, write_predictions
 
     row = Prediction("s", "dsb17", "test", 1, 0.5, "ok", input_sha256="0" * 64, weights_sha256="1" * 64)
-    write_sealed_text(results / "predict_cancer" / "m.csv", "scan\n", Origin("predict_cancer"))
+    with lineage_of("predict_cancer"):
+        write_sealed_text(results / "predict_cancer" / "m.csv", "scan\n")
     write_predictions(results / "collect_predictions" / "m.csv", [row])
     shutil.copy(results / "collect_predictions" / "m.csv", results / "predictions.csv")
     assert found(results) == {("collect_predictions/m.csv", "contradiction")}

@@ -14,7 +14,7 @@ from lungline.stages import (
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.notes import read_notes
-from stage_settings import CACHE, RESAMPLE
+from stage_settings import CACHE, CANDIDATES, PATCHES, RESAMPLE
 
 
 def scan_file(path, codes=(), shape=(10, 12, 14), name="ct", value=-500):
@@ -33,11 +33,15 @@ def test_a_quarantined_scan_passes_through_the_whole_chain(tmp_path):
     resample.run(ingested, tmp_path / "r.h5", **RESAMPLE)
     cache_volume.run(tmp_path / "r.h5", tmp_path / "r.h5", tmp_path / "s.h5", **CACHE)
     draw_nodule_mask.run(tmp_path / "s.h5", annotations, tmp_path / "m.h5", scan="s")
-    extract_candidates.run(tmp_path, tmp_path, scans=["s"])
-    crop_patches.run(tmp_path / "p", scans=["s"], caches=tmp_path, detected=tmp_path, candidates=tmp_path)
+    extract_candidates.run(tmp_path, tmp_path / "e", scans=["s"], **CANDIDATES)
+    folders = dict.fromkeys(("volumes", "caches", "detected"), tmp_path)
+    folders |= dict.fromkeys(("candidates", "labels"), tmp_path / "e")
+    crop_patches.run(tmp_path / "p", scans=["s"], **folders, **PATCHES)
     header = hdf5.read_header(tmp_path / "p" / "s.h5")
     assert header.codes == (Code("Q_NO_GEOMETRY", "no position"),)
-    assert len((tmp_path / "s.csv").read_text().splitlines()) == 1
+    assert hdf5.read_header(tmp_path / "e" / "s.h5").codes == header.codes
+    assert hdf5.field_names(tmp_path / "e" / "s.h5") == []
+    assert len((tmp_path / "e" / "s.csv").read_text().splitlines()) == 1
 
 
 def test_the_chain_keeps_a_voxel_in_its_place(tmp_path):

@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 
 import lungline
-from lungline.detection.candidates import Candidate, extract_candidates, write_candidates
+from lungline.detection.candidates import Candidate, rank_again, read_candidates, write_candidates
 from lungline.errors import GeometryError, LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
 from lungline.nodules.location import places_in_lungs
+from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import COLUMNS, Grid, describe_candidates, read_nodules
-from lungline.stages import cache_volume, describe_nodules, resample
+from lungline.stages import cache_volume, crop_patches, describe_nodules, extract_candidates, resample
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Header
 from lungline.storage.predictions import ANSWER_COLUMNS, read_answers
 from lungline.storage.tables import table_text
-from stage_settings import CACHE, RESAMPLE
+from stage_settings import CACHE, CANDIDATES, RESAMPLE
 
 SPACING = (1.25, 0.7, 0.7)
 ORIGIN = (-91.0, -63.0, 500.0)
@@ -50,7 +51,7 @@ def lungs_on(grid: Volume) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Files of all stages of the scan s, its probability being 0.9 in the balls."""
+    """Files of all stages of the scan s, {stage}/s.h5, its probability being 0.9 in the balls."""
     folder = tmp_path_factory.mktemp("chain")
     scanned = Volume(np.zeros(SHAPE, np.int16), geometry.make_affine(SPACING, ORIGIN))
     lungs = lungs_on(scanned)
@@ -58,24 +59,28 @@ def folder(tmp_path_factory) -> Path:
     for diameter_mm, centre, value, *_ in BALLS:
         hu[inside(scanned, centre, diameter_mm)] = value
     field = hdf5.volume_field(scanned.with_array(hu), "HU", "")
-    hdf5.write_file(folder / "ingest.h5", Header("ct_hu", "ingest", (Code("W_TILT", "2 degrees"),)), {"ct": field})
-    resample.run(folder / "ingest.h5", folder / "resample.h5", **RESAMPLE)
-    ct = hdf5.read_volume(folder / "resample.h5", "ct")
+    hdf5.write_file(
+        folder / "ingest" / "s.h5", Header("ct_hu", "ingest", (Code("W_TILT", "2 degrees"),)), {"ct": field}
+    )
+    resample.run(folder / "ingest" / "s.h5", folder / "resample" / "s.h5", **RESAMPLE)
+    ct = hdf5.read_volume(folder / "resample" / "s.h5", "ct")
     mask = ct.with_array(lungs_on(ct))
-    header = hdf5.read_header(folder / "resample.h5")
+    header = hdf5.read_header(folder / "resample" / "s.h5")
     quality = LungQuality(2000.0, 900.0, 1100.0, -850.0, 0.02, 0.0, 0.0, 0.0, 0.0, 0.0).as_json()
     fields = {name: hdf5.volume_field(mask, "1", "") for name in ("lungs", "mask")}
     about = Header("lung_mask", "segment_lungs", header.codes, provenance={"quality": quality})
-    hdf5.write_file(folder / "lungs.h5", about, fields)
-    cache_volume.run(folder / "resample.h5", folder / "lungs.h5", folder / "cache.h5", **CACHE)
-    cache = hdf5.read_volume(folder / "cache.h5", "ct")
+    hdf5.write_file(folder / "lungs" / "s.h5", about, fields)
+    cache_volume.run(folder / "resample" / "s.h5", folder / "lungs" / "s.h5", folder / "cache" / "s.h5", **CACHE)
+    cache = hdf5.read_volume(folder / "cache" / "s.h5", "ct")
     probability = np.zeros(cache.shape_zyx, np.float16)
     for diameter_mm, centre, *_ in BALLS:
         probability[inside(cache, centre, diameter_mm)] = 0.9
     field = hdf5.volume_field(cache.with_array(probability), "1", "")
-    hdf5.write_file(folder / "detect.h5", Header("nodule_probability", "detect", header.codes), {"probability": field})
-    found = extract_candidates(hdf5.read_volume(folder / "detect.h5", "probability"))
-    write_candidates(folder / "candidates.csv", "s", found)
+    hdf5.write_file(
+        folder / "detect" / "s.h5", Header("nodule_probability", "detect", header.codes), {"probability": field}
+    )
+    extract_candidates.run(folder / "detect", folder / "candidates", scans=["s"], **CANDIDATES)
+    crop(folder)
     answer = {"scan": "s", "logit": 2.0, "probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
     answer |= {"status": "warned", "codes": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
     rows = [[answer.get(name, "") for name in ANSWER_COLUMNS]]
@@ -83,9 +88,16 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def crop(folder, candidates="candidates", output="patches") -> None:
+    folders = {"volumes": "resample", "caches": "cache", "detected": "detect", "labels": "candidates"}
+    folders = {key: folder / name for key, name in folders.items()}
+    crop_patches.run(folder / output, scans=["s"], candidates=folder / candidates, count=20, size=8, **folders)
+
+
 def described(folder, **change) -> dict:
-    files = {"ingested": "ingest.h5", "volume": "resample.h5", "lungs": "lungs.h5", "detected": "detect.h5"}
-    files |= {"candidates": "candidates.csv", "answers": "answers.csv"}
+    files = {"ingested": "ingest/s.h5", "volume": "resample/s.h5", "lungs": "lungs/s.h5"}
+    files |= {"labels": "candidates/s.h5", "candidates": "candidates/s.csv", "patches": "patches/s.h5"}
+    files |= {"answers": "answers.csv"}
     options = {key: folder / name for key, name in files.items()} | change
     describe_nodules.run(folder / "nodules.json", scan="s", system="m2", **options)
     return valid(json.loads((folder / "nodules.json").read_text(encoding="utf-8")))
@@ -151,15 +163,28 @@ def test_both_files_hold_the_same_rows(folder) -> None:
 
 
 def test_the_density_is_that_of_the_scan_and_not_of_the_masked_cache(folder) -> None:
-    ct = hdf5.read_volume(folder / "resample.h5", "ct")
+    ct = hdf5.read_volume(folder / "resample" / "s.h5", "ct")
     centre = (-3.0, -8.0, 560.0)  # between the lungs
-    outline = inside(ct, centre, 10).astype(np.int64)
-    point = Candidate(1, 1.0, 1.0, 1.0, 1.0, 1, *geometry.world_to_voxel(ct.affine, centre), *centre, 10.0)
-    lungs = hdf5.read_volume(folder / "lungs.h5", "lungs")
-    (row,) = describe_candidates([point], outline, ct, lungs, Grid(ct.shape_zyx, ct.affine))
+    labels = inside(ct, centre, 10).astype(np.uint8)
+    point = Candidate(1, 1.0, 1.0, 1.0, 1.0, 1, *geometry.world_to_voxel(ct.affine, centre), *centre, 10.0, 1)
+    lungs = hdf5.read_volume(folder / "lungs" / "s.h5", "lungs")
+    (row,) = describe_candidates([point], measure_candidates(ct, labels, [1]), lungs, Grid(ct.shape_zyx, ct.affine))
     assert row.mean_hu == pytest.approx(30, abs=1)
     assert row.decided is None
     assert row.cancer_logit is None
+
+
+def test_ranked_again_each_candidate_keeps_its_voxels_and_measurements(folder) -> None:
+    before = {row["x_mm"]: row for row in described(folder)["nodules"]}
+    found = read_candidates(folder / "candidates" / "s.csv")
+    write_candidates(folder / "again" / "s.csv", "s", rank_again(found, [0.1, 0.4, 0.2, 0.3], 3))
+    crop(folder, "again", "patches-again")
+    files = {"candidates": folder / "again" / "s.csv", "patches": folder / "patches-again" / "s.h5"}
+    rows = described(folder, answers=None, **files)["nodules"]
+    assert [found.index(next(c for c in found if c.x_mm == row["x_mm"])) for row in rows] == [1, 3, 2]
+    for row in rows:
+        for name in ("volume_mm3", "longest_axial_mm", "mean_hu", "spread_hu", "kind"):
+            assert row[name] == before[row["x_mm"]][name]
 
 
 def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None:
@@ -168,22 +193,23 @@ def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None
         None, "the patient has no probability"
     )  # fmt: skip
     assert {row["decided"] for row in table["nodules"]} == {None}
-    table = described(folder, detected=None, candidates=None)
+    table = described(folder, labels=None, candidates=None, patches=None)
     assert table["nodules"] is None
-    assert table["grid"]["shape_zyx"] == list(hdf5.read_shape(folder / "resample.h5", "ct"))
-    for name in ("resample.h5", "lungs.h5", "detect.h5"):
-        hdf5.write_file(folder / f"q-{name}", Header("x", "ingest", (Code("Q_LUNGS_EMPTY", "no air"),)), {})
+    assert table["grid"]["shape_zyx"] == list(hdf5.read_shape(folder / "resample" / "s.h5", "ct"))
+    for name in ("resample", "lungs", "labels", "patches"):
+        hdf5.write_file(folder / f"q-{name}.h5", Header("x", "ingest", (Code("Q_LUNGS_EMPTY", "no air"),)), {})
     table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", answers=None,
-        detected=folder / "q-detect.h5")  # fmt: skip
+        labels=folder / "q-labels.h5", patches=folder / "q-patches.h5")  # fmt: skip
     assert (table["status"], table["nodules"], table["grid"]) == ("quarantined", None, None)
     assert table["codes"] == [{"code": "Q_LUNGS_EMPTY", "detail": "no air"}]
 
 
-def test_a_table_of_another_layout_and_an_outline_that_lacks_a_candidate_are_refused(folder) -> None:
+def test_a_table_of_another_layout_and_measurements_of_another_table_are_refused(folder) -> None:
     with pytest.raises(LunglineError, match="expected a table of layout nodules/1"):
         read_nodules({"schema": "nodules/9", "nodules": []})
-    with pytest.raises(LunglineError, match="candidate 1 is no cluster"):
-        described(folder, threshold=0.95)
+    write_candidates(folder / "one.csv", "s", read_candidates(folder / "candidates" / "s.csv")[:1])
+    with pytest.raises(LunglineError, match=r"expected measurements of 1 candidates\. Found 4"):
+        described(folder, candidates=folder / "one.csv")
     with pytest.raises(LunglineError, match=r"ends in \.json"):
         describe_nodules.run(folder / "nodules.txt", scan="s", ingested=folder, volume=folder, lungs=folder)
 

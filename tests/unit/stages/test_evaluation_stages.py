@@ -137,7 +137,8 @@ def detection(tmp_path, **options):
     )
     for scan, points in {"l0": [(1, 0, 0), (60, 0, 0)], "l1": [(70, 0, 0), (5, 1, 0)], "l2": []}.items():
         found = [
-            Candidate(k, 10.0 - k, 10.0 - k, 0.9, 0.9, 10, 0, 0, 0, *map(float, p), 6) for k, p in enumerate(points, 1)
+            Candidate(k, 10.0 - k, 10.0 - k, 0.9, 0.9, 10, 0, 0, 0, *map(float, p), 6, k)
+            for k, p in enumerate(points, 1)
         ]
         write_candidates(tmp_path / "candidates" / f"{scan}.csv", scan, found)
     evaluate_detection.run(

@@ -22,7 +22,7 @@ from scans import chest, write_dicom
 
 UID, PATIENT = "1.3.6.1.4.1.14519.5.2.1", "0a0c32c9e08cc2ea76a71649de56be6d"
 NAMES = {"scan-a": "Doe, Jane/series 1", "scan-b": "=1+1\n<script>", "scan-c": "Roe.nii.gz"}
-NODULE = Candidate(1, 12.5, 12.5, 0.9, 0.99, 14, 1.0, 2.0, 3.0, -31.25, 4.5, 60.0, 5.0)
+NODULE = Candidate(1, 12.5, 12.5, 0.9, 0.99, 14, 1.0, 2.0, 3.0, -31.25, 4.5, 60.0, 5.0, 1)
 
 
 def answer(scan, dataset="folder", probability=0.25, **more):

@@ -12,7 +12,7 @@ from lungline.stages import draw_nodule_mask, insert_nodules, write_inserted_tab
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
 from lungline.synthetic.implant_plan import plan_insertion, read_insertion
-from lungline.training.nodule_cases import read_rated_nodules
+from lungline.training.cases import read_rated_nodules
 from unit.synthetic.nodule_folder import settings_for, write_nodules
 from unit.synthetic.small_chest import small_chest
 

@@ -12,9 +12,10 @@ from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card
+from lungline.training.augmentation import SYMMETRIES, turned
 from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
 from lungline.training.loading import load_cancer_net
-from lungline.training.patients import SYMMETRIES, turned
+from saved_config import save_config
 
 CPU = torch.device("cpu")
 AFFINE = geometry.make_affine((1.0, 1.0, 1.0), (100.0, -50.0, 7.0))
@@ -39,7 +40,11 @@ def draw(folder, scan, bright):
         else:
             ct[:, y - 1 : y + 2, x - 1 : x + 2] = 50
         world = geometry.voxel_to_world(AFFINE, (z, y, x))
-        found.append(Candidate(number + 1, 9.0 - number, 9.0 - number, 0.9, 0.9, 10, z, y, x, *map(float, world), 5.0))
+        found.append(
+            Candidate(
+                number + 1, 9.0 - number, 9.0 - number, 0.9, 0.9, 10, z, y, x, *map(float, world), 5.0, number + 1
+            )
+        )
     fields = {
         "cache": {"ct": Field(ct.astype(np.int16), "zyx", "HU", "", AFFINE)},
         "detect": {"probability": Field(np.full(ct.shape, 0.5, np.float16), "zyx", "1", "", AFFINE)},
@@ -72,13 +77,13 @@ def train(folder, detector=DETECTOR):
     train_reduction.run(
         folder / "detector" / "reduction",
         folder / "annotations.csv",
-        detector=detector,
+        config=save_config(folder, detectors={"tested": detector}),
+        detector="tested",
         scans=folder / "scans.csv",
         caches=folder / "cache",
         detected=folder / "detect",
         candidates=folder / "wide",
         checkpoints=folder / "checkpoints",
-        seed=1,
         device="cpu",
     )
 

@@ -10,7 +10,8 @@ from lungline import NOTICE
 from lungline.cli import main
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
-from lungline.reports.file_view import mosaic, statistics, thumbnail
+from lungline.reports.file_view import statistics
+from lungline.reports.scan_figures import mosaic
 from lungline.stages import show
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Field, Header
@@ -61,28 +62,6 @@ def test_header_and_fields_are_printed(volume, capsys):
         "min -1000, mean -300, max 400",
     ):
         assert words in printed
-
-
-def test_the_axial_picture_has_the_back_of_the_patient_below(volume):
-    picture = thumbnail(hdf5.read_field(volume, "ct"), 80, plain=True)
-    axial = [line[:26].ljust(26) for line in picture[:12]]
-    assert axial == [" " * 26] * 6 + ["@" * 26] * 6
-
-
-def test_pictures_are_colourless_when_not_in_a_terminal(volume, capsys):
-    show.run(volume)
-    assert "\x1b[" not in capsys.readouterr().out
-
-
-def test_half_blocks_are_drawn_in_a_terminal(volume, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    show.run(volume)
-    assert "▀" in capsys.readouterr().out
-
-
-def test_plain_may_stand_alone_on_the_command_line(volume, capsys):
-    assert main(["show", str(volume), "--plain"]) == 0
-    assert "@" in capsys.readouterr().out
 
 
 def test_a_quarantined_file_says_why(tmp_path, capsys):
@@ -142,10 +121,6 @@ def test_statistics_of_empty_and_missing_values():
     assert statistics(np.array([True, False])) == "1 of 2 true"
 
 
-def test_a_field_without_place_has_no_picture():
-    assert thumbnail(Field(np.zeros((3, 3, 3)), "abc", "1", ""), 40, plain=True) == []
-
-
 def test_a_terminal_does_not_obey_what_a_file_holds(tmp_path, capsys):
     import torch
 
@@ -173,7 +148,7 @@ def test_a_scan_is_shown_as_it_would_be_read_from_any_container(tmp_path, capsys
     write_nifti(tmp_path / "a.nii.gz", hu)
     said = []
     for name in ("series", "study.zip", "study.zip/SE1", "a.nii.gz"):
-        assert main(["show", str(tmp_path / name), "--plain"]) == 0
+        assert main(["show", str(tmp_path / name)]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] == said[2] == said[3].replace("source = nifti", "source = dicom")
     assert "shape (12, 30, 40) (zyx), int16, unit HU" in said[0]

@@ -47,7 +47,7 @@ def folds(sheet, tmp_path):
     """Sheets, candidates and cards of folds 3 and 4."""
     for fold in (3, 4):
         split_fold.run(tmp_path / f"{fold}.csv", sheet, test_fold=fold)
-        found = [Candidate(1, 3.0, 3.0, 0.9, 0.9, 10, 0, 0, 0, 1.5, 2.5, -3.25, 6)] if fold == 3 else []
+        found = [Candidate(1, 3.0, 3.0, 0.9, 0.9, 10, 0, 0, 0, 1.5, 2.5, -3.25, 6, 1)] if fold == 3 else []
         write_candidates(tmp_path / f"c{fold}" / f"l{fold}.csv", f"l{fold}", found)
         for axis in "zyx":
             (tmp_path / f"d{fold}" / axis).mkdir(parents=True)

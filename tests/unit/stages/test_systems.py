@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lungline.classification.hand_crafted import NAMES, measure
+from lungline.classification.hand_crafted import NAMES
 from lungline.config.loading import laid_over, read_config
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
@@ -17,6 +17,8 @@ from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training.calibration import interval_of
+from lungline.training.patients import read_features
+from saved_config import save_config
 
 SYSTEMS = read_config({}).model_dump(mode="json", exclude_unset=True)["systems"]
 SPLITS = {"train": 8, "valid": 4, "test": 4}
@@ -55,9 +57,11 @@ def candidates(folder, size=8):
         header = hdf5.read_header(path)
         valid = np.arange(4) < (0 if path.stem in ("train0", "test0") else rng.integers(1, 4))
         cubes = (rng.random((4, 2, size, size, size)) * valid[:, None, None, None, None]).astype(np.float16)
+        measured = np.column_stack([rng.uniform(1, 9, (4, 5)), np.zeros(4)])[: valid.sum()]
         fields = {
             "patches": Field(cubes, "candidate,channel,z,y,x", "1", ""),
             "valid": Field(valid, "candidate", "1", ""),
+            "measurements": Field(measured, "candidate,measurement", "1", ""),
         }
         made = {} if header.status == "quarantined" else fields
         hdf5.write_file(folder / "patches" / path.name, Header("patches", "crop_patches", header.codes), made)
@@ -71,8 +75,15 @@ def resized(folder, size):
 
 
 def train(folder, entry, inputs, name="model", start=None):
-    options = {"scans": folder / "scans.csv", "inputs": inputs, "checkpoints": folder / "c", "seed": 1, "device": "cpu"}
-    train_system.run(folder / name, system=entry, start=start, **options)
+    config = save_config(folder, systems={"tested": entry})
+    options = {
+        "scans": folder / "scans.csv",
+        "inputs": inputs,
+        "checkpoints": folder / "c",
+        "start": start,
+        "device": "cpu",
+    }
+    train_system.run(folder / name, config=config, system="tested", **options)
     return read_card(folder / name / "card.json")
 
 
@@ -265,15 +276,20 @@ def test_a_split_without_patients_and_a_missing_folder_are_refused(folder):
         train(folder, SYSTEMS["m1-64"], None)
 
 
-def test_what_is_measured_is_weighed_with_the_logits_of_the_trained_network(folder):
+def test_a_system_that_the_configuration_does_not_have_is_refused_with_the_nearest(folder):
+    options = {"scans": folder / "scans.csv", "checkpoints": folder / "c", "config": save_config(folder)}
+    with pytest.raises(LunglineError, match=r"config\.json: no system 'm1-46'. Did you mean 'm1-64'"):
+        train_system.run(folder / "model", system="m1-46", **options)
+
+
+def test_features_are_weighed_with_the_logits_of_the_trained_network(folder):
     inputs = candidates(folder)
     train(folder, small_m2(), inputs)
     said = train(folder, small_m2(network={"measured": True}), inputs, "measured")["measured"]
     assert set(said) == {"logit", *NAMES, "bias"}
     plain, answers = predict(folder, inputs), predict(folder, inputs, "measured")
     for scan in ("test1", "test2", "test3"):
-        cubes = torch.from_numpy(hdf5.read_array(inputs / f"{scan}.h5", "patches")).float()
-        measured = measure(cubes).double() @ torch.tensor([said[name] for name in NAMES], dtype=torch.float64)
         own = np.array(plain[scan]["candidate_logits"].split(";"), dtype=float)
-        wanted = said["logit"] * own + measured.numpy()[: len(own)] + said["bias"]
+        measured = read_features(inputs / f"{scan}.h5", len(own)) @ [said[name] for name in NAMES]
+        wanted = said["logit"] * own + measured + said["bias"]
         assert np.array(answers[scan]["candidate_logits"].split(";"), float) == pytest.approx(wanted, abs=2e-3)

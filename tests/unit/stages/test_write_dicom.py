@@ -107,7 +107,7 @@ def test_headers_that_break_the_writer_are_named_by_kind_and_not_quoted(tmp_path
     assert "1011" not in str(caught.value)
 
 
-def test_a_table_with_candidates_needs_their_outlines(tmp_path) -> None:
+def test_a_table_with_candidates_needs_their_label_map(tmp_path) -> None:
     row = dict.fromkeys(COLUMNS[1:], 1)
-    with pytest.raises(LunglineError, match="name --detected and --candidates"):
+    with pytest.raises(LunglineError, match="name --labels and --candidates"):
         write_dicom.run(tmp_path / "out", raw=tmp_path, nodules=table(tmp_path / "s.json", nodules=[row]))

@@ -19,9 +19,9 @@ from lungline.stages import (
     segment_lungs,
 )
 from lungline.storage import checksums, hdf5
-from lungline.storage.checksums import Origin, check, read_seal, seal_path, write_sealed_text
+from lungline.storage.checksums import check, lineage_of, read_seal, seal_path, write_sealed_text
 from lungline.storage.hdf5 import Code, Header
-from stage_settings import CACHE, LUNGS, RESAMPLE
+from stage_settings import CACHE, CANDIDATES, DETECT, LUNGS, PATCHES, RESAMPLE
 from untrained import untrained_models
 
 
@@ -41,8 +41,10 @@ def unusable_scan(path):
 
 def test_a_seal_is_what_sha256sum_writes_and_checks(tmp_path):
     write_sealed_text(tmp_path / "in" / "a.csv", "a\n")
-    origin = Origin("resample", (tmp_path / "in" / "a.csv",), ("ab" * 32,))
-    write_sealed_text(tmp_path / "out" / "b.csv", "b\n", origin)
+    with lineage_of("resample") as lineage:
+        check(tmp_path / "in" / "a.csv")
+        lineage.raw = ("ab" * 32,)
+        write_sealed_text(tmp_path / "out" / "b.csv", "b\n")
     command = ["sha256sum", "--check", "--strict", ".b.csv.sha256"]
     answer = subprocess.run(command, cwd=tmp_path / "out", capture_output=True, text=True, check=False)
     assert answer.stdout == "b.csv: OK\n../in/a.csv: OK\n"
@@ -84,15 +86,21 @@ STAGES = {
     "segment_lungs": lambda h5, out: segment_lungs.run(h5, out, **LUNGS),
     "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out, **CACHE),
     "draw_nodule_mask": lambda h5, out: draw_nodule_mask.run(h5, h5.with_name("a.csv"), out, scan="s"),
-    "detect": lambda h5, out: detect.run(
-        h5.parent, out, scans=["s"], detector=h5.parent / "detector", precision="float32", device="cpu"
-    ),
-    "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"]),
+    "detect": lambda h5, out: detect.run(h5.parent, out, scans=["s"], detector=h5.parent / "detector", **DETECT),
+    "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"], **CANDIDATES),
     "crop_patches": lambda h5, out: crop_patches.run(
-        out, scans=["s"], caches=h5.parent, detected=h5.parent, candidates=h5.parent
+        out,
+        scans=["s"],
+        **dict.fromkeys(("volumes", "caches", "detected", "candidates", "labels"), h5.parent),
+        **PATCHES,
     ),
     "draw_figures": lambda h5, out: draw_figures.run(
-        out, scan="s", volume=h5, lungs=h5, cache=h5, detected=h5, candidates=h5.with_name("c.csv"), detector={}
+        out,
+        scan="s",
+        **dict.fromkeys(("volume", "lungs", "cache", "detected"), h5),
+        candidates=h5.with_name("c.csv"),
+        config=h5.with_name("config.json"),
+        detector="best",
     ),
     "describe_nodules": lambda h5, out: describe_nodules.run(
         out.with_name(f"{out.name}.json"),
@@ -100,8 +108,9 @@ STAGES = {
         ingested=h5,
         volume=h5,
         lungs=h5,
-        detected=h5,
+        labels=h5,
         candidates=h5.with_name("c.csv"),
+        patches=h5,
     ),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -25,8 +24,9 @@ from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
 from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_tensors
-from lungline.training.distributed import ALONE, Team
-from lungline.training.slice_crops import SliceCrops
+from lungline.training.distributed import SINGLE, ProcessGroup
+from lungline.training.unet_task import SliceCrops
+from saved_config import save_config
 
 DETECTOR = {
     "network": {"slices": 3, "base_channels": 4, "levels": 2, "dropout": 0.0, "norm": "group"},
@@ -40,7 +40,7 @@ FILES = ("weights.safetensors", "learning_curve.csv", "card.json")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Caches and masks of two scans with a bright ball each, and their sheet."""
-    folder = tmp_path_factory.mktemp("team")
+    folder = tmp_path_factory.mktemp("group")
     rng = np.random.default_rng(3)
     grid = np.indices((40, 44, 48))
     for scan, centre in (("a", (20, 18, 30)), ("b", (12, 30, 14))):
@@ -51,20 +51,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hdf5.write_file(folder / f"caches/{scan}.h5", header, {"ct": Field(ct, "zyx", "HU", "", affine)})
         mask = {"nodules": Field(ball, "zyx", "1", "", affine)}
         hdf5.write_file(folder / f"masks/{scan}.h5", Header("nodule_mask", "draw_nodule_mask"), mask)
+    dropout = {**DETECTOR, "network": {**DETECTOR["network"], "dropout": 0.3}}
+    save_config(folder, detectors={"plain": DETECTOR, "dropout": dropout})
     splits = (("a", "train"), ("b", "valid"))
     write_sheet(folder / "scans.csv", [ScanRow(scan, "mhd", "luna16", split, 0, None) for scan, split in splits])
     return folder
 
 
-def train(place: Path, name: str, detector: dict = DETECTOR) -> Path:
+def train(place: Path, name: str, detector: str = "plain") -> Path:
     """The stage in this process."""
-    given = {"axis": "y", "detector": detector, "seed": 1, "device": "cpu"}
+    given = {"axis": "y", "config": place / "config.json", "detector": detector, "device": "cpu"}
     paths = {"scans": place / "scans.csv", "caches": place / "caches", "masks": place / "masks"}
     run(place / name, checkpoints=place / f"{name}-checkpoints", **given, **paths)
     return place / name
 
 
-def member(rank: int, port: int, place: Path, name: str, detector: dict, dies_at: int | None) -> None:
+def member(rank: int, port: int, place: Path, name: str, detector: str, dies_at: int | None) -> None:
     """One of two, as the launcher would start it; the second one may be killed on its way."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
@@ -80,7 +82,7 @@ def member(rank: int, port: int, place: Path, name: str, detector: dict, dies_at
         train(place, name, detector)
 
 
-def train_by_two(place: Path, name: str, detector: dict = DETECTOR, dies_at: int | None = None) -> list[int | None]:
+def train_by_two(place: Path, name: str, detector: str = "plain", dies_at: int | None = None) -> list[int | None]:
     """Exit codes of two processes that train together."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -119,7 +121,7 @@ def test_two_processes_give_the_learning_curve_of_one_with_the_same_effective_ba
         torch.testing.assert_close(same[name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_the_first_process_alone_writes_and_speaks(place: Path, two: Path) -> None:
+def test_the_main_process_alone_writes_and_prints(place: Path, two: Path) -> None:
     assert "12 steps on cpu, 2 processes" in (place / "two-0.log").read_text(encoding="utf-8")
     assert (place / "two-1.log").read_text(encoding="utf-8") == ""
 
@@ -138,22 +140,21 @@ def test_when_one_of_two_is_killed_the_same_command_ends_with_the_same_bytes(pla
 
 
 def test_with_dropout_the_parts_of_a_batch_lose_other_units_and_the_bytes_repeat(place: Path) -> None:
-    detector = {**DETECTOR, "network": {**DETECTOR["network"], "dropout": 0.3}}
     for name in ("dropped", "again"):
-        assert train_by_two(place, name, detector) == [0, 0]
+        assert train_by_two(place, name, "dropout") == [0, 0]
     assert content(place / "dropped") == content(place / "again")
 
 
 def test_more_processes_than_cases_of_a_batch_are_refused() -> None:
-    assert [list(Team(rank, 3).part(8)) for rank in range(3)] == [[0, 3, 6], [1, 4, 7], [2, 5]]
+    assert [list(ProcessGroup(rank, 3).part(8)) for rank in range(3)] == [[0, 3, 6], [1, 4, 7], [2, 5]]
     with pytest.raises(LunglineError, match=r"training_processes should be at most training\.batch, 2\. Got 3"):
-        Team(0, 3).part(2)
+        ProcessGroup(0, 3).part(2)
 
 
 def test_alone_nothing_is_added_up() -> None:
     model = nn.Linear(2, 1)
     model(torch.ones(1, 2)).sum().backward()
-    assert ALONE.add_up(model, 0.1) == 0.1
+    assert SINGLE.all_reduce(model, 0.1) == 0.1
     assert model.weight.grad is not None
     assert model.weight.grad.tolist() == [[1.0, 1.0]]
 
@@ -175,8 +176,9 @@ def test_processes_of_one_job_share_its_cores(monkeypatch: pytest.MonkeyPatch) -
 def test_pytorchs_launcher_starts_them(place: Path, two: Path) -> None:
     """The words that the rule train_unet uses."""
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words += ["-m", "lungline.cli", "train-unet", str(place / "launched"), "--axis", "y", "--seed", "1"]
-    words += ["--detector", json.dumps(DETECTOR), "--scans", str(place / "scans.csv"), "--device", "cpu"]
+    words += ["-m", "lungline.cli", "train-unet", str(place / "launched"), "--axis", "y"]
+    words += ["--config", str(place / "config.json"), "--detector", "plain", "--scans", str(place / "scans.csv")]
+    words += ["--device", "cpu"]
     words += ["--caches", str(place / "caches"), "--masks", str(place / "masks")]
     words += ["--checkpoints", str(place / "launched-checkpoints")]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}

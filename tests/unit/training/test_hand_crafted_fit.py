@@ -1,10 +1,11 @@
-"""How a network's logit and what is measured of a nodule are weighed."""
+"""How a network's logit and a candidate's hand-crafted features are weighed."""
 
 import numpy as np
 import pytest
 import torch
 
 from lungline.classification.cancer_net import CancerNet
+from lungline.classification.hand_crafted import features
 from lungline.config.networks import CancerNetSpec
 from lungline.training.hand_crafted_fit import fit_measured
 from lungline.training.patients import PatientCubes
@@ -31,7 +32,9 @@ def patients(seed, count=200):
         ball = away <= radius
         cube = np.stack([np.where(ball, hu, 0.1), ball * 1.0])[None].astype(np.float16)
         odds = 2 * (radius - 4.5) - 8 * (hu - 0.65)
-        made.append(PatientCubes(str(number), int(rng.random() < 1 / (1 + np.exp(-odds))), cube))
+        label = int(rng.random() < 1 / (1 + np.exp(-odds)))
+        measured = features([ball.sum()], [1400 * hu - 1000], [0.0], [0.0])
+        made.append(PatientCubes(str(number), label, cube, features=measured))
     return made
 
 
@@ -46,7 +49,7 @@ def test_unseen_patients_are_told_apart_better():
     said = fit_measured(model, patients(1), CPU)
     assert before > 0.6
     assert loss(model, unseen) < 0.45
-    assert said["log volume in voxels"] > 0 > said["mean HU, scaled"]
+    assert said["log volume in mm3"] > 0 > said["mean HU, scaled"]
     assert said["root of the calcified share"] == 0  # none is calcified: nothing was learned of it
 
 
@@ -62,13 +65,21 @@ def test_no_other_weights_fit_better():
             weights -= step
 
 
-def test_the_cube_that_decides_is_the_one_that_is_measured():
+def test_the_features_are_those_of_the_candidate_that_decides():
     cases = patients(1, 40)
     model = network()
     with torch.inference_mode():
         logits = [float(model(torch.from_numpy(case.cubes).float())) for case in cases]
-    weakest = cases[int(np.argmin(logits))].cubes
-    with_another = [PatientCubes(c.scan, c.label, np.concatenate([weakest, c.cubes])) for c in cases]
+    weakest = cases[int(np.argmin(logits))]
+    with_another = [
+        PatientCubes(
+            case.scan,
+            case.label,
+            np.concatenate([weakest.cubes, case.cubes]),
+            features=np.concatenate([weakest.features, case.features]),
+        )
+        for case in cases
+    ]
     assert fit_measured(network(), with_another, CPU) == pytest.approx(fit_measured(model, cases, CPU), abs=1e-3)
 
 

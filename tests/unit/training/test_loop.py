@@ -1,135 +1,155 @@
-"""The loop learns, resumes to the same weights, and stops when the loss is no number."""
+"""The loop learns, resumes to the same weights, stops when the loss is no number, and writes a model folder."""
 
-import os
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lungline.config.networks import Schedule
 from lungline.errors import LunglineError
-from lungline.training.loop import chosen, fit, learning_rate_at, saved
+from lungline.imaging import geometry
+from lungline.names import Precision
+from lungline.storage import hdf5
+from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.weights import read_card, read_tensors
+from lungline.training import loop
+from lungline.training.checkpoints import Checkpoints
+from lungline.training.loop import TrainingContext, fit, learning_rate_at, selected, train
+from lungline.training.task import Evaluation, TrainingTask
 
+CPU = torch.device("cpu")
 SCHEDULE = Schedule(steps=30, batch=8, learning_rate=0.05, validate_every=10, decay="cosine")
+Points = tuple[Tensor, Tensor]
 
 
-def problem(seed=0):
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.2), nn.Linear(4, 1))
+def small_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.2), nn.Linear(4, 1))
 
-    def make_batch(step):
+
+@dataclass(frozen=True)
+class SumTask(TrainingTask[Points]):
+    """The sum of three numbers, to be learnt; `stop_at` is the step at which the training is interrupted."""
+
+    stage: ClassVar[str] = "train_system"
+    model: nn.Module = field(default_factory=small_network)
+    stop_at: int | None = None
+    parts: tuple[int, ...] = (8,)
+    factor: float = 1.0
+    network: int = 3
+    folder: Path = Path()
+
+    def batch(self, step: int) -> Points:
+        if step == self.stop_at:
+            raise KeyboardInterrupt
         x = torch.from_numpy(np.random.default_rng([7, step]).normal(size=(8, 3)).astype(np.float32))
         return x, x.sum(1, keepdim=True)
 
-    def loss_of(network, batch):
-        return (network(batch[0]) - batch[1]).square().mean()
+    def micro_batches(self, batch: Points) -> Sequence[tuple[float, Points]]:
+        pairs = zip(batch[0].split(self.parts), batch[1].split(self.parts), strict=True)
+        return [(len(x) / 8, (x, y)) for x, y in pairs]
 
-    def validate(network):
-        return {"valid_loss": float(loss_of(network, make_batch(10**6))), "valid_accuracy": 0.0}
+    def loss(self, batch: Points) -> Tensor:
+        return (self.model(batch[0]) - batch[1]).square().mean() * self.factor
 
-    return model, {"make_batch": make_batch, "loss_of": loss_of, "validate": validate}
+    def evaluate(self) -> Evaluation:
+        return {"valid_loss": float(self.loss(self.batch(10**6))), "valid_accuracy": 0.0}
 
+    def card(self) -> Mapping[str, Any]:
+        return {"purpose": "test", "network": self.network}
 
-def train(path, *, stop_after=None, key="k", loss_of=None):
-    model, parts = problem()
-    if stop_after is not None:
-        whole = parts["make_batch"]
-
-        def make_batch(step):
-            if step == stop_after:
-                raise KeyboardInterrupt
-            return whole(step)
-
-        parts["make_batch"] = make_batch
-    parts["loss_of"] = loss_of or parts["loss_of"]
-    said = []
-    curve = fit(model, SCHEDULE, **parts, checkpoint=path, key=key, seed=1, device=torch.device("cpu"), say=said.append)
-    return model.state_dict(), curve, said
+    def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:
+        return {split: {split: [self.folder / f"{split}.h5"]} for split in ("train", "valid")}
 
 
-def test_a_resumed_training_ends_with_the_same_weights(tmp_path):
-    weights, curve, _ = train(tmp_path / "whole.safetensors")
+@dataclass(frozen=True)
+class ScriptedTask(SumTask):
+    """A task whose validation losses are known before; it keeps the weights that each of them saw."""
+
+    losses: tuple[float, ...] = (1.0, 3.0, 2.0)
+    seen: list[dict[str, Tensor]] = field(default_factory=list)
+
+    def evaluate(self) -> Evaluation:
+        self.seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        return {"valid_loss": self.losses[len(self.seen) - 1]}
+
+
+class WarnedTask(SumTask):
+    """A task that finds fault with the trained network, and fits something to it."""
+
+    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Code]:
+        return [Code("M_OVERFIT", f"{len(curve)} validations")]
+
+    def finish(self) -> Mapping[str, Any]:
+        assert not self.model.training
+        return {"calibration": {"scale": 2.0}}
+
+
+def context(folder: Path, precision: Precision = "float32", seed: int = 1) -> TrainingContext:
+    return TrainingContext(folder / "model", folder / "checkpoints", seed, CPU, precision)
+
+
+def trained(
+    folder: Path, task: SumTask | None = None, *, key: str = "k" * 16, precision: Precision = "float32"
+) -> tuple[dict[str, Tensor], list[Evaluation]]:
+    """Weights and learning curve."""
+    task = task or SumTask()
+    curve = train(task, SCHEDULE, context(folder, precision), Checkpoints(folder / "checkpoints", "train_system", key))
+    return task.model.state_dict(), curve
+
+
+def interrupted(folder: Path, step: int = 17) -> list[Path]:
+    """The checkpoints of a training that was interrupted."""
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut.safetensors", stop_after=17)
-    again, same_curve, said = train(tmp_path / "cut.safetensors")
-    assert said[0] == "resumed at step 10 of 30"
+        trained(folder, SumTask(stop_at=step))
+    return list((folder / "checkpoints").glob("*.safetensors"))
+
+
+def test_a_resumed_training_ends_with_the_same_weights(tmp_path, capsys):
+    weights, curve = trained(tmp_path / "whole")
+    interrupted(tmp_path / "cut")
+    capsys.readouterr()
+    again, same_curve = trained(tmp_path / "cut")
+    assert capsys.readouterr().out.startswith("resumed at step 10 of 30\n")
     assert same_curve == curve
-    assert [list(look) for look in same_curve] == [list(look) for look in curve]  # the columns of the table
-    for name, value in weights.items():
-        assert torch.equal(value, again[name])
-
-
-@pytest.mark.parametrize(("keep", "expected"), [("best", 10), ("last", 30)])
-def test_the_weights_of_the_best_or_of_the_last_look_are_kept(tmp_path, keep, expected):
-    model, parts = problem()
-    seen, losses = [], iter([1.0, 3.0, 2.0])
-
-    def validate(network):
-        seen.append({name: value.clone() for name, value in network.state_dict().items()})
-        return {"valid_loss": next(losses)}
-
-    parts["validate"] = validate
-    schedule = SCHEDULE.model_copy(update={"keep": keep})
-    curve = fit(model, schedule, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"))
-    look = chosen(curve, schedule)
-    assert look["step"] == expected
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, seen[expected // 10 - 1][name])
-
-
-def test_a_checkpoint_of_something_else_or_a_damaged_one_is_never_resumed(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "c.safetensors", stop_after=17)
-    _, _, said = train(tmp_path / "c.safetensors", key="another")
-    assert not said[0].startswith("resumed")
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "d.safetensors", stop_after=17)
-    (checkpoint,) = tmp_path.glob("d-step*.safetensors")
-    checkpoint.write_bytes(b"damaged")
-    _, _, said = train(tmp_path / "d.safetensors")
-    assert not said[0].startswith("resumed")
-
-
-def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
-    weights, curve, _ = train(tmp_path / "whole.safetensors")
-    real = os.replace
-
-    def killed_before_the_file_has_its_name(source, target):
-        if Path(target).name == "c-step20.safetensors":  # its seal has been written
-            raise KeyboardInterrupt
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", killed_before_the_file_has_its_name)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "c.safetensors")
-    monkeypatch.undo()
-    again, same_curve, said = train(tmp_path / "c.safetensors")
-    assert said[0] == "resumed at step 10 of 30"
-    assert same_curve == curve
+    assert [list(row) for row in same_curve] == [list(row) for row in curve]  # the columns of the table
     assert all(torch.equal(value, again[name]) for name, value in weights.items())
-    assert [path.name for path in saved(tmp_path / "c.safetensors")] == ["c-step30.safetensors"]
 
 
-def test_the_weights_of_the_best_look_are_kept(tmp_path):
-    model, parts = problem()
-    looks = iter([3.0, 1.0, 2.0])
-    kept = []
+def test_a_checkpoint_of_something_else_or_a_damaged_one_is_never_resumed(tmp_path, capsys):
+    interrupted(tmp_path)
+    trained(tmp_path, key="k" * 15 + "other")
+    assert "resumed" not in capsys.readouterr().out
+    (checkpoint,) = interrupted(tmp_path / "damaged")
+    checkpoint.write_bytes(b"damaged")
+    trained(tmp_path / "damaged")
+    assert "resumed" not in capsys.readouterr().out
 
-    def validate(network):
-        kept.append({name: value.clone() for name, value in network.state_dict().items()})
-        return {"valid_loss": next(looks)}
 
-    parts["validate"] = validate
-    fit(model, SCHEDULE, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"), say=len)
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, kept[1][name])
+@pytest.mark.parametrize(
+    ("keep", "losses", "expected"),
+    [("best", (1.0, 3.0, 2.0), 10), ("best", (3.0, 1.0, 2.0), 20), ("last", (1.0, 3.0, 2.0), 30)],
+)
+def test_the_weights_of_the_best_or_of_the_last_validation_are_kept(tmp_path, keep, losses, expected):
+    task, schedule = ScriptedTask(losses=losses), SCHEDULE.model_copy(update={"keep": keep})
+    curve = train(task, schedule, context(tmp_path), Checkpoints(tmp_path, "train_system", "k"))
+    assert selected(curve, schedule)["step"] == expected
+    for name, value in task.model.state_dict().items():
+        assert torch.equal(value, task.seen[expected // 10 - 1][name])
 
 
 def test_a_loss_that_is_no_number_stops_the_training_by_name(tmp_path):
-    with pytest.raises(LunglineError, match="loss is nan at step 0"):
-        train(tmp_path / "c", loss_of=lambda network, batch: network(batch[0]).sum() * float("nan"))
+    with pytest.raises(LunglineError, match="M_NOT_FINITE: the loss is nan at step 0"):
+        trained(tmp_path, SumTask(factor=float("nan")))
+    with pytest.raises(LunglineError, match="M_NOT_FINITE: the validation loss is inf at step 9"):
+        trained(tmp_path, ScriptedTask(losses=(float("inf"),)))
 
 
 def test_the_learning_rate_falls_along_a_cosine():
@@ -141,36 +161,92 @@ def test_the_learning_rate_falls_along_a_cosine():
 
 def test_micro_batches_add_up_to_the_batch(tmp_path):
     """Without dropout, parts of 3, 3 and 2 of 8 give the curve and the weights of the whole batch."""
-    trained = []
-    for split in (
-        lambda batch: [(1.0, batch)],
-        lambda batch: [(n / 8, tuple(part[i : i + n] for part in batch)) for i, n in ((0, 3), (3, 3), (6, 2))],
-    ):
-        model, parts = problem()
-        model[1].p = 0.0
-        common = {"checkpoint": tmp_path / "c", "key": str(len(trained)), "seed": 1, "device": torch.device("cpu")}
-        curve = fit(model, SCHEDULE, **parts, **common, split=split, say=len)
-        trained.append((curve, model.state_dict()))
-    (curve, weights), (other_curve, other_weights) = trained
-    assert [look["train_loss"] for look in curve] == pytest.approx([look["train_loss"] for look in other_curve])
+    results = []
+    for parts in ((8,), (3, 3, 2)):
+        task = SumTask(parts=parts)
+        task.model[1].p = 0.0
+        results.append(trained(tmp_path / str(len(parts)), task))
+    (weights, curve), (other_weights, other_curve) = results
+    assert [row["train_loss"] for row in curve] == pytest.approx([row["train_loss"] for row in other_curve])
     for name, value in weights.items():
         torch.testing.assert_close(value, other_weights[name], rtol=1e-3, atol=1e-5)
 
 
-def test_a_validation_loss_that_is_no_number_stops_the_training_by_name(tmp_path):
-    model, parts = problem()
-    parts["validate"] = lambda network: {"valid_loss": float("inf")}
-    with pytest.raises(LunglineError, match="M_NOT_FINITE: the validation loss is inf at step 9"):
-        fit(model, SCHEDULE, **parts, checkpoint=tmp_path / "c", key="k", seed=1, device=torch.device("cpu"))
-
-
 def test_bfloat16_trains_to_other_weights_that_answer_nearly_the_same(tmp_path):
-    trained = {}
-    for precision in ("float32", "bfloat16"):
-        model, parts = problem()
-        common = {"checkpoint": tmp_path / precision, "key": "k", "seed": 1, "device": torch.device("cpu"), "say": len}
-        curve = fit(model, SCHEDULE, **parts, **common, precision=precision)
-        trained[precision] = (model.state_dict()["0.weight"], curve[-1]["valid_loss"])
-    assert not torch.equal(trained["float32"][0], trained["bfloat16"][0])
-    assert trained["bfloat16"][1] == pytest.approx(trained["float32"][1], rel=0.05)
-    assert trained["bfloat16"][0].dtype == torch.float32
+    (exact, curve), (quick, quick_curve) = (
+        trained(tmp_path / precision, precision=precision) for precision in ("float32", "bfloat16")
+    )
+    assert not torch.equal(exact["0.weight"], quick["0.weight"])
+    assert quick_curve[-1]["valid_loss"] == pytest.approx(curve[-1]["valid_loss"], rel=0.05)
+    assert quick["0.weight"].dtype == torch.float32
+
+
+def write_scan(path: Path, value: int) -> None:
+    voxels = Field(np.full((2, 3, 4), value, np.int16), "zyx", "HU", "", geometry.make_affine((1, 1, 1)))
+    hdf5.write_file(path, Header("ct_hu", "test", provenance={"hu_sha256": f"hu {value}"}), {"ct": voxels})
+
+
+@pytest.fixture
+def killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The folder of a training that ended after its first validation."""
+    for split in ("train", "valid"):
+        write_scan(tmp_path / f"{split}.h5", 0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(SumTask(folder=tmp_path, stop_at=17), SCHEDULE, context(tmp_path))
+    assert len(list((tmp_path / "checkpoints").glob("*.safetensors"))) == 1
+    capsys.readouterr()
+    return tmp_path
+
+
+def test_the_same_training_goes_on_and_takes_its_checkpoint_away(killed, capsys):
+    fit(SumTask(folder=killed), SCHEDULE, context(killed))
+    assert "resumed at step 10 of 30" in capsys.readouterr().out
+    assert not list((killed / "checkpoints").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("task", "schedule", "context_change"),
+    [
+        ({}, {"learning_rate": 0.2}, {}),
+        ({}, {}, {"seed": 2}),
+        ({}, {}, {"precision": "bfloat16"}),
+        ({"network": 4}, {}, {}),
+    ],
+    ids=["schedule", "seed", "precision", "network"],
+)
+def test_a_checkpoint_of_another_configuration_is_not_resumed(killed, capsys, task, schedule, context_change):
+    fit(SumTask(folder=killed, **task), SCHEDULE.model_copy(update=schedule), context(killed, **context_change))
+    assert "resumed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_checkpoint_of_other_scans_is_not_resumed(killed, capsys, split):
+    write_scan(killed / f"{split}.h5", 1)
+    fit(SumTask(folder=killed), SCHEDULE, context(killed))
+    assert "resumed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["code", "threads"])
+def test_a_checkpoint_of_other_code_or_another_number_of_threads_is_not_resumed(killed, capsys, monkeypatch, place):
+    if place == "code":
+        monkeypatch.setattr(loop, "code_fingerprint", lambda stage: "another")
+    else:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+    fit(SumTask(folder=killed), SCHEDULE, context(killed))
+    assert "resumed" not in capsys.readouterr().out
+
+
+def test_a_model_folder_holds_weights_curve_and_a_card_that_names_scans_and_faults(tmp_path, capsys):
+    for number, split in enumerate(("train", "valid")):
+        write_scan(tmp_path / f"{split}.h5", number)
+    task = WarnedTask(folder=tmp_path)
+    fit(task, SCHEDULE, context(tmp_path))
+    card = read_card(tmp_path / "model" / "card.json")
+    assert (card["purpose"], card["calibration"], card["parameters"]) == ("test", {"scale": 2.0}, 21)
+    assert card["cases"] == {"train": ["train"], "valid": ["valid"]}
+    assert card["case_hu_sha256"] == {"train": {"train": "hu 0"}, "valid": {"valid": "hu 1"}}
+    assert card["warnings"] == [["M_OVERFIT", "3 validations"]]
+    assert "M_OVERFIT: 3 validations\n" in capsys.readouterr().out
+    tensors, _ = read_tensors(tmp_path / "model" / "weights.safetensors")
+    assert all(torch.equal(value, tensors[name]) for name, value in task.model.state_dict().items())
+    assert len((tmp_path / "model" / "learning_curve.csv").read_text(encoding="utf-8").splitlines()) == 4

@@ -50,5 +50,5 @@ def test_what_is_no_pipeline_is_refused(results, tmp_path):
     (tmp_path / "other.json").write_text(json.dumps({"system": "s"}))
     with pytest.raises(LunglineError, match="not a pipeline of lungline"):
         read_pipeline(tmp_path / "other.json")
-    with pytest.raises(LunglineError, match="no stage is called blur"):
+    with pytest.raises(LunglineError, match="no step of a scan is called blur"):
         Pipeline("s", {"blur": {}}, tmp_path)

@@ -1,0 +1,96 @@
+"""Tables that our own steps and Snakemake wrote, as data frames: for statistics, and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lungline.errors import LunglineError
+from lungline.storage.checksums import check
+
+CURVE_COLUMNS = ["step", "train_loss", "valid_loss"]
+_COST_COLUMNS = ["s", "cpu_time", "max_rss"]
+
+
+def read_frame(path: Path, columns: list[str]) -> pd.DataFrame:
+    """These columns of a CSV table as text: an id 007 keeps its zeros, an id NA stays an id, nothing is "".
+
+    Raises
+    ------
+    LunglineError
+        If the table lacks a column or is none, or does not fit its checksum.
+    """
+    check(path)
+    try:
+        return pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)[columns]
+    except ValueError as error:
+        raise LunglineError(f"{path}: expected a table with {', '.join(columns)}. {error}. Make it again.") from None
+
+
+def read_numbers(path: Path, columns: list[str]) -> pd.DataFrame:
+    """`read_frame` as float64; `LunglineError` with the line for another word."""
+    table = read_frame(path, columns)
+    try:
+        return table.astype(np.float64)
+    except ValueError as error:
+        wrong = table.apply(pd.to_numeric, errors="coerce").isna().any(axis=1)
+        raise LunglineError(f"{path}, line {wrong.argmax() + 2}: {error}. Expected a number. Make it again.") from None
+
+
+def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
+    """The columns step, train_loss and valid_loss (k,) of a `learning_curve.csv`."""
+    table = read_numbers(path, CURVE_COLUMNS)
+    if table.empty:
+        raise LunglineError(f"{path}: expected at least one row of {', '.join(CURVE_COLUMNS)}. Train again.")
+    return {name: table[name].to_numpy() for name in CURVE_COLUMNS}
+
+
+def training_name(path: Path) -> str:
+    """What was trained, read off the folder: `paper z` for `paper/z/learning_curve.csv`, `m2` for a system's."""
+    folder = Path(path).absolute().parent
+    return f"{folder.parent.name} {folder.name}" if folder.name in ("z", "y", "x") else folder.name
+
+
+def largest_diameters(path: Path) -> dict[str, float]:
+    """Diameter in mm of the largest nodule of each scan in a `truth.csv`; scans without a nodule are not in it."""
+    largest = read_numbers(path, ["diameter_mm"])["diameter_mm"].groupby(read_frame(path, ["scan"])["scan"]).max()
+    return {str(scan): float(diameter) for scan, diameter in largest.items()}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one or several jobs: wall clock and CPU seconds in sum, peak resident memory in MB of the largest.
+
+    None where it was not measured, as of jobs that end at once.
+    """
+
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_mb: float | None = None
+
+
+NOT_MEASURED = Cost()
+
+
+def read_cost(paths: Sequence[Path]) -> Cost:
+    """Cost of the jobs with these benchmark files of Snakemake; not measured if there is none or one is missing."""
+    if not paths or not all(path.is_file() for path in paths):
+        return NOT_MEASURED
+    jobs = pd.concat([_last_row(path) for path in paths])
+    figures = [jobs["s"].sum(skipna=False), jobs["cpu_time"].sum(skipna=False), jobs["max_rss"].max()]
+    return Cost(*(None if np.isnan(figure) else float(figure) for figure in figures))
+
+
+def _last_row(path: Path) -> pd.DataFrame:
+    try:  # "-" and "NA": the job ended before it was looked at
+        table = pd.read_csv(path, sep="\t", usecols=_COST_COLUMNS, dtype=str, na_values="-")
+        return table.tail(1).astype(np.float64)
+    except ValueError:
+        raise LunglineError(
+            f"{path}: expected a benchmark with the columns {', '.join(_COST_COLUMNS)}. Run the step again."
+        ) from None

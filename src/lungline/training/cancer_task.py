@@ -1,0 +1,120 @@
+"""A cancer network as a training, on patients or on single nodules; and the baseline that learns nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy.special import expit as sigmoid
+from torch import Tensor
+
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
+from lungline.evaluation.cancer_metrics import log_loss
+from lungline.fingerprint import code_fingerprint
+from lungline.storage.hdf5 import Code
+from lungline.storage.manifest import ScanRow
+from lungline.storage.weights import write_model
+from lungline.training.calibration import fit_scale_and_shift, resampled_fits
+from lungline.training.cases import Cohort
+from lungline.training.failures import learned_all_negative, overfitted
+from lungline.training.hand_crafted_fit import fit_measured
+from lungline.training.patients import Patients, draw_patients, micro_batches, patient_loss
+from lungline.training.task import Evaluation, TrainingTask
+from lungline.training.validation import labels_and_logits, look_at_patients
+
+
+@dataclass(frozen=True)
+class CancerTask(TrainingTask[Patients]):
+    """Cubes and label of the patients of a step; Eq. 1 of their pooled logits.
+
+    Attributes
+    ----------
+    started_from : mapping
+        What the card says of the weights that the network began with.
+    """
+
+    stage: ClassVar[str] = "train_system"
+    model: CancerNet
+    spec: PatchSystem | VolumeSystem
+    cohort: Cohort
+    seed: int
+    device: torch.device
+    started_from: Mapping[str, Any] = field(default_factory=dict)
+
+    def batch(self, step: int) -> Patients:
+        return draw_patients(self.cohort.patients["train"], self.spec.training.batch, seed=self.seed, step=step)
+
+    def micro_batches(self, batch: Patients) -> Sequence[tuple[float, Patients]]:
+        return micro_batches(batch, self.spec.training.micro_batch)
+
+    def loss(self, batch: Patients) -> Tensor:
+        return patient_loss(self.model, batch, self.device)
+
+    def evaluate(self) -> Evaluation:
+        return look_at_patients(self.model, self.cohort.patients["valid"], self.device)
+
+    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Code]:
+        """Whether it answers the same to every validation patient, or knows its training patients by heart."""
+        labels, logits = labels_and_logits(self.model, self.cohort.patients["valid"], self.device)
+        return [*learned_all_negative(labels, sigmoid(logits), "validation patients"), *overfitted(curve)]
+
+    def finish(self) -> Mapping[str, Any]:
+        """Weigh hand-crafted features on the training patients and calibrate on validation patients, if asked for."""
+        found: dict[str, Any] = {}
+        turns = self.spec.turns if isinstance(self.spec, PatchSystem) else 1
+        if self.model.measured is not None:
+            found["measured"] = fit_measured(self.model, self.cohort.patients["train"], self.device, turns)
+        if isinstance(self.spec, PatchSystem) and self.spec.calibrate:
+            valid = self.cohort.patients["valid"]
+            answers = labels_and_logits(self.model, valid, self.device, turns)
+            scale, shift = fit_scale_and_shift(*answers)
+            resampled = resampled_fits(*answers, seed=self.seed)
+            found["calibration"] = {
+                "scale": scale,
+                "shift": shift,
+                "on": "valid",
+                "cases": len(valid),
+                "resampled": resampled,
+            }
+        return found
+
+    def card(self) -> Mapping[str, Any]:
+        return {"system": self.spec.model_dump(mode="json"), **self.cohort.card, **self.started_from}
+
+    def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:
+        inputs = self.cohort.inputs
+        return {
+            split: {patient.scan: [inputs / f"{patient.scan}.h5"] for patient in patients}
+            for split, patients in self.cohort.patients.items()
+        }
+
+
+def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Sequence[ScanRow]]) -> None:
+    """Write the model folder of a baseline, shaped like that of a trained system.
+
+    Parameters
+    ----------
+    cases : mapping of split to rows
+        The labelled patients of train and valid, at least one each. The prior is their share of cancer, the one row
+        of the learning curve the log loss on them.
+    """
+    labels = {split: np.array([row.label for row in rows], dtype=np.int64) for split, rows in cases.items()}
+    share = float(np.mean(np.concatenate(list(labels.values()))))
+    probability = share if spec.probability == "prior" else float(spec.probability)
+    losses = {f"{split}_loss": log_loss(known, np.full(len(known), probability)) for split, known in labels.items()}
+    card = {
+        "purpose": "the same probability of cancer for everybody: a baseline",
+        "input": "none",
+        "system": spec.model_dump(mode="json"),
+        "probability": probability,
+        "cases": {split: sorted(row.scan for row in rows) for split, rows in cases.items()},
+        "code": code_fingerprint("lungline.stages.train_system"),
+        "warnings": [],
+    }
+    tensors = {"probability": torch.tensor([probability], dtype=torch.float64)}
+    write_model(output, tensors, [{"step": 0, **losses}], card)

@@ -1,0 +1,1 @@
+"""Malformed input, damaged files and faults: how lungline behaves, and how to try it at full size."""

@@ -1,0 +1,68 @@
+"""The one table of steps: every entry has a stage whose parameters it names."""
+
+import inspect
+from importlib import import_module
+
+import pytest
+
+from lungline.config.loading import read_config
+from lungline.errors import LunglineError
+from lungline.workflow.steps import (
+    BY_NAME,
+    CANDIDATES,
+    RAW,
+    SCORED,
+    STEPS,
+    graph,
+    maker_of,
+    settings_of,
+    settings_on_the_way,
+    steps_of_scan,
+)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_a_step_reads_what_steps_before_it_make(step) -> None:
+    before = {other.name for other in STEPS[: STEPS.index(step)]}
+    for source in step.reads.values():
+        assert source in before | {RAW, CANDIDATES, SCORED}
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step.of_scan], ids=lambda step: step.name)
+def test_the_stage_of_a_step_takes_what_the_table_says(step) -> None:
+    config = read_config({})
+    told = settings_of(config, step.name, detector="pretrained", size=64)
+    parameters = inspect.signature(import_module(f"lungline.stages.{step.name}").run).parameters
+    assert {*step.reads, *step.takes, *told, "output"} <= set(parameters)
+    required = {name for name, one in parameters.items() if one.default is inspect.Parameter.empty}
+    assert required <= {*step.reads, *step.takes, *told, "output", "scans"}
+
+
+def test_a_pipeline_has_the_steps_that_its_settings_name() -> None:
+    config = read_config({})
+    names = {system: [s.name for s in steps_of_scan(settings_on_the_way(config, system))] for system in ("m2", "m1-64")}
+    assert names["m2"][:7] == ["ingest", "resample", "segment_lungs", "cache_volume", "detect", "extract_candidates",
+                               "crop_patches"]  # fmt: skip
+    assert names["m1-64"][4:] == ["resize_volume", "predict_cancer", "describe_nodules", "draw_page"]
+    with pytest.raises(LunglineError, match="no step of a scan is called resampel"):
+        steps_of_scan({"resampel": {}})
+
+
+def test_what_a_classifier_reads_is_made_by_the_last_step_that_a_pipeline_has() -> None:
+    config = read_config({})
+    ranked, plain, whole = (settings_on_the_way(config, name) for name in ("pretrained", "m2", "m1-64"))
+    assert [maker_of(CANDIDATES, s) for s in (ranked, plain, whole)] == ["rank_candidates", "extract_candidates", None]
+    assert [maker_of(SCORED, s) for s in (ranked, plain, whole)] == ["crop_patches", "crop_patches", "resize_volume"]
+
+
+def test_a_detector_may_pick_candidates_in_its_own_way() -> None:
+    config = read_config({})
+    assert settings_of(config, "extract_candidates", detector="demo")["threshold"] == 0.8
+    assert settings_of(config, "extract_candidates", detector="best")["threshold"] == 0.3
+
+
+def test_the_graph_names_every_step_and_the_small_one_those_that_the_first_page_shows() -> None:
+    assert all(step.name in graph() for step in STEPS)
+    assert "detect --> extract_candidates" in graph(small=True)
+    assert "rank_candidates" not in graph(small=True)
+    assert BY_NAME["rank_candidates"].optional
