@@ -68,6 +68,7 @@ rule train_reduction:
         mem_mb=memory(8000),
         runtime=2880,
         gpu=gpu(),
+        device=CONFIG.device,
     params:
         folder=folder_of("weights"),
         caches=folder_of("caches"),
@@ -86,7 +87,8 @@ rule train_reduction:
     shell:
         "lungline train-reduction {params.folder:q} {input.annotations:q} --config {input.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
-        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} > {log} 2>&1"
+        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --device {resources.device}"
+        " > {log} 2>&1"
 
 
 for batch in FILES.batches("rank_candidates"):

@@ -83,6 +83,7 @@ rule train_unet:
         mem_mb=memory(6000 * CONFIG.training_processes),
         runtime=2880,
         gpu=gpu() * CONFIG.training_processes,
+        device=CONFIG.device,
         launcher=launcher(CONFIG.training_processes),
     params:
         folder=folder_of("weights"),
@@ -100,7 +101,7 @@ rule train_unet:
     shell:
         "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --config {input.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
-        " --checkpoints {params.checkpoints:q} > {log} 2>&1"
+        " --checkpoints {params.checkpoints:q} --device {resources.device} > {log} 2>&1"
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.

@@ -51,6 +51,7 @@ rule train_system:
         mem_mb=system_memory(),
         runtime=2880,
         gpu=gpu(),
+        device=CONFIG.device,
     params:
         folder=folder_of("weights"),
         inputs=lambda wildcards: FILES.read_by(wildcards.system),
@@ -66,7 +67,7 @@ rule train_system:
     shell:
         "lungline train-system {params.folder:q} --config {input.config:q} --system {wildcards.system}"
         " --scans {input.manifest:q} --inputs {params.inputs:q} {params.start} --checkpoints {params.checkpoints:q}"
-        " > {log} 2>&1"
+        " --device {resources.device} > {log} 2>&1"
 
 
 rule describe_pipeline:
