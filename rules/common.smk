@@ -1,5 +1,6 @@
 # Shared by all rules: the study, where its files lie, what a job needs. Holds no step.
 import functools
+import gc
 import os
 import shlex
 import shutil
@@ -13,6 +14,8 @@ from lungline.workflow.layout import NAME
 from lungline.workflow.opening import open_layout
 from lungline.workflow.steps import settings_of, settings_on_the_way
 from lungline.workflow.study import AXES, digest, entry_name
+
+gc.set_threshold(100_000)  # planning a study makes millions of objects that stay: looking for others took a fifth of it
 
 FILES = open_layout(read_config(config))
 STUDY, CONFIG, out = FILES.study, FILES.study.config, FILES.out
