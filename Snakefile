@@ -1,5 +1,10 @@
 # lungline: from raw chest CT to one probability a patient. Research use only. Not a medical device.
+from pathlib import Path
+
 from snakemake.utils import min_version
+
+from lungline.reports.summary import summarise
+from lungline.runner.locks import hold, trouble_with
 
 min_version("9.27")
 
@@ -10,66 +15,27 @@ configfile: "config/config.yaml"
 report: "report/workflow.rst"
 
 
-include: "rules/common.smk"
+module steps:
+    snakefile:
+        "rules/steps.smk"
+    config:
+        config
 
 
-if SYNTHETIC:
-
-    include: "rules/cohort.smk"
-
-elif IMPLANTED:
-
-    include: "rules/inserted.smk"
+use rule * from steps
 
 
-include: "rules/configuration.smk"
-include: "rules/preprocess.smk"
-include: "rules/leakage.smk"
-include: "rules/nodules.smk"
-include: "rules/candidates.smk"
-include: "rules/systems.smk"
-include: "rules/evaluate.smk"
-include: "rules/pages.smk"
-include: "rules/folds.smk"
-include: "rules/compare.smk"
+OUTDIR = Path(steps.CONFIG.outdir)
+RUNNING = []
 
 
-rule all:
-    default_target: True
-    input:
-        out("predictions.csv"),
-        FILES.checked_annotations,
-        FILES.evaluations,
-        FILES.curves,
-        FILES.pipelines,
-        FILES.figures,
-        FILES.pages,
+onstart:
+    RUNNING.append(hold(OUTDIR))  # two runs that start together both pass Snakemake's own lock
 
 
-# ---- parts of it, by name: `snakemake caches` --------------------------------------------------------------
+onsuccess:
+    print(summarise(OUTDIR))
 
 
-rule caches:
-    input:
-        FILES.of("cache_volume/{scan}.h5", STUDY.rows),
-
-
-rule detectors:
-    input:
-        [FILES.networks(detector) for detector in STUDY.detectors],
-
-
-rule candidates:
-    input:
-        [FILES.candidates_of(detector, STUDY.answered(detector)) for detector in STUDY.detectors],
-
-
-rule predictions:
-    input:
-        out("predictions.csv"),
-
-
-rule pretrained:
-    input:
-        FILES.evaluations,
-        FILES.pipelines,
+onerror:
+    print(trouble_with(OUTDIR) or "Mend the cause above, then run the same command again: it goes on.")

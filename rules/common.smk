@@ -9,7 +9,6 @@ from pathlib import Path
 from lungline.config.loading import read_config
 from lungline.fingerprint import code_fingerprint
 from lungline.readers.raw_state import RawState, raw_state, share_of_memory
-from lungline.runner.locks import hold, trouble_with
 from lungline.workflow.layout import NAME
 from lungline.workflow.opening import open_layout
 from lungline.workflow.steps import settings_of, settings_on_the_way
@@ -29,17 +28,6 @@ wildcard_constraints:
     system=NAME,
     axis=r"[zyx]",
     size=r"[0-9]+",
-
-
-RUNNING = []
-
-
-onstart:
-    RUNNING.append(hold(Path(CONFIG.outdir)))  # two runs that start together both pass Snakemake's own lock
-
-
-onerror:
-    print(trouble_with(Path(CONFIG.outdir)) or "Mend the cause above, then run the same command again: it goes on.")
 
 
 def scratch(path):

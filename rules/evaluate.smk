@@ -1,9 +1,4 @@
 # How good it is, and what it looks like.
-from lungline.reports.summary import summarise
-
-
-onsuccess:
-    print(summarise(Path(CONFIG.outdir)))
 
 
 rule evaluate_detection:
