@@ -14,23 +14,14 @@ from lungline.synthetic.phantom_nodules import Nodule
 
 @dataclass(frozen=True)
 class Tree:
-    """Straight pieces of a branching tube.
+    """N straight pieces of a branching tube, and the M junctions where three or more of some size meet."""
 
-    Attributes
-    ----------
-    start_xyz_mm, end_xyz_mm : (N, 3) float64
-    start_radius_mm, end_radius_mm : (N,) float64
-    junctions_xyz_mm : (M, 3) float64
-        Points where three or more pieces of some size meet.
-    junction_radius_mm : (M,) float64
-    """
-
-    start_xyz_mm: NDArray[np.float64]
-    end_xyz_mm: NDArray[np.float64]
-    start_radius_mm: NDArray[np.float64]
-    end_radius_mm: NDArray[np.float64]
-    junctions_xyz_mm: NDArray[np.float64]
-    junction_radius_mm: NDArray[np.float64]
+    start_xyz_mm: NDArray[np.float64]  # (N, 3)
+    end_xyz_mm: NDArray[np.float64]  # (N, 3)
+    start_radius_mm: NDArray[np.float64]  # (N,)
+    end_radius_mm: NDArray[np.float64]  # (N,)
+    junctions_xyz_mm: NDArray[np.float64]  # (M, 3)
+    junction_radius_mm: NDArray[np.float64]  # (M,)
 
 
 def grow_tree(
@@ -49,8 +40,7 @@ def grow_tree(
     (the cube of a stem is the sum of the cubes of its branches). Pieces keep clear of the nodules.
     """
     root = anatomy.hilum_xyz_mm(side) + np.asarray(root_shift_mm) * anatomy.scale
-    low, high = anatomy.lung_box_mm(side)
-    points = low + rng.random((6 * tips, 3)) * (high - low)
+    points = anatomy.points_in_lung_box(rng, side, 6 * tips)
     points = points[anatomy.lung_depth(side, points) > 2.0][:tips]
     points = points[np.argsort(np.linalg.norm(points - root, axis=1))]
     bend = rng.standard_normal((len(points), 3))
@@ -74,8 +64,7 @@ def grow_tree(
             parent[count] = near
             way[count] = way[near] + np.linalg.norm(point - node[near])
             near, count = count, count + 1
-    node, parent = node[:count], parent[:count]
-    return _with_radii(node, parent, tip_radius_mm)
+    return _with_radii(node[:count], parent[:count], tip_radius_mm)
 
 
 def _points_along(path: NDArray[np.float64]) -> NDArray[np.float64]:
