@@ -135,16 +135,9 @@ def _pool(x: Tensor) -> Tensor:
 
 
 def strongest(logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """The maximum over the candidates that exist, and which one gave it.
+    """The maximum over the candidates that exist (N,), and which one gave it (N,), of logits and `valid` (N, K).
 
-    Parameters
-    ----------
-    logits, valid : (N, K) tensors, float and bool
-        Every patient must have at least one valid candidate.
-
-    Returns
-    -------
-    (N,) float tensor and (N,) int64 tensor.
+    Every patient must have at least one valid candidate.
     """
     if not bool(valid.any(dim=1).all()):
         raise ValueError("each patient should have at least one valid candidate.")

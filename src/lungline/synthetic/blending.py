@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Box = tuple[slice, slice, slice]
+from lungline.imaging.volume import overlap
 
 _CAP_MM = 4  # as far as a nodule is continued beyond the end of its volume
 _LUNG_HU = (-1000.0, -700.0)  # what noise is measured in
@@ -127,12 +127,3 @@ def blend_in(
     """Change `hu` (Z, Y, X) in place: weight * piece + (1 - weight) * hu, the piece's first voxel at `first_zyx`."""
     there, own = overlap(hu.shape, weight.shape, first_zyx)
     hu[there] += weight[own] * (piece[own] - hu[there])
-
-
-def overlap(shape: tuple[int, ...], piece: tuple[int, ...], first_zyx: NDArray[np.int64]) -> tuple[Box, Box]:
-    """Where a piece lies in a volume, and which part of the piece that is."""
-    low = [max(int(f), 0) for f in first_zyx]
-    high = [min(int(f) + n, m) for f, n, m in zip(first_zyx, piece, shape, strict=True)]
-    there = tuple(slice(a, max(a, b)) for a, b in zip(low, high, strict=True))
-    own = tuple(slice(s.start - int(f), s.stop - int(f)) for s, f in zip(there, first_zyx, strict=True))
-    return (there[0], there[1], there[2]), (own[0], own[1], own[2])

@@ -9,17 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.imaging import geometry
-from lungline.synthetic.blending import (
-    Blend,
-    SourceNodule,
-    blend_in,
-    close_ends,
-    match,
-    noise_of,
-    overlap,
-    vary,
-    weight_of,
-)
+from lungline.imaging.volume import overlap
+from lungline.synthetic.blending import Blend, SourceNodule, blend_in, close_ends, match, noise_of, vary, weight_of
 from lungline.synthetic.recipients import Chest, places
 
 HU = NDArray[np.float32]  # (Z, Y, X)

@@ -12,7 +12,7 @@ from lungline.imaging.geometry import make_affine
 from lungline.imaging.volume import Volume
 from lungline.synthetic.anatomy import SIDES, SPINE_RADIUS_MM, SPINE_XY_MM, Anatomy
 from lungline.synthetic.cohort import ScanPlan
-from lungline.synthetic.phantom_nodules import Nodule, draw_scars, paint_nodule, paint_scar
+from lungline.synthetic.phantom_nodules import Nodule, paint_nodule, paint_scars
 from lungline.synthetic.rendering import (
     Array,
     Grid,
@@ -73,8 +73,7 @@ def draw_chest(grid: Grid, anatomy: Anatomy, nodules: Sequence[Nodule], rng: np.
         _add_vessels(volume, grid, anatomy, side, own, rng)
         _add_airways(volume, grid, anatomy, side, own, rng)
     _add_trachea(volume, grid, anatomy)
-    for scar in draw_scars(rng, anatomy, tuple(nodules)):
-        paint_scar(volume, grid, scar)
+    paint_scars(volume, grid, rng, anatomy, nodules)
     for nodule in nodules:
         paint_nodule(volume, grid, nodule)
     add_noise(volume, rng, float(rng.uniform(15, 25)))
@@ -138,8 +137,7 @@ def _add_heart(volume: Array, grid: Grid, anatomy: Anatomy) -> None:
     cava = np.array([[-16, -22, 120], [-16, -24, 226]]) * s
     paint_capsule(volume, grid, cava[0], cava[1], 8 * s, 8 * s, hu)
     for side in SIDES:
-        hilum = anatomy.hilum_xyz_mm(side)
-        paint_capsule(volume, grid, np.array([6, -16, 118]) * s, hilum, 10 * s, 9 * s, hu)
+        paint_capsule(volume, grid, np.array([6, -16, 118]) * s, anatomy.hilum_xyz_mm(side), 10 * s, 9 * s, hu)
 
 
 def _add_bones(volume: Array, grid: Grid, anatomy: Anatomy) -> None:
@@ -166,8 +164,7 @@ def _add_bones(volume: Array, grid: Grid, anatomy: Anatomy) -> None:
     ring = (np.hypot(x / (137 * s), (y - 4 * s) / (95 * s)) - 1) * 110 * s
     shell = np.nonzero((np.abs(ring) < 6 * s + width) & (np.hypot(x, (y + 95 * s)) > 42 * s))
     front = (4 * s - grid.y[shell[0]]) / (95 * s)
-    slope = 22 * s * (front + 1)
-    height = z[:, :, 0] + slope
+    height = z[:, :, 0] + 22 * s * (front + 1)
     rib = np.hypot(ring[shell], 0.75 * ((height + period / 2) % period - period / 2)) - 4.5 * s
     share = coverage(rib.astype(np.float32), max(width, 0.5 * grid.spacing_zyx_mm[0]))
     volume[:, shell[0], shell[1]] += share * (BONE_HU - volume[:, shell[0], shell[1]])
@@ -198,8 +195,8 @@ def _add_vessels(
     for shift in ((0, -4, 6), (0, 6, -8)):
         tree = grow_tree(rng, anatomy, side, nodules, tips=tips, tip_radius_mm=0.45, root_shift_mm=shift)
         _paint_tree(volume, grid, tree, 0.0, BLOOD_HU)
-        for k in rng.permutation(len(tree.junction_radius_mm))[:3]:
-            centre, radius = tree.junctions_xyz_mm[k], 1.5 * tree.junction_radius_mm[k]
+        for k in rng.permutation(len(tree.junctions))[:3]:
+            centre, radius = tree.junctions[k][0], 1.5 * tree.junctions[k][1]
             paint(volume, grid, centre - radius - 1, centre + radius + 1, ball_distance(centre, radius), 40.0)
 
 
@@ -217,8 +214,7 @@ def _add_airways(
 
 
 def _paint_tree(volume: Array, grid: Grid, tree: Tree, wall_mm: float, hu: float) -> None:
-    pieces = zip(tree.start_xyz_mm, tree.end_xyz_mm, tree.start_radius_mm, tree.end_radius_mm, strict=True)
-    for start, end, r0, r1 in pieces:
+    for start, end, r0, r1 in tree.pieces:
         paint_capsule(volume, grid, start, end, r0 + wall_mm, r1 + wall_mm, hu)
 
 

@@ -7,6 +7,7 @@ part-solid (ground glass around a solid core). Size does not tell them apart: se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -165,34 +166,6 @@ def _clear_of_mediastinum(anatomy: Anatomy, points: NDArray[np.float64], radius_
     )
 
 
-@dataclass(frozen=True)
-class Scar:
-    """A strand or a plate of scar tissue: an ellipsoid, in the body's frame."""
-
-    centre_xyz_mm: NDArray[np.float64]  # (3,)
-    half_axes_mm: NDArray[np.float64]  # (3,)
-    frame: NDArray[np.float64]  # (3, 3): row k is the unit vector of half axis k
-    hu: float
-
-
-def draw_scars(rng: np.random.Generator, anatomy: Anatomy, nodules: tuple[Nodule, ...]) -> list[Scar]:
-    """None to three look-alikes that are long or flat, where no nodule is."""
-    scars = []
-    for _ in range(int(rng.integers(0, 4))):
-        side = SIDES[int(rng.integers(2))]
-        points = anatomy.points_in_lung_box(rng, side, 200)
-        clear = anatomy.lung_depth(side, points) > 3.0
-        for nodule in nodules:
-            clear &= np.linalg.norm(points - nodule.centre_xyz_mm, axis=1) > nodule.radius_mm + 12.0
-        frame = _random_frame(rng)
-        plate = rng.random() < 0.4
-        half_axes = np.array([rng.uniform(4, 7), rng.uniform(3, 5) if plate else rng.uniform(0.6, 1.0), 0.7])
-        hu = float(rng.uniform(-150, 40))
-        if clear.any():
-            scars.append(Scar(points[int(np.argmax(clear))], half_axes, frame, hu))
-    return scars
-
-
 def paint_nodule(volume_hu: Array, grid: Grid, nodule: Nodule) -> None:
     """Draw one nodule in place; all its details follow from its seed."""
     rng = random_stream("nodule", nodule.seed)
@@ -241,11 +214,23 @@ def _paint_malignant(volume_hu: Array, grid: Grid, nodule: Nodule, rng: np.rando
             paint_capsule(volume_hu, grid, start, end, thick, 0.7 * thick, solid)
 
 
-def paint_scar(volume_hu: Array, grid: Grid, scar: Scar) -> None:
-    """Draw one strand or plate in place."""
-    reach = np.abs(scar.frame.T) @ scar.half_axes_mm + 1
-    shape = ellipsoid_distance(scar.centre_xyz_mm, scar.half_axes_mm, scar.frame)
-    paint(volume_hu, grid, scar.centre_xyz_mm - reach, scar.centre_xyz_mm + reach, shape, scar.hu)
+def paint_scars(
+    volume_hu: Array, grid: Grid, rng: np.random.Generator, anatomy: Anatomy, nodules: Sequence[Nodule]
+) -> None:
+    """Draw none to three strands or plates of scar tissue, look-alikes that are long or flat, where no nodule is."""
+    for _ in range(int(rng.integers(0, 4))):
+        side = SIDES[int(rng.integers(2))]
+        points = anatomy.points_in_lung_box(rng, side, 200)
+        clear = anatomy.lung_depth(side, points) > 3.0
+        for nodule in nodules:
+            clear &= np.linalg.norm(points - nodule.centre_xyz_mm, axis=1) > nodule.radius_mm + 12.0
+        frame = _random_frame(rng)
+        plate = rng.random() < 0.4
+        half_axes = np.array([rng.uniform(4, 7), rng.uniform(3, 5) if plate else rng.uniform(0.6, 1.0), 0.7])
+        hu = float(rng.uniform(-150, 40))
+        if clear.any():
+            centre, reach = points[int(np.argmax(clear))], np.abs(frame.T) @ half_axes + 1
+            paint(volume_hu, grid, centre - reach, centre + reach, ellipsoid_distance(centre, half_axes, frame), hu)
 
 
 def _random_frame(rng: np.random.Generator) -> NDArray[np.float64]:

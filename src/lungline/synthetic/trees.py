@@ -11,17 +11,15 @@ from numpy.typing import NDArray
 from lungline.synthetic.anatomy import Anatomy
 from lungline.synthetic.phantom_nodules import Nodule
 
+Point = NDArray[np.float64]  # x, y, z in mm
+
 
 @dataclass(frozen=True)
 class Tree:
-    """N straight pieces of a branching tube, and the M junctions where three or more of some size meet."""
+    """Straight pieces of a branching tube, and the junctions where three or more pieces of some size meet."""
 
-    start_xyz_mm: NDArray[np.float64]  # (N, 3)
-    end_xyz_mm: NDArray[np.float64]  # (N, 3)
-    start_radius_mm: NDArray[np.float64]  # (N,)
-    end_radius_mm: NDArray[np.float64]  # (N,)
-    junctions_xyz_mm: NDArray[np.float64]  # (M, 3)
-    junction_radius_mm: NDArray[np.float64]  # (M,)
+    pieces: list[tuple[Point, Point, float, float]]  # start and end, the radius (mm) at each
+    junctions: list[tuple[Point, float]]  # centre and radius
 
 
 def grow_tree(
@@ -93,4 +91,5 @@ def _with_radii(node: NDArray[np.float64], parent: NDArray[np.int64], tip_radius
     end = np.where(children[child] == 0, 0.6 * radius[child], radius[child])
     forks = np.flatnonzero((children >= 2) & (radius > 1.4 * tip_radius_mm) & (np.arange(len(node)) > 0))
     start = np.minimum(radius[stem], 1.35 * radius[child])
-    return Tree(node[stem], node[child], start, end, node[forks], radius[forks])
+    pieces = zip(node[stem], node[child], start.tolist(), end.tolist(), strict=True)
+    return Tree(list(pieces), list(zip(node[forks], radius[forks].tolist(), strict=True)))
