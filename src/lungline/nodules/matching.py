@@ -118,23 +118,14 @@ def _row(
 ) -> FollowUpRow:
     shown = after or before
     assert shown is not None
-    change = doubling = None
+    values: dict[str, Any] = {"distance_mm": distance_mm, "volume_change_percent": None, "doubling_days": None}
     if before is not None and after is not None:
-        change = 100 * (after.volume_mm3 / before.volume_mm3 - 1)
-        doubling = doubling_days(before.volume_mm3, after.volume_mm3, days)
-    values: dict[str, Any] = {}
+        values["volume_change_percent"] = 100 * (after.volume_mm3 / before.volume_mm3 - 1)
+        values["doubling_days"] = doubling_days(before.volume_mm3, after.volume_mm3, days)
     for name in _OF_A_SCAN:
         values[f"{name}_before"] = None if before is None else getattr(before, name)
         values[f"{name}_after"] = None if after is None else getattr(after, name)
-    return FollowUpRow(
-        state=state,
-        side=shown.side,
-        third=shown.third,
-        distance_mm=distance_mm,
-        volume_change_percent=change,
-        doubling_days=doubling,
-        **values,
-    )
+    return FollowUpRow(state, shown.side, shown.third, **values)
 
 
 def rows_as_csv(rows: Sequence[FollowUpRow]) -> str:

@@ -2,7 +2,7 @@
 
 A benign nodule is a smooth ball or ellipsoid with a sharp edge, some with a calcified centre. A malignant one is
 spiculated (strands of 1 to 1.8 mm that run out into the lung) or lobulated (three to six bumps), solid or
-part-solid (ground glass around a solid core). Size does not tell them apart: see `Profile`.
+part-solid (ground glass around a solid core). Size does not tell them apart: see `patient_profile`.
 """
 
 from __future__ import annotations
@@ -81,12 +81,11 @@ def patient_profile(rng: np.random.Generator, pair: np.random.Generator, cancer:
     largest = float(np.clip(common + rng.uniform(-0.6, 1.6 if cancer else 1.1), 6.0, BENIGN_MM[1] + 1.5 * cancer))
     rest = sorted(rng.triangular(3.2, 5.0, 9.0, count - 1).clip(3.2, 0.9 * largest), reverse=True)
     sizes = [largest, *map(float, rest)]
-    if not cancer:
-        return [Wanted(d, False) for d in sizes]
-    if count > 1 and rng.random() < 0.25:  # the largest is not always the malignant one
+    malignant = 0
+    if cancer and count > 1 and rng.random() < 0.25:  # the largest is not always the malignant one
         sizes[1] = max(float(rng.uniform(0.65, 0.95) * largest), MALIGNANT_MM[0])
-        return [Wanted(d, k == 1) for k, d in enumerate(sizes)]
-    return [Wanted(d, k == 0) for k, d in enumerate(sizes)]
+        malignant = 1
+    return [Wanted(d, cancer and k == malignant) for k, d in enumerate(sizes)]
 
 
 def detection_profile(rng: np.random.Generator) -> list[Wanted]:

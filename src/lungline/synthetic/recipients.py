@@ -66,12 +66,10 @@ class Chest:
         """Noise of this scan from a place without structure, repeated to `shape`."""
         if not len(self.quiet):
             return np.zeros(shape, dtype=np.float32)
-        z, y, x = self.quiet[rng.integers(len(self.quiet))]
-        box = tuple(slice(max(c - 5, 0), c + 6) for c in (z, y, x))
+        box = tuple(slice(max(c - 5, 0), c + 6) for c in self.quiet[rng.integers(len(self.quiet))])
         tile = grain(self.hu[box])[..., 1:-1, 1:-1]
-        return np.pad(tile, [(0, max(0, n - m)) for n, m in zip(shape, tile.shape, strict=True)], mode="reflect")[
-            tuple(slice(0, n) for n in shape)
-        ]
+        missing = [(0, max(0, n - m)) for n, m in zip(shape, tile.shape, strict=True)]
+        return np.pad(tile, missing, mode="reflect")[tuple(map(slice, shape))]
 
 
 def without_lesions(chest: Chest, lesions_xyz_radius_mm: Sequence[Sequence[float]], *, cut_out: bool) -> Chest:

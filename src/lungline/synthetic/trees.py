@@ -81,7 +81,7 @@ def _leaves_the_lung(line: NDArray[np.float64], anatomy: Anatomy, side: str, roo
 
 def _with_radii(node: NDArray[np.float64], parent: NDArray[np.int64], tip_radius_mm: float) -> Tree:
     cube = np.zeros(len(node))
-    children = np.bincount(parent[1:], minlength=len(node)) if len(node) > 1 else np.zeros(len(node), int)
+    children = np.bincount(parent[1:], minlength=len(node))
     cube[children == 0] = tip_radius_mm**3
     for k in range(len(node) - 1, 0, -1):  # children always stand behind their parent
         cube[parent[k]] += cube[k]
