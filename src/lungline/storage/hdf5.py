@@ -24,7 +24,7 @@ from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
-from lungline.storage.checksums import Origin, check, sealed_path
+from lungline.storage.checksums import check, sealed_path
 
 FORMAT = "lungline"
 FORMAT_VERSION = 1
@@ -46,18 +46,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about itself.
+    """What a file says about itself: what it holds ("ct_hu", "lung_mask", ...), and by which stage.
 
-    Attributes
-    ----------
-    quantity : str
-        What the file holds, e.g. "ct_hu", "lung_mask", "nodule_probability", "patches".
-    stage : str
-        The command that made it, e.g. "resample".
-    codes : tuple of Code
-        `W_` warnings and `Q_` quarantine reasons gathered so far along the chain.
-    parameters, provenance : mapping
-        JSON: the settings of the stage; hashes of inputs and code.
+    `codes` are the `W_` warnings and `Q_` quarantine reasons gathered so far along the chain; `parameters` and
+    `provenance` are JSON: the settings of the stage; hashes of inputs and code.
     """
 
     quantity: str
@@ -102,26 +94,21 @@ def volume_field(volume: Volume, unit: str, description: str) -> Field:
     return Field(volume.array, "zyx", unit, description, volume.affine)
 
 
-def write_file(
-    path: Path,
-    header: Header,
-    fields: Mapping[str, Field],
-    *,
-    compression: Compression = "blosc",
-    origin: Origin | None = None,
-) -> None:
+def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compression: Compression = "blosc") -> None:
     """Write one file and its seal, whole or not at all; same content, same bytes."""
-    with sealed_path(path, origin) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["lungline_version"] = __version__
-        file.attrs["notice"] = NOTICE
-        file.attrs["quantity"] = header.quantity
-        file.attrs["stage"] = header.stage
-        file.attrs["status"] = header.status
-        file.attrs["codes"] = json.dumps([[c.code, c.detail] for c in header.codes])
-        file.attrs["parameters"] = json.dumps(dict(header.parameters), sort_keys=True)
-        file.attrs["provenance"] = json.dumps(dict(header.provenance), sort_keys=True)
+    with sealed_path(path) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
+        file.attrs.update(
+            format=FORMAT,
+            format_version=FORMAT_VERSION,
+            lungline_version=__version__,
+            notice=NOTICE,
+            quantity=header.quantity,
+            stage=header.stage,
+            status=header.status,
+            codes=json.dumps([[c.code, c.detail] for c in header.codes]),
+            parameters=json.dumps(dict(header.parameters), sort_keys=True),
+            provenance=json.dumps(dict(header.provenance), sort_keys=True),
+        )
         for name, item in fields.items():
             _write_field(file, name, item, compression)
 
@@ -139,10 +126,8 @@ def _write_field(file: h5py.File, name: str, item: Field, compression: Compressi
         )
         filters = {"chunks": chunks, "fletcher32": True, **codec}
     dataset = file.create_dataset(name, data=stored, track_times=False, **filters)
-    dataset.attrs["axes"] = item.axes
-    dataset.attrs["unit"] = item.unit
-    dataset.attrs["description"] = item.description
-    dataset.attrs["boolean"] = bool(array.dtype == bool)
+    boolean = bool(array.dtype == bool)
+    dataset.attrs.update(axes=item.axes, unit=item.unit, description=item.description, boolean=boolean)
     if item.affine is not None:
         dataset.attrs[_AFFINE] = np.asarray(item.affine, dtype=np.float64)
 
@@ -161,12 +146,11 @@ def open_file(path: Path) -> Iterator[h5py.File]:
             if file.attrs.get("format") != FORMAT:
                 raise CorruptFileError(f"{path}: not a lungline file. Expected the attribute format='lungline'.")
             yield file
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise CorruptFileError(
-            f"{path}: damaged or unreadable ({type(error).__name__}). Delete the file and run the workflow again."
-        ) from error
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        found = f"{path}: damaged or unreadable ({type(error).__name__})."
+        raise CorruptFileError(f"{found} Delete the file and run the workflow again.") from error
 
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
@@ -233,12 +217,6 @@ def read_volume(path: Path, name: str) -> Volume:
     return Volume(item.array, item.affine)
 
 
-def read_shape(path: Path, name: str) -> tuple[int, ...]:
-    """Shape of one field, without reading it."""
-    with open_file(path) as file:
-        return tuple(_dataset(file, name).shape)
-
-
 def read_grid(path: Path, name: str) -> tuple[tuple[int, ...], Affine]:
     """Shape and affine of one field that lies in space, without reading it."""
     with open_file(path) as file:
@@ -246,11 +224,3 @@ def read_grid(path: Path, name: str) -> tuple[tuple[int, ...], Affine]:
         if _AFFINE not in dataset.attrs:
             raise CorruptFileError(f"{path}: field '{name}' has no affine, so it does not lie in space.")
         return tuple(dataset.shape), np.array(dataset.attrs[_AFFINE])
-
-
-def read_slab(path: Path, name: str, index: tuple[slice | int, ...]) -> NDArray:
-    """A part of one field; only the chunks that hold it are read."""
-    with open_file(path) as file:
-        dataset = _dataset(file, name)
-        array = np.asarray(dataset[index])
-        return array.view(bool) if dataset.attrs["boolean"] else array

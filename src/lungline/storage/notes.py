@@ -15,16 +15,8 @@ from lungline.storage.tables import read_rows, shortened, table_text
 class Note:
     """One thing that was found in a table.
 
-    Attributes
-    ----------
-    file : str
-        Name of the table, without its folder.
-    line : int or None
-        Where; None for what is missing.
-    code : str
-        A `T_` code of `lungline.flags`.
-    what : str
-        What was found and what was done; holds no cell of the table, because an id may identify a patient.
+    `file` is the table's name without its folder; `line` is None for what is missing; `code` is a `T_` code of
+    `lungline.flags`; `what` holds no cell of the table, because an id may identify a patient.
     """
 
     file: str

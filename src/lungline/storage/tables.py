@@ -21,13 +21,7 @@ _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
 
 class Faults:
-    """What is wrong with a table, gathered line by line, so that one report names all of it.
-
-    Parameters
-    ----------
-    path : Path
-        The table.
-    """
+    """What is wrong with a table, gathered line by line, so that one report names all of it."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._found = path, list[tuple[int, str]]()
@@ -55,22 +49,13 @@ def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) 
     """The rows of a table as (line where the row begins, column -> text); blank lines are skipped.
 
     A byte order mark is dropped. Columns are parted by the comma, the semicolon or the tab: by that one with
-    which the header names all that is needed.
-
-    Parameters
-    ----------
-    path : Path
-    columns : sequence of str
-        What the header must name; further columns are read, too.
-    faults : Faults, optional
-        Gets the rows that are wrong, so that the caller can add its own and refuse all together.
+    which the header names all that is needed; further columns are read, too.
 
     Raises
     ------
     LunglineError
-        If the file is no such table; names the file, every line that is wrong, and what was expected, and quotes
-        nothing of it: its words may identify a patient. With `faults`, only if there is no telling the rows:
-        encoding, header. If it has a seal that it does not fit.
+        If the file is no such table, or does not fit its seal; names every line that is wrong, and quotes nothing:
+        words may identify a patient. Rows that are wrong are only added to `faults`, if it is given.
     """
     check(path)
     gathered = faults or Faults(path)
@@ -99,20 +84,13 @@ def _text(path: Path) -> str:
     raw = path.read_bytes()
     faults = Faults(path)
     for number, line in enumerate(raw.split(b"\n"), start=1):
-        if not _is_utf8(line):
+        try:
+            if "\0" in line.decode("utf-8"):
+                faults.add(number, "holds NUL bytes. Save the table as UTF-8 text.")
+        except UnicodeDecodeError:
             faults.add(number, "not UTF-8 text. Save the table as UTF-8.")
-        elif b"\0" in line:
-            faults.add(number, "holds NUL bytes. Save the table as UTF-8 text.")
     faults.refuse()
     return raw.decode("utf-8-sig")
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _delimiter(path: Path, text: str, columns: Sequence[str]) -> str:
@@ -137,13 +115,7 @@ def _delimiter(path: Path, text: str, columns: Sequence[str]) -> str:
 
 
 def decimal(word: str, name: str) -> float:
-    """A finite number with a decimal point.
-
-    Raises
-    ------
-    LunglineError
-        For anything else: a decimal comma, nan, inf, a hexadecimal number, an underscore. The word is not quoted.
-    """
+    """A finite number with a decimal point; `LunglineError`, which does not quote the word, for anything else."""
     if _DECIMAL.match(word) and math.isfinite(float(word)):
         return float(word)
     found = "nothing" if not word else "another word"
