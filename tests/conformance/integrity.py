@@ -61,6 +61,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "draw_nodule_mask": ("draw_nodule_mask/*.h5", read_hdf5),
     "detect": ("detect/*/*.h5", read_hdf5),
     "candidates": ("extract_candidates/*/*.csv", read_candidates),
+    "label map": ("extract_candidates/*/*.h5", read_hdf5),
     "crop_patches": ("crop_patches/*/*.h5", read_hdf5),
     "weights, checkpoint": ("train_*/**/weights.safetensors", read_tensors),
     "card": ("train_*/**/card.json", read_card),

@@ -28,9 +28,11 @@ def results(tmp_path_factory) -> Path:
         ct = Field(rng.integers(-1000, 400, (20 + number, 33, 9)).astype(np.int16), "zyx", "HU", "a CT", affine)
         for stage in ("ingest", "resample", "segment_lungs", "cache_volume", "draw_nodule_mask"):
             hdf5.write_file(folder / stage / f"{scan}.h5", Header("ct_hu", stage), {"ct": ct})
-        for stage in ("detect", "crop_patches"):
+        for stage in ("detect", "extract_candidates", "crop_patches"):
             hdf5.write_file(folder / stage / "d" / f"{scan}.h5", Header("x", stage), {"ct": ct})
-        found = [Candidate(rank, 9.5, 9.5, 0.9, 1.0, 10, *rng.random(6).tolist(), 2.5) for rank in range(1, 4 + number)]
+        found = [
+            Candidate(rank, 9.5, 9.5, 0.9, 1.0, 10, *rng.random(6).tolist(), 2.5, rank) for rank in range(1, 4 + number)
+        ]
         write_candidates(folder / "extract_candidates" / "d" / f"{scan}.csv", scan, found)
         rows = [Prediction(f"{scan}{n}", "dsb17", "test", 1, 0.25 + n / 8, "ok", system="m") for n in range(3 + number)]
         write_predictions(folder / "collect_predictions" / f"{scan}.csv", rows)

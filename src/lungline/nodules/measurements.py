@@ -1,7 +1,8 @@
 """What is measured of a nodule, over the voxels that the label map gives it: its size and its density.
 
 Readers judge a nodule by these, and calcification is a sign of a benign one (MacMahon et al., Radiology 284, 2017,
-228). Each candidate is measured once (`lungline.stages.crop_patches`); table, page, report and classifier read that.
+228). The nodule table, and with it page and report, measures the unmasked scan; the classifier's hand-crafted features
+are the same measurements of the cached volume, in which the few voxels outside the lung mask hold air.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def measure_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> li
     Parameters
     ----------
     ct : Volume
-        (Z, Y, X) HU of the unmasked scan.
+        (Z, Y, X) HU.
     labels : (Z, Y, X) unsigned int
         The label map of `extract_candidates`, on the grid of `ct`.
     """
@@ -103,7 +104,7 @@ def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
     Parameters
     ----------
     ct : Volume
-        (Z, Y, X) HU of the unmasked scan; its first axis runs through axial slices.
+        (Z, Y, X) HU; its first axis runs through axial slices.
     mask : (Z, Y, X) bool
         Its voxels; not empty.
     """

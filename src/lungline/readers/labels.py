@@ -15,16 +15,7 @@ _LABEL = re.compile(r"([01])(\.0*)?\Z")  # 1.0 is how a column with gaps is writ
 
 @dataclass(frozen=True)
 class Labels:
-    """A table of labels.
-
-    Attributes
-    ----------
-    path : Path
-    of : mapping of id to 0 or 1
-    lines : mapping of id to line number
-    notes : sequence of Note
-        Rows that were left out.
-    """
+    """A table of labels: 0 or 1 and the line number of each id, and notes on rows that were left out."""
 
     path: Path
     of: Mapping[str, int] = field(default_factory=dict)
@@ -35,10 +26,7 @@ class Labels:
 def read_labels(path: Path) -> Labels:
     """The table `id,cancer`; a row that says what an earlier one said is left out.
 
-    Raises
-    ------
-    LunglineError
-        With every line that has no id, a label other than 0 or 1, or another label than an earlier row of its id.
+    `LunglineError` names every line that has no id, a label other than 0 or 1, or another label than an earlier row.
     """
     of: dict[str, int] = {}
     lines: dict[str, int] = {}
@@ -59,24 +47,10 @@ def read_labels(path: Path) -> Labels:
 
 
 def match_labels(table: Labels, names: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], list[Note]]:
-    """The label of each scan that has one, and notes on what is left over.
+    """The label of each scan that has one, and notes: those of the table, and on every row that means no scan.
 
-    Parameters
-    ----------
-    table : Labels
-    names : mapping of scan to names
-        What the scan may be called in the table, best first.
-
-    Returns
-    -------
-    labels : dict of scan to 0 or 1
-    notes : list of Note
-        Those of the table, and every row that means no scan.
-
-    Raises
-    ------
-    LunglineError
-        With every line that means several scans, or contradicts another row of the same scan: a label would be a guess.
+    `names` says what each scan may be called in the table, best first. `LunglineError` names every line that means
+    several scans, or contradicts another row of the same scan: a label would be a guess.
     """
     faults = Faults(table.path)
     labels: dict[str, int] = {}

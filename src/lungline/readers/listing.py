@@ -23,21 +23,12 @@ from lungline.storage.manifest import ScanRow
 from lungline.storage.notes import Note
 from lungline.storage.tables import Faults
 
-Rest = ParamSpec("Rest")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the sheet, and where its scan lies.
-
-    Attributes
-    ----------
-    row : ScanRow
-    original : str
-        The scan's own name, which may identify a patient.
-    path : Path
-        Absolute.
-    """
+    """A row of the sheet, the scan's own name, which may identify a patient, and where it lies."""
 
     row: ScanRow
     original: str
@@ -46,29 +37,18 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """The scans of a folder.
-
-    Attributes
-    ----------
-    scans : list of Listed
-    notes : list of Note
-        What was found in the label tables and does not stop the run.
-    tables : tuple of str
-        Names of the label tables that were read.
-    """
+    """The scans of a folder; what was found in its label tables and does not stop the run; the names of these tables."""
 
     scans: list[Listed]
     notes: list[Note] = field(default_factory=list)
     tables: tuple[str, ...] = ()
 
 
-def _without_names(
-    list_scans: Callable[Concatenate[Path, Rest], Listing],
-) -> Callable[Concatenate[Path, Rest], Listing]:
+def _without_names(list_scans: Callable[Concatenate[Path, P], Listing]) -> Callable[Concatenate[Path, P], Listing]:
     """Errors of the system name files, whose names may identify a patient: say what is wrong, not where."""
 
     @functools.wraps(list_scans)
-    def listing(folder: Path, *more: Rest.args, **options: Rest.kwargs) -> Listing:
+    def listing(folder: Path, *more: P.args, **options: P.kwargs) -> Listing:
         try:
             return list_scans(folder, *more, **options)
         except OSError as error:
@@ -97,7 +77,11 @@ def list_dsb17(folder: Path) -> Listing:
     """
     tables = {name: folder / name for name in ("stage1_labels.csv", "stage1_solution.csv")}
     known, solution = (read_labels(path) if path.is_file() else Labels(path) for path in tables.values())
-    _refuse_both(known, solution)
+    faults = Faults(solution.path)
+    for name in solution.of.keys() & known.of.keys():
+        there = f"{known.path.name}, line {known.lines[name]}"
+        faults.add(solution.lines[name], f"this patient stands in {there}, too, so train and test would mix.")
+    faults.refuse()
     in_stage1 = (folder / "stage1").is_dir()
     places = {
         path.name: path
@@ -120,29 +104,14 @@ def list_dsb17(folder: Path) -> Listing:
     return Listing(scans, [*notes, *more, *unlabelled], tuple(tables))
 
 
-def _refuse_both(known: Labels, solution: Labels) -> None:
-    faults = Faults(solution.path)
-    for name in solution.of.keys() & known.of.keys():
-        faults.add(
-            solution.lines[name],
-            f"this patient stands in {known.path.name}, line {known.lines[name]}, too, so train and test would mix.",
-        )
-    faults.refuse()
-
-
 @_without_names
 def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
     """Every folder with DICOM files, every .mhd, .mha, .nii, .nii.gz, at any depth, also in a zip; for the test.
 
-    Parameters
-    ----------
-    key : bytes
-        Secret that turns a path into a pseudonym; the same key gives the same pseudonym.
-    labels : Labels or None
-        Their ids are a scan's relative path or the last part of it, without suffix.
+    `key` is the secret that turns a path into a pseudonym, always the same. Ids of `labels` are a scan's relative path
+    or the last part of it, without suffix.
     """
-    places = {}
-    names = {}
+    places, names = {}, {}
     for path, source in _scans_below(folder):
         original = path.relative_to(folder).as_posix() if path != folder else folder.name
         scan = f"scan-{hmac.new(key, os.fsencode(path), hashlib.sha256).hexdigest()[:10]}"
@@ -159,20 +128,11 @@ def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
     return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,))
 
 
-def _listed(
-    place: str,
-    path: Path,
-    source: str,
-    dataset: str,
-    split: Split,
-    *,
-    fold: int | None = None,
-    label: int | None = None,
-) -> Listed:
+def _listed(place: str, path: Path, source: str, dataset: str, split: Split, **known: int | None) -> Listed:
     """A scan under its own name; `place` says without that name where it stands among its sorted neighbours."""
     scan = path.stem if source == "mhd" else path.name
     try:
-        return Listed(ScanRow(scan, source, dataset, split, fold, label), scan, path)
+        return Listed(ScanRow(scan, source, dataset, split, **known), scan, path)
     except LunglineError as error:
         found = f"{place} in order of names: {error}"
         raise LunglineError(f"{found} List such scans as a plain folder: they get pseudonyms.") from None

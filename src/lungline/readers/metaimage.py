@@ -7,6 +7,7 @@ checked before memory is asked for.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -20,55 +21,23 @@ from lungline.errors import Quarantine
 from lungline.readers.raw import RawImage, check_affine, check_size
 
 _TYPES = {
-    "MET_CHAR": "i1",
-    "MET_UCHAR": "u1",
-    "MET_SHORT": "i2",
-    "MET_USHORT": "u2",
-    "MET_INT": "i4",
-    "MET_UINT": "u4",
-    "MET_FLOAT": "f4",
-    "MET_DOUBLE": "f8",
-}
+    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2",
+    "MET_INT": "i4", "MET_UINT": "u4", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
+}  # fmt: skip
 _USED = {
-    "ObjectType",
-    "NDims",
-    "BinaryData",
-    "BinaryDataByteOrderMSB",
-    "ElementByteOrderMSB",
-    "CompressedData",
-    "CompressedDataSize",
-    "TransformMatrix",
-    "Rotation",
-    "Orientation",
-    "Offset",
-    "Position",
-    "Origin",
-    "ElementSpacing",
-    "DimSize",
-    "ElementType",
-    "ElementNumberOfChannels",
-    "HeaderSize",
-    "ElementDataFile",
-}
+    "ObjectType", "NDims", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData",
+    "CompressedDataSize", "TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin",
+    "ElementSpacing", "DimSize", "ElementType", "ElementNumberOfChannels", "HeaderSize", "ElementDataFile",
+}  # fmt: skip
 _HARMLESS = {
-    "AnatomicalOrientation",
-    "CenterOfRotation",
-    "Color",
-    "Comment",
-    "CompressionLevel",
-    "DistanceUnits",
-    "ElementMax",
-    "ElementMin",
-    "ElementSize",
-    "ElementSizeValid",
-    "ID",
-    "ITK_InputFilterName",
-    "Modality",
-    "Name",
-    "ObjectSubType",
-    "ParentID",
-    "TransformType",
-}
+    "AnatomicalOrientation", "CenterOfRotation", "Color", "Comment", "CompressionLevel", "DistanceUnits",
+    "ElementMax", "ElementMin", "ElementSize", "ElementSizeValid", "ID", "ITK_InputFilterName", "Modality", "Name",
+    "ObjectSubType", "ParentID", "TransformType",
+}  # fmt: skip
+#: What must be said with one certain value, if it is said.
+_ONE_VALUE = {
+    "ObjectType": "Image", "NDims": "3", "BinaryData": "True", "ElementNumberOfChannels": "1", "HeaderSize": "0",
+}  # fmt: skip
 _MAX_HEADER_BYTES = 16384
 _MAX_HEADER_LINES = 64
 _CHUNK_BYTES = 1 << 20
@@ -76,12 +45,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 
 
 def read_metaimage(path: Path) -> RawImage:
-    """Read a MetaImage.
-
-    Returns
-    -------
-    RawImage
-        In the type of the file, native byte order.
+    """Read a MetaImage, in the type of the file and native byte order.
 
     Raises
     ------
@@ -95,17 +59,15 @@ def read_metaimage(path: Path) -> RawImage:
         columns, rows, slices = (int(n) for n in _numbers(header, "DimSize", integral=True))
         dtype = _dtype(header)
         check_size(columns, rows, slices, dtype.itemsize)
-        size = [columns, rows, slices]
         affine = _affine(header)
         check_affine(affine)
+        shape = (slices, rows, columns)
         if header["ElementDataFile"].upper() == "LOCAL":
             handle.seek(start)
-            array = _read_pixels(handle, path.stat().st_size - start, header, dtype, size)
-        else:
-            data = data_file(path, header["ElementDataFile"])
-            with open(data, "rb") as pixels:
-                array = _read_pixels(pixels, data.stat().st_size, header, dtype, size)
-    return RawImage(array, affine)
+            return RawImage(_read_pixels(handle, path.stat().st_size - start, header, dtype, shape), affine)
+    data = data_file(path, header["ElementDataFile"])
+    with open(data, "rb") as pixels:
+        return RawImage(_read_pixels(pixels, data.stat().st_size, header, dtype, shape), affine)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -179,15 +141,7 @@ def _key_value(line: bytes, number: int) -> tuple[str, str]:
 
 
 def _check_words(header: Mapping[str, str]) -> None:
-    """What must be said with one certain value, if it is said."""
-    expected = {
-        "ObjectType": "Image",
-        "NDims": "3",
-        "BinaryData": "True",
-        "ElementNumberOfChannels": "1",
-        "HeaderSize": "0",
-    }
-    for key, value in expected.items():
+    for key, value in _ONE_VALUE.items():
         if header.get(key, value) != value:
             raise Quarantine("Q_BAD_MHD", f"{key} must be {value}")
     for key in ("NDims", "DimSize", "ElementType"):
@@ -245,27 +199,21 @@ def _dtype(header: Mapping[str, str]) -> np.dtype:
 
 
 def _read_pixels(
-    handle: BinaryIO, n_bytes: int, header: Mapping[str, str], dtype: np.dtype, size: list[int]
+    handle: BinaryIO, n_bytes: int, header: Mapping[str, str], dtype: np.dtype, shape: tuple[int, ...]
 ) -> NDArray:
     """Exactly the pixels that the header announces, from the `n_bytes` that follow in `handle`."""
     compressed = _flag(header, "CompressedData")
-    wanted = int(np.prod(size)) * dtype.itemsize
+    wanted = math.prod(shape) * dtype.itemsize
     if not compressed and n_bytes != wanted:
         raise Quarantine("Q_BAD_MHD", f"the pixel file holds {n_bytes} bytes; the header announces {wanted}")
     if compressed and header.get("CompressedDataSize", str(n_bytes)) != str(n_bytes):
         raise Quarantine("Q_BAD_MHD", f"the pixel file holds {n_bytes} bytes, not CompressedDataSize")
     array: NDArray = np.empty(wanted, dtype=np.uint8)
-    fill = _inflate_into if compressed else _read_into
-    fill(array.data, lambda: handle.read(_CHUNK_BYTES))
-    voxels = array.view(dtype).reshape(size[::-1])
-    return voxels.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _read_into(target: memoryview, read: Callable[[], bytes]) -> None:
-    filled = 0
-    while piece := read():
-        target[filled : filled + len(piece)] = piece
-        filled += len(piece)
+    if compressed:
+        _inflate_into(array.data, lambda: handle.read(_CHUNK_BYTES))
+    elif handle.readinto(array.data) != wanted:  # type: ignore[attr-defined]  # cut while it is read
+        raise Quarantine("Q_BAD_MHD", "the pixels end too early")
+    return array.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def _inflate_into(target: memoryview, read: Callable[[], bytes]) -> None:

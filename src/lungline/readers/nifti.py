@@ -120,7 +120,8 @@ def _affine(header: Any, shape: list[int]) -> NDArray[np.float64]:
     found = [form for form in forms if form is not None]
     if not found:
         raise Quarantine("Q_NO_GEOMETRY", "the header has neither sform nor qform")
-    corners = _corners(shape)
+    ends = np.array(np.meshgrid(*([0, n - 1] for n in shape))).reshape(3, 8)
+    corners = np.vstack([ends, np.ones(8)])  # homogeneous index of the eight corner voxels
     apart = np.abs(found[0] @ corners - found[-1] @ corners).max()
     if not apart <= _SAME_PLACE_MM:
         raise Quarantine("Q_NO_GEOMETRY", f"sform and qform put a corner of the image {apart:.2f} mm apart")
@@ -128,12 +129,6 @@ def _affine(header: Any, shape: list[int]) -> NDArray[np.float64]:
     if not np.allclose(spacing, stated, rtol=_SAME_SPACING):
         raise Quarantine("Q_NO_GEOMETRY", f"pixdim says {stated.round(4)} mm, the affine {spacing.round(4)} mm")
     return np.asarray(_RAS_TO_LPS @ found[0], dtype=np.float64)
-
-
-def _corners(shape: list[int]) -> NDArray[np.float64]:
-    """Homogeneous index of the eight corner voxels, (4, 8)."""
-    ends = np.array(np.meshgrid(*([0, n - 1] for n in shape))).reshape(3, 8)
-    return np.vstack([ends, np.ones(8)])
 
 
 def _read_voxels(stream: BinaryIO, offset: int, kind: np.dtype, count: int) -> NDArray:

@@ -30,18 +30,15 @@ SECONDS = 480.0
 MEMORY_BYTES = 7 << 28  # with the process itself under 2 GiB
 _SHARED_BYTES = 2 * MAX_VOXELS  # int16; pages that are not touched cost nothing
 
-Work = Callable[[], tuple[NDArray[np.int16], Any]]
+Answer = tuple[NDArray[np.int16], Any]
+Work = Callable[[], Answer]
 
 
-def run_apart(
-    work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES
-) -> tuple[NDArray[np.int16], Any]:
-    """What `work` returns, made by a child process.
+def run_apart(work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> Answer:
+    """What `work` returns, made by a child process: an array of at most `MAX_VOXELS`, and something that JSON can hold.
 
     Parameters
     ----------
-    work : callable
-        Gives an int16 array of at most `MAX_VOXELS`, and something that JSON can hold.
     seconds, memory_bytes : numbers
         Wall time, and memory beyond what this process holds, that the child may take.
 
@@ -132,7 +129,7 @@ def _listen(reading: int, seconds: float) -> bytes:
     raise Quarantine("Q_DECODER_TIMEOUT", f"reading took more than {seconds:.0f} s")
 
 
-def _understand(said: bytes, status: int, shared: mmap.mmap) -> tuple[NDArray[np.int16], Any]:
+def _understand(said: bytes, status: int, shared: mmap.mmap) -> Answer:
     try:
         answer = json.loads(said)
     except ValueError:

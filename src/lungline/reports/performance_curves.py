@@ -33,7 +33,7 @@ def draw_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) 
 
 def draw_reliability(labels: NDArray, probability: NDArray) -> Figure:
     """What was said against what came true; labels (n,) 0 or 1, probability (n,)."""
-    figure = new_figure(4.4, 4.4)
+    figure = new_figure(5.6, 4.4)
     _plot_reliability(figure.add_subplot(), labels, probability)
     return figure
 
