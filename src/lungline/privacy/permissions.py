@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.storage.atomic import atomic_path
+from lungline.storage.checksums import atomic_path
 
 _OTHERS = 0o077
 

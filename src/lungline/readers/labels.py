@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lungline.storage.notes import Note
-from lungline.storage.tables import Faults, read_rows
+from lungline.storage.tables import Faults, Note, read_rows
 
 _LABEL = re.compile(r"([01])(\.0*)?\Z")  # 1.0 is how a column with gaps is written by other programs
 

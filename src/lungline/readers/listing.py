@@ -20,8 +20,7 @@ from lungline.readers.raw import is_dicom, is_file, looks_like_dicom, scan_suffi
 from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 from lungline.storage.manifest import ScanRow
-from lungline.storage.notes import Note
-from lungline.storage.tables import Faults
+from lungline.storage.tables import Faults, Note
 
 P = ParamSpec("P")
 
@@ -37,7 +36,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """The scans of a folder; what was found in its label tables and does not stop the run; the names of these tables."""
+    """The scans of a folder; what was found in its label tables and does not stop the run; names of these tables."""
 
     scans: list[Listed]
     notes: list[Note] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Seals: beside every file that lungline makes stands its SHA-256, and what the file was made from.
+"""Files of ours appear whole or not at all, and beside each stands a seal: its SHA-256, and what it was made from.
 
 The seal of `SCAN.h5` is the hidden text file `.SCAN.h5.sha256` in the same folder, as `sha256sum` writes it:
 
@@ -27,7 +27,6 @@ from pathlib import Path
 
 from lungline.errors import DamagedFileError
 from lungline.fingerprint import code_fingerprint
-from lungline.storage.atomic import atomic_path, write_text
 
 _MARK = "# stage "
 _RAW = "# raw "
@@ -98,6 +97,31 @@ def sha256_of_this_moment(path: str, *_stamp: int) -> str:
     """SHA-256 of a file as long as inode, size and time of change stay."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A temporary path in the target's folder, renamed to `target` when the block ends well.
+
+    The folder is made if missing. When the block raises, the temporary file is removed and an older
+    `target` stays as it was.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` to `target` as UTF-8, whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def seal_path(path: Path) -> Path:

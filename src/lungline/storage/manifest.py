@@ -8,8 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.storage.atomic import write_text
-from lungline.storage.checksums import unrecorded
+from lungline.storage.checksums import unrecorded, write_text
 from lungline.storage.tables import Faults, read_rows, table_text
 
 SOURCES = ("dicom", "mhd", "nifti")
