@@ -47,15 +47,12 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 def read_metaimage(path: Path) -> RawImage:
     """Read a MetaImage, in the type of the file and native byte order.
 
-    Raises
-    ------
-    Quarantine
-        `Q_BAD_MHD` header or data not as they should be; `Q_LIMIT`, `Q_BAD_SPACING`, `Q_BAD_DIRECTION`,
-        `Q_NO_GEOMETRY`.
+    `Quarantine` with `Q_BAD_MHD` header or data not as they should be; `Q_LIMIT`, `Q_BAD_SPACING`, `Q_BAD_DIRECTION`,
+    `Q_NO_GEOMETRY`.
     """
     path = Path(path).resolve()
     with open(path, "rb") as handle:
-        header, start = _read_header(handle)
+        header = _read_header(handle)
         columns, rows, slices = (int(n) for n in _numbers(header, "DimSize", integral=True))
         dtype = _dtype(header)
         check_size(columns, rows, slices, dtype.itemsize)
@@ -63,8 +60,8 @@ def read_metaimage(path: Path) -> RawImage:
         check_affine(affine)
         shape = (slices, rows, columns)
         if header["ElementDataFile"].upper() == "LOCAL":
-            handle.seek(start)
-            return RawImage(_read_pixels(handle, path.stat().st_size - start, header, dtype, shape), affine)
+            n_bytes = path.stat().st_size - handle.tell()
+            return RawImage(_read_pixels(handle, n_bytes, header, dtype, shape), affine)
     data = data_file(path, header["ElementDataFile"])
     with open(data, "rb") as pixels:
         return RawImage(_read_pixels(pixels, data.stat().st_size, header, dtype, shape), affine)
@@ -84,7 +81,7 @@ def data_file_name(path: Path) -> str:
     """What a header calls the file of its pixels; "" where they follow in the same file, or the header is bad."""
     try:
         with open(path, "rb") as handle:
-            name = _read_header(handle)[0]["ElementDataFile"]
+            name = _read_header(handle)["ElementDataFile"]
     except Quarantine:
         return ""
     return "" if name.upper() == "LOCAL" else name
@@ -105,26 +102,19 @@ def data_file(header_path: Path, name: str) -> Path:
     return found
 
 
-def _read_header(handle: BinaryIO) -> tuple[Mapping[str, str], int]:
-    """The header's keys, and where the pixels start in a file that holds both.
-
-    `ElementDataFile` ends the header: what comes after it are pixels.
-    """
-    head = handle.read(_MAX_HEADER_BYTES)
+def _read_header(handle: BinaryIO) -> Mapping[str, str]:
+    """The header's keys. `ElementDataFile` ends it: what comes after it, where the handle stands then, are pixels."""
     header: dict[str, str] = {}
-    start = 0
     for number in range(1, _MAX_HEADER_LINES + 1):
-        end = head.find(b"\n", start)
-        line = head[start:] if end < 0 else head[start:end]
-        start = len(head) if end < 0 else end + 1
+        line = handle.readline(_MAX_HEADER_BYTES - handle.tell())
         key, value = _key_value(line, number)
         if key in header:
             raise Quarantine("Q_BAD_MHD", f"line {number} of the header repeats {key}")
         header[key] = value
         if key == "ElementDataFile":
             _check_words(header)
-            return header, start
-        if end < 0:
+            return header
+        if not line.endswith(b"\n"):
             break
     raise Quarantine("Q_BAD_MHD", "the header does not end with ElementDataFile")
 

@@ -33,12 +33,9 @@ _SAME_PLACE_MM = 0.1  # by which the corners of sform and qform may differ
 def read_nifti(path: Path) -> RawImage:
     """Read a .nii or .nii.gz with its scale applied.
 
-    Raises
-    ------
-    Quarantine
-        `Q_BAD_NIFTI` not readable, damaged, not three-dimensional or not of numbers; `Q_NO_GEOMETRY` neither
-        sform nor qform, or not the same in both, or not in mm; `Q_BAD_RESCALE`; `Q_LIMIT`, `Q_BAD_SPACING`,
-        `Q_BAD_DIRECTION`.
+    `Quarantine` with `Q_BAD_NIFTI` not readable, damaged, not three-dimensional or not of numbers; `Q_NO_GEOMETRY`
+    neither sform nor qform, or not the same in both, or not in mm; `Q_BAD_RESCALE`, `Q_LIMIT`, `Q_BAD_SPACING`,
+    `Q_BAD_DIRECTION`.
     """
     with _opened(Path(path).resolve()) as stream:
         header, kind = _read_header(stream)

@@ -37,10 +37,7 @@ Work = Callable[[], Answer]
 def run_apart(work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> Answer:
     """What `work` returns, made by a child process: an array of at most `MAX_VOXELS`, and something that JSON can hold.
 
-    Parameters
-    ----------
-    seconds, memory_bytes : numbers
-        Wall time, and memory beyond what this process holds, that the child may take.
+    The child may take `seconds` of wall time, and `memory_bytes` beyond what this process holds.
 
     Raises
     ------

@@ -27,15 +27,8 @@ Source = Literal["dicom", "mhd", "nifti"]
 def read_scan(path: Path, source: Source) -> tuple[Volume, list[Code]]:
     """Read one scan (a folder of DICOM files, or a file) in a child process: see `lungline.readers.sandbox`.
 
-    Returns
-    -------
-    ct : Volume
-        int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024.
-    codes : list of Code
-        `W_` codes: what had to be left out, filled or corrected.
-
-
-    `Quarantine` says why a scan cannot be used.
+    Returns int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024, and `W_` codes: what had to be left
+    out, filled or corrected. `Quarantine` says why a scan cannot be used.
     """
     path = real_path(path)
 

@@ -44,10 +44,8 @@ class Stack:
 def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     """The stack as an image whose axes are at right angles and whose spacing is even.
 
-    Raises
-    ------
-    Quarantine
-        `Q_TOO_FEW_SLICES`, `Q_MISSING_SLICES`, `Q_NONUNIFORM_SPACING`, `Q_NO_GEOMETRY`, `Q_BAD_TILT`, `Q_LIMIT`.
+    `Quarantine` with `Q_TOO_FEW_SLICES`, `Q_MISSING_SLICES`, `Q_NONUNIFORM_SPACING`, `Q_NO_GEOMETRY`, `Q_BAD_TILT` or
+    `Q_LIMIT`.
     """
     normal = np.cross(stack.along_i_xyz, stack.along_j_xyz)
     depths_mm = stack.positions_xyz_mm @ normal

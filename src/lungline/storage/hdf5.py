@@ -29,6 +29,10 @@ from lungline.storage.checksums import check, sealed_path
 FORMAT = "lungline"
 FORMAT_VERSION = 1
 CHUNK = 32  # voxels a chunk edge: slices along all three axes cost the same
+_FILTERS: dict[str, Mapping[str, Any]] = {
+    "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+    "gzip": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
+}
 _AFFINE = "affine_zyx_to_lps_xyz_mm"
 _LIBVER = ("v110", "v110")  # the oldest format whose metadata carry checksums
 
@@ -67,25 +71,15 @@ class Header:
 
 @dataclass(frozen=True)
 class Field:
-    """One named array of a file.
-
-    Attributes
-    ----------
-    array : ndarray
-    axes : str
-        One letter or word an axis, e.g. "zyx" or "candidate,channel,z,y,x".
-    unit : str
-        "HU", "mm", "1" (a pure number), "voxel".
-    description : str
-        One sentence for whoever opens the file.
-    affine : (4, 4) float64 or None
-        Voxel index (z, y, x) to world (x, y, z) mm, LPS, of a field that lies in space.
-    """
+    """One named array of a file, with one sentence for whoever opens it."""
 
     array: NDArray
+    #: One letter or word an axis, e.g. "zyx" or "candidate,channel,z,y,x".
     axes: str
+    #: "HU", "mm", "1" (a pure number), "voxel".
     unit: str
     description: str
+    #: (4, 4), voxel index (z, y, x) to world (x, y, z) mm, LPS, of a field that lies in space.
     affine: Affine | None = None
 
 
@@ -119,12 +113,7 @@ def _write_field(file: h5py.File, name: str, item: Field, compression: Compressi
     filters: dict[str, Any] = {}
     if stored.size:  # an empty array has no chunk
         chunks = (1,) * max(0, stored.ndim - 3) + tuple(min(CHUNK, n) for n in stored.shape[-3:])
-        codec = (
-            hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
-            if compression == "blosc"
-            else {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-        )
-        filters = {"chunks": chunks, "fletcher32": True, **codec}
+        filters = {"chunks": chunks, "fletcher32": True, **_FILTERS[compression]}
     dataset = file.create_dataset(name, data=stored, track_times=False, **filters)
     boolean = bool(array.dtype == bool)
     dataset.attrs.update(axes=item.axes, unit=item.unit, description=item.description, boolean=boolean)

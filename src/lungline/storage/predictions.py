@@ -109,10 +109,7 @@ def _rows_by_scan(path: Path, columns: Sequence[str], make: Callable[[Mapping[st
 def collect(sheet: Sequence[ScanRow], answers: Mapping[str, Mapping[str, str]], system: str) -> list[Prediction]:
     """One prediction for every scan of the sheet, in its order.
 
-    Raises
-    ------
-    LunglineError
-        If a scan that must be scored has no answer, or an answer belongs to no scan of the sheet: in = out.
+    `LunglineError` if a scan that must be scored has no answer, or an answer belongs to no scan of the sheet: in = out.
     """
     rows = [
         _collected(row, answers.get(row.scan, _NOT_SCORED), system)
