@@ -12,7 +12,7 @@ import os
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,9 +202,9 @@ def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice |
         original="ORIGINAL" in image_type,
         rows=int(header.Rows),
         columns=int(header.Columns),
-        position_xyz_mm=_in_the_room(_floats(header, "ImagePositionPatient", 3)),
+        position_xyz_mm=_floats(header, "ImagePositionPatient", 3, lambda xyz: max(map(abs, xyz)) < ROOM_MM),
         orientation=_orientation(header),
-        spacing_ji_mm=_positive(_floats(header, "PixelSpacing", 2)),
+        spacing_ji_mm=_floats(header, "PixelSpacing", 2, lambda spacing: min(spacing) > 0),
         slope=_number(header, "RescaleSlope"),
         intercept=_number(header, "RescaleIntercept"),
         syntax=str(header.file_meta.TransferSyntaxUID),
@@ -212,21 +212,15 @@ def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice |
     )
 
 
-def _floats(header: Dataset, key: str, count: int) -> tuple[float, ...] | None:
-    """That many finite numbers, or None."""
+def _floats(
+    header: Dataset, key: str, count: int, allowed: Callable[[tuple[float, ...]], bool] = bool
+) -> tuple[float, ...] | None:
+    """That many finite numbers, and such as are allowed, or None."""
     try:
         values = tuple(float(v) for v in header.get(key))
     except Exception:  # missing, empty, or words instead of numbers
         return None
-    return values if len(values) == count and all(map(math.isfinite, values)) else None
-
-
-def _in_the_room(point: tuple[float, ...] | None) -> tuple[float, ...] | None:
-    return point if point and max(map(abs, point)) < ROOM_MM else None
-
-
-def _positive(spacing: tuple[float, ...] | None) -> tuple[float, ...] | None:
-    return spacing if spacing and min(spacing) > 0 else None
+    return values if len(values) == count and all(map(math.isfinite, values)) and allowed(values) else None
 
 
 def _orientation(header: Dataset) -> tuple[float, ...] | None:

@@ -11,6 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,11 +71,10 @@ def read_metaimage(path: Path) -> RawImage:
 def files_of(path: Path) -> list[Path]:
     """The files that a MetaImage consists of, as far as its header can be read."""
     path = Path(path).resolve()
-    try:
-        name = data_file_name(path)
-        return [path, data_file(path, name)] if name else [path]
-    except Quarantine:
-        return [path]
+    with suppress(Quarantine):
+        if name := data_file_name(path):
+            return [path, data_file(path, name)]
+    return [path]
 
 
 def data_file_name(path: Path) -> str:

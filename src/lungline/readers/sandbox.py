@@ -39,13 +39,9 @@ def run_apart(work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMOR
 
     The child may take `seconds` of wall time, and `memory_bytes` beyond what this process holds.
 
-    Raises
-    ------
-    Quarantine
-        As raised by `work`; `Q_UNREADABLE` for its `OSError`; `Q_LIMIT` if the memory does not suffice;
-        `Q_DECODER_TIMEOUT`; `Q_DECODER_DIED` for every other end.
-    LunglineError
-        As raised by `work`; where its `OSError` says that temporary files have no room.
+    Its `Quarantine` and `LunglineError` are raised here. Its `OSError` is `Q_UNREADABLE`, or a `LunglineError` where
+    temporary files have no room. `Q_LIMIT` if the memory does not suffice, `Q_DECODER_TIMEOUT`, `Q_DECODER_DIED` for
+    every other end.
     """
     shared = mmap.mmap(-1, _SHARED_BYTES)
     reading, writing = os.pipe()

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from lungline.errors import Quarantine
 from lungline.fingerprint import code_fingerprint
@@ -32,22 +32,15 @@ Fields = Mapping[str, Field]
 #: What ingest writes about the scan that was read; it travels on to the prediction.
 _ABOUT_RAW = ("raw_sha256", "raw_files", "hu_sha256", "acquisition")
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Run = TypeVar("Run", bound=Callable[..., Any])
 
 
-def stage(run: Callable[P, R]) -> Callable[P, R]:
+def stage(run: Run) -> Run:
     """A function of a stage's module that has a lineage of its own each time it is called.
 
     Called inside another run of the same module, for one scan of many, it begins with what that one has read.
     """
-
-    @functools.wraps(run)
-    def begun(*args: P.args, **kwargs: P.kwargs) -> R:
-        with lineage_of(_name_of(run)):
-            return run(*args, **kwargs)
-
-    return begun
+    return lineage_of(_name_of(run))(run)
 
 
 @dataclass(frozen=True)
@@ -75,12 +68,8 @@ def scan_stage(
     written that says why. `Header`, as written, is what the stage returns. It raises `DamagedFileError` if a `ScanFile`
     or `InputFile` is no longer what was written, before any of it is used.
 
-    Parameters
-    ----------
-    quantity : str
-        What the output holds, e.g. "ct_hu".
-    unrecorded : sequence of str
-        Options that change no content (device, compression). All others but paths are recorded as parameters.
+    `quantity` says what the output holds ("ct_hu"); `unrecorded` names options that change no content (device,
+    compression): all others but paths are recorded as parameters.
     """
 
     def decorate(make: Callable[..., Fields | Made]) -> Callable[..., Header]:

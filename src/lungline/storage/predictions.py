@@ -24,23 +24,11 @@ _NOT_SCORED = {"status": "not-scored", "codes": "N_DETECTION_ONLY"}
 class Prediction:
     """What came out for one scan; `LunglineError` if status, codes and probability contradict each other.
 
-    Attributes
-    ----------
-    scan, dataset, split, label
-        As in the scan sheet.
-    probability : float or None
-        Of cancer, 0..1; None exactly when the scan is quarantined or not scored.
-    status
-        One of `STATUSES`.
-    codes
-        Of `lungline.flags`: why a scan has no probability, or what to keep in mind.
-    system
-        The entry of `systems:` that answered.
-    n_candidates, deciding_rank, logit
-        Number of candidates, and the rank of the one whose logit is the patient's.
-    input_sha256, scored_sha256, weights_sha256, card_sha256, code
-        SHA-256 of the raw scan, the file that was scored, the system's weights and its card, which holds the
-        settings; fingerprint of the code that answered.
+    `probability` (of cancer, 0..1) is None exactly when the scan is quarantined or not scored; `codes` of
+    `lungline.flags` say why, or what to keep in mind. `system` is the entry of `systems:` that answered, and
+    `deciding_rank` the rank of the candidate whose logit is the patient's. SHA-256 are those of the raw scan, the file
+    that was scored, the system's weights and its card, which holds the settings; `code` is the fingerprint of the code
+    that answered.
     """
 
     scan: str
