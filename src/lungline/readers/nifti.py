@@ -25,7 +25,6 @@ _MM_OR_UNKNOWN = (0, 2)  # codes of the spatial unit
 _REPAIRED = 30  # nibabel's level of faults in a header that it would mend by itself
 _HEADER_BYTES = 348
 _MAX_OFFSET = 1 << 24  # of the voxels: extensions lie before them
-_CHUNK_BYTES = 1 << 20
 _SAME_SPACING = 0.01  # part by which pixdim and the affine may differ
 _SAME_PLACE_MM = 0.1  # by which the corners of sform and qform may differ
 
@@ -133,13 +132,10 @@ def _read_voxels(stream: BinaryIO, offset: int, kind: np.dtype, count: int) -> N
     if not _HEADER_BYTES + 4 <= offset <= _MAX_OFFSET:
         raise Quarantine("Q_BAD_NIFTI", f"the voxels start at byte {offset}; expected 352 or a little more")
     stream.read(offset - _HEADER_BYTES)
-    raw = np.empty(count * kind.itemsize, dtype=np.uint8)
-    filled = 0
-    while piece := stream.read(_CHUNK_BYTES):
-        if filled + len(piece) > raw.size:
-            raise Quarantine("Q_BAD_NIFTI", "there are more bytes than the header announces")
-        raw[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-        filled += len(piece)
-    if filled < raw.size:
-        raise Quarantine("Q_BAD_NIFTI", f"the file holds {filled} bytes of voxels; the header announces {raw.size}")
-    return raw.view(kind)
+    wanted = count * kind.itemsize
+    raw = stream.read(wanted)
+    if stream.read(1):
+        raise Quarantine("Q_BAD_NIFTI", "there are more bytes than the header announces")
+    if len(raw) < wanted:
+        raise Quarantine("Q_BAD_NIFTI", f"the file holds {len(raw)} bytes of voxels; the header announces {wanted}")
+    return np.frombuffer(raw, kind)

@@ -135,8 +135,6 @@ def open_file(path: Path) -> Iterator[h5py.File]:
             if file.attrs.get("format") != FORMAT:
                 raise CorruptFileError(f"{path}: not a lungline file. Expected the attribute format='lungline'.")
             yield file
-    except FileNotFoundError:
-        raise
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         found = f"{path}: damaged or unreadable ({type(error).__name__})."
         raise CorruptFileError(f"{found} Delete the file and run the workflow again.") from error

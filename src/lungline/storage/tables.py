@@ -56,11 +56,8 @@ def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) 
     A byte order mark is dropped. Columns are parted by the comma, the semicolon or the tab: by that one with
     which the header names all that is needed; further columns are read, too.
 
-    Raises
-    ------
-    LunglineError
-        If the file is no such table, or does not fit its seal; names every line that is wrong, and quotes nothing:
-        words may identify a patient. Rows that are wrong are only added to `faults`, if it is given.
+    `LunglineError` if the file is no such table, or does not fit its seal: it names every line that is wrong, quoting
+    nothing, as words may identify a patient. Rows that are wrong are only added to `faults`, if it is given.
     """
     check(path)
     gathered = faults or Faults(path)
