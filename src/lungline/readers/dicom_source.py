@@ -111,7 +111,8 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     if header.get("PatientIdentityRemoved") == "YES" and not header.get("DeidentificationMethodCodeSequence"):
         header.DeidentificationMethod = header.get("DeidentificationMethod") or "not stated by the source"
     if "NumberOfFrames" not in header and not _is_positive(header, "SliceThickness"):
-        header.SliceThickness = f"{_distance_mm(slices):.9g}"
+        first, last = np.array(slices[0].position_xyz_mm), np.array(slices[-1].position_xyz_mm)
+        header.SliceThickness = f"{abs((last - first) @ slices[0].normal) / max(len(slices) - 1, 1):.9g}"
     header.SpecificCharacterSet = "ISO_IR 192"
     return header
 
@@ -135,8 +136,3 @@ def _is_positive(header: Dataset, name: str) -> bool:
         return 0 < float(header[name].value) < math.inf
     except Exception:  # missing, or words instead of a number
         return False
-
-
-def _distance_mm(slices: Sequence[Slice]) -> float:
-    first, last = np.array(slices[0].position_xyz_mm), np.array(slices[-1].position_xyz_mm)
-    return float(abs((last - first) @ slices[0].normal)) / max(len(slices) - 1, 1)

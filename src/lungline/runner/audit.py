@@ -82,10 +82,14 @@ def _about_file(path: Path, seal: Seal | None, results: Path) -> Iterator[Findin
         yield Finding(name, "damaged", f"its SHA-256 is {sha256(path)[:12]}, was {seal.sha256[:12] or 'lost'}")
     for place, digest in seal.inputs.items():
         used = path.parent / place
-        found = _present_or_sealed(used)
+        own_seal = read_seal(used)
+        sealed = own_seal.sha256 if own_seal else None
+        aside = used.with_name(f"{used.name}.damaged").exists()
+        # one that was removed on purpose (`keep_intermediates: false`) counts as what its seal says
+        found = sha256(used) if used.is_file() else None if aside else sealed
         if found is None:
             yield Finding(name, "missing", f"its input {place} is not there")
-        elif digest not in (found, _sealed(used)):  # an input that is damaged is told once, as damaged
+        elif digest not in (found, sealed):  # an input that is damaged is told once, as damaged
             yield Finding(name, "made from another file", f"{place} is {found[:12]}, was {digest[:12]}")
     if seal.stage:
         try:
@@ -94,18 +98,6 @@ def _about_file(path: Path, seal: Seal | None, results: Path) -> Iterator[Findin
             code = "gone"
         if code != seal.code:
             yield Finding(name, "made by other code", f"{seal.stage} was {seal.code}, installed is {code}")
-
-
-def _present_or_sealed(path: Path) -> str | None:
-    """SHA-256 of a file; of one that was removed on purpose (`keep_intermediates: false`), what its seal says."""
-    if path.is_file():
-        return sha256(path)
-    return None if path.with_name(f"{path.name}.damaged").exists() else _sealed(path)
-
-
-def _sealed(path: Path) -> str | None:
-    seal = read_seal(path)
-    return None if seal is None else seal.sha256
 
 
 def _about_answers(results: Path) -> Iterator[Finding]:
