@@ -134,24 +134,19 @@ def _is_hidden(name: str) -> bool:
 def _scans(zip_file: Path) -> list[tuple[str, str]]:
     found = []
     with zipfile.ZipFile(zip_file) as archive:
+
+        def start_of(path: Path) -> bytes:
+            with archive.open(path.as_posix()) as handle:
+                return handle.read(132)
+
         folders: dict[str, list[str]] = defaultdict(list)
         for info in _entries(archive):
-            folders[_folder_of(info.filename)].append(info.filename)
+            folders[info.filename.rpartition("/")[0]].append(info.filename)
         for folder, names in sorted(folders.items()):
-
-            def start_of(path: Path) -> bytes:
-                with archive.open(path.as_posix()) as handle:
-                    return handle.read(132)
-
             if looks_like_dicom(sorted(map(Path, names)), start_of):
                 found.append((folder, "dicom"))
             found += [(name, source_of_name(name)) for name in sorted(names) if scan_suffix(name)]
     return found
-
-
-def _folder_of(name: str) -> str:
-    parent = PurePosixPath(name).parent.as_posix()
-    return "" if parent == "." else parent
 
 
 def _unpack(zip_file: Path, place: str, source: str, folder: Path) -> str:
@@ -159,7 +154,7 @@ def _unpack(zip_file: Path, place: str, source: str, folder: Path) -> str:
     with zipfile.ZipFile(zip_file) as archive:
         entries = {info.filename: info for info in _entries(archive)}
         if source == "dicom":
-            _write(archive, [info for name, info in entries.items() if _folder_of(name) == place], folder)
+            _write(archive, [info for name, info in entries.items() if name.rpartition("/")[0] == place], folder)
             return ""
         if place not in entries:
             raise Quarantine("Q_UNREADABLE", "the zip no longer holds the scan")
