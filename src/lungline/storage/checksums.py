@@ -149,17 +149,12 @@ def write_sealed_text(target: Path, text: str) -> None:
 
 
 def _seal_text(target: Path, content: Path) -> str:
-    own = f"{sha256(content)}  {target.name}"
-    lineage = _current.get()
-    if lineage is None:
-        return f"{own}\n"
-    inputs = {os.path.relpath(path, target.parent): digest for path, digest in lineage.inputs.items()}
-    lines = [
-        f"{_MARK}{lineage.stage}, code {code_fingerprint(f'lungline.stages.{lineage.stage}')}",
-        own,
-        *(f"{digest}  {name}" for name, digest in sorted(inputs.items()) if name != target.name),
-        *(f"{_RAW}{digest}" for digest in lineage.raw),
-    ]
+    lines = [f"{sha256(content)}  {target.name}"]
+    if lineage := _current.get():
+        lines.insert(0, f"{_MARK}{lineage.stage}, code {code_fingerprint(f'lungline.stages.{lineage.stage}')}")
+        inputs = {os.path.relpath(path, target.parent): digest for path, digest in lineage.inputs.items()}
+        lines += [f"{digest}  {name}" for name, digest in sorted(inputs.items()) if name != target.name]
+        lines += [f"{_RAW}{digest}" for digest in lineage.raw]
     return "\n".join(lines) + "\n"
 
 

@@ -91,18 +91,16 @@ def volume_field(volume: Volume, unit: str, description: str) -> Field:
 def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compression: Compression = "blosc") -> None:
     """Write one file and its seal, whole or not at all; same content, same bytes."""
     with sealed_path(path) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
-        file.attrs.update(
-            format=FORMAT,
-            format_version=FORMAT_VERSION,
-            lungline_version=__version__,
-            notice=NOTICE,
-            quantity=header.quantity,
-            stage=header.stage,
-            status=header.status,
-            codes=json.dumps([[c.code, c.detail] for c in header.codes]),
-            parameters=json.dumps(dict(header.parameters), sort_keys=True),
-            provenance=json.dumps(dict(header.provenance), sort_keys=True),
-        )
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["lungline_version"] = __version__
+        file.attrs["notice"] = NOTICE
+        file.attrs["quantity"] = header.quantity
+        file.attrs["stage"] = header.stage
+        file.attrs["status"] = header.status
+        file.attrs["codes"] = json.dumps([[c.code, c.detail] for c in header.codes])
+        file.attrs["parameters"] = json.dumps(dict(header.parameters), sort_keys=True)
+        file.attrs["provenance"] = json.dumps(dict(header.provenance), sort_keys=True)
         for name, item in fields.items():
             _write_field(file, name, item, compression)
 
