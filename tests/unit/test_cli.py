@@ -46,9 +46,7 @@ def test_an_option_that_is_given_twice_adds_its_words_to_each_other_and_to_no_de
     assert options.kinds == ["b"]
 
 
-@pytest.mark.parametrize(
-    "wrong", [["--axis", "w"], ["--keep", "yes"], ["--threshold", "high"]]
-)
+@pytest.mark.parametrize("wrong", [["--axis", "w"], ["--keep", "yes"], ["--threshold", "high"]])
 def test_a_word_that_is_no_such_value_is_refused(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
         parser_of(run, "test").parse_args([*WORDS, *wrong])

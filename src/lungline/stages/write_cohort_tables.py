@@ -21,14 +21,11 @@ def run(folder: Path, *, config: Path) -> None:
     settings = read_saved_config(config)
     plans = plan_cohort(settings.seed, settings.cohort)
     made = {
-        "luna16/annotations.csv": cohort_tables.nodule_annotations(
-            [plan for plan in plans if plan.dataset == "luna16"]
-        ),
+        "luna16/annotations.csv": cohort_tables.nodule_annotations([p for p in plans if p.dataset == "luna16"]),
         "dsb17/stage1_labels.csv": cohort_tables.stage1_labels(plans),
         "dsb17/stage1_solution.csv": cohort_tables.stage1_solution(plans),
         "nodules.csv": cohort_tables.nodule_annotations(plans),
         "truth.csv": cohort_tables.truth(plans),
     }
-    for name, rows in made.items():
-        header, *lines = rows
-        write_sealed_text(folder / name, table_text(header, lines))
+    for name, (header, *rows) in made.items():
+        write_sealed_text(folder / name, table_text(header, rows))
