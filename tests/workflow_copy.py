@@ -51,6 +51,13 @@ class Workflow:
             timeout=timeout_s,
         )
 
+    def lungline(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of this copy of the package."""
+        command = [sys.executable, "-m", "lungline.cli", *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+
     def plan(
         self,
         *presets: str,
@@ -84,11 +91,8 @@ class Workflow:
     def list_scans(self, *presets: str, change: dict) -> None:
         """List the scans in the folders of the configuration."""
         (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
-        command = [sys.executable, "-m", "lungline.cli", "list-scans", "--configfile"]
-        command += [*(f"config/{name}.yaml" for name in presets), "change.yaml"]
-        answer = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
+        files = [*(f"config/{name}.yaml" for name in presets), "change.yaml"]
+        answer = self.lungline("list-scans", "--configfile", *files)
         if answer.returncode:
             raise AssertionError(answer.stderr)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.config.loading import read_saved_config
 from lungline.runner.stage import stage
 from lungline.storage.checksums import write_sealed_text
+from lungline.storage.saved_config import read_saved_config
 from lungline.storage.tables import table_text
 from lungline.synthetic import cohort_tables
 from lungline.synthetic.cohort import plan_cohort

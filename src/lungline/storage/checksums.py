@@ -33,25 +33,6 @@ _MARK = "# stage "
 _RAW = "# raw "
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a file comes from.
-
-    Attributes
-    ----------
-    stage : str
-        The module of `lungline.stages` that makes it.
-    inputs : tuple of Path
-        Files of ours that it is made from.
-    raw : tuple of str
-        SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
-    """
-
-    stage: str
-    inputs: tuple[Path, ...] = ()
-    raw: tuple[str, ...] = ()
-
-
 @dataclass
 class Lineage:
     """What a run of a stage has read so far.
@@ -134,7 +115,7 @@ def seal_path(path: Path) -> Path:
 
 
 @contextmanager
-def sealed_path(target: Path, origin: Origin | None = None) -> Iterator[Path]:
+def sealed_path(target: Path) -> Iterator[Path]:
     """A temporary path that becomes `target` when the block ends well, with its seal.
 
     The seal is written first: killed in between, the old file no longer fits the seal and is made anew.
@@ -142,29 +123,22 @@ def sealed_path(target: Path, origin: Origin | None = None) -> Iterator[Path]:
     target = Path(target)
     with atomic_path(target) as temporary:
         yield temporary
-        write_text(seal_path(target), _seal_text(target, temporary, origin))
+        write_text(seal_path(target), _seal_text(target, temporary))
 
 
-def write_sealed_text(target: Path, text: str, origin: Origin | None = None) -> None:
+def write_sealed_text(target: Path, text: str) -> None:
     """Write `text` to `target` as UTF-8, whole or not at all, with its seal."""
-    with sealed_path(target, origin) as temporary:
+    with sealed_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _seal_text(target: Path, content: Path, origin: Origin | None) -> str:
+def _seal_text(target: Path, content: Path) -> str:
     lines = [f"{sha256(content)}  {target.name}"]
-    lineage = _current.get()
-    if origin is None and lineage is not None:
+    if lineage := _current.get():
         lines.insert(0, f"{_MARK}{lineage.stage}, code {code_fingerprint(f'lungline.stages.{lineage.stage}')}")
         inputs = {os.path.relpath(path, target.parent): digest for path, digest in lineage.inputs.items()}
         lines += [f"{digest}  {name}" for name, digest in sorted(inputs.items()) if name != target.name]
         lines += [f"{_RAW}{digest}" for digest in lineage.raw]
-    elif origin is not None:
-        code = code_fingerprint(f"lungline.stages.{origin.stage}")
-        lines.insert(0, f"{_MARK}{origin.stage}, code {code}")
-        inputs = {os.path.relpath(path, target.parent): check(path) for path in origin.inputs}
-        lines += [f"{digest}  {name}" for name, digest in sorted(inputs.items())]
-        lines += [f"{_RAW}{digest}" for digest in origin.raw]
     return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
-from lungline.storage.checksums import Origin, check, sealed_path
+from lungline.storage.checksums import check, sealed_path
 
 FORMAT = "lungline"
 FORMAT_VERSION = 1
@@ -102,16 +102,9 @@ def volume_field(volume: Volume, unit: str, description: str) -> Field:
     return Field(volume.array, "zyx", unit, description, volume.affine)
 
 
-def write_file(
-    path: Path,
-    header: Header,
-    fields: Mapping[str, Field],
-    *,
-    compression: Compression = "blosc",
-    origin: Origin | None = None,
-) -> None:
+def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compression: Compression = "blosc") -> None:
     """Write one file and its seal, whole or not at all; same content, same bytes."""
-    with sealed_path(path, origin) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
+    with sealed_path(path) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["lungline_version"] = __version__

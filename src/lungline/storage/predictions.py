@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import ScanRow, small_number
 from lungline.storage.tables import read_rows, table_text
 
@@ -169,9 +169,9 @@ def _finite(word: str) -> float | None:
     return value
 
 
-def write_predictions(path: Path, rows: Iterable[Prediction], origin: Origin | None = None) -> None:
+def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write `predictions.csv`, whole or not at all."""
-    write_sealed_text(path, table_text(COLUMNS, map(prediction_words, rows)), origin)
+    write_sealed_text(path, table_text(COLUMNS, map(prediction_words, rows)))
 
 
 def prediction_words(row: Prediction) -> list[object]:
