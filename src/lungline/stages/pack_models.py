@@ -21,7 +21,6 @@ def run(pipeline: Path, output: Path, *, sources: Path | None = None) -> None:
     """Read PIPELINE (`pipeline/{system}.json`) and its models, write OUTPUT/pipeline.json, OUTPUT/detector and /system.
 
     SOURCES (sources.csv of `write_inserted_tables`) is copied: whose nodules were trained, chosen and tested on.
-
     The packed weights are float16; networks that are made of them compute in float32, as before.
     """
     recipe = read_pipeline(pipeline)
