@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lungline.detection.slices import AXES
 from lungline.errors import LunglineError
 from lungline.evaluation import cancer_metrics
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.splits import refuse_test_rows
 from lungline.storage.predictions import Prediction
+from lungline.storage.results import read_result
 
 SPLITS = ("test", "valid", "train")
 
@@ -94,6 +97,13 @@ def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str)
             f"{where}: {len(seen)} of the scans to be scored were used to train the model ({', '.join(seen[:3])}). "
             "Score scans that it has never seen."
         )
+
+
+def refuse_scans_of(detector: Path | None, scans: Sequence[str]) -> None:
+    """`LunglineError` if a network in the folder of a detector was trained or validated on any of these scans."""
+    if detector is not None:
+        for part in (*AXES, *(["reduction"] if (detector / "reduction").is_dir() else [])):
+            refuse_trained_on(scans, read_result(detector / part / "card.json"), str(detector / part))
 
 
 def refuse_copies(rows: Sequence[Prediction]) -> None:

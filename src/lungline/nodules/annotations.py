@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.storage.checksums import unrecorded
-from lungline.storage.notes import Note
-from lungline.storage.tables import Faults, decimal, read_rows
+from lungline.storage.tables import Faults, Note, decimal, read_rows
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 LARGEST_MM = 200.0  # no nodule, and hardly a lung, is wider

@@ -14,14 +14,7 @@ from lungline.storage import hdf5
 
 @stage
 def run(
-    detected: Path,
-    output: Path,
-    *,
-    scans: list[str],
-    threshold: float,
-    count: int,
-    rank_by: RankedBy,
-    split: bool,
+    detected: Path, output: Path, *, scans: list[str], threshold: float, count: int, rank_by: RankedBy, split: bool
 ) -> None:
     """Read `probability` of DETECTED/{scan}.h5 of each of SCANS; write OUTPUT/{scan}.csv, the COUNT strongest.
 

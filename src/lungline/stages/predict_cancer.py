@@ -37,8 +37,7 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str) ->
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
         for row in read_sheet(scans):
-            path = inputs / f"{row.scan}.h5"
-            if path.is_file():
+            if (path := inputs / f"{row.scan}.h5").is_file():
                 table.writerow({"scan": row.scan, **_answered(row, path, score, card), **same})
 
 

@@ -26,6 +26,5 @@ def run(folder: Path, *, config: Path) -> None:
         "nodules.csv": nodule_annotations(plans),
         "truth.csv": truth(plans),
     }
-    for name, rows in made.items():
-        header, *lines = rows
-        write_sealed_text(folder / name, table_text(header, lines))
+    for name, (header, *rows) in made.items():
+        write_sealed_text(folder / name, table_text(header, rows))

@@ -23,10 +23,12 @@ def about_data(datasets: Iterable[str], embedded: bool | None) -> dict[str, Any]
     return {"datasets": sorted(set(datasets)), "origin": ORIGINS[embedded]}
 
 
-def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a result as JSON, in the order given, with the notice first."""
+def write_result(path: Path, result: Mapping[str, Any], **beside: str) -> None:
+    """Write a result as JSON, in the order given, with the notice first; BESIDE it texts, by their suffix."""
     content = {"notice": NOTICE, "lungline_version": __version__, **result}
     write_sealed_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    for suffix, text in beside.items():
+        write_sealed_text(path.with_suffix(f".{suffix}"), text)
 
 
 def read_result(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.imaging.volume import Volume
-from lungline.storage.atomic import atomic_path, write_text
+from lungline.storage.checksums import atomic_path, write_text
 from lungline.synthetic.seeds import UID_ROOT, hex_name, random_stream, uid
 
 PADDING = -2000

@@ -186,7 +186,7 @@ def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None
     assert {row["decided"] for row in table["nodules"]} == {None}
     table = described(folder, labels=None, candidates=None)
     assert table["nodules"] is None
-    assert table["grid"]["shape_zyx"] == list(hdf5.read_shape(folder / "resample" / "s.h5", "ct"))
+    assert table["grid"]["shape_zyx"] == list(hdf5.read_grid(folder / "resample" / "s.h5", "ct")[0])
     for name in ("resample", "lungs", "labels"):
         hdf5.write_file(folder / f"q-{name}.h5", Header("x", "ingest", (Code("Q_LUNGS_EMPTY", "no air"),)), {})
     table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", answers=None,
