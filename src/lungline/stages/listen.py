@@ -1,7 +1,5 @@
 """Answer every CT study that arrives in an Orthanc, and store segmentation and report beside it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets
