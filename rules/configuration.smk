@@ -16,4 +16,5 @@ rule write_config:
     message:
         "Writing the checked configuration"
     run:
+        Path(output[0]).parent.chmod(0o700)
         write_saved_config(Path(output[0]), CONFIG)

@@ -72,7 +72,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "predictions": ("collect_predictions/*.csv", read_predictions),
     "evaluation": ("evaluate/*.json", read_result),
     "nodule table": ("describe_nodules/*/*.json", read_result),
-    "configuration": ("config.json", lambda path: config_text(read_saved_config(path))),
+    "configuration": ("private/config.json", lambda path: config_text(read_saved_config(path))),
     "seal": ("crop_patches/*/.*.sha256", read_sealed),
 }
 

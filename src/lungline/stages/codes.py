@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lungline.flags import codes_page
-from lungline.storage.atomic import write_text
+from lungline.storage.checksums import write_text
 
 
 def run(output: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Seals: beside every file that lungline makes stands its SHA-256, and what the file was made from.
+"""Files of ours appear whole or not at all, and beside each stands a seal: its SHA-256, and what it was made from.
 
 The seal of `SCAN.h5` is the hidden text file `.SCAN.h5.sha256` in the same folder, as `sha256sum` writes it:
 
@@ -27,7 +27,6 @@ from pathlib import Path
 
 from lungline.errors import DamagedFileError
 from lungline.fingerprint import code_fingerprint
-from lungline.storage.atomic import atomic_path, write_text
 
 _MARK = "# stage "
 _RAW = "# raw "
@@ -35,16 +34,9 @@ _RAW = "# raw "
 
 @dataclass
 class Lineage:
-    """What a run of a stage has read so far.
+    """What a run of `lungline.stages.<stage>` has read so far: files of ours, each with its SHA-256.
 
-    Attributes
-    ----------
-    stage : str
-        The module of `lungline.stages` that runs.
-    inputs : dict of Path to str
-        Files of ours that were read, and their SHA-256.
-    raw : tuple of str
-        SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
+    `raw` holds the SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
     """
 
     stage: str
@@ -62,8 +54,7 @@ def lineage_of(stage: str) -> Iterator[Lineage]:
     A run inside a run of the same stage (one scan of many) begins with what that one has read: models, settings.
     """
     outer = _current.get()
-    shared = dict(outer.inputs) if outer is not None and outer.stage == stage else {}
-    lineage = Lineage(stage, shared)
+    lineage = Lineage(stage, dict(outer.inputs) if outer is not None and outer.stage == stage else {})
     token = _current.set(lineage)
     try:
         yield lineage
@@ -106,6 +97,31 @@ def sha256_of_this_moment(path: str, *_stamp: int) -> str:
     """SHA-256 of a file as long as inode, size and time of change stay."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A temporary path in the target's folder, renamed to `target` when the block ends well.
+
+    The folder is made if missing. When the block raises, the temporary file is removed and an older
+    `target` stays as it was.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` to `target` as UTF-8, whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def seal_path(path: Path) -> Path:
@@ -156,20 +172,12 @@ def read_seal(path: Path) -> Seal | None:
 
 
 def check(path: Path) -> str:
-    """SHA-256 of a file of ours, which is an input of the run that asks.
-
-    Raises
-    ------
-    DamagedFileError
-        If it is not the one of its seal.
-    """
+    """SHA-256 of a file of ours, now an input of the run that asks; `DamagedFileError` if its seal says another."""
     found, seal = sha256(path), read_seal(path)
     if seal is not None and seal.sha256 != found:
-        raise DamagedFileError(
-            Path(path),
-            f"{path}: changed since it was written. Expected SHA-256 {seal.sha256[:12] or '(its seal is damaged)'}. "
-            f"Found {found[:12]}.",
-        )
+        expected = seal.sha256[:12] or "(its seal is damaged)"
+        sentence = f"{path}: changed since it was written. Expected SHA-256 {expected}. Found {found[:12]}."
+        raise DamagedFileError(Path(path), sentence)
     if lineage := _current.get():
         lineage.inputs[Path(path)] = found
     return found

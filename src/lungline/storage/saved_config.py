@@ -1,4 +1,4 @@
-"""The checked configuration that a run keeps beside its results: `config.json`."""
+"""The checked configuration that a run keeps among what names paths: `private/config.json`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from lungline.storage.checksums import check, unrecorded, write_sealed_text
 
 
 def write_saved_config(path: Path, config: Config) -> None:
-    """Write the whole configuration, whole or not at all."""
+    """Write the whole configuration, whole or not at all, for its owner alone."""
     write_sealed_text(path, config_text(config))
+    path.chmod(0o600)
 
 
 @unrecorded()

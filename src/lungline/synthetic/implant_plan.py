@@ -50,7 +50,7 @@ class InsertionPlan:
     @property
     def digest(self) -> list[Any]:
         """Changes when another nodule is inserted."""
-        return [self.chest, *(row.name for row in self.nodules), *(row.name for row in self.harmless)]
+        return [self.chest, *(row.name for row in self.sources)]
 
 
 def split_of_source(patient: str, seed: int) -> Split:
