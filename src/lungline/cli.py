@@ -5,8 +5,6 @@ paths, its keyword-only parameters are the options. Only the module that is aske
 stage that does not need torch never waits for it.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import functools

@@ -1,7 +1,5 @@
 """Name every annotation that the networks cannot see, with its line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.nodules.annotations import Nodule, nodules_outside, read_annotations

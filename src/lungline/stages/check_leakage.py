@@ -1,7 +1,5 @@
 """Refuse to train when one patient, or a copy of a scan, stands in two splits or has two labels."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Print every code that a scan can carry, its meaning and its remedy (the page docs/codes.md)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.flags import codes_page

@@ -1,7 +1,5 @@
 """Compare systems on the same test patients, beside the paper's figures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Crop the two-channel cubes around the candidates of scans (paper, section 4.2), and measure each candidate."""
 
-from __future__ import annotations
-
 from dataclasses import astuple, fields
 from pathlib import Path
 

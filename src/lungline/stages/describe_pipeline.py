@@ -1,7 +1,5 @@
 """Describe in one file what a scan goes through, so that `lungline predict` gives the workflow's answer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.runner.stage import stage

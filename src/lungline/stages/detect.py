@@ -1,7 +1,5 @@
 """Run the three U-Nets on a scan and average them (paper, section 4.2)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Draw Figures 1 to 5 of the paper for one scan."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.detection.candidates import read_candidates

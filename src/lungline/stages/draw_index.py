@@ -1,7 +1,5 @@
 """Write the page of a cohort: all scans in a table, links to their pages, how good the answers are."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

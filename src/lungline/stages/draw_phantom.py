@@ -1,7 +1,5 @@
 """Draw one scan of the embedded cohort in the format of the real set."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

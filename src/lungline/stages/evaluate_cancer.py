@@ -1,7 +1,5 @@
 """Measure the patients' probabilities: metrics with intervals, beside baselines that need no picture."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

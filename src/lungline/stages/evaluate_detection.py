@@ -1,7 +1,5 @@
 """Measure the candidates: recall of annotated nodules, candidates a scan, FROC and CPM, with intervals."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

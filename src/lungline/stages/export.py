@@ -1,7 +1,5 @@
 """Give answers back their original identifiers: the one way out of the pseudonyms, for their owner alone."""
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Find the strongest nodule candidates of scans, and the voxels of each (paper, section 4.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Follow the nodules of a patient from one scan to a later one: paired, grown, new, gone."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Score a LUNA-16 submission as LUNA-16's official script does: FROC and CPM, with intervals."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.evaluation.marks import describe_froc, doubts, submitted_marks

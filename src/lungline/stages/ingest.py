@@ -4,8 +4,6 @@ The output holds `ct`: int16 HU (Z, Y, X) at the scanner's own spacing. A scan t
 file without fields that says why, and the command still ends well.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

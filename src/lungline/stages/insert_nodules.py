@@ -1,7 +1,5 @@
 """Insert real nodules into a prepared chest: one scan in the format of LUNA-16, its nodules and their masks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

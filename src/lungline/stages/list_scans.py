@@ -1,7 +1,5 @@
 """List the scans in the folders of a configuration's `data:`, as the workflow needs it before it starts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

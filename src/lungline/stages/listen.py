@@ -1,7 +1,5 @@
 """Answer every CT study that arrives in an Orthanc, and store segmentation and report beside it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets
@@ -58,23 +56,13 @@ def run(
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of a study whose results are in OUT/`name`.
-
-    Attributes
-    ----------
-    updated : str
-        When something had arrived last.
-    content : str
-        SHA-256 over the ids of its CT images.
-    failed : bool
-        Whether it is to be tried again.
-    """
+    """What came of a study whose results are in OUT/`name`; `content` is SHA-256 over the ids of its CT images."""
 
     name: str
-    updated: str = ""
+    updated: str = ""  # when something had arrived last
     content: str = ""
     outcome: str = ""
-    failed: bool = False
+    failed: bool = False  # is to be tried again
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Pack the models of a pipeline for the package: weights in half precision, cards without file names, one folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Score every patient of the sheet with a trained system."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from pathlib import Path

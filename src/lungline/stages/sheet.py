@@ -3,8 +3,6 @@
 A second call with another folder adds its scans; a second call with the same folder brings its scans up to date.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Literal

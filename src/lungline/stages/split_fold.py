@@ -1,7 +1,5 @@
 """Hold one LUNA-16 subset out: the scan sheet of one fold of the cross-validation."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Write the candidates of LUNA-16 scans as a submission in LUNA-16's format, with the list of searched scans."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.errors import LunglineError

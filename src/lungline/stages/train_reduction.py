@@ -1,7 +1,5 @@
 """Train the network that tells nodules among a detector's candidates from the rest."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.classification.cancer_net import CancerNet

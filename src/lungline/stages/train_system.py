@@ -1,7 +1,5 @@
 """Train a system: Table 2 and Eq. 1 on candidate cubes or whole volumes, or count a baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

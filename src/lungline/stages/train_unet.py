@@ -1,7 +1,5 @@
 """Train the U-Net of one axis (paper, section 4.2, Eq. 2)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Verify a result tree: nothing damaged, every input the one that was used, down to the raw scans."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 import time

@@ -1,7 +1,5 @@
 """Find a scan again: from pseudonym to its own name and place, or from name or place to pseudonym."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Write the tables of the embedded cohort: annotations, labels and the truth about every nodule."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.runner.stage import stage

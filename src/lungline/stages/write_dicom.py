@@ -3,8 +3,6 @@
 Both name the patient, as the scan does: they belong into a private folder.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

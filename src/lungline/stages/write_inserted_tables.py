@@ -1,7 +1,5 @@
 """Write the tables of inserted scans: annotations, known lesions as excluded findings, and what each nodule was."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
