@@ -19,23 +19,25 @@ from lungline.fingerprint import code_fingerprint
 from lungline.storage.hdf5 import Code
 from lungline.storage.manifest import ScanRow
 from lungline.storage.weights import write_model
-from lungline.training.calibration import fit_scale_and_shift, resampled_fits
+from lungline.training.calibration import fit_measured, fit_scale_and_shift, resampled_fits
 from lungline.training.cases import Cohort
 from lungline.training.failures import learned_all_negative, overfitted
-from lungline.training.hand_crafted_fit import fit_measured
-from lungline.training.patients import Patients, draw_patients, micro_batches, patient_loss
+from lungline.training.patients import (
+    Patients,
+    draw_patients,
+    labels_and_logits,
+    look_at_patients,
+    micro_batches,
+    patient_loss,
+)
 from lungline.training.task import Evaluation, TrainingTask
-from lungline.training.validation import labels_and_logits, look_at_patients
 
 
 @dataclass(frozen=True)
 class CancerTask(TrainingTask[Patients]):
     """Cubes and label of the patients of a step; Eq. 1 of their pooled logits.
 
-    Attributes
-    ----------
-    started_from : mapping
-        What the card says of the weights that the network began with.
+    `started_from` is what the card says of the weights that the network began with.
     """
 
     stage: ClassVar[str] = "train_system"
@@ -73,14 +75,8 @@ class CancerTask(TrainingTask[Patients]):
             valid = self.cohort.patients["valid"]
             answers = labels_and_logits(self.model, valid, self.device, turns)
             scale, shift = fit_scale_and_shift(*answers)
-            resampled = resampled_fits(*answers, seed=self.seed)
-            found["calibration"] = {
-                "scale": scale,
-                "shift": shift,
-                "on": "valid",
-                "cases": len(valid),
-                "resampled": resampled,
-            }
+            about = {"scale": scale, "shift": shift, "on": "valid", "cases": len(valid)}
+            found["calibration"] = {**about, "resampled": resampled_fits(*answers, seed=self.seed)}
         return found
 
     def card(self) -> Mapping[str, Any]:
@@ -97,11 +93,8 @@ class CancerTask(TrainingTask[Patients]):
 def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Sequence[ScanRow]]) -> None:
     """Write the model folder of a baseline, shaped like that of a trained system.
 
-    Parameters
-    ----------
-    cases : mapping of split to rows
-        The labelled patients of train and valid, at least one each. The prior is their share of cancer, the one row
-        of the learning curve the log loss on them.
+    `cases` are the labelled patients of train and valid, at least one each. The prior is their share of cancer, the
+    one row of the learning curve the log loss on them.
     """
     labels = {split: np.array([row.label for row in rows], dtype=np.int64) for split, rows in cases.items()}
     share = float(np.mean(np.concatenate(list(labels.values()))))

@@ -19,19 +19,9 @@ OVERFIT_GAP = 0.1
 def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list[Code]:
     """Whether a system says the same of everybody, as the paper's method 1 did at full size.
 
-    Parameters
-    ----------
-    labels, probability : (n,) arrays
-        0 or 1; 0..1.
-    of : str
-        Which patients, for the message, e.g. "validation patients".
-
-    Returns
-    -------
-    list of Code
-        M_ALL_NEGATIVE when the largest probability is less than 0.02 above the smallest; or when the accuracy at
-        0.5 is that of the majority class for everybody and the ROC AUC is below 0.55. Else, and of fewer than two
-        patients, nothing.
+    M_ALL_NEGATIVE when the largest probability (n,) is less than 0.02 above the smallest; or when the accuracy at 0.5
+    is that of the majority class for everybody and the ROC AUC is below 0.55. Else, and of fewer than two patients,
+    nothing. The message says `of` which patients, e.g. "validation patients".
     """
     if len(labels) < 2:
         return []
@@ -50,14 +40,11 @@ def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list
 def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Code]:
     """Whether a cancer network knows its training patients by heart.
 
-    Returns
-    -------
-    list of Code
-        M_OVERFIT when, at the last validation, the training loss (Eq. 1) is less than half the validation loss and more
-        than 0.1 below it: the generalisation gap by which overfitting is defined (Goodfellow, Bengio and Courville,
-        Deep Learning, 2016, section 5.2). The message adds Prechelt's generalisation loss, 100 (E / E_best - 1) of
-        the validation loss ("Early stopping - but when?", in Neural Networks: Tricks of the Trade, 1998). The sizes
-        of the gap are ours.
+    M_OVERFIT when, at the last validation, the training loss (Eq. 1) is less than half the validation loss and more
+    than 0.1 below it: the generalisation gap by which overfitting is defined (Goodfellow, Bengio and Courville, Deep
+    Learning, 2016, section 5.2). The message adds Prechelt's generalisation loss, 100 (E / E_best - 1) of the
+    validation loss ("Early stopping - but when?", in Neural Networks: Tricks of the Trade, 1998). The sizes of the gap
+    are ours.
     """
     train, valid = curve[-1]["train_loss"], curve[-1]["valid_loss"]
     if train >= OVERFIT_RATIO * valid or valid - train <= OVERFIT_GAP:
