@@ -67,14 +67,9 @@ def calibration_error(labels: NDArray, probability: NDArray, bins: int = BINS) -
 
 
 def measure(
-    labels: ArrayLike,
-    probability: ArrayLike,
-    *,
-    minus: ArrayLike | None = None,
-    seed: int = 0,
-    rounds: int = ROUNDS,
+    labels: ArrayLike, probability: ArrayLike, *, minus: ArrayLike | None = None, seed: int = 0, rounds: int = ROUNDS
 ) -> dict[str, Estimate]:
-    """All metrics with their 95 % intervals, or their differences from those of another system with paired intervals.
+    """All metrics with their 95 % intervals, by the names of `METRICS`; accuracy is at 0.5.
 
     Parameters
     ----------
@@ -83,20 +78,12 @@ def measure(
     probability : (n,) or (k, n) float
         Of cancer, 0..1; of k trainings of one system, whose mean metrics are measured then.
     minus : (n,) or (k, n) float, or None
-        What the other system says of the same patients, whose metrics are subtracted.
-    seed, rounds : int
-        Of the bootstrap, which draws patients and keeps both answers of each.
+        What another system says of the same patients: its metrics are subtracted, with paired intervals.
 
-    Returns
-    -------
-    dict of str to Estimate
-        By the names of `METRICS`; accuracy is at 0.5. Wilson's interval for one training's accuracy, DeLong's for
-        the AUC, bootstrap for the others and for all differences but the AUC's.
-
-    Raises
-    ------
-    LunglineError
-        If labels are not 0 or 1, probabilities not in 0..1, or their numbers differ.
+    Notes
+    -----
+    Wilson's interval for one training's accuracy, DeLong's for the AUC, bootstrap over patients for the others and for
+    all differences but the AUC's. Raises as `checked`.
     """
     y, p = checked(labels, probability)
     q = None if minus is None else checked(labels, minus)[1]
@@ -127,18 +114,10 @@ def _mean(metric: Metric, labels: NDArray, probability: NDArray) -> float:
 
 
 def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """What needs no picture: "no cancer" for everyone, and the prior of the training patients for everyone.
-
-    Parameters
-    ----------
-    labels : (n,) int
-    prior : float or None
-        Share of cancer among the labelled training patients; None when there is none.
-    """
+    """What needs no picture: "no cancer" for everyone, and the prior of the training patients (if any) for everyone."""
     y = np.asarray(labels, dtype=int)
-    said: dict[str, float | None] = {"all_negative": 0.0, "constant_prior": prior}
     table: dict[str, dict[str, Any]] = {}
-    for name, value in said.items():
+    for name, value in (("all_negative", 0.0), ("constant_prior", prior)):
         if value is None:
             table[name] = {"probability": None, "reason": "no labelled training patient in the table"}
             continue
@@ -149,7 +128,10 @@ def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[
 
 
 def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels (n,) and probabilities (n,) or (k, n) as arrays; refused when they cannot be what they should."""
+    """Labels (n,) and probabilities (n,) or (k, n) as arrays.
+
+    `LunglineError` if labels are not 0 or 1, probabilities not in 0..1, or their numbers differ.
+    """
     y, p = np.asarray(labels), np.asarray(probability, dtype=np.float64)
     if y.shape != p.shape[-1:] or p.ndim > 2:
         raise LunglineError(f"expected as many labels as probabilities. Got shapes {y.shape} and {p.shape}.")

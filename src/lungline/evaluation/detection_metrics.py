@@ -23,14 +23,10 @@ def is_found(nodule: Finding, marks: ScanMarks) -> bool:
 
 
 def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000) -> dict[str, Any]:
-    """Recall of the nodules of all scans, whatever their candidates' scores, ready for JSON.
+    """Recall of the nodules of all scans that were searched, whatever their candidates' scores, ready for JSON.
 
-    A nodule is found if a candidate's centroid lies strictly within its radius.
-
-    Parameters
-    ----------
-    scans : mapping of id to ScanMarks
-        All scans that were searched. A scan that could not be used has no mark, and its nodules count as missed.
+    A nodule is found if a candidate's centroid lies strictly within its radius. A scan that could not be used has no
+    mark, and its nodules count as missed.
     """
     rows = [(scan, n.diameter_mm, is_found(n, marks)) for scan, marks in scans.items() for n in marks.nodules]
     nodules = pd.DataFrame(rows, columns=["scan", "diameter_mm", "found"]).astype({"found": bool})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,7 @@ def scan_marks(
 def candidate_marks(scans: Sequence[str], candidates: Path) -> dict[str, list[Mark]]:
     """The candidates CANDIDATES/{scan}.csv of each scan as marks.
 
-    Raises
-    ------
-    LunglineError
-        If there is no scan, or one was not searched.
+    `LunglineError` if there is no scan, or one was not searched.
     """
     if not scans:
         raise LunglineError("no annotated scan in this split: there is nothing to measure.")
@@ -64,21 +62,9 @@ def submitted_marks(
     nodules: Sequence[Nodule],
     excluded: Sequence[Nodule] = (),
 ) -> dict[str, ScanMarks]:
-    """The marks of a submission, scan by scan, with the scans' annotations.
+    """The marks of a submission for every scan that was searched, with the annotations of these scans.
 
-    Parameters
-    ----------
-    marks : mapping of scan to marks
-        Of `read_marks`. A scan without a mark is not in it.
-    scans : sequence of str
-        Every scan that was searched.
-    nodules, excluded : sequence of Nodule
-        Of any scans; those of others are left out.
-
-    Raises
-    ------
-    LunglineError
-        If scans have marks but are not in the list, or no annotation is of these scans.
+    `LunglineError` if scans have marks but are not in the list, or no annotation is of these scans.
     """
     strangers = sorted(set(marks) - set(scans))
     if strangers:
@@ -93,16 +79,15 @@ def submitted_marks(
 def _with_findings(
     scans: Sequence[str], marks: Mapping[str, Sequence[Mark]], nodules: Sequence[Nodule], excluded: Sequence[Nodule]
 ) -> dict[str, ScanMarks]:
-    found, ignored = _by_scan(nodules, scans), _by_scan(excluded, scans)
+    found, ignored = _by_scan(nodules), _by_scan(excluded)
     table = {scan: np.array(marks.get(scan, ()), dtype=np.float64).reshape(-1, 4) for scan in scans}
     return {scan: ScanMarks(rows[:, :3], rows[:, 3], found[scan], ignored[scan]) for scan, rows in table.items()}
 
 
-def _by_scan(nodules: Sequence[Nodule], scans: Collection[str]) -> dict[str, list[Finding]]:
-    table: dict[str, list[Finding]] = {scan: [] for scan in scans}
+def _by_scan(nodules: Sequence[Nodule]) -> dict[str, list[Finding]]:
+    table: dict[str, list[Finding]] = defaultdict(list)
     for nodule in nodules:
-        if nodule.scan in table:
-            table[nodule.scan].append(Finding(nodule.centre_xyz_mm, nodule.diameter_mm))
+        table[nodule.scan].append(Finding(nodule.centre_xyz_mm, nodule.diameter_mm))
     return table
 
 
@@ -118,14 +103,6 @@ def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[st
     if 2 * silent > len(marks):
         found.append(f"{silent} of {len(marks)} listed scans have no mark. Make sure that all of them were searched.")
     return found
-
-
-def _scan_score(score: ScanScore) -> dict[str, Any]:
-    return {
-        "nodules": score.nodules,
-        "hits": score.hits.tolist(),
-        "false_positives": score.false_positives.tolist(),
-    }
 
 
 def read_scan_scores(described: Mapping[str, Any]) -> dict[str, ScanScore] | None:
@@ -164,7 +141,10 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
         "marks_lost_to_ties": result.lost_to_ties,
         "ignored_double": result.ignored_double,
         "ignored_on_excluded": result.ignored_on_excluded,
-        "per_scan": {scan: _scan_score(s) for scan, s in zip(marks, result.per_scan, strict=True)},
+        "per_scan": {
+            scan: {"nodules": s.nodules, "hits": s.hits.tolist(), "false_positives": s.false_positives.tolist()}
+            for scan, s in zip(marks, result.per_scan, strict=True)
+        },
         "curve": {
             "false_positives_a_scan": list(CURVE_POINTS),
             "sensitivity": [estimate.value for estimate in on_curve],

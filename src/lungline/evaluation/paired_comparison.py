@@ -23,13 +23,10 @@ Found = Mapping[str, ScanScore]  # scan -> the marks of a detector, matched
 
 @dataclass(frozen=True)
 class Compared:
-    """One row of the comparison: a system, or the mean of several trainings of one.
+    """One row of the comparison: a system, or the mean of several trainings of one, with the seeds of all of them.
 
     Attributes
     ----------
-    system, kind : str
-    seed : str
-        Of the training, or of all trainings.
     data : str
         What it was scored on, and what it was not.
     answers : DataFrame
@@ -38,13 +35,10 @@ class Compared:
         What its detector found in the annotated test scans, in every training.
     unanswered : int
         Labelled test patients without an answer.
-    metrics : mapping of str to Estimate
-        By `cancer_metrics.METRICS`; empty when it was not run.
-    detection : mapping of str to Estimate
-        "cpm" and "recall" of its detector, where it has one.
+    metrics, detection : mapping of str to Estimate
+        By `cancer_metrics.METRICS`, empty when it was not run; "cpm" and "recall" of its detector, if it has one.
     training : Cost
         Of its own training and that of its detector.
-    paper : PaperFigure or None
     differences : mapping of str to Estimate
         Metrics and CPM minus those of the reference, on the patients that both answered.
     """
@@ -63,13 +57,6 @@ class Compared:
     differences: Mapping[str, Estimate] = field(default_factory=dict)
 
 
-def where_run(datasets: set[str], embedded: bool | None) -> str:
-    """What a row was scored on: the reader must see that other data are not DSB-17."""
-    if embedded:
-        return f"embedded cohort; DSB-17: {NOT_RUN}"
-    return "DSB-17" if datasets == {"dsb17"} else f"scans given by the user; DSB-17: {NOT_RUN}"
-
-
 def measured(
     system: str,
     rows: Sequence[Prediction],
@@ -84,11 +71,12 @@ def measured(
     """The row of a system whose predictions are known; only its test patients count."""
     test = [row for row in rows if row.split == "test" and row.label is not None]
     answers = scored(rows, "test")
+    others = f"{'embedded cohort' if embedded else 'scans given by the user'}; DSB-17: {NOT_RUN}"
     return Compared(
         system,
         kind,
         seed,
-        data=where_run({row.dataset for row in test}, embedded),
+        data="DSB-17" if {row.dataset for row in test} == {"dsb17"} and not embedded else others,
         answers=answers,
         found=() if found is None else (found,),
         unanswered=len(test) - len(answers),
@@ -119,15 +107,10 @@ def averaged(rows: Sequence[Compared]) -> Compared:
 
 def constant_rows(rows: Sequence[Prediction], *, embedded: bool | None) -> list[Compared]:
     """What needs no picture, on the same patients: "no cancer" and the training patients' prior for everybody."""
-    prior = training_prior([row for row in rows if row.split != "test"])
-    said = {"all-negative": 0.0, "constant-prior": prior}
+    answered = [row for row in rows if row.probability is not None]
+    said = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
     return [
-        measured(
-            name,
-            [replace(row, probability=value) for row in rows if row.probability is not None],
-            embedded=embedded,
-            kind="constant",
-        )
+        measured(name, [replace(row, probability=value) for row in answered], embedded=embedded, kind="constant")
         for name, value in said.items()
         if value is not None
     ]

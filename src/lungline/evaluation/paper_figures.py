@@ -16,17 +16,9 @@ TEST_PATIENTS, TEST_CANCER = 198, 57
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """The paper's result of one system on the DSB-17 test patients.
+    """What a system is, and its result on the DSB-17 test patients in the paper's terms and, where given, in figures.
 
-    Attributes
-    ----------
-    setting : str
-        What the system is.
-    says : str
-        The result in the paper's terms.
-    log_loss : float or None
-    correct : int or None
-        Patients on the right side of 0.5; None where the paper gives no figure.
+    `correct` is the number of patients on the right side of 0.5.
     """
 
     setting: str

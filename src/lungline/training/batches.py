@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,30 +14,23 @@ from lungline.errors import LunglineError
 Batch = TypeVar("Batch")
 
 
-@contextmanager
-def batches_ahead(
-    make_batch: Callable[[int], Batch], steps: Sequence[int], device: torch.device
-) -> Iterator[Iterator[Batch]]:
-    """The batch of each step in their order, whoever makes it.
+def batches_ahead(make_batch: Callable[[int], Batch], steps: Sequence[int], device: torch.device) -> Generator[Batch]:
+    """The batch of each step in their order, whoever makes it; to be closed.
 
     On a CPU a thread is one step ahead: the cores are the network's. A GPU leaves them free and is faster than one of
     them: as many processes make batches as the job has threads, each two ahead, in memory that the GPU reads itself.
     """
     if device.type == "cuda":
-        yield _by_processes(make_batch, steps)
+        yield from _by_processes(make_batch, steps)
         return
     with ThreadPoolExecutor(max_workers=1) as ahead:
-        yield _one_ahead(make_batch, steps, ahead)
-
-
-def _one_ahead(make_batch: Callable[[int], Batch], steps: Sequence[int], ahead: ThreadPoolExecutor) -> Iterator[Batch]:
-    coming = None
-    for step in steps:
-        ready, coming = coming, ahead.submit(make_batch, step)
-        if ready is not None:
-            yield ready.result()
-    if coming is not None:
-        yield coming.result()
+        coming = None
+        for step in steps:
+            ready, coming = coming, ahead.submit(make_batch, step)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def _by_processes(make_batch: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,9 @@ from lungline.training.task import Evaluation, TrainingTask
 class TrainingContext:
     """Where and how a network is trained, whatever it is.
 
-    Attributes
-    ----------
-    output : Path
-        Model folder: weights.safetensors, card.json, learning_curve.csv.
-    checkpoints : Path
-        Folder of the checkpoints; see `Checkpoints`.
-    seed : int
-        Of dropout; batches and first weights have taken it already.
-    device, precision
-        See `lungline.device`.
-    group : ProcessGroup
-        The processes that train together. Each computes its part of a batch; the main one validates and writes.
+    `output` is the model folder (weights.safetensors, card.json, learning_curve.csv), `seed` that of dropout: batches
+    and first weights have taken it already. Each process of `group` computes its part of a batch; the main one
+    validates and writes.
     """
 
     output: Path
@@ -75,7 +67,10 @@ def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> Non
         "seed": context.seed,
         "precision": context.precision,
         "code": code_fingerprint(f"lungline.stages.{task.stage}"),
-        "input_sha256": {split: _digests(scans) for split, scans in cases.items()},
+        "input_sha256": {
+            split: {scan: [check(path) for path in files] for scan, files in scans.items()}
+            for split, scans in cases.items()
+        },
     }
     machine = {"device": context.device.type, "threads": torch.get_num_threads(), "processes": group.size}
     identity = json.dumps({**settings, **machine, "card": dict(task.card())}, sort_keys=True)
@@ -111,16 +106,9 @@ def train(
 ) -> list[Evaluation]:
     """Train `task.model` in place and leave the selected weights in it.
 
-    Returns
-    -------
-    list of dict
-        The learning curve: step, train_loss, and what `task.evaluate` gave, one row a validation. The main process
-        alone has it, and the selected weights; the others end with those of the last step.
-
-    Raises
-    ------
-    LunglineError
-        M_NOT_FINITE: if a loss is no longer a finite number.
+    The learning curve comes back: step, train_loss, and what `task.evaluate` gave, one row a validation. The main
+    process alone has it, and the selected weights; the others end with those of the last step. `LunglineError`
+    (M_NOT_FINITE) if a loss is no longer a finite number.
     """
     model, group, losses = task.model.to(context.device), context.group, list[float]()
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
@@ -131,7 +119,7 @@ def train(
         group.print(f"resumed at step {state.step} of {schedule.steps}")
     steps, progress = range(state.step, schedule.steps), Progress(schedule.steps, done=state.step)
     started, waited_s = time.perf_counter(), 0.0
-    with batches_ahead(task.batch, steps, context.device) as batches:
+    with closing(batches_ahead(task.batch, steps, context.device)) as batches:
         for step in steps:
             asked = time.perf_counter()
             batch = next(batches)
@@ -193,10 +181,6 @@ def _refuse_not_finite(name: str, value: float, step: int) -> None:
     if not math.isfinite(value):
         code = "M_NOT_FINITE"
         raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
-
-
-def _digests(scans: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
-    return {scan: [check(path) for path in files] for scan, files in scans.items()}
 
 
 def _about_cases(cases: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Any]:

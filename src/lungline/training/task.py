@@ -17,12 +17,7 @@ Evaluation = dict[str, float]
 class TrainingTask(Protocol[Batch]):
     """One training, as `lungline.training.loop.fit` sees it; `evaluate`, `warnings` and `finish` run without gradients.
 
-    Attributes
-    ----------
-    stage : str
-        The module of `lungline.stages` that trains it.
-    model : nn.Module
-        The network, trained in place.
+    `stage` is the module of `lungline.stages` that trains it; the network is trained in place.
     """
 
     stage: ClassVar[str]
