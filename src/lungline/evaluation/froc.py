@@ -49,15 +49,16 @@ class ScanMarks:
 class ScanScore:
     """One scan after matching: score of each found nodule, of each false positive, and the counts.
 
-    `lost_to_ties` is how many marks fewer than allowed were left, because they tied at the cut.
+    `lost_to_ties` is how many marks fewer than allowed were left, because they tied at the cut. What was not counted
+    as a hit or a false positive is not known of scores that are read back.
     """
 
     hits: NDArray[np.float64]
     false_positives: NDArray[np.float64]
     nodules: int
-    marks_after_cut: int
-    ignored_on_excluded: int
-    ignored_double: int
+    marks_after_cut: int = 0
+    ignored_on_excluded: int = 0
+    ignored_double: int = 0
     lost_to_ties: int = 0
 
 

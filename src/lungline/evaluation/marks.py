@@ -110,14 +110,7 @@ def read_scan_scores(described: Mapping[str, Any]) -> dict[str, ScanScore] | Non
     if not described.get("per_scan"):
         return None
     return {
-        scan: ScanScore(
-            np.array(one["hits"], dtype=np.float64),
-            np.array(one["false_positives"], dtype=np.float64),
-            one["nodules"],
-            marks_after_cut=len(one["hits"]) + len(one["false_positives"]),
-            ignored_on_excluded=0,
-            ignored_double=0,
-        )
+        scan: ScanScore(*(np.array(one[of], dtype=np.float64) for of in ("hits", "false_positives")), one["nodules"])
         for scan, one in described["per_scan"].items()
     }
 

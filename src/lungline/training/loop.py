@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,9 @@ from lungline.progress import Progress
 from lungline.storage import hdf5
 from lungline.storage.checksums import check
 from lungline.storage.weights import write_model
-from lungline.training.batches import batches_ahead
 from lungline.training.checkpoints import Checkpoints
 from lungline.training.distributed import SINGLE, ProcessGroup
-from lungline.training.task import Evaluation, TrainingTask
+from lungline.training.task import Batch, Evaluation, TrainingTask
 
 
 @dataclass(frozen=True)
@@ -196,3 +196,53 @@ def _about_cases(cases: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str,
     acquisition = ranges_of(known.get("acquisition", {}) for known in about["train"].values())
     names = {split: sorted(scans) for split, scans in cases.items()}
     return {"cases": names, "case_hu_sha256": pixels, "acquisition": acquisition}
+
+
+def batches_ahead(make_batch: Callable[[int], Batch], steps: Sequence[int], device: torch.device) -> Generator[Batch]:
+    """The batch of each step in their order, whoever makes it; to be closed.
+
+    On a CPU a thread is one step ahead: the cores are the network's. A GPU leaves them free and is faster than one of
+    them: as many processes make batches as the job has threads, each two ahead, in memory that the GPU reads itself.
+    """
+    if device.type == "cuda":
+        yield from _by_processes(make_batch, steps)
+        return
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = None
+        for step in steps:
+            ready, coming = coming, ahead.submit(make_batch, step)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
+
+
+def _by_processes(make_batch: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
+    from torch.utils.data import DataLoader  # of the GPU's jobs alone: importing it costs all others time
+
+    loader: Any = DataLoader(
+        _Steps(make_batch),  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=steps,
+        collate_fn=lambda batch: batch,
+        num_workers=torch.get_num_threads(),
+        worker_init_fn=lambda worker: torch.set_num_threads(1),
+        pin_memory=torch.cuda.is_available(),
+    )
+    for batch in loader:
+        if isinstance(batch, LunglineError):
+            raise batch
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """A data set whose item of a number is the batch of this step; or what is wrong with it, in its own words."""
+
+    make_batch: Callable[[int], Any]
+
+    def __getitem__(self, step: int) -> Any:
+        try:
+            return self.make_batch(step)
+        except LunglineError as error:
+            return error

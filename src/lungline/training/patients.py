@@ -46,7 +46,6 @@ class Patient(Protocol):
     def features(self) -> NDArray[np.float32] | None: ...
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """What is shown in one step of a training, (n, C, D, H, W)."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lungline.errors import CorruptFileError
-from lungline.training.batches import batches_ahead
+from lungline.training.loop import batches_ahead
 
 
 def make_batch(step: int) -> list[tuple[np.ndarray, int]]:
