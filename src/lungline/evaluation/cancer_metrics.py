@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from lungline.errors import LunglineError
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
+from lungline.storage.hdf5 import Code
 
 CLIP = 1e-15  # as the Data Science Bowl clipped probabilities
 ROUNDS = 1000
 BINS = 10
+SMALLEST_SPREAD, CHANCE_AUC = 0.02, 0.55
 Metric = Callable[[NDArray, NDArray], float]
 METRICS = ("log_loss", "accuracy", "auc", "brier", "calibration_error")
 
@@ -140,3 +142,24 @@ def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64
     if not np.all((p >= 0) & (p <= 1)):
         raise LunglineError(f"probabilities should lie in 0..1. Got {p[~((p >= 0) & (p <= 1))][:5].tolist()}.")
     return y.astype(np.int64), p
+
+
+def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list[Code]:
+    """Whether a system says the same of everybody, as the paper's method 1 did at full size.
+
+    M_ALL_NEGATIVE when the largest probability (n,) is less than 0.02 above the smallest; or when the accuracy at 0.5
+    is that of the majority class for everybody and the ROC AUC is below 0.55. Else, and of fewer than two patients,
+    nothing. The message says `of` which patients, e.g. "validation patients".
+    """
+    if len(labels) < 2:
+        return []
+    spread = float(probability.max() - probability.min())
+    if spread < SMALLEST_SPREAD:
+        return [Code("M_ALL_NEGATIVE", f"{len(labels)} {of}: probabilities span {spread:.3g}")]
+    right = accuracy(labels, probability)
+    majority = max(float(np.mean(labels)), 1 - float(np.mean(labels)))
+    ranking = auc(labels, probability).value
+    if np.isclose(right, majority) and ranking is not None and ranking < CHANCE_AUC:
+        detail = f"accuracy {right:.3f} is that of the majority class, ROC AUC {ranking:.3f}"
+        return [Code("M_ALL_NEGATIVE", f"{len(labels)} {of}: {detail}")]
+    return []

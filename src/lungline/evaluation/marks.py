@@ -1,4 +1,4 @@
-"""From candidates and annotations of scans to marks that can be scored."""
+"""From candidates and annotations of scans to marks that can be scored, and to their FROC curve and recall."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.evaluation.froc import CPM_POINTS, MOST_MARKS, Finding, ScanMarks, ScanScore, froc, froc_intervals
-from lungline.evaluation.intervals import Estimate
+from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 from lungline.nodules.annotations import Nodule
 from lungline.storage.submissions import Mark
 
@@ -21,6 +21,9 @@ SCORE = "score"
 
 #: Where the curve is written down: 1/16 to 16 false positives a scan, evenly on a logarithmic axis.
 CURVE_POINTS = tuple(np.geomspace(1 / 16, 16, 65).tolist())
+
+#: Lower ends in mm of the classes of diameter, and their names.
+CLASSES = {0.0: "<3", 3.0: "3-6", 6.0: "6-10", 10.0: ">=10"}
 
 
 def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:
@@ -110,7 +113,9 @@ def read_scan_scores(described: Mapping[str, Any]) -> dict[str, ScanScore] | Non
     if not described.get("per_scan"):
         return None
     return {
-        scan: ScanScore(*(np.array(one[of], dtype=np.float64) for of in ("hits", "false_positives")), one["nodules"])
+        scan: ScanScore(
+            np.array(one["hits"], dtype=np.float64), np.array(one["false_positives"], dtype=np.float64), one["nodules"]
+        )
         for scan, one in described["per_scan"].items()
     }
 
@@ -144,4 +149,40 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
             "low": [estimate.low for estimate in on_curve],
             "high": [estimate.high for estimate in on_curve],
         },
+    }
+
+
+def is_found(nodule: Finding, marks: ScanMarks) -> bool:
+    """Whether any mark lies strictly within the nodule's radius."""
+    points = np.asarray(marks.points_xyz_mm, dtype=np.float64).reshape(-1, 3)
+    distance_mm = np.linalg.norm(points - np.asarray(nodule.centre_xyz_mm), axis=1)
+    return bool(np.any(distance_mm < nodule.diameter_mm / 2))
+
+
+def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000) -> dict[str, Any]:
+    """Recall of the nodules of all scans that were searched, whatever their candidates' scores, ready for JSON.
+
+    A nodule is found if a candidate's centroid lies strictly within its radius. A scan that could not be used has no
+    mark, and its nodules count as missed.
+    """
+    found = [[(n.diameter_mm, is_found(n, marks)) for n in marks.nodules] for marks in scans.values()]
+    diameters_mm, hits = np.array([one for scan in found for one in scan], dtype=np.float64).reshape(-1, 2).T
+    by_class = {}
+    for low, high, name in zip(CLASSES, (*list(CLASSES)[1:], np.inf), CLASSES.values(), strict=True):
+        own = hits[(low <= diameters_mm) & (diameters_mm < high)]
+        if low or len(own):  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
+            by_class[name] = {"nodules": len(own), **wilson(int(own.sum()), len(own)).as_json()}
+    counts = np.array([np.size(marks.scores) for marks in scans.values()], dtype=np.float64)
+    draws = resamples(len(counts), rounds=rounds, seed=seed)
+    all_found = [all(hit for _, hit in scan) for scan in found if scan]
+    return {
+        "nodules": len(hits),
+        "found": int(hits.sum()),
+        "recall": wilson(int(hits.sum()), len(hits)).as_json(),
+        "recall_by_diameter_mm": by_class,
+        "candidates_a_scan": bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())).as_json(),
+        "scans": len(counts),
+        "scans_with_nodules": len(all_found),
+        "scans_with_all_found": sum(all_found),
+        "scans_without_candidates": int(np.sum(counts == 0)),
     }

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
-from lungline.evaluation.cancer_metrics import log_loss
+from lungline.evaluation.cancer_metrics import learned_all_negative, log_loss
 from lungline.fingerprint import code_fingerprint
 from lungline.storage.hdf5 import Code
 from lungline.storage.manifest import ScanRow
 from lungline.storage.weights import write_model
 from lungline.training.calibration import fit_measured, fit_scale_and_shift, resampled_fits
 from lungline.training.cases import Cohort
-from lungline.training.failures import learned_all_negative, overfitted
 from lungline.training.patients import (
     Patients,
     draw_patients,
@@ -31,6 +30,8 @@ from lungline.training.patients import (
     patient_loss,
 )
 from lungline.training.task import Evaluation, TrainingTask
+
+OVERFIT_RATIO, OVERFIT_GAP = 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -111,3 +112,21 @@ def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Seque
     }
     tensors = {"probability": torch.tensor([probability], dtype=torch.float64)}
     write_model(output, tensors, [{"step": 0, **losses}], card)
+
+
+def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Code]:
+    """Whether a cancer network knows its training patients by heart.
+
+    M_OVERFIT when, at the last validation, the training loss (Eq. 1) is less than half the validation loss and more
+    than 0.1 below it: the generalisation gap by which overfitting is defined (Goodfellow, Bengio and Courville, Deep
+    Learning, 2016, section 5.2). The message adds Prechelt's generalisation loss, 100 (E / E_best - 1) of the
+    validation loss ("Early stopping - but when?", in Neural Networks: Tricks of the Trade, 1998). The sizes of the gap
+    are ours.
+    """
+    train, valid = curve[-1]["train_loss"], curve[-1]["valid_loss"]
+    if train >= OVERFIT_RATIO * valid or valid - train <= OVERFIT_GAP:
+        return []
+    best = min(row["valid_loss"] for row in curve)
+    risen = 100 * (valid / best - 1) if best > 0 else 0.0
+    detail = f"training loss {train:.3g}, validation loss {valid:.3g}, {risen:.0f} % above its best"
+    return [Code("M_OVERFIT", detail)]

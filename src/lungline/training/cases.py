@@ -82,7 +82,7 @@ def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nod
             own = None if features is None else features[i : i + 1]
             case = PatientCubes(row.scan, max(around, default=0), cubes[i : i + 1], spec.augment, spec.distort, own)
             patients[row.split].append(case)
-    return _cubes_cohort(spec, patients, inputs, without={split: [] for split in SPLITS})
+    return _cubes_cohort(spec, patients, inputs)
 
 
 def _usable(rows: Sequence[ScanRow], inputs: Path) -> list[ScanRow]:
@@ -94,29 +94,29 @@ def _usable(rows: Sequence[ScanRow], inputs: Path) -> list[ScanRow]:
 
 def _gather_cubes(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
-    without: dict[str, list[int]] = {split: [] for split in SPLITS}
+    without = []
     for row in rows:
         cubes, features = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
         label = int(row.label or 0)
         if len(cubes):
             patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort, features))
-        else:
-            without[row.split].append(label)
+        elif row.split == "train":
+            without.append(label)
     return _cubes_cohort(spec, patients, inputs, without)
 
 
 def _cubes_cohort(
-    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], inputs: Path, without: Mapping[str, Sequence[int]]
+    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], inputs: Path, without: Sequence[int] = ()
 ) -> Cohort:
-    """Patients with cubes, and the labels of those `without` a candidate, by split."""
-    labels = [patient.label for patient in patients["train"]] + list(without["train"])
+    """Patients with cubes, and the labels of those in training `without` a candidate."""
+    labels = [*(patient.label for patient in patients["train"]), *without]
     size = spec.network.shape_zyx
     card = {
         "purpose": f"cancer logit a candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
         "network": spec.network.model_dump(mode="json"),
-        "logit_without_candidates": logit_without_candidates(without["train"], labels),
-        "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without["train"])},
+        "logit_without_candidates": logit_without_candidates(without, labels),
+        "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without)},
     }
     return Cohort(patients, inputs, spec.network, card)
 

@@ -26,14 +26,9 @@ Patients = list[tuple[NDArray[np.float16], int]]
 
 
 class Patient(Protocol):
-    """What a training needs to know of a patient.
+    """What a training needs to know of a patient: the cubes (n, C, D, H, W) that it is answered about, n >= 1.
 
-    Attributes
-    ----------
-    cubes : (n, C, D, H, W) float16
-        What is answered about, n >= 1.
-    features : (n, 4) float32 or None
-        Hand-crafted features of the candidates in the cubes; None of whole volumes.
+    `features` (n, 4) are hand-crafted, of the candidates in the cubes; None of whole volumes.
     """
 
     @property
