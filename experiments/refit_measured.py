@@ -98,7 +98,6 @@ def search(scan: str, raw: Path, made: Path) -> str:
         crop_patches.run(
             made,
             scans=[scan],
-            volumes=volume.parent,
             candidates=work / "ranked",
             labels=work / "wide",
             **searched,

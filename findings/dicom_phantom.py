@@ -22,7 +22,7 @@ def write_series(folder, stored_zyx, slopes=None, heights_mm=None, modality="CT"
         ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = kind
         ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid()
         ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = study, series, frame_of_reference
-        ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Phantom", "P1", "", ""
+        ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Phantom^Chest", "P1", "", ""
         ds.StudyDate, ds.StudyTime, ds.StudyID = "20200101", "120000", "1"
         ds.AccessionNumber, ds.ReferringPhysicianName, ds.Manufacturer = "", "", "none"
         ds.Modality, ds.SeriesNumber, ds.AcquisitionNumber, ds.InstanceNumber = modality, 1, 1, n + 1

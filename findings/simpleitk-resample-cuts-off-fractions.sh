@@ -2,7 +2,7 @@
 # Library:  SimpleITK 2.5.7
 # Guess:    Interpolated values of an int16 image are rounded to the nearest integer.
 # Seen:     Fractions are cut off toward zero, by Resample and by IntensityWindowing: negative HU rise and positive HU
-#           fall by half a unit on average.
+#           fall, by 0.4 HU on average here.
 # Matters:  Lung (negative) and soft tissue (positive) are biased in opposite directions; cast to float before
 #           resampling, round yourself after it.
 set -euo pipefail
@@ -19,12 +19,11 @@ import SimpleITK as sitk
 dice = np.random.default_rng(0)
 for low, high in ((-900, -500), (20, 400)):
     hu = dice.integers(low, high, (8, 8, 64)).astype(np.int16)
-    shift = sitk.TranslationTransform(3, (0.3, 0, 0))
+    shift = sitk.TranslationTransform(3, (0.25, 0, 0))
     as_int = sitk.GetArrayFromImage(sitk.Resample(sitk.GetImageFromArray(hu), shift, sitk.sitkLinear))[..., :-1]
     exact = sitk.GetArrayFromImage(
         sitk.Resample(sitk.GetImageFromArray(hu.astype(np.float64)), shift, sitk.sitkLinear)
     )[..., :-1]
-    exact = np.round(exact, 6)
     print(f"{low} to {high} HU: mean error {np.mean(as_int - exact):+.2f} HU")
     as_stated = np.array_equal(as_int, np.trunc(exact)) and abs(np.mean(as_int - exact)) > 0.3
     if not as_stated:

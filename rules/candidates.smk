@@ -139,7 +139,6 @@ for batch in FILES.batches("crop_patches"):
         name:
             batch.rule
         input:
-            volumes=FILES.of("resample/{scan}.h5", batch.scans),
             caches=FILES.of("cache_volume/{scan}.h5", batch.scans),
             detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
             candidates=of_batch(batch, FILES.candidates_of),
@@ -159,7 +158,6 @@ for batch in FILES.batches("crop_patches"):
             runtime=10 * len(batch.scans),
         params:
             output=folder_of("patches"),
-            volumes=folder_of("volumes"),
             caches=folder_of("caches"),
             detected=folder_of("detected"),
             candidates=folder_of("candidates"),
@@ -170,6 +168,6 @@ for batch in FILES.batches("crop_patches"):
         message:
             f"Cropping and measuring the candidates of detector {batch.words}"
         shell:
-            "lungline crop-patches {params.output:q} --scans {params.scans:q} --volumes {params.volumes:q}"
+            "lungline crop-patches {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --candidates {params.candidates:q}"
             " --labels {params.labels:q} {params.settings} > {log} 2>&1"

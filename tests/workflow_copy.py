@@ -51,8 +51,20 @@ class Workflow:
             timeout=timeout_s,
         )
 
+    def lungline(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of this copy of the package."""
+        command = [sys.executable, "-m", "lungline.cli", *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+
     def plan(
-        self, *presets: str, change: dict | None = None, targets: tuple[str, ...] = (), words: tuple[str, ...] = ()
+        self,
+        *presets: str,
+        change: dict | None = None,
+        targets: tuple[str, ...] = (),
+        words: tuple[str, ...] = (),
+        listed: bool = True,
     ) -> dict[str, int]:
         """Jobs a step that a run would do now; empty when there is nothing to do.
 
@@ -63,7 +75,11 @@ class Workflow:
             Configuration laid over the presets.
         words : strings, optional
             For Snakemake.
+        listed : bool
+            Whether the scans in the folders of the configuration are listed before, as `./run` does it.
         """
+        if listed and (change or {}).get("data"):
+            self.list_scans(*presets, change=change or {})
         said = self._dry_run("--quiet", "host", "rules", *words, presets=presets, change=change, targets=targets)
         table = re.search(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)", said, re.MULTILINE)
         if table is None:
@@ -71,6 +87,14 @@ class Workflow:
             return {}
         jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
         return {name: count for name, count in jobs.items() if name not in ("total", "all")}
+
+    def list_scans(self, *presets: str, change: dict) -> None:
+        """List the scans in the folders of the configuration."""
+        (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+        files = [*(f"config/{name}.yaml" for name in presets), "change.yaml"]
+        answer = self.lungline("list-scans", "--configfile", *files)
+        if answer.returncode:
+            raise AssertionError(answer.stderr)
 
     def planned_command(self, command: str, *presets: str, change: dict, targets: tuple[str, ...] = ()) -> str:
         """The first command line `lungline COMMAND ...` of a run that would be done now."""

@@ -1,4 +1,4 @@
-"""Imports go one way: cli -> stages -> science -> models, volume, geometry -> errors and other ground."""
+"""Imports go one way, down the layers: cli -> stages -> ... -> errors and other ground."""
 
 import ast
 import subprocess
@@ -13,7 +13,7 @@ from lungline.fingerprint import ROOT
 LAYERS = (
     ("cli",),
     ("stages",),
-    ("runner", "pacs", "privacy", "synthetic", "training", "evaluation", "reports"),
+    ("workflow", "runner", "pacs", "privacy", "synthetic", "training", "evaluation", "reports"),
     ("nodules", "detection", "readers"),
     ("storage", "classification"),
     ("imaging", "config"),
@@ -121,15 +121,13 @@ def test_stages_that_run_once_a_scan_do_not_wait_for_slow_libraries() -> None:
     assert answer.stdout.split() == []
 
 
-def test_only_the_sheet_and_the_way_out_know_original_names() -> None:
+def test_only_the_lists_of_scans_and_the_way_out_know_original_names() -> None:
     asking = {
         str(path.relative_to(ROOT))
         for path in MODULES
         for name in imports(path.read_text(encoding="utf-8"))
         if name.startswith("lungline.privacy.pseudonyms")
     }
-    assert asking == {f"stages/{stage}.py" for stage in ("sheet", *WAY_OUT)}
+    assert asking == {f"stages/{stage}.py" for stage in ("sheet", "list_scans", *WAY_OUT)}
     rules = Path(__file__).resolve().parents[2] / "rules"
-    assert [path.name for path in rules.glob("*.smk") if "pseudonyms import" in path.read_text("utf-8")] == [
-        "common.smk"
-    ]
+    assert [path.name for path in rules.glob("*.smk") if "pseudonyms" in path.read_text("utf-8")] == []

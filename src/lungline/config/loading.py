@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,16 +36,8 @@ def read_config_files(paths: Iterable[Path], over: Mapping[str, Any] | None = No
     return read_config(laid_over(merged, over or {}))
 
 
-def read_saved_config(path: Path) -> Config:
-    """A configuration that `config_text` wrote."""
-    try:
-        return read_settings(Config, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except ValueError as error:
-        raise LunglineError(f"{path}: expected a configuration as JSON. {error}.") from None
-
-
 def config_text(config: Config) -> str:
-    """The whole configuration as JSON; `read_saved_config` reads it back equal."""
+    """The whole configuration as JSON."""
     return config.model_dump_json(indent=2) + "\n"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from lungline.nodules.annotations import Nodule, nodules_outside, read_annotations
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.notes import Note, say, write_notes
+from lungline.storage.tables import Note, say, write_notes
 
 
 @stage

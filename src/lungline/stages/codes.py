@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.flags import codes_page
-from lungline.storage.atomic import write_text
+from lungline.storage.checksums import write_text
 
 
 def run(output: Path | None = None) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.marks import read_scan_scores
@@ -20,6 +19,7 @@ from lungline.storage.checksums import write_sealed_text
 from lungline.storage.frames import read_cost
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
+from lungline.storage.saved_config import read_saved_config
 from lungline.workflow.opening import open_layout
 
 

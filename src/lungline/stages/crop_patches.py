@@ -1,4 +1,4 @@
-"""Crop the two-channel cubes around the candidates of scans (paper, section 4.2), and measure each candidate once."""
+"""Crop the two-channel cubes around the candidates of scans (paper, section 4.2), and measure each candidate."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungline.detection.candidates import read_candidates
-from lungline.detection.patches import crop_patches
+from lungline.detection.candidates import crop_patches, read_candidates
 from lungline.nodules.measurements import Measurements, measure_candidates
 from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
@@ -22,7 +21,6 @@ def run(
     output: Path,
     *,
     scans: list[str],
-    volumes: Path,
     caches: Path,
     detected: Path,
     candidates: Path,
@@ -33,16 +31,15 @@ def run(
     """Crop around the first COUNT of CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.h5.
 
     HU are those of CACHES/{scan}.h5, the nodule probability that of DETECTED/{scan}.h5. All candidates of the table
-    are measured: the HU of VOLUMES/{scan}.h5, which nothing masks, over their voxels in LABELS/{scan}.h5.
+    are measured for the classifier's hand-crafted features: the same HU over their voxels in LABELS/{scan}.h5.
     """
     for scan in scans:
-        of_scan = (folder / f"{scan}.h5" for folder in (volumes, caches, detected, labels))
+        of_scan = (folder / f"{scan}.h5" for folder in (caches, detected, labels))
         _crop(*of_scan, candidates / f"{scan}.csv", output / f"{scan}.h5", count=count, size=size)
 
 
 @scan_stage("patches")
 def _crop(
-    volume: ScanFile,
     cache: ScanFile,
     detected: ScanFile,
     labels: ScanFile,
@@ -53,10 +50,10 @@ def _crop(
 ) -> Fields:
     """Write the cubes of one scan, and the measurements of all its candidates."""
     found, probability = read_candidates(candidates), hdf5.read_array(detected, "probability")
-    patches = crop_patches(hdf5.read_array(cache, "ct"), probability, found, count=count, size=size)
-    grid = hdf5.read_volume(labels, "labels")
-    ct = hdf5.read_volume(volume, "ct").part(grid.shape_zyx, grid.affine)
-    rows = [astuple(one) for one in measure_candidates(ct, grid.array, [candidate.label for candidate in found])]
+    ct = hdf5.read_volume(cache, "ct")
+    patches = crop_patches(ct.array, probability, found, count=count, size=size)
+    wanted = [candidate.label for candidate in found]
+    rows = [astuple(one) for one in measure_candidates(ct, hdf5.read_array(labels, "labels"), wanted)]
     measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(_COLUMNS))
     cubes = "channel 0: scaled HU, channel 1: nodule probability"
     centroid = "centroid in the scanner's world, LPS; NaN if absent"

@@ -8,7 +8,7 @@ from typing import Any
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.names import LearnedFrom
-from lungline.nodules.measurements import Measurements
+from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
@@ -32,7 +32,6 @@ def run(
     lungs: Path,
     labels: Path | None = None,
     candidates: Path | None = None,
-    patches: Path | None = None,
     answers: Path | None = None,
     system: str = "",
     learned_from: LearnedFrom = "patients",
@@ -43,8 +42,8 @@ def run(
     ----------
     ingested, volume, lungs : Path
         The scan as read, resampled, and its lung mask.
-    labels, candidates, patches : Path or None
-        Label map, table and cubes with measurements of the candidates; none where the system reads no candidates.
+    labels, candidates : Path or None
+        Label map and table of the candidates; none where the system reads no candidates.
     answers : Path or None
         The table of `predict-cancer`; none where the scan has no answer.
     system : str
@@ -66,10 +65,12 @@ def run(
             "source_grid": source.as_json(),
             "quality": hdf5.read_header(lungs).provenance.get("quality"),
         }
-        if candidates is not None and patches is not None:
+        if candidates is not None and labels is not None:
+            found, map_zyx = read_candidates(candidates), hdf5.read_volume(labels, "labels")
+            ct = hdf5.read_volume(volume, "ct").part(map_zyx.shape_zyx, map_zyx.affine)  # what the mask leaves out, too
             rows = describe_candidates(
-                read_candidates(candidates),
-                [Measurements(*row) for row in hdf5.read_array(patches, "measurements").tolist()],
+                found,
+                measure_candidates(ct, map_zyx.array, [candidate.label for candidate in found]),
                 hdf5.read_volume(lungs, "lungs"),
                 source,
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
@@ -83,7 +84,7 @@ def run(
         "codes": _codes(header, answer),
         "patient": _patient(answer) | {"learned_from": learned_from},
         **grids,
-        "nodules": rows_as_json(rows) if usable and patches else None,
+        "nodules": rows_as_json(rows) if usable and candidates else None,
     }
     write_result(output, table)
     write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungline.config.loading import read_saved_config
 from lungline.runner.stage import stage
+from lungline.storage.saved_config import read_saved_config
 from lungline.workflow.bundle import Pipeline, write_pipeline
 from lungline.workflow.steps import settings_on_the_way
 

@@ -36,8 +36,8 @@ def run(
     if header.status == "quarantined":
         figures = draw_unusable(scan, header.codes)
     else:
-        from lungline.config.loading import read_saved_config
         from lungline.detection.unet import describe
+        from lungline.storage.saved_config import read_saved_config
 
         network = read_saved_config(config).detectors[detector].network
         subject = Subject(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from lungline.errors import LunglineError
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.phantom import draw_scan
 from lungline.synthetic.writers import write_dicom_series, write_mhd
 
 

@@ -15,10 +15,9 @@ from lungline.imaging import geometry
 from lungline.imaging.registration import Motion, register_lungs
 from lungline.imaging.volume import Volume
 from lungline.names import Device
-from lungline.nodules.matching import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv, rows_as_json
-from lungline.nodules.table import NoduleRow, read_nodules
-from lungline.privacy.identity import IDENTIFIERS, read_identity
-from lungline.readers.dates import acquisition_date
+from lungline.nodules.matching import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv
+from lungline.nodules.table import NoduleRow, read_nodules, rows_as_json
+from lungline.privacy.identity import IDENTIFIERS, acquisition_date, read_identity
 from lungline.readers.listing import list_folder
 from lungline.readers.zips import place_in_zip
 from lungline.runner.stage import stage

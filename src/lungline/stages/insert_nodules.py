@@ -16,8 +16,8 @@ from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.hdf5 import Field
 from lungline.storage.tables import table_text
 from lungline.synthetic import implant
+from lungline.synthetic.blending import SourceNodule
 from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion, read_insertion
-from lungline.synthetic.implant_sources import SourceNodule
 from lungline.synthetic.recipients import Chest, rescanned, without_lesions, zoomed
 from lungline.synthetic.source_nodules import NoduleRow, read_nodule
 from lungline.synthetic.writers import write_mhd

@@ -10,10 +10,9 @@ from lungline.config.loading import read_config_files
 from lungline.config.models import Config
 from lungline.nodules.annotations import note_annotations
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
-from lungline.readers.labels import read_labels
-from lungline.readers.listing import Listing, list_dsb17, list_folder, list_luna16
+from lungline.readers.listing import Listing, list_dsb17, list_folder, list_luna16, read_labels
 from lungline.storage.manifest import write_sheet
-from lungline.storage.notes import say, write_notes
+from lungline.storage.tables import say, write_notes
 from lungline.workflow.opening import refuse_missing_folders
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from lungline.detection.slices import AXES
-from lungline.storage.atomic import write_text
-from lungline.storage.checksums import check, seal_path
+from lungline.storage.checksums import check, seal_path, write_text
 from lungline.storage.weights import read_tensors, write_card, write_tensors
 from lungline.training.loading import checked_card
 from lungline.workflow.bundle import Pipeline, read_pipeline, write_pipeline

@@ -11,11 +11,10 @@ from typing import Literal
 
 from lungline.errors import LunglineError
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
-from lungline.readers.labels import read_labels
-from lungline.readers.listing import list_dsb17, list_folder, list_luna16
+from lungline.readers.listing import list_dsb17, list_folder, list_luna16, read_labels
 from lungline.readers.zips import place_in_zip
 from lungline.storage.manifest import read_sheet, write_sheet
-from lungline.storage.notes import replace_notes, say
+from lungline.storage.tables import replace_notes, say
 
 
 def run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
 from lungline.names import known
 from lungline.nodules.annotations import read_annotations
@@ -13,6 +12,7 @@ from lungline.runner.stage import stage
 from lungline.storage import hdf5
 from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import read_sheet
+from lungline.storage.saved_config import read_saved_config
 from lungline.training.false_positive_reduction import CandidateCubes, ReductionTask, read_labelled_candidates
 from lungline.training.loop import TrainingContext, fit
 

@@ -49,14 +49,14 @@ def run(
     input_sha256 : str or None
         Of the raw files that were answered (`predictions.csv`); others are refused.
     """
-    from lungline.pacs.dicom_objects import dicom_objects
-    from lungline.readers.dicom_headers import quiet
-    from lungline.readers.dicom_source import read_series
-
     table = read_result(nodules)
     if table["status"] == "quarantined":
         _say_why(out, "the scan is quarantined, so there is nothing to say of it.")
         return
+    from lungline.pacs.dicom_objects import dicom_objects
+    from lungline.readers.dicom_headers import quiet
+    from lungline.readers.dicom_source import read_series
+
     rows, ranks = read_nodules(table), None
     if rows:
         if labels is None or candidates is None:

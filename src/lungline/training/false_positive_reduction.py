@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import DetectorSpec, ReductionSpec
-from lungline.detection.candidates import Candidate, read_candidates
-from lungline.detection.patches import crop_patches
+from lungline.detection.candidates import Candidate, crop_patches, read_candidates
 from lungline.device import one_thread_each, to_device
 from lungline.nodules.annotations import Nodule
 from lungline.storage import hdf5

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lungline.classification.cancer_net import CancerNet, strongest
+from lungline.classification.cancer_net import CancerNet
 from lungline.classification.hand_crafted import features
 from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
@@ -154,8 +154,7 @@ def _winner(model: nn.Module, cubes: Tensor) -> Tensor:
     with torch.no_grad():
         logits = model(cubes).float()
     model.train(was_training)
-    _, index = strongest(logits[None], torch.ones_like(logits, dtype=torch.bool)[None])
-    return cubes[index]
+    return cubes[logits.max(dim=0, keepdim=True).indices]
 
 
 def answers(

@@ -143,7 +143,6 @@ STEPS = (
     Step(
         "crop_patches",
         {
-            "volumes": "resample",
             "caches": "cache_volume",
             "detected": "detect",
             "candidates": CANDIDATES,
@@ -185,7 +184,6 @@ STEPS = (
             "lungs": "segment_lungs",
             "labels": LABELS,
             "candidates": CANDIDATES,
-            "patches": "crop_patches",
             "answers": "predict_cancer",
         },
         "describe_nodules/{system}/{scan}.json",

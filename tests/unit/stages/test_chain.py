@@ -13,7 +13,7 @@ from lungline.stages import (
 )
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Field, Header
-from lungline.storage.notes import read_notes
+from lungline.storage.tables import read_notes
 from stage_settings import CACHE, CANDIDATES, PATCHES, RESAMPLE
 
 
@@ -34,7 +34,7 @@ def test_a_quarantined_scan_passes_through_the_whole_chain(tmp_path):
     cache_volume.run(tmp_path / "r.h5", tmp_path / "r.h5", tmp_path / "s.h5", **CACHE)
     draw_nodule_mask.run(tmp_path / "s.h5", annotations, tmp_path / "m.h5", scan="s")
     extract_candidates.run(tmp_path, tmp_path / "e", scans=["s"], **CANDIDATES)
-    folders = dict.fromkeys(("volumes", "caches", "detected"), tmp_path)
+    folders = dict.fromkeys(("caches", "detected"), tmp_path)
     folders |= dict.fromkeys(("candidates", "labels"), tmp_path / "e")
     crop_patches.run(tmp_path / "p", scans=["s"], **folders, **PATCHES)
     header = hdf5.read_header(tmp_path / "p" / "s.h5")

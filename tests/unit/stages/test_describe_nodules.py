@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -14,10 +15,9 @@ from lungline.errors import GeometryError, LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
-from lungline.nodules.location import places_in_lungs
 from lungline.nodules.measurements import measure_candidates
-from lungline.nodules.table import COLUMNS, Grid, describe_candidates, read_nodules
-from lungline.stages import cache_volume, crop_patches, describe_nodules, extract_candidates, resample
+from lungline.nodules.table import COLUMNS, Grid, describe_candidates, places_in_lungs, read_nodules
+from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Header
 from lungline.storage.predictions import ANSWER_COLUMNS, read_answers
@@ -80,7 +80,6 @@ def folder(tmp_path_factory) -> Path:
         folder / "detect" / "s.h5", Header("nodule_probability", "detect", header.codes), {"probability": field}
     )
     extract_candidates.run(folder / "detect", folder / "candidates", scans=["s"], **CANDIDATES)
-    crop(folder)
     answer = {"scan": "s", "logit": 2.0, "probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
     answer |= {"status": "warned", "codes": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
     rows = [[answer.get(name, "") for name in ANSWER_COLUMNS]]
@@ -88,15 +87,9 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def crop(folder, candidates="candidates", output="patches") -> None:
-    folders = {"volumes": "resample", "caches": "cache", "detected": "detect", "labels": "candidates"}
-    folders = {key: folder / name for key, name in folders.items()}
-    crop_patches.run(folder / output, scans=["s"], candidates=folder / candidates, count=20, size=8, **folders)
-
-
 def described(folder, **change) -> dict:
     files = {"ingested": "ingest/s.h5", "volume": "resample/s.h5", "lungs": "lungs/s.h5"}
-    files |= {"labels": "candidates/s.h5", "candidates": "candidates/s.csv", "patches": "patches/s.h5"}
+    files |= {"labels": "candidates/s.h5", "candidates": "candidates/s.csv"}
     files |= {"answers": "answers.csv"}
     options = {key: folder / name for key, name in files.items()} | change
     describe_nodules.run(folder / "nodules.json", scan="s", system="m2", **options)
@@ -178,9 +171,7 @@ def test_ranked_again_each_candidate_keeps_its_voxels_and_measurements(folder) -
     before = {row["x_mm"]: row for row in described(folder)["nodules"]}
     found = read_candidates(folder / "candidates" / "s.csv")
     write_candidates(folder / "again" / "s.csv", "s", rank_again(found, [0.1, 0.4, 0.2, 0.3], 3))
-    crop(folder, "again", "patches-again")
-    files = {"candidates": folder / "again" / "s.csv", "patches": folder / "patches-again" / "s.h5"}
-    rows = described(folder, answers=None, **files)["nodules"]
+    rows = described(folder, answers=None, candidates=folder / "again" / "s.csv")["nodules"]
     assert [found.index(next(c for c in found if c.x_mm == row["x_mm"])) for row in rows] == [1, 3, 2]
     for row in rows:
         for name in ("volume_mm3", "longest_axial_mm", "mean_hu", "spread_hu", "kind"):
@@ -193,23 +184,24 @@ def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None
         None, "the patient has no probability"
     )  # fmt: skip
     assert {row["decided"] for row in table["nodules"]} == {None}
-    table = described(folder, labels=None, candidates=None, patches=None)
+    table = described(folder, labels=None, candidates=None)
     assert table["nodules"] is None
-    assert table["grid"]["shape_zyx"] == list(hdf5.read_shape(folder / "resample" / "s.h5", "ct"))
-    for name in ("resample", "lungs", "labels", "patches"):
+    assert table["grid"]["shape_zyx"] == list(hdf5.read_grid(folder / "resample" / "s.h5", "ct")[0])
+    for name in ("resample", "lungs", "labels"):
         hdf5.write_file(folder / f"q-{name}.h5", Header("x", "ingest", (Code("Q_LUNGS_EMPTY", "no air"),)), {})
     table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", answers=None,
-        labels=folder / "q-labels.h5", patches=folder / "q-patches.h5")  # fmt: skip
+        labels=folder / "q-labels.h5")  # fmt: skip
     assert (table["status"], table["nodules"], table["grid"]) == ("quarantined", None, None)
     assert table["codes"] == [{"code": "Q_LUNGS_EMPTY", "detail": "no air"}]
 
 
-def test_a_table_of_another_layout_and_measurements_of_another_table_are_refused(folder) -> None:
+def test_a_table_of_another_layout_and_a_label_map_of_another_table_are_refused(folder) -> None:
     with pytest.raises(LunglineError, match="expected a table of layout nodules/1"):
         read_nodules({"schema": "nodules/9", "nodules": []})
-    write_candidates(folder / "one.csv", "s", read_candidates(folder / "candidates" / "s.csv")[:1])
-    with pytest.raises(LunglineError, match=r"expected measurements of 1 candidates\. Found 4"):
-        described(folder, candidates=folder / "one.csv")
+    found = read_candidates(folder / "candidates" / "s.csv")
+    write_candidates(folder / "other.csv", "s", [replace(found[0], label=99)])
+    with pytest.raises(LunglineError, match=r"no voxel of the label map has the label 99"):
+        described(folder, candidates=folder / "other.csv")
     with pytest.raises(LunglineError, match=r"ends in \.json"):
         describe_nodules.run(folder / "nodules.txt", scan="s", ingested=folder, volume=folder, lungs=folder)
 

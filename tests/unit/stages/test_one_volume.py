@@ -69,11 +69,11 @@ def said_of(raw: Path, folder: Path, drawn_lungs: tuple[slice, ...] | None = Non
     wide = read_candidates(folder / "wide" / "s.csv")
     kept = rank_again(wide, [-abs(math.log(one.n_voxels / 300)) for one in wide], 8)
     write_candidates(folder / "ranked" / "s.csv", "s", kept)
-    folders = {"volumes": volume.parent, "caches": cache.parent, "detected": found.parent, "labels": folder / "wide"}
+    folders = {"caches": cache.parent, "detected": found.parent, "labels": folder / "wide"}
     crop_patches.run(folder / "patches", scans=["s"], candidates=folder / "ranked", count=20, size=8, **folders)
     table, files = folder / "nodules.json", {"labels": folder / "wide/s.h5", "candidates": folder / "ranked/s.csv"}
     patches = folder / "patches" / "s.h5"
-    describe_nodules.run(table, scan="s", ingested=read, volume=volume, lungs=lungs, patches=patches, **files)
+    describe_nodules.run(table, scan="s", ingested=read, volume=volume, lungs=lungs, **files)
     draw_page.run(folder / "page.html", nodules=table, volume=volume, lungs=lungs, detected=found)
     write_dicom.run(folder / "dicom", raw=raw, nodules=table, **files)
     labels = hdf5.read_volume(files["labels"], "labels")

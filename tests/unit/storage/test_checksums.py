@@ -91,7 +91,7 @@ STAGES = {
     "crop_patches": lambda h5, out: crop_patches.run(
         out,
         scans=["s"],
-        **dict.fromkeys(("volumes", "caches", "detected", "candidates", "labels"), h5.parent),
+        **dict.fromkeys(("caches", "detected", "candidates", "labels"), h5.parent),
         **PATCHES,
     ),
     "draw_figures": lambda h5, out: draw_figures.run(
@@ -110,7 +110,6 @@ STAGES = {
         lungs=h5,
         labels=h5,
         candidates=h5.with_name("c.csv"),
-        patches=h5,
     ),
 }
 
