@@ -123,9 +123,9 @@ class Detect(Settings):
     """The three U-Nets (paper, section 4.2)."""
 
     jobs: int | None = Field(12, ge=1)
-    """All scans in this many jobs, by hash of the id, in detection, candidates, their ranking and cubes: a new scan re-
-    runs its group. Starting PyTorch costs more than searching a small chest. null: one job a scan, and a new scan re-
-    runs nothing else."""
+    """All scans in this many jobs, by hash of the id, in detection, candidates, their ranking and cubes: a new scan
+    re-runs its group. Starting PyTorch costs more than searching a small chest. null: one job a scan, and a new scan
+    re-runs nothing else."""
 
 
 class CropPatches(Settings):
