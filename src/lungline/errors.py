@@ -37,15 +37,7 @@ class DamagedFileError(CorruptFileError):
 
 
 class Quarantine(Exception):
-    """One scan cannot be used.
-
-    Parameters
-    ----------
-    code : str
-        A stable code of `lungline.flags`, starting with `Q_`.
-    detail : str
-        What was found, without any identifier of a patient.
-    """
+    """One scan cannot be used: a code `Q_` of `lungline.flags`, and what was found, without any identifier."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code}: {detail}" if detail else code)

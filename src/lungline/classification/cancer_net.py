@@ -82,7 +82,7 @@ class Measured(nn.Module):
     """A network's logit s and the hand-crafted features m together: scale * s + weight . m + bias.
 
     The logit as it is until the three are fitted, once the network has been trained
-    (`lungline.training.hand_crafted_fit`).
+    (`lungline.training.calibration.fit_measured`).
     """
 
     def __init__(self) -> None:

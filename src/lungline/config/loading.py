@@ -18,11 +18,8 @@ CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 def read_config(mapping: Mapping[str, Any]) -> Config:
     """The whole, checked configuration that a user's mapping asks for; an empty one is the default run.
 
-    Raises
-    ------
-    LunglineError
-        For an unknown key (with the nearest known one), a value out of range, a name in `run`, `models`, `systems`,
-        `compare` or `extends` that has no entry, and settings that contradict each other.
+    `LunglineError` for an unknown key (with the nearest known one), a value out of range, a name in `run`, `models`,
+    `systems`, `compare` or `extends` that has no entry, and settings that contradict each other.
     """
     whole = laid_over(_read_yaml(CATALOGUE), mapping)
     for part in ("detectors", "systems"):

@@ -50,21 +50,10 @@ def measure_split(
     largest_mm: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Results on the labelled patients of one split.
+    """Results on the labelled patients of one split, ready for JSON: numbers, metrics, baselines, reliability table.
 
-    Parameters
-    ----------
-    rows : sequence of Prediction
-        Patients that are quarantined have no probability: they are counted, not scored.
-    prior : float or None
-        Of `training_prior`.
-    largest_mm : mapping of scan to mm, or None
-        Diameter of each patient's largest nodule; who is not in it has none and counts as 0 mm.
-
-    Returns
-    -------
-    dict
-        Ready for JSON: numbers of patients, metrics, baselines, reliability table.
+    Patients that are quarantined have no probability: they are counted, not scored. `prior` is that of
+    `training_prior`; `largest_mm` the diameter of each patient's largest nodule, 0 mm of who is not in it.
     """
     labelled = [row for row in rows if row.split == split and row.label is not None]
     answers = scored(rows, split)
@@ -89,8 +78,7 @@ def measure_split(
 
 def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str) -> None:
     """`LunglineError` if any of these scans stands among the training or validation cases of a model card."""
-    cases = card.get("cases", {})
-    used = {scan for split in ("train", "valid") for scan in cases.get(split, ())}
+    used = {scan for split in ("train", "valid") for scan in card.get("cases", {}).get(split, ())}
     seen = sorted(used & set(scans))
     if seen:
         raise LunglineError(

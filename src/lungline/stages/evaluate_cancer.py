@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lungline.evaluation.cancer_metrics import learned_all_negative
 from lungline.evaluation.patient_metrics import (
     SPLITS,
     measure_split,
@@ -17,7 +18,6 @@ from lungline.runner.stage import stage
 from lungline.storage.frames import largest_diameters
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import about_data, read_result, write_result
-from lungline.training.failures import learned_all_negative
 
 
 @stage

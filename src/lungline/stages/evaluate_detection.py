@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from lungline.evaluation.detection_metrics import recall
-from lungline.evaluation.marks import SCORE, describe_froc, refuse_strangers, scan_marks
+from lungline.evaluation.marks import SCORE, describe_froc, recall, refuse_strangers, scan_marks
 from lungline.evaluation.patient_metrics import refuse_scans_of
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.metric_tables import detection_markdown

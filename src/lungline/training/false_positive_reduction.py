@@ -71,15 +71,8 @@ def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch
 class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
     """Cubes (N, 2, size, size, size) and labels (N,), float32; a fixed share of them nodules.
 
-    Each is turned and mirrored at random, and distorted if the specification says so.
-
-    Attributes
-    ----------
-    detector : DetectorSpec
-        Whose candidates they are, for the card.
-    train, valid : sequence of CandidateCubes
-    files : mapping of split to scans to files
-        That the cubes were read from.
+    Each is turned and mirrored at random, and distorted if the specification says so. `files` (split -> scan -> files)
+    are those that the cubes were read from.
     """
 
     stage: ClassVar[str] = "train_reduction"
