@@ -2,6 +2,7 @@
 import hashlib
 
 from lungline.config.loading import config_text
+from lungline.storage.saved_config import write_saved_config
 
 
 rule write_config:
@@ -15,4 +16,5 @@ rule write_config:
     message:
         "Writing the checked configuration"
     run:
-        Path(output[0]).write_text(config_text(CONFIG), encoding="utf-8")
+        Path(output[0]).parent.chmod(0o700)
+        write_saved_config(Path(output[0]), CONFIG)

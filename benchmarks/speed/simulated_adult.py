@@ -16,7 +16,7 @@ from lungline.imaging.lungs import add_margin, segment_lungs
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.phantom import draw_scan
 from lungline.synthetic.writers import write_dicom_series
 
 SPACING_ZYX_MM = (1.25, 0.7, 0.7)

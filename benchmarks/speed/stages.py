@@ -88,8 +88,10 @@ def measure(raw: Path, entry: DetectorSpec, precision: str, work: Path) -> list[
     cache, detected, candidates, cubes = (str(work / name) for name in ("cache", "detected", "candidates", "cubes"))
     words = ["--scans", "scan", "--detector", str(work / "detector"), "--device", "cpu", "--precision", precision]
     run(path("detected"), "detect", cache, detected, *words)
-    run(path("candidates", ".csv"), "extract-candidates", detected, candidates, "--scans", "scan")
-    words = ["--scans", "scan", "--caches", cache, "--detected", detected, "--candidates", candidates]
+    words = ["--scans", "scan", "--threshold", "0.8", "--count", "20", "--rank-by", "sum", "--split", "false"]
+    run(path("candidates", ".csv"), "extract-candidates", detected, candidates, *words)
+    words = ["--scans", "scan", "--volumes", str(work / "resample"), "--caches", cache, "--detected", detected]
+    words += ["--candidates", candidates, "--labels", candidates, "--count", "20", "--size", "32"]
     run(path("cubes"), "crop-patches", cubes, *words)
     return costs
 

@@ -21,7 +21,7 @@ from experiments.real_nodules.figures import ROUNDS, over_patients
 from experiments.real_nodules.nodules import FOLDS, fold_of
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.synthetic.source_nodules import read_nodule_rows
-from lungline.training.logistic import regress
+from lungline.training.calibration import regress
 from tests.repository import REPOSITORY, sample_folder
 
 RATINGS = (

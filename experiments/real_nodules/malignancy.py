@@ -22,13 +22,11 @@ from lungline.nodules.measurements import measure
 from lungline.splits import refuse_test_rows
 from lungline.training import loop
 from lungline.training.augmentation import turn
-from lungline.training.calibration import fit_scale_and_shift
+from lungline.training.calibration import Regression, fit_scale_and_shift, most_probable, regress
 from lungline.training.checkpoints import Checkpoints
-from lungline.training.logistic import Regression, most_probable, regress
 from lungline.training.loop import TrainingContext
-from lungline.training.patients import Patients, draw_patients, patient_loss
+from lungline.training.patients import Patients, draw_patients, labels_and_logits, look_at_patients, patient_loss
 from lungline.training.task import Evaluation, TrainingTask
-from lungline.training.validation import labels_and_logits, look_at_patients
 
 NETWORK = CancerNetSpec(channels=(4, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
 SCHEDULE = Schedule(steps=600, batch=8, learning_rate=1e-3, weight_decay=1e-4, validate_every=100, decay="cosine")

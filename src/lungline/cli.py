@@ -5,13 +5,11 @@ paths, its keyword-only parameters are the options. Only the module that is aske
 stage that does not need torch never waits for it.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
+import functools
 import importlib
 import inspect
-import json
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -101,35 +99,20 @@ def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
 
 
 def _reader(kind: Any) -> Callable[[str], Any]:
-    """How one word of the command line becomes a value of this type; a dict is read as JSON."""
+    """How one word of the command line becomes a value of this type."""
+    choices = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
-        choices = typing.get_args(kind)
-
-        def choose(word: str) -> str:
-            if word not in choices:
-                raise argparse.ArgumentTypeError(f"expected one of {', '.join(choices)}. Got '{word}'.")
-            return word
-
-        return choose
-    alternatives = [a for a in typing.get_args(kind) if a is not type(None)]
-    if typing.get_origin(kind) not in (dict,) and alternatives and type(None) in typing.get_args(kind):
-        inner = _reader(alternatives[0])
+        return functools.partial(_choice, choices)
+    if type(None) in choices:
+        inner = _reader(choices[0])
         return lambda word: None if word in ("", "none", "null") else inner(word)
-    if kind is dict or typing.get_origin(kind) is dict:
-        return _json_object
-    if kind is bool:
-        return _boolean
-    return kind
+    return _boolean if kind is bool else kind
 
 
-def _json_object(word: str) -> dict:
-    try:
-        value = json.loads(word)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"expected a JSON object. Got '{word}'.")
-    return value
+def _choice(choices: Sequence[str], word: str) -> str:
+    if word not in choices:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(choices)}. Got '{word}'.")
+    return word
 
 
 def _boolean(word: str) -> bool:

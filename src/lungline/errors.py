@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import traceback
 from pathlib import Path
 
 
@@ -36,20 +37,18 @@ class DamagedFileError(CorruptFileError):
 
 
 class Quarantine(Exception):
-    """One scan cannot be used.
-
-    Parameters
-    ----------
-    code : str
-        A stable code of `lungline.flags`, starting with `Q_`.
-    detail : str
-        What was found, without any identifier of a patient.
-    """
+    """One scan cannot be used: a code `Q_` of `lungline.flags`, and what was found, without any identifier."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+
+
+def place_of(error: Exception) -> str:
+    """Kind of a mistake of ours, and where it was made; nothing of its words, which may quote a scan."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
 
 
 def lack_of_the_disk(error: BaseException | None) -> str | None:

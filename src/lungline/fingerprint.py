@@ -22,26 +22,11 @@ WITHOUT_EFFECT = frozenset({PACKAGE, f"{PACKAGE}.errors"})
 
 @cache
 def code_fingerprint(module: str, root: Path = ROOT) -> str:
-    """Sixteen hex digits that change when the code behind a module changes.
+    """Sixteen hex digits that change when the code behind a module changes, e.g. "lungline.stages.resample".
 
-    Parameters
-    ----------
-    module : str
-        Dotted name, e.g. "lungline.stages.resample".
-    root : Path
-        The package's folder.
-
-    Returns
-    -------
-    str
-        Start of a SHA-256 over the syntax trees of the module and of every module of the package that
-        it reaches by an import, at the top or inside a function. Docstrings, comments, layout and
-        `lungline.errors` do not count.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If the package has no such module.
+    They start a SHA-256 over the syntax trees of the module and of every module of the package, whose folder is `root`,
+    that it reaches by an import, at the top or inside a function. Docstrings, comments, layout and `lungline.errors` do
+    not count. `ModuleNotFoundError` if the package has no such module.
     """
     lines = [f"{name} {_read(name, root)[0]}\n" for name in reached_modules(module, root)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TextIO
 
 _BAR = 24  # characters
@@ -20,63 +21,47 @@ def in_words(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+@dataclass
 class Progress:
-    """Tells how many of `total` steps are done, and how long the others may take.
+    """Tells how many of `total` steps are done, and how long the others may take by the clock `now`, in seconds.
 
-    Parameters
-    ----------
-    total : int
-    done : int
-        Steps that were done before, by another process or another day: they say nothing of the time.
-    what : str
-        What a step is called.
-    stream : TextIO or None
-        Standard error if left out.
-    now : callable
-        Seconds of a clock.
+    Steps that were `done` before, by another process or another day, say nothing of the time.
     """
 
-    def __init__(
-        self,
-        total: int,
-        *,
-        done: int = 0,
-        what: str = "step",
-        stream: TextIO | None = None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._total, self._before, self._what, self._now = total, done, what, now
-        self._stream = sys.stderr if stream is None else stream
-        self._started = self._told = now()
-        self._terminal = self._stream.isatty()
-        self._shown = False
+    total: int
+    done: int = 0
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    now: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._started = self._told = self.now()
+        self._terminal, self._shown = self.stream.isatty(), False
 
     def left(self, done: int) -> str:
         """How long the steps that are not done may take, in words; "" while nothing is known."""
-        if not self._before < done < self._total:
+        if not self.done < done < self.total:
             return ""
-        a_step = (self._now() - self._started) / (done - self._before)
-        return f"about {in_words(a_step * (self._total - done))} left"
+        a_step = (self.now() - self._started) / (done - self.done)
+        return f"about {in_words(a_step * (self.total - done))} left"
 
     def tell(self, done: int, words: str = "") -> None:
         """Say that `done` steps are done, unless something was said a moment ago."""
-        now = self._now()
+        now = self.now()
         if now - self._told < (_ON_TERMINAL_S if self._terminal else _IN_LOG_S):
             return
         self._told = now
-        parts = [f"{self._what} {done} of {self._total}", words, self.left(done)]
-        line = ", ".join(filter(None, parts))
+        line = ", ".join(filter(None, [f"step {done} of {self.total}", words, self.left(done)]))
         if self._terminal:
-            filled = _BAR * done // max(self._total, 1)
-            print(f"{_OVER}[{'#' * filled}{'.' * (_BAR - filled)}] {line}", end="", file=self._stream, flush=True)
+            filled = _BAR * done // max(self.total, 1)
+            print(f"{_OVER}[{'#' * filled}{'.' * (_BAR - filled)}] {line}", end="", file=self.stream, flush=True)
             self._shown = True
         else:
-            print(line, file=self._stream, flush=True)
+            print(line, file=self.stream, flush=True)
 
     def clear(self) -> None:
         """Take the line off the terminal, so that others may write."""
         if self._shown:
-            print(_OVER, end="", file=self._stream, flush=True)
+            print(_OVER, end="", file=self.stream, flush=True)
             self._shown = False
 
 

@@ -39,15 +39,7 @@ class HasSplit(Protocol):
 
 
 def refuse_test_rows(rows: Iterable[HasSplit], choice: str) -> None:
-    """`LunglineError` if a row is of the test split: nothing is chosen by looking at the test.
-
-    Parameters
-    ----------
-    rows : iterable
-        What the choice looks at.
-    choice : str
-        What is chosen, for the message.
-    """
+    """`LunglineError` if a row is of the test split: nothing (the message says what) is chosen by looking at it."""
     found = sum(row.split == "test" for row in rows)
     if found:
         raise LunglineError(

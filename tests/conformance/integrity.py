@@ -29,12 +29,14 @@ from pathlib import Path
 
 import numpy as np
 
+from lungline.config.loading import config_text
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.storage import checksums, hdf5
 from lungline.storage.frames import read_curve
 from lungline.storage.predictions import read_answers, read_predictions
 from lungline.storage.results import read_result
+from lungline.storage.saved_config import read_saved_config
 from lungline.storage.weights import read_card, read_tensors
 
 OUTCOMES = ("noticed", "harmless", "silent", "traceback", "crash", "hang")
@@ -70,6 +72,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "predictions": ("collect_predictions/*.csv", read_predictions),
     "evaluation": ("evaluate/*.json", read_result),
     "nodule table": ("describe_nodules/*/*.json", read_result),
+    "configuration": ("private/config.json", lambda path: config_text(read_saved_config(path))),
     "seal": ("crop_patches/*/.*.sha256", read_sealed),
 }
 

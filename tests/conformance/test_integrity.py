@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lungline.config.loading import read_config
 from lungline.detection.candidates import Candidate, write_candidates
 from lungline.imaging import geometry
 from lungline.storage import checksums, hdf5
@@ -13,6 +14,7 @@ from lungline.storage.checksums import write_sealed_text
 from lungline.storage.hdf5 import Field, Header
 from lungline.storage.predictions import ANSWER_COLUMNS, Prediction, write_predictions
 from lungline.storage.results import write_result
+from lungline.storage.saved_config import write_saved_config
 from lungline.storage.tables import table_text
 from lungline.storage.weights import write_card, write_curve, write_tensors
 from tests.conformance import integrity
@@ -20,8 +22,9 @@ from tests.conformance import integrity
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
-    """A small result tree with two files of every kind."""
+    """A small result tree with two files of every kind, and one configuration."""
     folder = tmp_path_factory.mktemp("results")
+    write_saved_config(folder / "config.json", read_config({}))
     rng = np.random.default_rng(0)
     affine = geometry.make_affine((1, 1, 1), (4, 5, 6))
     for number, scan in enumerate("ab"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lungline.classification.cancer_net import CancerNet, strongest
+from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import DetectorSpec, read_system
 from lungline.config.networks import CancerNetSpec, UNetSpec
 from lungline.config.settings import read_settings
@@ -53,16 +53,6 @@ def test_dropout_is_drawn_while_training_only():
     assert not torch.equal(network(x), network(x))
     network.eval()
     torch.testing.assert_close(network(x), network(x))
-
-
-def test_the_maximum_never_takes_an_absent_candidate():
-    logits = torch.tensor([[-3.0, -1.0, 5.0], [2.0, 9.0, 1.0]])
-    valid = torch.tensor([[True, True, False], [True, False, True]])
-    values, indices = strongest(logits, valid)
-    assert values.tolist() == [-1.0, 2.0]
-    assert indices.tolist() == [1, 0]
-    with pytest.raises(ValueError, match="at least one"):
-        strongest(logits, torch.zeros(2, 3, dtype=torch.bool))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Imports go one way: cli -> stages -> science -> models, volume, geometry -> errors and other ground."""
+"""Imports go one way, down the layers: cli -> stages -> ... -> errors and other ground."""
 
 import ast
 import subprocess

@@ -42,8 +42,7 @@ MISTAKES = {
     "export nowhere --out answers": "Check its name",
     "verify empty": "expected a result tree",
     "plan": "Check its name, and the folder that you are in",
-    "compare out.csv --systems {}": "name at least one system",
-    "compare out.csv --systems words": "expected a JSON object",
+    "compare out.csv --config nowhere.json": "nowhere.json",
     "draw-index out.html --predictions nowhere.csv": "Check its name",
     "draw-index out.html --predictions notes.txt": "Mend the header",
 }

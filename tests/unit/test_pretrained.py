@@ -17,7 +17,7 @@ from lungline.imaging.intensity import scale_hu
 from lungline.stages import predict
 from lungline.storage.checksums import sha256
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.phantom import draw_scan
 from lungline.synthetic.source_nodules import NEVER_TRAINED
 from lungline.synthetic.writers import write_mhd
 from lungline.training.loading import load_cancer_net

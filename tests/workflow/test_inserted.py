@@ -4,7 +4,7 @@ import yaml
 
 from lungline.storage.manifest import read_sheet
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.phantom import draw_scan
 from lungline.synthetic.writers import write_mhd
 from unit.synthetic.nodule_folder import write_nodules
 from workflow_copy import Workflow, copy_workflow

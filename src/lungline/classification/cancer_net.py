@@ -82,7 +82,7 @@ class Measured(nn.Module):
     """A network's logit s and the hand-crafted features m together: scale * s + weight . m + bias.
 
     The logit as it is until the three are fitted, once the network has been trained
-    (`lungline.training.hand_crafted_fit`).
+    (`lungline.training.calibration.fit_measured`).
     """
 
     def __init__(self) -> None:
@@ -132,21 +132,3 @@ def _pool(x: Tensor) -> Tensor:
     n, c = x.shape[:2]
     d, h, w = (size // 2 for size in x.shape[2:])
     return x[..., : 2 * d, : 2 * h, : 2 * w].view(n, c, d, 2, h, 2, w, 2).amax(dim=(3, 5, 7))
-
-
-def strongest(logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """The maximum over the candidates that exist, and which one gave it.
-
-    Parameters
-    ----------
-    logits, valid : (N, K) tensors, float and bool
-        Every patient must have at least one valid candidate.
-
-    Returns
-    -------
-    (N,) float tensor and (N,) int64 tensor.
-    """
-    if not bool(valid.any(dim=1).all()):
-        raise ValueError("each patient should have at least one valid candidate.")
-    best = torch.where(valid, logits, -torch.inf).max(dim=1)
-    return best.values, best.indices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lungline.config.networks import CancerNetSpec, PatientSchedule, Schedule, UNetSpec, VolumeNetwork
 from lungline.config.settings import Settings, read_settings
@@ -16,14 +16,23 @@ RankBy = Literal["sum", "mean", "max"]
 Symmetries = Annotated[int, Field(ge=1, le=48)]  # of a cube: 6 orders of its axes, 8 ways to mirror them
 
 
+def _without_batch_norm(network: CancerNetSpec) -> CancerNetSpec:
+    """Cubes of one patient are no batch."""
+    if network.norm == "batch":
+        raise ValueError("norm: expected 'none' or 'group' for cubes. Found 'batch'.")
+    return network
+
+
+CubeNetwork = Annotated[CancerNetSpec, AfterValidator(_without_batch_norm)]
+
+
 class ExtractCandidates(Settings):
     """How candidates are picked from the fused probability (paper, section 4.2)."""
 
     threshold: Threshold = Field(0.8, description="Fused nodule probability of a candidate's voxels; the paper's 0.8.")
     count: Count = Field(20, description="Candidates kept of a scan, strongest first; the paper's 20.")
-    rank_by: RankBy = Field(
-        "sum", description='What "strongest" means, of the probability over a candidate; the paper\'s is the sum.'
-    )
+    rank_by: RankBy = "sum"
+    """What "strongest" means, of the probability over a candidate; the paper's is the sum."""
     split: bool = Field(False, description="Take a cluster with several peaks apart.")
 
 
@@ -40,13 +49,9 @@ class SliceSampling(Settings):
     """Which slices a U-Net is shown."""
 
     crop: int = Field(128, ge=8, description="Edge of the square crop in voxels; 128 in the authors' code.")
-    positive_share: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Share of crops around an annotated nodule; the others come from anywhere. The authors showed no "
-        "negative slice (1.0), so their network marks every vessel.",
-    )
+    positive_share: float = Field(0.5, ge=0, le=1)
+    """Share of crops around an annotated nodule; the others come from anywhere. The authors showed no negative slice
+    (1.0), so their network marks every vessel."""
 
 
 class LossWeights(Settings):
@@ -59,19 +64,13 @@ class LossWeights(Settings):
 class ReductionSpec(Settings):
     """The network that ranks a detector's candidates: it learns from the annotated LUNA-16 scans."""
 
-    network: CancerNetSpec = Field(CancerNetSpec(), description="Table 2 on a cube around each candidate.")
+    network: CubeNetwork = Field(CancerNetSpec(), description="Table 2 on a cube around each candidate.")
     positive_share: float = Field(0.25, gt=0, lt=1, description="Share of a batch that are nodules.")
-    scans: int | None = Field(
-        None,
-        ge=1,
-        description="Training scans that it learns from, the first of the list; null: all. Searching them costs most "
-        "of its training.",
-    )
-    distort: bool = Field(
-        False,
-        description="Each cube is turned a little, made larger or smaller, shifted and shown with other contrast "
-        "while training.",
-    )
+    scans: int | None = Field(None, ge=1)
+    """Training scans that it learns from, the first of the list; null: all. Searching them costs most of its
+    training."""
+    distort: bool = False
+    """Each cube is turned a little, made larger or smaller, shifted and shown with other contrast while training."""
     turns: Symmetries = Field(1, description="Symmetries of the cube over which a candidate's logit is averaged.")
     training: Schedule = Field(description="Its schedule; batch counts candidates.")
 
@@ -79,7 +78,7 @@ class ReductionSpec(Settings):
     def _check(self) -> ReductionSpec:
         if len(set(self.network.shape_zyx)) != 1:
             raise ValueError(f"network.shape_zyx: expected a cube. Found {list(self.network.shape_zyx)}.")
-        return _without_batch_norm(self)
+        return self
 
 
 class DetectorSpec(Settings):
@@ -89,14 +88,11 @@ class DetectorSpec(Settings):
     loss: LossWeights = Field(LossWeights(), description="Weights of the loss, Eq. 2.")
     sampling: SliceSampling = Field(SliceSampling(), description="Which slices are shown while training.")
     training: Schedule = Field(description="Schedule of each U-Net; batch counts slices.")
-    candidates: OwnCandidates = Field(
-        OwnCandidates(),
-        description="Keys of extract_candidates that this detector has otherwise; null: as there. With a reduction "
-        "count is what it looks at, and extract_candidates.count of them are kept.",
-    )
-    reduction: ReductionSpec | None = Field(
-        None, description="A second stage that ranks the candidates; null: none, as in the paper."
-    )
+    candidates: OwnCandidates = OwnCandidates()
+    """Keys of extract_candidates that this detector has otherwise; null: as there. With a reduction count is what it
+    looks at, and extract_candidates.count of them are kept."""
+    reduction: ReductionSpec | None = None
+    """A second stage that ranks the candidates; null: none, as in the paper."""
 
 
 class PatchSystem(Settings):
@@ -104,54 +100,35 @@ class PatchSystem(Settings):
 
     kind: Literal["patches"] = Field("patches", description="Candidate cubes of a detector.")
     detector: str = Field(description="Entry of detectors whose candidates are scored.")
-    learn_from: LearnedFrom = Field(
-        "patients",
-        description="What a training case is: a patient with all of his candidates and one label, or one candidate of "
-        "an annotated scan, malignant or not (needs inserted).",
-    )
+    learn_from: LearnedFrom = "patients"
+    """What a training case is: a patient with all of his candidates and one label, or one candidate of an annotated
+    scan, malignant or not (needs inserted)."""
     augment: bool = Field(True, description="Random flips and quarter turns of the cubes while training.")
-    distort: bool = Field(
-        False,
-        description="Each cube is turned a little, zoomed, shifted and shown with other contrast while training.",
-    )
+    distort: bool = False
+    """Each cube is turned a little, zoomed, shifted and shown with other contrast while training."""
     candidates: int | None = Field(None, ge=1, description="How many of the strongest are shown; null: all.")
-    at_least: float | None = Field(
-        None,
-        description="A candidate with a smaller score (a probability where the detector has a reduction) is not shown, "
-        "unless it is the strongest; null: all are.",
-    )
-    start: Literal["random", "reduction"] = Field(
-        "random",
-        description="First weights of the convolutions: drawn, or those of the detector's reduction (same channels and "
-        "norm).",
-    )
+    at_least: float | None = None
+    """A candidate with a smaller score (a probability where the detector has a reduction) is not shown, unless it is
+    the strongest; null: all are."""
+    start: Literal["random", "reduction"] = "random"
+    """First weights of the convolutions: drawn, or those of the detector's reduction (same channels and norm)."""
     turns: Symmetries = Field(1, description="Symmetries of the cube over which a candidate's logit is averaged.")
     calibrate: bool = Field(False, description="Fit scale and shift of a patient's logit on the validation patients.")
-    network: CancerNetSpec = Field(CancerNetSpec(), description="Table 2 on a candidate's cube.")
+    network: CubeNetwork = Field(CancerNetSpec(), description="Table 2 on a candidate's cube.")
     training: PatientSchedule = Field(description="Its schedule; batch counts patients.")
-
-    @model_validator(mode="after")
-    def _check(self) -> PatchSystem:
-        return _without_batch_norm(self)
 
 
 class VolumeInput(Settings):
     """How a lung region of any size becomes the input of a network of one size: either `resize_to` or `pad_to`."""
 
-    resize_to: int | None = Field(
-        None, ge=8, description="Edge in voxels of the cube to which every lung region is resized."
-    )
-    pad_to: Literal["largest"] | tuple[int, int, int] | None = Field(
-        None,
-        description="Shape (z, y, x) in voxels to which a lung region is filled up with air, evenly on both sides; "
-        "largest: the largest extents of the training patients.",
-    )
-    crop: int | None = Field(
-        None,
-        ge=8,
-        description="Edge in voxels of random cubes of the resized region, for training; the answer is the mean over "
-        "those in the eight corners and the middle.",
-    )
+    resize_to: int | None = Field(None, ge=8)
+    """Edge in voxels of the cube to which every lung region is resized."""
+    pad_to: Literal["largest"] | tuple[int, int, int] | None = None
+    """Shape (z, y, x) in voxels to which a lung region is filled up with air, evenly on both sides; largest: the
+    largest extents of the training patients."""
+    crop: int | None = Field(None, ge=8)
+    """Edge in voxels of random cubes of the resized region, for training; the answer is the mean over those in the
+    eight corners and the middle."""
 
     @model_validator(mode="after")
     def _check(self) -> VolumeInput:
@@ -194,9 +171,8 @@ class ConstantSystem(Settings):
     """A baseline: the same answer to everybody."""
 
     kind: Literal["constant"] = Field("constant", description="A baseline.")
-    probability: Annotated[float, Field(ge=0, le=1)] | Literal["prior"] = Field(
-        description="Of cancer, 0 to 1; prior: the share of cancer among the labelled patients of train and valid."
-    )
+    probability: Annotated[float, Field(ge=0, le=1)] | Literal["prior"]
+    """Of cancer, 0 to 1; prior: the share of cancer among the labelled patients of train and valid."""
 
 
 SystemSpec = Annotated[PatchSystem | VolumeSystem | ConstantSystem, Field(discriminator="kind")]
@@ -205,10 +181,3 @@ SystemSpec = Annotated[PatchSystem | VolumeSystem | ConstantSystem, Field(discri
 def read_system(entry: Any, where: str = "system") -> PatchSystem | VolumeSystem | ConstantSystem:
     """Read one entry of `systems:`; its `kind` says what the network sees."""
     return read_settings(SystemSpec, entry, where)
-
-
-def _without_batch_norm(spec: Any) -> Any:
-    """Cubes of one patient are no batch."""
-    if spec.network.norm == "batch":
-        raise ValueError("network.norm: expected 'none' or 'group' for cubes. Found 'batch'.")
-    return spec

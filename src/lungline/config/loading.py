@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,8 @@ CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 def read_config(mapping: Mapping[str, Any]) -> Config:
     """The whole, checked configuration that a user's mapping asks for; an empty one is the default run.
 
-    Raises
-    ------
-    LunglineError
-        For an unknown key (with the nearest known one), a value out of range, a name in `run`, `models`, `systems`,
-        `compare` or `extends` that has no entry, and settings that contradict each other.
+    `LunglineError` for an unknown key (with the nearest known one), a value out of range, a name in `run`, `models`,
+    `systems`, `compare` or `extends` that has no entry, and settings that contradict each other.
     """
     whole = laid_over(_read_yaml(CATALOGUE), mapping)
     for part in ("detectors", "systems"):
@@ -40,16 +36,8 @@ def read_config_files(paths: Iterable[Path], over: Mapping[str, Any] | None = No
     return read_config(laid_over(merged, over or {}))
 
 
-def read_saved_config(path: Path) -> Config:
-    """A configuration that `config_text` wrote."""
-    try:
-        return read_settings(Config, json.loads(path.read_text(encoding="utf-8")), str(path))
-    except ValueError as error:
-        raise LunglineError(f"{path}: expected a configuration as JSON. {error}.") from None
-
-
 def config_text(config: Config) -> str:
-    """The whole configuration as JSON; `read_saved_config` reads it back equal."""
+    """The whole configuration as JSON."""
     return config.model_dump_json(indent=2) + "\n"
 
 

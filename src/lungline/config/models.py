@@ -22,24 +22,18 @@ class TrainingThreads(Settings):
     """Cores of one job."""
 
     train_unet: int = Field(1, ge=1, description="Cores of a U-Net's training, all its processes together.")
-    train_system: int = Field(
-        2, ge=1, description="Cores of the training of a system or a reduction, and of predict_cancer."
-    )
+    train_system: int = Field(2, ge=1)
+    """Cores of the training of a system or a reduction, and of predict_cancer."""
 
 
 class DataFolders(Settings):
     """Folders of real scans; at least one of luna16, dsb17 and folder."""
 
     luna16: str | None = Field(None, description="Path of LUNA-16: subset0..9/*.mhd, annotations.csv.")
-    dsb17: str | None = Field(
-        None,
-        description="Path of DSB-17: stage1/PATIENT/*.dcm, stage1_labels.csv, and stage1_solution.csv for the test "
-        "labels.",
-    )
-    folder: str | None = Field(
-        None,
-        description="Path of any folder: DICOM in sub-folders, .mhd, .nii, .nii.gz, zips. Scans get pseudonyms.",
-    )
+    dsb17: str | None = None
+    """Path of DSB-17: stage1/PATIENT/*.dcm, stage1_labels.csv, and stage1_solution.csv for the test labels."""
+    folder: str | None = None
+    """Path of any folder: DICOM in sub-folders, .mhd, .nii, .nii.gz, zips. Scans get pseudonyms."""
     labels: str | None = Field(None, description="Path of labels for folder: a table id,cancer.")
 
     @model_validator(mode="after")
@@ -54,14 +48,11 @@ class Chest(Settings):
 
     path: Text = Field(description="Path of the scan.")
     source: Literal["dicom", "mhd", "nifti"] = Field(description="Its format.")
-    splits: Annotated[tuple[Split, ...], Field(min_length=1), Once] = Field(
-        description="Splits in which it receives nodules."
-    )
+    splits: Annotated[tuple[Split, ...], Field(min_length=1), Once]
+    """Splits in which it receives nodules."""
     smallest_mm: float = Field(0.0, ge=0, description="Smallest diameter of a nodule that it takes, mm.")
-    lesions_xyz_radius_mm: tuple[tuple[float, float, float, float], ...] = Field(
-        (),
-        description="Known lesions as spheres (x, y, z, radius) in mm, LPS: cut out of training, not scored in a test.",
-    )
+    lesions_xyz_radius_mm: tuple[tuple[float, float, float, float], ...] = ()
+    """Known lesions as spheres (x, y, z, radius) in mm, LPS: cut out of training, not scored in a test."""
 
 
 class InsertedScans(Settings):
@@ -83,15 +74,12 @@ class InsertedSplits(Settings):
 class Inserted(Settings):
     """Real nodules that are inserted into real chests (decision 15)."""
 
-    nodules: Text = Field(
-        description="Path of a folder with image/, nodule_mask/ ({patient_id}_R_{nodule_id}.nii.gz) and nodules.csv "
-        "(patient_id, nodule_id, diameter_mm, Diagnosis_value 0 or 1)."
-    )
+    nodules: Text
+    """Path of a folder with image/, nodule_mask/ ({patient_id}_R_{nodule_id}.nii.gz) and nodules.csv (patient_id,
+    nodule_id, diameter_mm, Diagnosis_value 0 or 1)."""
     chests: Annotated[dict[Name, Chest], Field(min_length=1)] = Field(description="The chests, by name.")
-    leave_out: str | None = Field(
-        None,
-        description="A chest that is not trained on and alone tested on, for figures chest by chest; null: none.",
-    )
+    leave_out: str | None = None
+    """A chest that is not trained on and alone tested on, for figures chest by chest; null: none."""
     scans: InsertedSplits = Field(description="How many scans are made.")
 
 
@@ -101,9 +89,8 @@ class Cohort(Settings):
     luna16_scans: ScanCount = Field(24, description="Scans with annotated nodules; every tenth is for testing.")
     dsb17_train: ScanCount = Field(80, description="Patients with a label for training and validation.")
     dsb17_test: ScanCount = Field(40, description="Patients with a label for testing.")
-    anatomy_scale: float = Field(
-        0.45, ge=0.25, le=1.2, description="Size of the chests, 1 = adult; nodules keep their millimetres."
-    )
+    anatomy_scale: float = Field(0.45, ge=0.25, le=1.2)
+    """Size of the chests, 1 = adult; nodules keep their millimetres."""
 
 
 class Resample(Settings):
@@ -117,35 +104,28 @@ class SegmentLungs(Settings):
 
     threshold_hu: float = Field(-320.0, ge=-1000, le=400, description="What is darker is air or lung, HU.")
     margin_mm: float = Field(5.0, ge=0, le=50, description="How far the mask reaches beyond the lungs, mm.")
-    plausible_ml: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = Field(
-        (1000.0, 9000.0),
-        description="Volume of both lungs of an adult, ml: outside it the scan is used with a warning; scaled for the "
-        "embedded cohort.",
-    )
+    plausible_ml: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (1000.0, 9000.0)
+    """Volume of both lungs of an adult, ml: outside it the scan is used with a warning; scaled for the embedded
+    cohort."""
 
 
 class CacheVolume(Settings):
     """Preparation: what the networks read."""
 
-    region: Literal["lung_box", "whole"] = Field(
-        "lung_box", description="lung_box: crop to the box of the mask; whole: keep whole slices, as the paper."
-    )
+    region: Literal["lung_box", "whole"] = "lung_box"
+    """lung_box: crop to the box of the mask; whole: keep whole slices, as the paper."""
     outside_hu: float = Field(-1000.0, ge=-1024, le=3071, description="Value outside the mask, HU.")
-    compression: Literal["blosc", "gzip"] = Field(
-        "blosc", description="blosc: quick; gzip: for programs without the Blosc filter."
-    )
+    compression: Literal["blosc", "gzip"] = "blosc"
+    """blosc: quick; gzip: for programs without the Blosc filter."""
 
 
 class Detect(Settings):
     """The three U-Nets (paper, section 4.2)."""
 
-    jobs: int | None = Field(
-        12,
-        ge=1,
-        description="All scans in this many jobs, by hash of the id, in detection, candidates, their ranking and "
-        "cubes: a new scan re-runs its group. Starting PyTorch costs more than searching a small chest. null: one job "
-        "a scan, and a new scan re-runs nothing else.",
-    )
+    jobs: int | None = Field(12, ge=1)
+    """All scans in this many jobs, by hash of the id, in detection, candidates, their ranking and cubes: a new scan
+    re-runs its group. Starting PyTorch costs more than searching a small chest. null: one job a scan, and a new scan
+    re-runs nothing else."""
 
 
 class CropPatches(Settings):
@@ -157,81 +137,61 @@ class CropPatches(Settings):
 class Models(Settings):
     """Trained folders, used instead of training; no labels are needed."""
 
-    detectors: dict[str, str] = Field(
-        {}, description="Path by name of an entry, with z/, y/, x/; each holds weights.safetensors and card.json."
-    )
+    detectors: dict[str, str] = Field({})
+    """Path by name of an entry, with z/, y/, x/; each holds weights.safetensors and card.json."""
     systems: dict[str, str] = Field({}, description="Path by name of an entry, with weights.safetensors and card.json.")
 
 
 class Compare(Settings):
     """What `snakemake compare` puts side by side."""
 
-    systems: Annotated[Names, Field(min_length=1)] | None = Field(
-        None, description="Entries of systems; null: those of run."
-    )
+    systems: Annotated[Names, Field(min_length=1)] | None = None
+    """Entries of systems; null: those of run."""
     reference: str | None = Field(None, description="The system that is subtracted from the others; null: the first.")
 
 
 class Figures(Settings):
     """Figures 1-5 of the paper."""
 
-    scans: Literal["auto"] | Names = Field(
-        "auto", description="Ids of scans; auto: the first test scan with nodules and the first test patient."
-    )
+    scans: Literal["auto"] | Names = "auto"
+    """Ids of scans; auto: the first test scan with nodules and the first test patient."""
 
 
 class Pages(Settings):
     """Nodule tables and pages."""
 
-    scans: Literal["auto", "all"] | Names = Field(
-        "auto",
-        description="Ids of patients; auto: the first test patient; all: every one, which keeps ingest/ and resample/ "
-        "until all are scored.",
-    )
+    scans: Literal["auto", "all"] | Names = "auto"
+    """Ids of patients; auto: the first test patient; all: every one, which keeps ingest/ and resample/ until all are
+    scored."""
 
 
 class Config(Settings):
     """The whole configuration. Scans come from the first of sheet, data, inserted, cohort that is not null."""
 
     outdir: Text = Field("results/demo", description="Path of the folder of everything that is made.")
-    seed: int = Field(
-        1,
-        ge=0,
-        description="Of the cohort, the order of training cases and the first weights. Same seed, training_threads and "
-        "training_processes, same bytes.",
-    )
+    seed: int = Field(1, ge=0)
+    """Of the cohort, the order of training cases and the first weights. Same seed, training_threads and
+    training_processes, same bytes."""
     device: Device = Field("auto", description="auto takes a GPU where there is one.")
-    precision: Precision = Field(
-        "float32",
-        description="Of the networks while they train and while the U-Nets search: bfloat16 for convolutions and "
-        "products, the rest in float32; auto: bfloat16 where the processor itself has it (GPU, AVX512-BF16, AMX), so "
-        "another processor may give other bytes. predict_cancer and rank_candidates answer in float32 always.",
-    )
-    training_threads: TrainingThreads = Field(
-        TrainingThreads(),
-        description="Cores of a job, at most what --cores gives; where it trains on a GPU, processes that make its "
-        "batches. Bytes are promised at a fixed number.",
-    )
-    training_processes: int = Field(
-        1,
-        ge=1,
-        description="Processes that train one U-Net together on one machine (torchrun), each with a GPU or "
-        "training_threads.train_unet cores of its own; at most training.batch. The effective batch stays; a checkpoint "
-        "of another number is not resumed.",
-    )
-    keep_intermediates: bool = Field(
-        True,
-        description="false deletes ingest/ and resample/ (0.3 GB a scan) as soon as nothing needs them.",
-    )
+    precision: Precision = "float32"
+    """Of the networks while they train and while the U-Nets search: bfloat16 for convolutions and products, the rest in
+    float32; auto: bfloat16 where the processor itself has it (GPU, AVX512-BF16, AMX), so another processor may give
+    other bytes. predict_cancer and rank_candidates answer in float32 always."""
+    training_threads: TrainingThreads = TrainingThreads()
+    """Cores of a job, at most what --cores gives; where it trains on a GPU, processes that make its batches. Bytes are
+    promised at a fixed number."""
+    training_processes: int = Field(1, ge=1)
+    """Processes that train one U-Net together on one machine (torchrun), each with a GPU or training_threads.train_unet
+    cores of its own; at most training.batch. The effective batch stays; a checkpoint of another number is not
+    resumed."""
+    keep_intermediates: bool = True
+    """false deletes ingest/ and resample/ (0.3 GB a scan) as soon as nothing needs them."""
     sheet: str | None = Field(None, description="Path of a scans.csv made by lungline sheet, with private/ beside it.")
     data: DataFolders | None = Field(None, description="Folders of real scans.")
-    annotations: str | None = Field(
-        None,
-        description="Path of nodules as a LUNA-16 annotations.csv; null: the one of data.luna16 or of the cohort.",
-    )
-    inserted: Inserted | None = Field(
-        None, description="Real nodules inserted into real chests; used when sheet and data are null."
-    )
+    annotations: str | None = None
+    """Path of nodules as a LUNA-16 annotations.csv; null: the one of data.luna16 or of the cohort."""
+    inserted: Inserted | None = None
+    """Real nodules inserted into real chests; used when sheet and data are null."""
     cohort: Cohort = Field(Cohort(), description="The embedded cohort; used when the others are null.")
     resample: Resample = Field(Resample(), description="Preparation: the grid.")
     segment_lungs: SegmentLungs = Field(SegmentLungs(), description="Preparation: the lungs.")
@@ -239,19 +199,14 @@ class Config(Settings):
     detect: Detect = Field(Detect(), description="The search for nodules.")
     extract_candidates: ExtractCandidates = Field(ExtractCandidates(), description="The candidates of a scan.")
     crop_patches: CropPatches = Field(CropPatches(), description="The cubes around them.")
-    run: Annotated[Names, Field(min_length=1)] = Field(
-        ("m2-demo",),
-        description="Entries of systems to train and score; the first fills predictions.csv. Only the detectors that "
-        "they name are trained.",
-    )
+    run: Annotated[Names, Field(min_length=1)] = ("m2-demo",)
+    """Entries of systems to train and score; the first fills predictions.csv. Only the detectors that they name are
+    trained."""
     models: Models = Field(Models(), description="Trained folders to use instead of training.")
     detectors: dict[Name, DetectorSpec] = Field({}, description="Detectors by name: three U-Nets each, one an axis.")
     systems: dict[Name, SystemSpec] = Field({}, description="Systems by name: one answer a patient.")
-    folds: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1), Once] = Field(
-        tuple(range(10)),
-        description="Subsets of LUNA-16 that snakemake folds holds out, one after the other; one without scans is left "
-        "out.",
-    )
+    folds: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1), Once] = tuple(range(10))
+    """Subsets of LUNA-16 that snakemake folds holds out, one after the other; one without scans is left out."""
     compare: Compare = Field(Compare(), description="What snakemake compare puts side by side.")
     figures: Figures = Field(Figures(), description="Figures 1-5.")
     pages: Pages = Field(Pages(), description="Pages of patients.")

@@ -17,12 +17,10 @@ class UNetSpec(Settings):
     slices: int = Field(1, ge=1, description="Neighbouring slices as input channels, odd; 1 in the paper.")
     base_channels: int = Field(64, ge=1, description="Channels of the first level, doubled at each; 64 in the paper.")
     levels: int = Field(5, ge=2, description="Levels, the first one counted; 5 in the paper.")
-    dropout: float = Field(
-        0.2, ge=0, lt=1, description="Share of channels dropped between the two convolutions of a level."
-    )
-    norm: Literal["none", "group"] = Field(
-        "none", description="Normalisation after each convolution, in groups of at most 8 channels; none in the paper."
-    )
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of channels dropped between the two convolutions of a level."""
+    norm: Literal["none", "group"] = "none"
+    """Normalisation after each convolution, in groups of at most 8 channels; none in the paper."""
 
     @model_validator(mode="after")
     def _check(self) -> UNetSpec:
@@ -34,16 +32,13 @@ class UNetSpec(Settings):
 class VolumeNetwork(Settings):
     """Table 2 on a whole volume: what does not follow from `input`."""
 
-    channels: tuple[int, int, int, int, int, int] = Field(
-        (48, 48, 64, 64, 96, 96), description="Of the six convolutions conv1 to conv6."
-    )
+    channels: tuple[int, int, int, int, int, int] = (48, 48, 64, 64, 96, 96)
+    """Of the six convolutions conv1 to conv6."""
     dense: int = Field(256, ge=1, description="Units of dense7; 256 in the paper.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of units dropped between the two dense layers.")
-    norm: Norm = Field(
-        "none",
-        description="Normalisation after each convolution: none in the paper's method 2; group: groups of at most 8 "
-        "channels of one cube; batch: over the volumes that are computed together, of kind volume alone.",
-    )
+    norm: Norm = "none"
+    """Normalisation after each convolution: none in the paper's method 2; group: groups of at most 8 channels of one
+    cube; batch: over the volumes that are computed together, of kind volume alone."""
 
     @model_validator(mode="after")
     def _check(self) -> VolumeNetwork:
@@ -56,19 +51,14 @@ class CancerNetSpec(VolumeNetwork):
     """The 3-D CNN of Table 2."""
 
     in_channels: int = Field(2, ge=1, description="2 for candidate cubes (HU, probability), 1 for a whole volume.")
-    shape_zyx: tuple[int, int, int] = Field(
-        (32, 32, 32),
-        description="Input shape in voxels, 8 or more each; of candidates three times crop_patches.size. A pool halves "
-        "and drops an odd last voxel: 54, 27, 13, 6.",
-    )
-    pool: Literal["max", "mean", "noisy_or"] = Field(
-        "max",
-        description="How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or at "
-        "least one cancer among independent cubes and a learned cause that no cube shows.",
-    )
-    measured: bool = Field(
-        False, description="Weigh the hand-crafted features of a nodule with its logit, fitted after the training."
-    )
+    shape_zyx: tuple[int, int, int] = (32, 32, 32)
+    """Input shape in voxels, 8 or more each; of candidates three times crop_patches.size. A pool halves and drops an
+    odd last voxel: 54, 27, 13, 6."""
+    pool: Literal["max", "mean", "noisy_or"] = "max"
+    """How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or at least one cancer
+    among independent cubes and a learned cause that no cube shows."""
+    measured: bool = False
+    """Weigh the hand-crafted features of a nodule with its logit, fitted after the training."""
 
     @model_validator(mode="after")
     def _check_input(self) -> CancerNetSpec:
@@ -87,14 +77,11 @@ class Schedule(Settings):
     learning_rate: float = Field(1e-3, gt=0, description="Adam's.")
     weight_decay: float = Field(0.0, ge=0, description="L2, as a term of the gradient; 0.0005 in the authors' code.")
     validate_every: int = Field(100, ge=1, description="Steps between two evaluations of the validation split.")
-    decay: Literal["constant", "cosine"] = Field(
-        "constant", description="Of the learning rate: none, or along a half cosine to zero."
-    )
-    keep: Literal["best", "last"] = Field(
-        "best",
-        description="Weights that are kept: of the evaluation with the smallest validation loss, or the last ones, for "
-        "which a falling learning rate is meant.",
-    )
+    decay: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate: none, or along a half cosine to zero."""
+    keep: Literal["best", "last"] = "best"
+    """Weights that are kept: of the evaluation with the smallest validation loss, or the last ones, for which a falling
+    learning rate is meant."""
     seed: int | None = Field(None, ge=0, description="Of this training, to repeat it; null: the seed of the run.")
 
     def seed_in(self, run: int) -> int:
@@ -105,11 +92,8 @@ class Schedule(Settings):
 class PatientSchedule(Schedule):
     """How a cancer network is trained, and made to fit the memory of a graphics card."""
 
-    micro_batch: int | None = Field(
-        None,
-        ge=1,
-        description="Patients computed together; their gradients are added up to those of batch patients; null: all.",
-    )
+    micro_batch: int | None = Field(None, ge=1)
+    """Patients computed together; their gradients are added up to those of batch patients; null: all."""
 
     @model_validator(mode="after")
     def _check(self) -> PatientSchedule:

@@ -66,6 +66,8 @@ def _of_a_part(schema: Any) -> Any:
     kept = {key: _of_a_part(value) for key, value in schema.items() if key not in ("required", "discriminator")}
     if isinstance(kept.get("title"), str):
         del kept["title"]
+    if isinstance(kept.get("description"), str):
+        kept["description"] = " ".join(kept["description"].split())
     return {"anyOf" if key == "oneOf" else key: value for key, value in kept.items()}
 
 
@@ -78,7 +80,7 @@ def reference_text() -> str:
         lines += ["| key | values | default | meaning |", "|---|---|---|---|"]
         schema = model.model_json_schema()
         for key, field in model.model_fields.items():
-            told = field.description or ""
+            told = " ".join((field.description or "").split())
             for inner, named in _models_in(field.annotation):
                 if groups.get(inner, _place(place, key, inner, named)) != _place(place, key, inner, named):
                     told += f" Keys as in `{groups[inner]}`."

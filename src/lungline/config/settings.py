@@ -6,20 +6,20 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from lungline.errors import LunglineError
 from lungline.names import did_you_mean, known
 
-Spec = TypeVar("Spec")
-
 
 class Settings(BaseModel):
     """A closed group of settings: no other key, no conversion of types, no change once it is made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -44,19 +44,9 @@ class UnknownKey(ValueError):
 
 
 def read_settings(kind: Any, given: object, where: str) -> Any:
-    """The settings of a kind from plain values, as YAML or JSON give them.
+    """The settings of a kind (a subclass of `Settings`, or a union of some) from plain values of YAML or JSON.
 
-    Parameters
-    ----------
-    kind : type
-        A subclass of `Settings`, or a union of some.
-    where : str
-        What is read: the first words of a complaint.
-
-    Raises
-    ------
-    LunglineError
-        One line: the place, what was expected, what was found, and the nearest key or word.
+    `LunglineError` of one line: `where`, the place in it, what was expected and found, and the nearest key or word.
     """
     try:
         return _adapter(kind).validate_python(given)

@@ -22,11 +22,7 @@ _FEATURES_BYTES_GPU = 1 << 28
 
 
 def predict_axis(
-    scaled: NDArray[np.float32],
-    network: UNet,
-    axis: Axis,
-    device: torch.device,
-    precision: Precision = "float32",
+    scaled: NDArray[np.float32], network: UNet, axis: Axis, device: torch.device, precision: Precision = "float32"
 ) -> NDArray[np.float32]:
     """Nodule probability (Z, Y, X) of scaled HU (Z, Y, X), from every slice along one axis."""
     if device.type == "cuda":
@@ -71,10 +67,7 @@ def slices_at_once(spec: UNetSpec, pixels: int, device: torch.device) -> int:
 
 
 def predict_nodules(
-    scaled: NDArray[np.float32],
-    networks: Mapping[Axis, UNet],
-    device: torch.device,
-    precision: Precision = "float32",
+    scaled: NDArray[np.float32], networks: Mapping[Axis, UNet], device: torch.device, precision: Precision = "float32"
 ) -> dict[str, NDArray[np.float32]]:
     """Probability of each axis and their mean, under "z", "y", "x" and "mean"."""
     volumes: dict[str, NDArray[np.float32]] = {

@@ -1,8 +1,7 @@
-"""Nodule candidates: the strongest connected clusters of probability, and the voxels of each (paper, section 4.2)."""
+"""Nodule candidates: the strongest clusters of probability, the voxels and the cube of each (paper, section 4.2)."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
-from lungline.imaging.volume import Volume
-from lungline.storage.checksums import sealed_path
-from lungline.storage.tables import read_rows
+from lungline.imaging.intensity import WINDOW_HU, scale_hu
+from lungline.imaging.volume import Volume, overlap
+from lungline.storage.checksums import write_sealed_text
+from lungline.storage.tables import read_rows, table_text
 
 RankedBy = Literal["sum", "mean", "max"]
 
@@ -29,42 +29,22 @@ _INTEGERS = ("rank", "n_voxels", "label")
 
 @dataclass(frozen=True)
 class Candidate:
-    """One cluster of nodule probability.
+    """One cluster of nodule probability."""
 
-    Attributes
-    ----------
-    rank : int
-        1 for the largest score.
-    score : float
-        What the candidates are ranked by: the sum of probability (paper), its mean or maximum, or the answer of a
-        reduction network.
-    sum_probability, mean_probability, max_probability : float
-        Over the cluster's voxels.
-    n_voxels : int
-    z, y, x : float
-        Probability-weighted mean voxel index on the grid of the cache.
-    x_mm, y_mm, z_mm : float
-        The same point in the scanner's world, LPS.
-    diameter_mm : float
-        Of the ball with the cluster's volume.
-    label : int
-        Its value in the label map of the scan, 1 and up; stays when candidates are ranked again.
-    """
-
-    rank: int
-    score: float
-    sum_probability: float
+    rank: int  # 1 for the largest score
+    score: float  # what candidates are ranked by: a sum, mean or maximum, or a reduction network's answer
+    sum_probability: float  # this and the next two: over the cluster's voxels
     mean_probability: float
     max_probability: float
     n_voxels: int
-    z: float
+    z: float  # probability-weighted mean voxel index on the grid of the cache
     y: float
     x: float
-    x_mm: float
+    x_mm: float  # the same point in the scanner's world, LPS
     y_mm: float
     z_mm: float
-    diameter_mm: float
-    label: int
+    diameter_mm: float  # of the ball with the cluster's volume
+    label: int  # in the label map of the scan, 1 and up; stays when candidates are ranked again
 
     @property
     def centroid_zyx(self) -> tuple[float, float, float]:
@@ -75,41 +55,22 @@ class Candidate:
         return self.x_mm, self.y_mm, self.z_mm
 
 
+_NAMES = [field.name for field in fields(Candidate)]
+
+
 def extract_candidates(
-    probability: Volume,
-    *,
-    threshold: float = 0.8,
-    count: int = 20,
-    rank_by: RankedBy = "sum",
-    split: bool = False,
+    probability: Volume, *, threshold: float = 0.8, count: int = 20, rank_by: RankedBy = "sum", split: bool = False
 ) -> tuple[list[Candidate], Volume]:
-    """The `count` clusters with the largest score, strongest first, and their label map.
+    """The `count` clusters with the largest score, strongest first, labelled 1, 2, ..., and their label map.
 
-    Parameters
-    ----------
-    probability : Volume
-        (Z, Y, X) mean of the three U-Nets, 0..1.
-    threshold : float
-        A voxel belongs to a cluster when its probability is at least this; clusters are 26-connected.
-    count : int
-        How many to keep; fewer are returned when there are fewer. None is invented.
-    rank_by : "sum", "mean" or "max"
-        Of the probability over a cluster's voxels; the paper's is the sum, which favours large vessels.
-    split : bool
-        Take a cluster apart where it has several peaks; see `cluster`.
+    A voxel belongs to a cluster when the probability (0..1, the mean of the three U-Nets) is at least the threshold;
+    clusters are 26-connected (paper, section 4.2), and taken apart where they have several peaks if `split` says so
+    (see `cluster`). They are ranked by what `rank_by` says of the probability over their voxels; the paper's is the
+    sum, which favours large vessels. Equal scores are ordered by position, so the answer never depends on the
+    clusters' numbers. Fewer than `count` are returned when there are fewer: none is invented.
 
-    Returns
-    -------
-    candidates : list of Candidate
-        Labelled 1, 2, ... in this order.
-    labels : Volume
-        (Z, Y, X), the smallest unsigned integers that hold all labels: the label of the candidate that a voxel
-        belongs to, 0 elsewhere. It alone says which voxels a candidate has.
-
-    Notes
-    -----
-    Source: paper section 4.2. Equal scores are ordered by position, so the answer never depends on the clusters'
-    numbers.
+    The label map holds the label of the candidate that a voxel belongs to, 0 elsewhere, in the smallest unsigned
+    integers that hold all labels. It alone says which voxels a candidate has.
     """
     inside, number = cluster(probability.array, threshold, split=split)
     weight = probability.array.ravel()[inside].astype(np.float64)
@@ -189,27 +150,45 @@ def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: 
 
 def write_candidates(path: Path, scan: str, candidates: Sequence[Candidate]) -> None:
     """One row a candidate; the header alone when there is none."""
-    with sealed_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-        rows = csv.writer(handle, lineterminator="\n")
-        rows.writerow(["scan", *(field.name for field in fields(Candidate))])
-        rows.writerows([scan, *(_text(value) for value in astuple(candidate))] for candidate in candidates)
-
-
-def _text(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.9g}"
+    rows = [[scan, *(v if isinstance(v, int) else f"{v:.9g}" for v in astuple(candidate))] for candidate in candidates]
+    write_sealed_text(path, table_text(("scan", *_NAMES), rows))
 
 
 def read_candidates(path: Path) -> list[Candidate]:
     """Candidates of one scan, strongest first; `LunglineError` for a file that is not one of ours."""
-    names = [field.name for field in fields(Candidate)]
     found = []
-    for line, words in read_rows(path, ("scan", *names)):
+    for line, words in read_rows(path, ("scan", *_NAMES)):
         try:
-            values = {n: int(words[n]) if n in _INTEGERS else float(words[n]) for n in names}
+            values = {n: int(words[n]) if n in _INTEGERS else float(words[n]) for n in _NAMES}
         except ValueError as error:
-            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(names)}. {error}.") from None
+            raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(_NAMES)}. {error}.") from None
         found.append(Candidate(**values))  # type: ignore[arg-type]
     return found
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Cubes of one scan, around candidates of falling score; slots beyond the last candidate are absent."""
+
+    cubes: NDArray[np.float16]  # (count, 2, size, size, size): scaled HU, nodule probability; absent: 0
+    valid: NDArray[np.bool_]  # (count,): which slots hold one; absent ones never take part in the maximum
+    centroid_xyz_mm: NDArray[np.float64]  # (count, 3): world position, LPS; absent: NaN
+    score: NDArray[np.float64]  # (count,): what candidates are ranked by; absent: NaN
+
+
+def crop_patches(
+    ct_hu: NDArray, probability: NDArray, candidates: Sequence[Candidate], *, count: int = 20, size: int = 32
+) -> Patches:
+    """Cubes of HU and probability (both (Z, Y, X), one grid) around the first `count` candidates."""
+    cubes = np.zeros((count, 2, size, size, size), dtype=np.float16)
+    valid = np.zeros(count, dtype=bool)
+    centroids, scores = np.full((count, 3), np.nan), np.full(count, np.nan)
+    for slot, candidate in enumerate(candidates[:count]):
+        cubes[slot, 0] = scale_hu(crop_cube(ct_hu, candidate.centroid_zyx, size, outside=WINDOW_HU[0]))
+        cubes[slot, 1] = crop_cube(probability, candidate.centroid_zyx, size, outside=0.0)
+        valid[slot] = True
+        centroids[slot], scores[slot] = candidate.centroid_xyz_mm, candidate.score
+    return Patches(cubes, valid, centroids, scores)
 
 
 def crop_cube(array_zyx: NDArray, centre_zyx: tuple[float, float, float], size: int, outside: float) -> NDArray:
@@ -217,9 +196,7 @@ def crop_cube(array_zyx: NDArray, centre_zyx: tuple[float, float, float], size: 
 
     That voxel lands at index size // 2. What lies outside the array is filled with `outside`.
     """
-    first = [round(c) - size // 2 for c in centre_zyx]
     cube = np.full((size,) * 3, outside, dtype=array_zyx.dtype)
-    source = tuple(slice(max(f, 0), max(min(f + size, n), 0)) for f, n in zip(first, array_zyx.shape, strict=True))
-    target = tuple(slice(s.start - f, max(s.stop - f, s.start - f)) for s, f in zip(source, first, strict=True))
-    cube[target] = array_zyx[source]
+    there, own = overlap(array_zyx.shape, cube.shape, [round(c) - size // 2 for c in centre_zyx])
+    cube[own] = array_zyx[there]
     return cube

@@ -30,12 +30,7 @@ class LayerRow(NamedTuple):
 
 
 class UNet(nn.Module):
-    """One logit a pixel of a slice.
-
-    Parameters
-    ----------
-    spec : UNetSpec
-    """
+    """One logit a pixel of a slice."""
 
     def __init__(self, spec: UNetSpec) -> None:
         super().__init__()

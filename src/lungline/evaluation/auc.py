@@ -13,12 +13,7 @@ from lungline.evaluation.intervals import Z_95, Estimate
 def auc(labels: NDArray, scores: NDArray) -> Estimate:
     """Probability that a positive scores above a negative (ties count half), with DeLong's interval.
 
-    Parameters
-    ----------
-    labels : (n,) int
-        0 or 1.
-    scores : (n,) or (k, n) float
-        Higher means more likely positive; of k trainings, whose mean AUC it is then.
+    Labels (n,) are 0 or 1, scores (n,), or (k, n) of k trainings, whose mean AUC it is then.
     """
     if reason := _refusal(labels):
         return Estimate(None, reason=reason)
@@ -43,14 +38,9 @@ def auc_difference(labels: NDArray, scores: NDArray, other_scores: NDArray) -> E
 
 
 def placements(labels: NDArray, scores: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """DeLong's structural components.
+    """DeLong's structural components: of each positive the share of negatives below it, and the other way round.
 
-    Returns
-    -------
-    positive : (n_positive,) float64
-        For each positive, the share of negatives below it.
-    negative : (n_negative,) float64
-        For each negative, the share of positives above it. Ties count half; the mean of each is the AUC.
+    Ties count half; the mean of each is the AUC.
     """
     up, down = scores[labels == 1], scores[labels == 0]
     return _share_below(up, down), 1 - _share_below(down, up)
@@ -79,15 +69,14 @@ def roc_points(labels: NDArray, scores: NDArray) -> tuple[NDArray[np.float64], N
     return rates[0], rates[1]
 
 
-def _variance_of_mean(values: NDArray[np.float64]) -> float:
-    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
-
-
 def _with_interval(positive: NDArray, negative: NDArray, least: float, *, few: str, alike: str) -> Estimate:
     """The mean of the components with DeLong's interval within least..1, or why it has none."""
-    value, variance = float(positive.mean()), _variance_of_mean(positive) + _variance_of_mean(negative)
-    if min(len(positive), len(negative)) < 2 or variance <= 0:
-        return Estimate(value, reason=few if min(len(positive), len(negative)) < 2 else alike)
+    value = float(positive.mean())
+    if min(len(positive), len(negative)) < 2:
+        return Estimate(value, reason=few)
+    variance = sum(float(part.var(ddof=1) / len(part)) for part in (positive, negative))
+    if variance <= 0:
+        return Estimate(value, reason=alike)
     half = Z_95 * math.sqrt(variance)
     return Estimate(value, max(least, value - half), min(1.0, value + half), "DeLong")
 

@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from lungline.errors import LunglineError
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
+from lungline.storage.hdf5 import Code
 
 CLIP = 1e-15  # as the Data Science Bowl clipped probabilities
 ROUNDS = 1000
 BINS = 10
+SMALLEST_SPREAD, CHANCE_AUC = 0.02, 0.55
 Metric = Callable[[NDArray, NDArray], float]
 METRICS = ("log_loss", "accuracy", "auc", "brier", "calibration_error")
 
@@ -67,14 +69,9 @@ def calibration_error(labels: NDArray, probability: NDArray, bins: int = BINS) -
 
 
 def measure(
-    labels: ArrayLike,
-    probability: ArrayLike,
-    *,
-    minus: ArrayLike | None = None,
-    seed: int = 0,
-    rounds: int = ROUNDS,
+    labels: ArrayLike, probability: ArrayLike, *, minus: ArrayLike | None = None, seed: int = 0, rounds: int = ROUNDS
 ) -> dict[str, Estimate]:
-    """All metrics with their 95 % intervals, or their differences from those of another system with paired intervals.
+    """All metrics with their 95 % intervals, by the names of `METRICS`; accuracy is at 0.5.
 
     Parameters
     ----------
@@ -83,20 +80,12 @@ def measure(
     probability : (n,) or (k, n) float
         Of cancer, 0..1; of k trainings of one system, whose mean metrics are measured then.
     minus : (n,) or (k, n) float, or None
-        What the other system says of the same patients, whose metrics are subtracted.
-    seed, rounds : int
-        Of the bootstrap, which draws patients and keeps both answers of each.
+        What another system says of the same patients: its metrics are subtracted, with paired intervals.
 
-    Returns
-    -------
-    dict of str to Estimate
-        By the names of `METRICS`; accuracy is at 0.5. Wilson's interval for one training's accuracy, DeLong's for
-        the AUC, bootstrap for the others and for all differences but the AUC's.
-
-    Raises
-    ------
-    LunglineError
-        If labels are not 0 or 1, probabilities not in 0..1, or their numbers differ.
+    Notes
+    -----
+    Wilson's interval for one training's accuracy, DeLong's for the AUC, bootstrap over patients for the others and for
+    all differences but the AUC's. Raises as `checked`.
     """
     y, p = checked(labels, probability)
     q = None if minus is None else checked(labels, minus)[1]
@@ -127,18 +116,10 @@ def _mean(metric: Metric, labels: NDArray, probability: NDArray) -> float:
 
 
 def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """What needs no picture: "no cancer" for everyone, and the prior of the training patients for everyone.
-
-    Parameters
-    ----------
-    labels : (n,) int
-    prior : float or None
-        Share of cancer among the labelled training patients; None when there is none.
-    """
+    """What needs no picture: "no cancer" for everyone, and the prior of the training patients (if any) for everyone."""
     y = np.asarray(labels, dtype=int)
-    said: dict[str, float | None] = {"all_negative": 0.0, "constant_prior": prior}
     table: dict[str, dict[str, Any]] = {}
-    for name, value in said.items():
+    for name, value in (("all_negative", 0.0), ("constant_prior", prior)):
         if value is None:
             table[name] = {"probability": None, "reason": "no labelled training patient in the table"}
             continue
@@ -149,7 +130,10 @@ def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[
 
 
 def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels (n,) and probabilities (n,) or (k, n) as arrays; refused when they cannot be what they should."""
+    """Labels (n,) and probabilities (n,) or (k, n) as arrays.
+
+    `LunglineError` if labels are not 0 or 1, probabilities not in 0..1, or their numbers differ.
+    """
     y, p = np.asarray(labels), np.asarray(probability, dtype=np.float64)
     if y.shape != p.shape[-1:] or p.ndim > 2:
         raise LunglineError(f"expected as many labels as probabilities. Got shapes {y.shape} and {p.shape}.")
@@ -158,3 +142,24 @@ def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64
     if not np.all((p >= 0) & (p <= 1)):
         raise LunglineError(f"probabilities should lie in 0..1. Got {p[~((p >= 0) & (p <= 1))][:5].tolist()}.")
     return y.astype(np.int64), p
+
+
+def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list[Code]:
+    """Whether a system says the same of everybody, as the paper's method 1 did at full size.
+
+    M_ALL_NEGATIVE when the largest probability (n,) is less than 0.02 above the smallest; or when the accuracy at 0.5
+    is that of the majority class for everybody and the ROC AUC is below 0.55. Else, and of fewer than two patients,
+    nothing. The message says `of` which patients, e.g. "validation patients".
+    """
+    if len(labels) < 2:
+        return []
+    spread = float(probability.max() - probability.min())
+    if spread < SMALLEST_SPREAD:
+        return [Code("M_ALL_NEGATIVE", f"{len(labels)} {of}: probabilities span {spread:.3g}")]
+    right = accuracy(labels, probability)
+    majority = max(float(np.mean(labels)), 1 - float(np.mean(labels)))
+    ranking = auc(labels, probability).value
+    if np.isclose(right, majority) and ranking is not None and ranking < CHANCE_AUC:
+        detail = f"accuracy {right:.3f} is that of the majority class, ROC AUC {ranking:.3f}"
+        return [Code("M_ALL_NEGATIVE", f"{len(labels)} {of}: {detail}")]
+    return []

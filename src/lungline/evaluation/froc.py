@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,15 +33,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class ScanMarks:
-    """The marks of a system in one scan, and the findings of the readers.
+    """The marks of a system in one scan, points (n, 3) with scores (n,), and the findings of the readers.
 
-    Attributes
-    ----------
-    points_xyz_mm : (n, 3) float
-    scores : (n,) float
-        Higher means more likely a nodule. Keep them unsaturated: ties at the cut all vanish.
-    nodules, excluded : sequence of Finding
-        To be found; and those on which a mark counts neither as a hit nor as a false positive.
+    A higher score means more likely a nodule; keep them unsaturated: ties at the cut all vanish. The nodules are to be
+    found; on an excluded finding a mark counts neither as a hit nor as a false positive.
     """
 
     points_xyz_mm: ArrayLike
@@ -53,29 +49,22 @@ class ScanMarks:
 class ScanScore:
     """One scan after matching: score of each found nodule, of each false positive, and the counts.
 
-    `lost_to_ties` is how many marks fewer than allowed were left, because they tied at the cut.
+    `lost_to_ties` is how many marks fewer than allowed were left, because they tied at the cut. What was not counted
+    as a hit or a false positive is not known of scores that are read back.
     """
 
     hits: NDArray[np.float64]
     false_positives: NDArray[np.float64]
     nodules: int
-    marks_after_cut: int
-    ignored_on_excluded: int
-    ignored_double: int
+    marks_after_cut: int = 0
+    ignored_on_excluded: int = 0
+    ignored_double: int = 0
     lost_to_ties: int = 0
 
 
 @dataclass(frozen=True)
 class Froc:
-    """The curve of all scans, and the figures taken from it.
-
-    Attributes
-    ----------
-    false_positives_a_scan, sensitivity : (k,) float64
-        Corners of the curve; flat beyond the last.
-    scans, nodules, true_positives, false_positives, marks_after_cut : int
-    ignored_on_excluded, ignored_double, lost_to_ties : int
-    """
+    """The curve of all scans, its corners (k,), flat beyond the last; and the counts over all scans."""
 
     false_positives_a_scan: NDArray[np.float64]
     sensitivity: NDArray[np.float64]
@@ -91,11 +80,8 @@ class Froc:
 
     def sensitivity_at(self, false_positives_a_scan: ArrayLike) -> NDArray[np.float64]:
         """Sensitivity by linear interpolation."""
-        return np.asarray(
-            np.interp(
-                np.asarray(false_positives_a_scan, dtype=np.float64), self.false_positives_a_scan, self.sensitivity
-            )
-        )
+        asked = np.asarray(false_positives_a_scan, dtype=np.float64)
+        return np.asarray(np.interp(asked, self.false_positives_a_scan, self.sensitivity))
 
     @property
     def cpm(self) -> float:
@@ -104,19 +90,9 @@ class Froc:
 
 
 def froc(scans: Mapping[str, ScanMarks], *, most_marks: int = MOST_MARKS) -> Froc:
-    """Match the marks of every scan and draw the curve.
+    """Match the marks of every scan that was searched, at most `most_marks` each, and draw the curve.
 
-    Parameters
-    ----------
-    scans : mapping of id to ScanMarks
-        All scans that were searched, also those without a nodule or without a mark.
-    most_marks : int
-        At most so many marks a scan.
-
-    Raises
-    ------
-    LunglineError
-        If there is no scan or no nodule: a sensitivity cannot be said.
+    `LunglineError` if there is no scan or no nodule: a sensitivity cannot be said.
     """
     scores = [match(marks, most_marks) for marks in scans.values()]
     nodules = sum(score.nodules for score in scores)
@@ -211,23 +187,16 @@ class _Marks:
 
 
 def mean_cpm(
-    runs: Sequence[Sequence[ScanScore]],
-    minus: Sequence[Sequence[ScanScore]] = (),
-    *,
-    rounds: int = 1000,
-    seed: int = 0,
+    runs: Sequence[Sequence[ScanScore]], minus: Sequence[Sequence[ScanScore]] = (), *, rounds: int = 1000, seed: int = 0
 ) -> Estimate:
     """Mean CPM of some trainings, minus that of others if there are any, with its bootstrap interval over scans.
 
-    Parameters
-    ----------
-    runs, minus : sequences of matched scans
-        Of each training the same scans in the same order, so that the draws are paired.
+    Each training is given by the same matched scans in the same order, so that the draws are paired.
     """
-    points = np.array(CPM_POINTS)
     scans = len(runs[0])
 
     def mean(of: Sequence[Sequence[ScanScore]], draws: NDArray[np.int64]) -> NDArray[np.float64]:
+        points = np.array(CPM_POINTS)
         return np.asarray(np.mean([_Marks(scores).at(points, draws).mean(axis=1) for scores in of], axis=0))
 
     def statistic(draws: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -239,8 +208,7 @@ def mean_cpm(
     return percentile_interval(value, statistic(resamples(scans, rounds=rounds, seed=seed)))
 
 
-@dataclass(frozen=True)
-class FrocIntervals:
+class FrocIntervals(NamedTuple):
     """95 % intervals by bootstrap over scans: of the CPM, and of the sensitivity at chosen points."""
 
     cpm: Estimate

@@ -15,17 +15,7 @@ Z_95 = 1.959963984540054  # standard normal quantile of 0.975
 
 @dataclass(frozen=True)
 class Estimate:
-    """One figure and its 95 % interval.
-
-    Attributes
-    ----------
-    value, low, high : float or None
-        None where the data do not allow it.
-    method : str
-        How the interval was found.
-    reason : str
-        Why value or interval is missing; empty otherwise.
-    """
+    """One figure and its 95 % interval, found by a method; or the reason why one of them is missing (None)."""
 
     value: float | None
     low: float | None = None
@@ -45,12 +35,7 @@ class Estimate:
 
 
 def wilson(hits: int, n: int) -> Estimate:
-    """Share of `hits` among `n` with Wilson's score interval.
-
-    Notes
-    -----
-    Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
-    """
+    """Share of `hits` among `n` with Wilson's score interval (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927, 209)."""
     if n == 0:
         return Estimate(None, reason="nothing to count")
     share, z2 = hits / n, Z_95**2
@@ -65,16 +50,9 @@ def resamples(n: int, *, rounds: int, seed: int) -> NDArray[np.int64]:
 
 
 def bootstrap(value: float, draws: NDArray[np.int64], statistic: Callable[[NDArray[np.int64]], float]) -> Estimate:
-    """Percentile bootstrap interval of a statistic of cases.
+    """Percentile bootstrap interval of a statistic whose value for all cases is `value`.
 
-    Parameters
-    ----------
-    value : float
-        The statistic of all cases.
-    draws : (rounds, n) int
-        Of `resamples`.
-    statistic : callable
-        The statistic of the cases with these indices (n,).
+    `draws` (rounds, n) are those of `resamples`; the statistic takes the indices (n,) of one of them.
     """
     if draws.shape[1] < 2:
         return Estimate(value, reason="an interval needs at least two cases")

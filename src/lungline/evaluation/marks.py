@@ -1,8 +1,9 @@
-"""From candidates and annotations of scans to marks that can be scored."""
+"""From candidates and annotations of scans to marks that can be scored, and to their FROC curve and recall."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.evaluation.froc import CPM_POINTS, MOST_MARKS, Finding, ScanMarks, ScanScore, froc, froc_intervals
-from lungline.evaluation.intervals import Estimate
+from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 from lungline.nodules.annotations import Nodule
 from lungline.storage.submissions import Mark
 
@@ -20,6 +21,9 @@ SCORE = "score"
 
 #: Where the curve is written down: 1/16 to 16 false positives a scan, evenly on a logarithmic axis.
 CURVE_POINTS = tuple(np.geomspace(1 / 16, 16, 65).tolist())
+
+#: Lower ends in mm of the classes of diameter, and their names.
+CLASSES = {0.0: "<3", 3.0: "3-6", 6.0: "6-10", 10.0: ">=10"}
 
 
 def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:
@@ -41,10 +45,7 @@ def scan_marks(
 def candidate_marks(scans: Sequence[str], candidates: Path) -> dict[str, list[Mark]]:
     """The candidates CANDIDATES/{scan}.csv of each scan as marks.
 
-    Raises
-    ------
-    LunglineError
-        If there is no scan, or one was not searched.
+    `LunglineError` if there is no scan, or one was not searched.
     """
     if not scans:
         raise LunglineError("no annotated scan in this split: there is nothing to measure.")
@@ -64,21 +65,9 @@ def submitted_marks(
     nodules: Sequence[Nodule],
     excluded: Sequence[Nodule] = (),
 ) -> dict[str, ScanMarks]:
-    """The marks of a submission, scan by scan, with the scans' annotations.
+    """The marks of a submission for every scan that was searched, with the annotations of these scans.
 
-    Parameters
-    ----------
-    marks : mapping of scan to marks
-        Of `read_marks`. A scan without a mark is not in it.
-    scans : sequence of str
-        Every scan that was searched.
-    nodules, excluded : sequence of Nodule
-        Of any scans; those of others are left out.
-
-    Raises
-    ------
-    LunglineError
-        If scans have marks but are not in the list, or no annotation is of these scans.
+    `LunglineError` if scans have marks but are not in the list, or no annotation is of these scans.
     """
     strangers = sorted(set(marks) - set(scans))
     if strangers:
@@ -93,16 +82,15 @@ def submitted_marks(
 def _with_findings(
     scans: Sequence[str], marks: Mapping[str, Sequence[Mark]], nodules: Sequence[Nodule], excluded: Sequence[Nodule]
 ) -> dict[str, ScanMarks]:
-    found, ignored = _by_scan(nodules, scans), _by_scan(excluded, scans)
+    found, ignored = _by_scan(nodules), _by_scan(excluded)
     table = {scan: np.array(marks.get(scan, ()), dtype=np.float64).reshape(-1, 4) for scan in scans}
     return {scan: ScanMarks(rows[:, :3], rows[:, 3], found[scan], ignored[scan]) for scan, rows in table.items()}
 
 
-def _by_scan(nodules: Sequence[Nodule], scans: Collection[str]) -> dict[str, list[Finding]]:
-    table: dict[str, list[Finding]] = {scan: [] for scan in scans}
+def _by_scan(nodules: Sequence[Nodule]) -> dict[str, list[Finding]]:
+    table: dict[str, list[Finding]] = defaultdict(list)
     for nodule in nodules:
-        if nodule.scan in table:
-            table[nodule.scan].append(Finding(nodule.centre_xyz_mm, nodule.diameter_mm))
+        table[nodule.scan].append(Finding(nodule.centre_xyz_mm, nodule.diameter_mm))
     return table
 
 
@@ -120,26 +108,13 @@ def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[st
     return found
 
 
-def _scan_score(score: ScanScore) -> dict[str, Any]:
-    return {
-        "nodules": score.nodules,
-        "hits": score.hits.tolist(),
-        "false_positives": score.false_positives.tolist(),
-    }
-
-
 def read_scan_scores(described: Mapping[str, Any]) -> dict[str, ScanScore] | None:
     """Scan -> its matched marks, from what `describe_froc` gave; None if there was no nodule."""
     if not described.get("per_scan"):
         return None
     return {
         scan: ScanScore(
-            np.array(one["hits"], dtype=np.float64),
-            np.array(one["false_positives"], dtype=np.float64),
-            one["nodules"],
-            marks_after_cut=len(one["hits"]) + len(one["false_positives"]),
-            ignored_on_excluded=0,
-            ignored_double=0,
+            np.array(one["hits"], dtype=np.float64), np.array(one["false_positives"], dtype=np.float64), one["nodules"]
         )
         for scan, one in described["per_scan"].items()
     }
@@ -164,11 +139,50 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
         "marks_lost_to_ties": result.lost_to_ties,
         "ignored_double": result.ignored_double,
         "ignored_on_excluded": result.ignored_on_excluded,
-        "per_scan": {scan: _scan_score(s) for scan, s in zip(marks, result.per_scan, strict=True)},
+        "per_scan": {
+            scan: {"nodules": s.nodules, "hits": s.hits.tolist(), "false_positives": s.false_positives.tolist()}
+            for scan, s in zip(marks, result.per_scan, strict=True)
+        },
         "curve": {
             "false_positives_a_scan": list(CURVE_POINTS),
             "sensitivity": [estimate.value for estimate in on_curve],
             "low": [estimate.low for estimate in on_curve],
             "high": [estimate.high for estimate in on_curve],
         },
+    }
+
+
+def is_found(nodule: Finding, marks: ScanMarks) -> bool:
+    """Whether any mark lies strictly within the nodule's radius."""
+    points = np.asarray(marks.points_xyz_mm, dtype=np.float64).reshape(-1, 3)
+    distance_mm = np.linalg.norm(points - np.asarray(nodule.centre_xyz_mm), axis=1)
+    return bool(np.any(distance_mm < nodule.diameter_mm / 2))
+
+
+def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000) -> dict[str, Any]:
+    """Recall of the nodules of all scans that were searched, whatever their candidates' scores, ready for JSON.
+
+    A nodule is found if a candidate's centroid lies strictly within its radius. A scan that could not be used has no
+    mark, and its nodules count as missed.
+    """
+    found = [[(n.diameter_mm, is_found(n, marks)) for n in marks.nodules] for marks in scans.values()]
+    diameters_mm, hits = np.array([one for scan in found for one in scan], dtype=np.float64).reshape(-1, 2).T
+    by_class = {}
+    for low, high, name in zip(CLASSES, (*list(CLASSES)[1:], np.inf), CLASSES.values(), strict=True):
+        own = hits[(low <= diameters_mm) & (diameters_mm < high)]
+        if low or len(own):  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
+            by_class[name] = {"nodules": len(own), **wilson(int(own.sum()), len(own)).as_json()}
+    counts = np.array([np.size(marks.scores) for marks in scans.values()], dtype=np.float64)
+    draws = resamples(len(counts), rounds=rounds, seed=seed)
+    all_found = [all(hit for _, hit in scan) for scan in found if scan]
+    return {
+        "nodules": len(hits),
+        "found": int(hits.sum()),
+        "recall": wilson(int(hits.sum()), len(hits)).as_json(),
+        "recall_by_diameter_mm": by_class,
+        "candidates_a_scan": bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())).as_json(),
+        "scans": len(counts),
+        "scans_with_nodules": len(all_found),
+        "scans_with_all_found": sum(all_found),
+        "scans_without_candidates": int(np.sum(counts == 0)),
     }

@@ -1,4 +1,8 @@
-"""Systems side by side on the same test patients, with the paper's figures and paired differences."""
+"""Systems side by side on the same test patients, with paired differences and the figures of the paper.
+
+The paper: Zhang, Bazaz, Fan, Shah, "Lung Cancer Detection from CT Scan Images Using Deep Convolutional Neural Networks"
+(Boston University, 2017), sections 4 and 5. DSB-17: 1,397 patients to train (362 with cancer), 198 to test (57).
+"""
 
 from __future__ import annotations
 
@@ -11,63 +15,84 @@ from numpy.typing import NDArray
 
 from lungline.evaluation import cancer_metrics
 from lungline.evaluation.froc import ScanScore, mean_cpm
-from lungline.evaluation.intervals import Estimate
-from lungline.evaluation.paper_figures import PAPER, PaperFigure
+from lungline.evaluation.intervals import Estimate, wilson
 from lungline.evaluation.patient_metrics import scored, training_prior
 from lungline.storage.frames import NOT_MEASURED, Cost
 from lungline.storage.predictions import Prediction
 
+TEST_PATIENTS, TEST_CANCER = 198, 57
 NOT_RUN = "not run"
 Found = Mapping[str, ScanScore]  # scan -> the marks of a detector, matched
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One row of the comparison: a system, or the mean of several trainings of one.
+class PaperFigure:
+    """What a system is, and its result on the DSB-17 test patients in the paper's terms and, where given, in figures.
 
-    Attributes
-    ----------
-    system, kind : str
-    seed : str
-        Of the training, or of all trainings.
-    data : str
-        What it was scored on, and what it was not.
-    answers : DataFrame
-        The labelled test patients that it answered, in every training: by scan `label`, then a probability a training.
-    found : tuple of mappings of scan to ScanScore
-        What its detector found in the annotated test scans, in every training.
-    unanswered : int
-        Labelled test patients without an answer.
-    metrics : mapping of str to Estimate
-        By `cancer_metrics.METRICS`; empty when it was not run.
-    detection : mapping of str to Estimate
-        "cpm" and "recall" of its detector, where it has one.
-    training : Cost
-        Of its own training and that of its detector.
-    paper : PaperFigure or None
-    differences : mapping of str to Estimate
-        Metrics and CPM minus those of the reference, on the patients that both answered.
+    `correct` is the number of patients on the right side of 0.5.
     """
+
+    setting: str
+    says: str
+    log_loss: float | None = None
+    correct: int | None = None
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Share of correct patients with Wilson's interval, which is ours: the paper gives none."""
+        if self.correct is None:
+            return Estimate(None, reason="the paper gives no figure")
+        return wilson(self.correct, TEST_PATIENTS)
+
+
+_ALL_NEGATIVE = TEST_PATIENTS - TEST_CANCER
+_NOT_ABOVE = "test accuracy not above 71.2 %"
+
+PAPER: Mapping[str, PaperFigure] = {
+    "m1-full": PaperFigure(
+        "whole volume, full size",
+        "loss stays near 0.6; accuracy 74.1 % in training, 71.2 % in the test: all negative",
+        correct=_ALL_NEGATIVE,
+    ),
+    "m1-64": PaperFigure(
+        "whole volume at 64^3", "accuracy near 100 % in training, 71.2 % in the test", correct=_ALL_NEGATIVE
+    ),
+    "m1-64-l2": PaperFigure("m1-64 with more L2", _NOT_ABOVE),
+    "m1-64-dropout": PaperFigure("m1-64 with dropout between the dense layers", _NOT_ABOVE),
+    "m1-64-small": PaperFigure("m1-64 with a simpler model", _NOT_ABOVE),
+    "m1-64-batchnorm": PaperFigure("m1-64 with batch norm after each convolution", _NOT_ABOVE),
+    "m1-54-crops": PaperFigure("random 54^3 crops of the 64^3 volume", "still overfits"),
+    "m2": PaperFigure("nodules first", "log loss 0.55, accuracy 76.7 % (152 of 198)", log_loss=0.55, correct=152),
+    "all-negative": PaperFigure(
+        "no cancer for everybody", "accuracy 74.1 % in training, 71.2 % in the test", correct=_ALL_NEGATIVE
+    ),
+    "constant-prior": PaperFigure(
+        "the training patients' share of cancer for everybody",
+        "not in the paper; log loss 0.602 follows from its numbers of patients",
+        log_loss=0.602,
+        correct=_ALL_NEGATIVE,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One row of the comparison: a system, or the mean of several trainings of one, with the seeds of all of them."""
 
     system: str
     kind: str = ""
     seed: str = ""
-    data: str = NOT_RUN
+    data: str = NOT_RUN  # what it was scored on, and what it was not
+    #: The labelled test patients that it answered, in every training: by scan `label`, then a probability a training.
     answers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"label": []}), repr=False)
-    found: tuple[Found, ...] = field(default=(), repr=False)
-    unanswered: int = 0
-    metrics: Mapping[str, Estimate] = field(default_factory=dict)
-    detection: Mapping[str, Estimate] = field(default_factory=dict)
-    training: Cost = NOT_MEASURED
+    found: tuple[Found, ...] = field(default=(), repr=False)  # in the annotated test scans, in every training
+    unanswered: int = 0  # labelled test patients without an answer
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)  # by `cancer_metrics.METRICS`; none if not run
+    detection: Mapping[str, Estimate] = field(default_factory=dict)  # "cpm" and "recall" of its detector, if it has one
+    training: Cost = NOT_MEASURED  # of its own training and that of its detector
     paper: PaperFigure | None = None
+    #: Metrics and CPM minus those of the reference, on the patients that both answered.
     differences: Mapping[str, Estimate] = field(default_factory=dict)
-
-
-def where_run(datasets: set[str], embedded: bool | None) -> str:
-    """What a row was scored on: the reader must see that other data are not DSB-17."""
-    if embedded:
-        return f"embedded cohort; DSB-17: {NOT_RUN}"
-    return "DSB-17" if datasets == {"dsb17"} else f"scans given by the user; DSB-17: {NOT_RUN}"
 
 
 def measured(
@@ -84,11 +109,12 @@ def measured(
     """The row of a system whose predictions are known; only its test patients count."""
     test = [row for row in rows if row.split == "test" and row.label is not None]
     answers = scored(rows, "test")
+    others = f"{'embedded cohort' if embedded else 'scans given by the user'}; DSB-17: {NOT_RUN}"
     return Compared(
         system,
         kind,
         seed,
-        data=where_run({row.dataset for row in test}, embedded),
+        data="DSB-17" if {row.dataset for row in test} == {"dsb17"} and not embedded else others,
         answers=answers,
         found=() if found is None else (found,),
         unanswered=len(test) - len(answers),
@@ -119,15 +145,10 @@ def averaged(rows: Sequence[Compared]) -> Compared:
 
 def constant_rows(rows: Sequence[Prediction], *, embedded: bool | None) -> list[Compared]:
     """What needs no picture, on the same patients: "no cancer" and the training patients' prior for everybody."""
-    prior = training_prior([row for row in rows if row.split != "test"])
-    said = {"all-negative": 0.0, "constant-prior": prior}
+    answered = [row for row in rows if row.probability is not None]
+    said = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
     return [
-        measured(
-            name,
-            [replace(row, probability=value) for row in rows if row.probability is not None],
-            embedded=embedded,
-            kind="constant",
-        )
+        measured(name, [replace(row, probability=value) for row in answered], embedded=embedded, kind="constant")
         for name, value in said.items()
         if value is not None
     ]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lungline.detection.slices import AXES
 from lungline.errors import LunglineError
 from lungline.evaluation import cancer_metrics
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.splits import refuse_test_rows
 from lungline.storage.predictions import Prediction
+from lungline.storage.results import read_result
 
 SPLITS = ("test", "valid", "train")
 
@@ -47,21 +50,10 @@ def measure_split(
     largest_mm: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Results on the labelled patients of one split.
+    """Results on the labelled patients of one split, ready for JSON: numbers, metrics, baselines, reliability table.
 
-    Parameters
-    ----------
-    rows : sequence of Prediction
-        Patients that are quarantined have no probability: they are counted, not scored.
-    prior : float or None
-        Of `training_prior`.
-    largest_mm : mapping of scan to mm, or None
-        Diameter of each patient's largest nodule; who is not in it has none and counts as 0 mm.
-
-    Returns
-    -------
-    dict
-        Ready for JSON: numbers of patients, metrics, baselines, reliability table.
+    Patients that are quarantined have no probability: they are counted, not scored. `prior` is that of
+    `training_prior`; `largest_mm` the diameter of each patient's largest nodule, 0 mm of who is not in it.
     """
     labelled = [row for row in rows if row.split == split and row.label is not None]
     answers = scored(rows, split)
@@ -86,14 +78,20 @@ def measure_split(
 
 def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str) -> None:
     """`LunglineError` if any of these scans stands among the training or validation cases of a model card."""
-    cases = card.get("cases", {})
-    used = {scan for split in ("train", "valid") for scan in cases.get(split, ())}
+    used = {scan for split in ("train", "valid") for scan in card.get("cases", {}).get(split, ())}
     seen = sorted(used & set(scans))
     if seen:
         raise LunglineError(
             f"{where}: {len(seen)} of the scans to be scored were used to train the model ({', '.join(seen[:3])}). "
             "Score scans that it has never seen."
         )
+
+
+def refuse_scans_of(detector: Path | None, scans: Sequence[str]) -> None:
+    """`LunglineError` if a network in the folder of a detector was trained or validated on any of these scans."""
+    if detector is not None:
+        for part in (*AXES, *(["reduction"] if (detector / "reduction").is_dir() else [])):
+            refuse_trained_on(scans, read_result(detector / part / "card.json"), str(detector / part))
 
 
 def refuse_copies(rows: Sequence[Prediction]) -> None:

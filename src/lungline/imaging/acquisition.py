@@ -7,24 +7,17 @@ dose adds grain; what it says of such scans nobody has measured.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 
 from lungline.imaging.volume import Volume
 
-
-class Number(NamedTuple):
-    name: str
-    words: str
-    unit: str
-
-
-NUMBERS = (
-    Number("slice_mm", "slices are", "mm apart"),
-    Number("pixel_mm", "pixels are", "mm wide"),
-    Number("noise_hu", "noise is", "HU"),
-)
+#: The numbers, with words to say one.
+NUMBERS = {
+    "slice_mm": ("slices are", "mm apart"),
+    "pixel_mm": ("pixels are", "mm wide"),
+    "noise_hu": ("noise is", "HU"),
+}
 #: A scan is unlike the others if a number lies beyond their smallest or largest by more than this factor.
 FACTOR = 1.25
 #: Fewer scans than this have no range that means anything.
@@ -34,17 +27,12 @@ _EVERY = 4  # slices: noise needs no more
 
 
 def describe_acquisition(ct: Volume) -> dict[str, float]:
-    """`slice_mm`, `pixel_mm` and `noise_hu` of a scan as it was read.
+    """`slice_mm`, `pixel_mm` and `noise_hu` of a scan (HU of any real dtype) as it was read.
 
     Noise is the robust spread (median absolute deviation, scaled to a standard deviation) of the second difference
     along x within soft tissue, divided by the square root of 6: of white noise its standard deviation. It rises with
     a sharp kernel and a low dose and falls with a smooth kernel and thick slices; edges hardly count. 0 where there
     is no soft tissue.
-
-    Parameters
-    ----------
-    ct : Volume
-        HU (Z, Y, X) of any integer or floating type.
     """
     hu = ct.array[::_EVERY].astype(np.float32)
     left, here, right = hu[:, :, :-2], hu[:, :, 1:-1], hu[:, :, 2:]
@@ -57,13 +45,10 @@ def describe_acquisition(ct: Volume) -> dict[str, float]:
 
 def ranges_of(scans: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
     """Smallest and largest of each number; empty for fewer than `FEWEST` scans."""
-    known = [scan for scan in scans if all(number.name in scan for number in NUMBERS)]
+    known = [scan for scan in scans if NUMBERS.keys() <= scan.keys()]
     if len(known) < FEWEST:
         return {}
-    return {
-        name: [min(scan[name] for scan in known), max(scan[name] for scan in known)]
-        for name in (number.name for number in NUMBERS)
-    }
+    return {name: [pick(scan[name] for scan in known) for pick in (min, max)] for name in NUMBERS}
 
 
 def unlike(scan: Mapping[str, float], ranges: Mapping[str, list[float]]) -> str:
@@ -74,7 +59,7 @@ def unlike(scan: Mapping[str, float], ranges: Mapping[str, list[float]]) -> str:
     if not ranges or ranges.get("slice_mm") == ranges.get("pixel_mm") or scan.get("slice_mm") == scan.get("pixel_mm"):
         return ""
     found = []
-    for name, words, unit in NUMBERS:
+    for name, (words, unit) in NUMBERS.items():
         if name in scan and name in ranges:
             low, high = ranges[name]
             if not low / FACTOR <= scan[name] <= high * FACTOR:

@@ -43,20 +43,11 @@ _ROOM_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Blocks:
-    """A volume averaged over small blocks.
+    """A volume averaged over small blocks."""
 
-    Attributes
-    ----------
-    mean_hu : (Z, Y, X) float32
-    edge : three ints
-        Voxels a block along z, y, x.
-    spacing_zyx_mm : three floats
-        Of the blocks.
-    """
-
-    mean_hu: NDArray[np.float32]
-    edge: tuple[int, int, int]
-    spacing_zyx_mm: tuple[float, float, float]
+    mean_hu: NDArray[np.float32]  # (Z, Y, X)
+    edge: tuple[int, int, int]  # voxels a block along z, y, x
+    spacing_zyx_mm: tuple[float, float, float]  # of the blocks
 
     @property
     def section_mm2(self) -> float:
@@ -83,26 +74,21 @@ def average_blocks(ct_hu: NDArray, spacing_zyx_mm: NDArray[np.float64]) -> Block
 
 
 def air_in_body(blocks: Blocks, threshold_hu: float) -> tuple[Mask, Mask, Mask]:
-    """Air that the body surrounds in its axial slice, and lung that the edge of the picture cuts.
+    """Air in the body; what of it looks like lung and the picture's edge cuts, and what a gap joins to the room.
 
-    Slice by slice, because in space the windpipe and cut ends open to the room. Where a piece joins the
-    room through a gap in the chest wall, the room is taken away and what is left of the piece is judged.
-
-    Returns
-    -------
-    (Z, Y, X) bool
-        Blocks of air inside the body.
-    (Z, Y, X) bool
-        What of it looks like lung and touches the edge of the picture.
-    (Z, Y, X) bool
-        What of it looks like lung and is joined to the room by a gap.
+    Three masks of blocks. Air is in the body if that surrounds it in its axial slice: in space the windpipe and cut
+    ends open to the room. Where a piece joins the room through a gap in the chest wall, the room is taken away and
+    what is left is judged.
     """
     # Outside a disc-shaped picture every slice holds the same padding, clamped at ingest.
     padding = blocks.mean_hu.max(axis=0) <= _PADDING_HU
-    rim = _rim(padding)
+    beyond = np.pad(padding, 1, constant_values=True)
+    rim = beyond[:-2, 1:-1] | beyond[2:, 1:-1] | beyond[1:-1, :-2] | beyond[1:-1, 2:]  # outermost places of the picture
     wall = _wall(blocks)
     air = (blocks.mean_hu < threshold_hu) & ~padding
-    room = _room(blocks, air, wall, rim)
+    # the room is dark, joined to the edge of the picture, with no body before or behind most of it
+    dark = label_slices(air & (blocks.mean_hu < _ROOM_HU))
+    room = (touched(dark, dark[:, rim]) & (_measure_pieces(blocks, dark, wall)[2] < _WALL_MM))[dark]
 
     def judged(labels: Labels) -> tuple[Mask, Mask, Mask]:
         """Of each label: touches the edge, lies within walls, looks like lung of some size."""
@@ -122,20 +108,6 @@ def air_in_body(blocks: Blocks, threshold_hu: float) -> tuple[Mask, Mask, Mask]:
     at_edge, walled, like_lung = judged(parts)
     leak = (walled & ~at_edge & like_lung)[parts]
     return inside[labels] | cut | leak, cut, leak
-
-
-def _room(blocks: Blocks, air: Mask, wall: NDArray[np.int16], rim: Mask) -> Mask:
-    """Blocks as dark as the room, joined to the edge of the picture, with no body before or behind most of them."""
-    dark = air & (blocks.mean_hu < _ROOM_HU)
-    labels = label_slices(dark)
-    _, _, wall_mm = _measure_pieces(blocks, labels, wall)
-    return (touched(labels, labels[:, rim]) & (wall_mm < _WALL_MM))[labels]
-
-
-def _rim(padding: Mask) -> Mask:
-    """Mask (Y, X): the outermost places of the picture, be it a square or a disc in padding."""
-    beyond = np.pad(padding, 1, constant_values=True)
-    return beyond[:-2, 1:-1] | beyond[2:, 1:-1] | beyond[1:-1, :-2] | beyond[1:-1, 2:]
 
 
 def _wall(blocks: Blocks) -> NDArray[np.int16]:
@@ -164,27 +136,16 @@ def _measure_pieces(
 
 
 def gas_in_body(blocks: Blocks, air: Mask) -> Mask:
-    """Windpipe, main bronchi, stomach and bowel: dark, even, and bounded by a wall instead of lung.
+    """Windpipe, main bronchi, stomach and bowel, with their blurred rim, of the blocks of `air` in the body.
 
-    Parameters
-    ----------
-    air : (Z, Y, X) bool
-        Of `air_in_body`.
-
-    Returns
-    -------
-    (Z, Y, X) bool
-        Gas with the blurred rim that belongs to it.
-
-    Notes
-    -----
-    "Dark" is half way between the typical lung of this scan and air at -1000 HU, so that an emphysematous
-    lung or a scanner that is off by some HU does not turn into gas. A dark region inside the lung has lung
-    around it, a windpipe has not.
+    They are dark, even, and bounded by a wall: a dark region inside the lung has lung around it, a windpipe has not.
+    "Dark" is half way between the typical lung of this scan and air at -1000 HU, so that an emphysematous lung or a
+    scanner that is off by some HU does not turn into gas.
     """
     if not air.any():
         return air
-    lung_hu = typical_lung_hu(blocks, air)
+    pieces, counts = label_pieces(air)
+    lung_hu = float(np.median(blocks.mean_hu[pieces == 1 + np.argmax(counts[1:])]))  # typical of this scan
     dark = air & (blocks.mean_hu < (lung_hu - 1000.0) / 2)
     labels, counts = label_pieces(dark)
     boxes = cc3d.statistics(labels)["bounding_boxes"]
@@ -202,9 +163,3 @@ def gas_in_body(blocks: Blocks, air: Mask) -> Mask:
         if np.mean(blocks.mean_hu[box][shell] > lung_hu + _WALL_ABOVE_LUNG_HU) >= _WALLED_SHARE:
             gas[box] |= wide & air[box]
     return gas
-
-
-def typical_lung_hu(blocks: Blocks, air: Mask) -> float:
-    """Median HU of the largest piece of air in the body."""
-    labels, counts = label_pieces(air)
-    return float(np.median(blocks.mean_hu[labels == 1 + np.argmax(counts[1:])]))

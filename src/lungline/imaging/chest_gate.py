@@ -16,17 +16,9 @@ _SAMPLES_AN_AXIS = 128  # the shares are read off a sparse grid
 
 
 def check_chest(ct: Volume) -> None:
-    """Quarantine what is not a CT of a chest.
+    """Quarantine what is not a CT of a chest, given as int16 HU in LPS order.
 
-    Parameters
-    ----------
-    ct : Volume
-        int16 HU (Z, Y, X), LPS.
-
-    Raises
-    ------
-    Quarantine
-        `Q_BAD_VOXELS` all voxels equal; `Q_NOT_CHEST_CT` too small, air only, or without lung or soft tissue.
+    `Q_BAD_VOXELS`: all voxels equal; `Q_NOT_CHEST_CT`: too small, air only, or without lung or soft tissue.
     """
     extent = ct.spacing_zyx_mm * ct.shape_zyx
     if np.any(extent < _MIN_EXTENT_ZYX_MM):

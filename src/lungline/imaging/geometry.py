@@ -25,21 +25,10 @@ def make_affine(
     origin_xyz_mm: Sequence[float] = (0.0, 0.0, 0.0),
     direction: ArrayLike = LPS_DIRECTION,
 ) -> Affine:
-    """Affine from spacing, origin and direction.
+    """Affine from spacing, world point of the centre of voxel (0, 0, 0), and unit world vectors of the array axes.
 
-    Parameters
-    ----------
-    spacing_zyx_mm : three positive floats
-        Distance of neighbouring voxel centres along each array axis.
-    origin_xyz_mm : three floats
-        World point of the centre of voxel (0, 0, 0).
-    direction : (3, 3) array
-        Column k is the unit world vector along array axis k.
-
-    Raises
-    ------
-    GeometryError
-        If a spacing is not positive and finite, or the direction is singular.
+    Column k of `direction` (3, 3) belongs to array axis k. `GeometryError` if a spacing is not positive and finite, or
+    the direction is singular.
     """
     spacing = np.asarray(spacing_zyx_mm, dtype=np.float64)
     affine = np.eye(4)
@@ -90,21 +79,3 @@ def shift_origin(affine: Affine, first_voxel_zyx: ArrayLike) -> Affine:
     shifted = affine.copy()
     shifted[:3, 3] = voxel_to_world(affine, first_voxel_zyx)
     return shifted
-
-
-def closest_to_lps(affine: Affine) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Axis permutation and flips that bring an array closest to LPS order.
-
-    Returns
-    -------
-    permutation : three ints
-        Old array axis that becomes the new axis z, y, x.
-    flips : three bools
-        Whether the new axis z, y, x must be reversed afterwards.
-    """
-    cosines = direction(affine)  # rows x, y, z of the world; columns are array axes
-    from itertools import permutations
-
-    best = max(permutations(range(3)), key=lambda p: sum(abs(cosines[2 - k, p[k]]) for k in range(3)))
-    flips = tuple(bool(cosines[2 - k, best[k]] < 0) for k in range(3))
-    return best, flips  # type: ignore[return-value]

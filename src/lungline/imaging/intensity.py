@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline.imaging.volume import Volume
+from lungline.imaging.volume import Box, Volume
 
 #: The window that is scaled to 0..1 (paper, section 3).
 WINDOW_HU = (-1000.0, 400.0)
@@ -23,7 +23,7 @@ def scale_hu(ct_hu: NDArray) -> NDArray[np.float32]:
     return ((np.clip(ct_hu, low, high) - low) / (high - low)).astype(np.float32)
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
     """The smallest box (z, y, x slices) that holds every true voxel; the whole array when there is none."""
     box = []
     for axis in range(3):

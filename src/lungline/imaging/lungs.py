@@ -9,10 +9,9 @@ nearly enclose (nodules at the pleura) is filled in. The 5 mm margin is added la
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lungline.errors import Quarantine
 from lungline.imaging.body_air import DARKEST_LUNG_HU, Blocks, air_in_body, average_blocks, gas_in_body
@@ -47,71 +46,36 @@ _OPEN_END_SHARE = 0.25
 
 @dataclass(frozen=True)
 class LungQuality:
-    """Numbers that tell a good lung mask from a bad one.
+    """Numbers that tell a good lung mask from a bad one."""
 
-    Attributes
-    ----------
-    volume_ml, left_ml, right_ml : float
-        Of the filled mask without margin; the patient's left.
-    median_hu : float
-        Typical lung, -950..-700 in most people.
-    dense_share : float
-        Share of the mask above the threshold: vessels, nodules, consolidation.
-    lower_end_share, upper_end_share : float
-        Lung section in the first and last slice over the largest section: above 0 where the lungs are cut.
-    cut_area_mm2 : float
-        Lung that touches the edge of the picture, over all slices.
-    leak_area_mm2 : float
-        Lung that a gap in the chest wall joins to the room, over all slices.
-    gas_share : float
-        Share of the lungs, in blocks of 2 mm, that is darker than any lung: stomach, bowel, pneumothorax.
-    """
-
-    volume_ml: float
-    left_ml: float
+    volume_ml: float  # of the filled mask without margin
+    left_ml: float  # the patient's left
     right_ml: float
-    median_hu: float
-    dense_share: float
-    lower_end_share: float
-    upper_end_share: float
-    cut_area_mm2: float
-    leak_area_mm2: float
-    gas_share: float
+    median_hu: float  # typical lung, -950..-700 in most people
+    dense_share: float  # of the mask above the threshold: vessels, nodules, consolidation
+    lower_end_share: float  # first slice's lung section over the largest: above 0 where the lungs are cut
+    upper_end_share: float  # the same of the last slice
+    cut_area_mm2: float  # lung that touches the edge of the picture, over all slices
+    leak_area_mm2: float  # lung that a gap in the chest wall joins to the room, over all slices
+    gas_share: float  # of the lungs, in blocks, that is darker than any lung: stomach, bowel, pneumothorax
 
     def as_json(self) -> dict[str, Any]:
         return {name: round(value, 3) for name, value in asdict(self).items()}
 
 
 def segment_lungs(ct: Volume, *, threshold_hu: float = THRESHOLD_HU) -> tuple[Mask, LungQuality]:
-    """Both lungs, filled, without margin.
+    """Both lungs, filled, without margin (paper section 3; the order of the steps is ours).
 
-    Parameters
-    ----------
-    ct : Volume
-        (Z, Y, X) float, HU, LPS order, about 1 mm spacing.
-    threshold_hu : float
-        Air and lung lie below.
-
-    Returns
-    -------
-    (Z, Y, X) bool
-        The mask.
-    LungQuality
-
-    Raises
-    ------
-    Quarantine
-        ``Q_LUNGS_EMPTY`` if there is no lung.
-
-    Notes
-    -----
-    Source: paper section 3; the order of the steps is ours.
+    `ct` is HU as floats in LPS order, of about 1 mm spacing; air and lung lie below the threshold. `Quarantine`
+    `Q_LUNGS_EMPTY` if there is no lung.
     """
     blocks = average_blocks(ct.array, ct.spacing_zyx_mm)
     air, cut, leak = air_in_body(blocks, threshold_hu)
     gas = gas_in_body(blocks, air)
     pieces = _largest_pieces(air & ~gas, blocks)
-    found = _on_voxels(ct, blocks, pieces, air & ~pieces, threshold_hu)
+    # the blocks around those of the lungs hold the lungs' rim
+    near = dilate(pieces, 2 * max(blocks.spacing_zyx_mm), blocks.spacing_zyx_mm) & ~(air & ~pieces)
+    found = blocks.to_voxels(near, ct.shape_zyx) & (ct.array < threshold_hu)
     if not found.any():
         raise Quarantine("Q_LUNGS_EMPTY", "no air inside a body")
     if (typical := float(np.median(ct.array[found]))) < DARKEST_LUNG_HU:
@@ -145,12 +109,6 @@ def _largest_pieces(candidates: Mask, blocks: Blocks) -> Mask:
     return dilate(chosen[labels], 2 * max(blocks.spacing_zyx_mm), blocks.spacing_zyx_mm) & candidates
 
 
-def _on_voxels(ct: Volume, blocks: Blocks, lungs: Mask, others: Mask, threshold_hu: float) -> Mask:
-    """Voxels below the threshold in the lungs' blocks or in those around them, which hold the lungs' rim."""
-    near = dilate(lungs, 2 * max(blocks.spacing_zyx_mm), blocks.spacing_zyx_mm) & ~others
-    return blocks.to_voxels(near, ct.shape_zyx) & (ct.array < threshold_hu)
-
-
 def _fill_each_side(found: Mask, ct: Volume) -> Mask:
     """Dents and holes filled in each lung alone, so that the space between the lungs is not a hole."""
     box = bounding_box(found)
@@ -179,13 +137,14 @@ def _measure(ct: Volume, lungs: Mask, threshold_hu: float) -> dict[str, float]:
     box = bounding_box(lungs)
     inside, values = lungs[box], ct.array[box][lungs[box]]
     voxel_ml = float(np.prod(ct.spacing_zyx_mm)) / 1000
-    columns = np.count_nonzero(inside, axis=(0, 1))
-    low_x, high_x = _sides(columns, middle_column(inside), box[2].start, lungs.shape[2])
+    columns, middle = np.count_nonzero(inside, axis=(0, 1)), middle_column(inside)
+    if middle == columns.size and side_of_all(inside, box[2].start, lungs.shape[2]) == "left":
+        middle = 0
     sections = np.count_nonzero(lungs, axis=(1, 2))
     return {
         "volume_ml": int(columns.sum()) * voxel_ml,
-        "left_ml": high_x * voxel_ml,
-        "right_ml": low_x * voxel_ml,
+        "left_ml": int(columns[middle:].sum()) * voxel_ml,
+        "right_ml": int(columns[:middle].sum()) * voxel_ml,
         "median_hu": float(np.median(values)),
         "dense_share": float(np.mean(values >= threshold_hu)),
         "lower_end_share": float(sections[0] / sections.max()),
@@ -193,29 +152,23 @@ def _measure(ct: Volume, lungs: Mask, threshold_hu: float) -> dict[str, float]:
     }
 
 
-def _sides(columns: NDArray[np.int64], middle: int, first: int, width: int) -> tuple[int, int]:
-    """Voxels on the low-x side (the patient's right) and on the high-x side."""
-    if middle < columns.size:
-        return int(columns[:middle].sum()), int(columns[middle:].sum())
+def side_of_all(lungs: Mask, first: int, width: int) -> Literal["left", "right"]:
+    """The patient's side of one lung, or of two that nothing parts, in columns from `first` on of a scan's `width`."""
+    columns = np.count_nonzero(lungs, axis=(0, 1))
     centre = first + float(columns @ np.arange(columns.size)) / columns.sum()
-    total = int(columns.sum())
-    return (total, 0) if centre < width / 2 else (0, total)
+    return "right" if centre < width / 2 else "left"
 
 
 def judge(quality: LungQuality, plausible_ml: tuple[float, float] = PLAUSIBLE_ML) -> list[tuple[str, str]]:
     """Warnings about a lung mask, as (code, detail).
 
-    Raises
-    ------
-    Quarantine
-        ``Q_LUNG_VOLUME`` if no person's lungs, nor a slab of them, have this volume.
+    `Quarantine` `Q_LUNG_VOLUME` if no person's lungs, nor a slab of them, have this volume.
     """
     q = quality
     if not _POSSIBLE_ML[0] <= q.volume_ml <= _POSSIBLE_ML[1]:
         raise Quarantine("Q_LUNG_VOLUME", f"{q.volume_ml:.0f} ml")
-    slab = max(q.lower_end_share, q.upper_end_share) >= _OPEN_END_SHARE
     found = []
-    if slab:
+    if max(q.lower_end_share, q.upper_end_share) >= _OPEN_END_SHARE:  # a slab
         found.append(("W_LUNG_SLAB", f"cut at {q.lower_end_share:.2f} below, {q.upper_end_share:.2f} above"))
     elif not plausible_ml[0] <= q.volume_ml <= plausible_ml[1]:
         found.append(("W_LUNG_VOLUME", f"{q.volume_ml:.0f} ml"))

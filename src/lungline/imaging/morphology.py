@@ -48,30 +48,25 @@ def touched(labels: Labels, *parts: Labels) -> Mask:
 
 
 def dilate(mask: Mask, radius_mm: float, spacing_zyx_mm: Spacing) -> Mask:
-    """The mask and every voxel whose centre lies within `radius_mm` of a centre of the mask.
+    """The mask and every voxel whose centre lies within `radius_mm`, or exactly there, of a centre of the mask.
 
-    Parameters
-    ----------
-    mask : (Z, Y, X) bool
-    radius_mm : float
-        Not negative; a distance of exactly `radius_mm` belongs to the ball.
-    spacing_zyx_mm : three floats
-
-    Returns
-    -------
-    (Z, Y, X) bool
-        Equal to ``scipy.ndimage.binary_dilation`` with the Euclidean ball as structuring element.
+    It equals `scipy.ndimage.binary_dilation` with the Euclidean ball as structuring element.
     """
     out = np.zeros_like(mask)
     if not mask.any():
         return out
-    reach = [int(np.floor(radius_mm / s + 1e-9)) for s in spacing_zyx_mm]
+    reach = _reach(radius_mm, spacing_zyx_mm)
     box = tuple(
         slice(max(0, s.start - r), min(n, s.stop + r))
         for s, r, n in zip(bounding_box(mask), reach, mask.shape, strict=True)
     )
     out[box] = _dilate_box(mask[box], radius_mm, reach, spacing_zyx_mm)
     return out
+
+
+def _reach(radius_mm: float, spacing_zyx_mm: Spacing) -> list[int]:
+    """Voxels of a ball's radius along each axis."""
+    return [int(np.floor(radius_mm / s + 1e-9)) for s in spacing_zyx_mm]
 
 
 def _dilate_box(mask: Mask, radius_mm: float, reach: Sequence[int], spacing_zyx_mm: Spacing) -> Mask:
@@ -127,7 +122,7 @@ def close(mask: Mask, radius_mm: float, spacing_zyx_mm: Spacing) -> Mask:
     """The mask with every dent filled that a ball of `radius_mm` outside it cannot enter."""
     if not mask.any():
         return mask.copy()
-    reach = [int(np.floor(radius_mm / s + 1e-9)) for s in spacing_zyx_mm]
+    reach = _reach(radius_mm, spacing_zyx_mm)
     box = bounding_box(mask)
     padded = np.pad(mask[box], [(r, r) for r in reach])
     inner = tuple(slice(r, r + s.stop - s.start) for r, s in zip(reach, box, strict=True))

@@ -7,17 +7,14 @@ diaphragm may be off by a centimetre or more. That is enough to say which nodule
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 _HU = (-1000.0, 200.0)  # lung and vessels; bone and metal may not lead
 _GRID_MM = 2.0
@@ -28,22 +25,14 @@ _STEP, _SMALLEST_STEP, _ITERATIONS = 2.0, 1e-3, 150
 
 @dataclass(frozen=True)
 class Motion:
-    """A rigid motion of the world.
+    """A rigid motion of the world."""
 
-    Attributes
-    ----------
-    matrix : (4, 4) float64
-        World (x, y, z, 1) mm of the first scan to that of the second.
-    overlap : float
-        Dice coefficient, 0..1, of the two scans' lungs after it.
-    """
-
-    matrix: NDArray[np.float64]
-    overlap: float
+    matrix: NDArray[np.float64]  # (4, 4): world (x, y, z, 1) mm of the first scan to that of the second
+    overlap: float  # Dice coefficient, 0..1, of the two scans' lungs after it
 
     def forth(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]:
         """Where points (..., 3) of the first scan lie in the second."""
-        return np.asarray(np.asarray(points_xyz_mm) @ self.matrix[:3, :3].T + self.matrix[:3, 3])
+        return geometry.voxel_to_world(self.matrix, points_xyz_mm)
 
     def back(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]:
         """Where points (..., 3) of the second scan lie in the first."""
@@ -53,19 +42,11 @@ class Motion:
 def register_lungs(first: Volume, first_lungs: Volume, second: Volume, second_lungs: Volume) -> Motion:
     """The rigid motion from the first scan to the second under which their lungs look most alike.
 
-    Correlation of HU within the lungs of the first and a rim around them, from coarse to fine, by SimpleITK, on one
-    thread: the same scans give the same motion. It starts from the middles of the lungs, unturned, so a scan that is
-    turned by more than about 30 degrees against the other may not be found.
-
-    Parameters
-    ----------
-    first, second : Volume
-        HU.
-    first_lungs, second_lungs : Volume
-        bool, on the same grids, not empty.
+    `first` and `second` are HU, the lungs bool on the same grids, not empty. HU are correlated within the lungs of the
+    first and a rim around them, from coarse to fine, by SimpleITK, on one thread: the same scans give the same motion.
+    It starts from the middles of the lungs, unturned, so a scan that is turned by more than about 30 degrees against
+    the other may not be found.
     """
-    import SimpleITK as sitk
-
     fixed, fixed_lungs = _prepared(first, first_lungs)
     moving, moving_lungs = _prepared(second, second_lungs)
     middle, other = _middle(first_lungs), _middle(second_lungs)
@@ -92,21 +73,20 @@ def register_lungs(first: Volume, first_lungs: Volume, second: Volume, second_lu
     laid = sitk.Resample(moving_lungs, fixed_lungs, start, sitk.sitkNearestNeighbor, 0)
     a, b = (sitk.GetArrayViewFromImage(mask) > 0 for mask in (fixed_lungs, laid))
     both, sizes = int(np.count_nonzero(a & b)), int(np.count_nonzero(a)) + int(np.count_nonzero(b))
-    return Motion(_matrix(start), 2 * both / max(sizes, 1))
+    matrix = geometry.make_affine(
+        (1, 1, 1), start.TransformPoint((0.0, 0.0, 0.0)), np.reshape(start.GetMatrix(), (3, 3))
+    )
+    return Motion(matrix, 2 * both / max(sizes, 1))
 
 
 def _prepared(ct: Volume, lungs: Volume) -> tuple[sitk.Image, sitk.Image]:
     """The scan (clipped HU) and its lungs on a coarser grid."""
-    import SimpleITK as sitk
-
     by = [max(1, round(_GRID_MM / float(step))) for step in ct.spacing_zyx_mm[::-1]]
     hu = sitk.BinShrink(_image(ct, np.clip(ct.array, *_HU).astype(np.float32)), by)
     return hu, sitk.BinShrink(_image(lungs, lungs.array.astype(np.float32)), by) > 0.5
 
 
 def _image(volume: Volume, array: NDArray) -> sitk.Image:
-    import SimpleITK as sitk
-
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(volume.spacing_zyx_mm[::-1].tolist())
     image.SetOrigin(volume.affine[:3, 3].tolist())
@@ -117,10 +97,3 @@ def _image(volume: Volume, array: NDArray) -> sitk.Image:
 def _middle(lungs: Volume) -> NDArray[np.float64]:
     """World point in the middle of the lungs."""
     return geometry.voxel_to_world(lungs.affine, np.argwhere(lungs.array).mean(axis=0))
-
-
-def _matrix(transform: Any) -> NDArray[np.float64]:
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
-    matrix[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
-    return matrix

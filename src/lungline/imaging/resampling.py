@@ -25,29 +25,11 @@ _BLOCK = 24
 
 
 def resample(ct: Volume, *, spacing_mm: float = 1.0) -> Volume:
-    """The volume on a grid of exactly `spacing_mm`, every voxel at its physical place.
+    """The volume (any real dtype) as float32 on a grid of exactly `spacing_mm`, every voxel at its physical place.
 
-    Parameters
-    ----------
-    ct : Volume
-        (Z, Y, X), any real dtype; HU for a CT.
-    spacing_mm : float
-        Spacing of the new grid in all three axes.
-
-    Returns
-    -------
-    Volume
-        float32, shape round(n * spacing / spacing_mm) an axis, at least 1.
-
-    Raises
-    ------
-    GeometryError
-        If `spacing_mm` is not positive.
-
-    Notes
-    -----
-    Source: paper section 3 (1 mm isotropic, spline of order 3). Beyond the outermost voxel centres the
-    signal is continued as a mirror image (scipy's ``mode="mirror"``).
+    An axis of the new grid has round(n * spacing / spacing_mm) voxels, at least 1. Beyond the outermost voxel centres
+    the signal is continued as a mirror image (scipy's ``mode="mirror"``). Source: paper section 3 (1 mm isotropic,
+    spline of order 3).
     """
     if not spacing_mm > 0:
         raise GeometryError(f"spacing_mm must be positive. Got {spacing_mm}.")

@@ -14,22 +14,12 @@ from lungline.imaging.volume import Volume
 
 @dataclass(frozen=True)
 class Plane:
-    """Where the pixels of one slice lie.
+    """Where the pixels of one slice lie; world vectors are LPS."""
 
-    Attributes
-    ----------
-    shape_ji : two ints
-        Rows, columns.
-    position_xyz_mm : (3,) float64
-        World point (LPS) of the centre of the first pixel.
-    along_i_xyz_mm, along_j_xyz_mm : (3,) float64
-        World vectors to the next column, and to the next row.
-    """
-
-    shape_ji: tuple[int, int]
-    position_xyz_mm: NDArray[np.float64]
-    along_i_xyz_mm: NDArray[np.float64]
-    along_j_xyz_mm: NDArray[np.float64]
+    shape_ji: tuple[int, int]  # rows, columns
+    position_xyz_mm: NDArray[np.float64]  # (3,), centre of the first pixel
+    along_i_xyz_mm: NDArray[np.float64]  # (3,), to the next column
+    along_j_xyz_mm: NDArray[np.float64]  # (3,), to the next row
 
     def world(self, j: NDArray, i: NDArray) -> NDArray[np.float64]:
         """World points (..., 3) of pixels."""
@@ -46,14 +36,8 @@ class Plane:
 def ranks_on_planes(ranks: Volume, planes: list[Plane]) -> NDArray[np.uint8]:
     """The rank of each candidate in the pixels whose centres lie in its voxels, 0 elsewhere; (planes, rows, columns).
 
-    A candidate that falls between all pixels marks the one that lies nearest to its middle.
-
-    Parameters
-    ----------
-    ranks : Volume
-        (Z, Y, X) int, the rank of each candidate in its voxels (`rank_map`); ranks up to 255.
-    planes : list of Plane
-        All of one shape.
+    A candidate that falls between all pixels marks the one that lies nearest to its middle. `ranks` is a `rank_map`
+    with ranks up to 255; all planes have one shape.
     """
     marked = np.zeros((len(planes), *planes[0].shape_ji), dtype=np.uint8)
     for rank, box in enumerate(ndimage.find_objects(ranks.array), start=1):

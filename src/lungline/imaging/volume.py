@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +12,15 @@ from numpy.typing import NDArray
 from lungline.errors import GeometryError
 from lungline.imaging import geometry
 
+Box = tuple[slice, slice, slice]
+
 
 @dataclass(frozen=True)
 class Volume:
-    """Voxels and the affine that places them.
+    """Voxels and the affine that places them."""
 
-    Attributes
-    ----------
-    array : (Z, Y, X) array of any dtype
-        C order. HU for a CT, bool for a mask, 0..1 for a probability.
-    affine : (4, 4) float64
-        Voxel index (z, y, x) to world (x, y, z) mm, LPS; see `lungline.imaging.geometry`.
-    """
-
-    array: NDArray
-    affine: geometry.Affine
+    array: NDArray  # (Z, Y, X), C order: HU for a CT, bool for a mask, 0..1 for a probability
+    affine: geometry.Affine  # (4, 4): voxel index (z, y, x) to world (x, y, z) mm, LPS
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or 0 in self.array.shape:
@@ -45,7 +41,7 @@ class Volume:
             raise GeometryError(f"expected shape {self.array.shape} of the same grid. Got {array.shape}.")
         return Volume(array, self.affine)
 
-    def crop(self, box: tuple[slice, slice, slice]) -> Volume:
+    def crop(self, box: Box) -> Volume:
         """The part inside `box` (z, y, x slices with whole, non-negative starts), in its place."""
         first = [s.start or 0 for s in box]
         return Volume(self.array[box], geometry.shift_origin(self.affine, first))
@@ -53,10 +49,7 @@ class Volume:
     def part(self, shape_zyx: tuple[int, ...], affine: geometry.Affine) -> Volume:
         """The voxels of a grid that lies in this one, voxel on voxel, as the cache does in the resampled scan.
 
-        Raises
-        ------
-        GeometryError
-            If it does not.
+        `GeometryError` if it does not.
         """
         first = geometry.world_to_voxel(self.affine, geometry.voxel_to_world(affine, (0, 0, 0)))
         whole = [round(float(n)) for n in first]
@@ -68,12 +61,24 @@ class Volume:
 
     def to_lps(self) -> Volume:
         """The same voxels with axes turned so that z, y, x run closest to +z, +y, +x of LPS."""
-        permutation, flips = geometry.closest_to_lps(self.affine)
-        array = np.transpose(self.array, permutation)
+        cosines = geometry.direction(self.affine)  # rows x, y, z of the world; columns are array axes
+        order = max(permutations(range(3)), key=lambda old: sum(abs(cosines[2 - k, old[k]]) for k in range(3)))
+        flips = [cosines[2 - k, order[k]] < 0 for k in range(3)]
+        array = np.transpose(self.array, order)
         affine = self.affine.copy()
-        affine[:3, :3] = self.affine[:3, list(permutation)]
+        affine[:3, :3] = self.affine[:3, list(order)]
         first = [n - 1 if flip else 0 for n, flip in zip(array.shape, flips, strict=True)]
         affine[:3, 3] = geometry.voxel_to_world(affine, first)
         affine[:3, :3] *= [-1.0 if flip else 1.0 for flip in flips]
         array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
         return Volume(np.ascontiguousarray(array), affine)
+
+
+def overlap(
+    shape: Sequence[int], piece: Sequence[int], first_zyx: Sequence[int] | NDArray[np.int64]
+) -> tuple[Box, Box]:
+    """Where a piece whose first voxel is at `first_zyx` lies in a volume, and which part of the piece that is."""
+    first = [int(f) for f in first_zyx]
+    there = [slice(max(f, 0), max(f, 0, min(f + n, m))) for f, n, m in zip(first, piece, shape, strict=True)]
+    own = [slice(s.start - f, s.stop - f) for s, f in zip(there, first, strict=True)]
+    return (there[0], there[1], there[2]), (own[0], own[1], own[2])

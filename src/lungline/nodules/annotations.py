@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.storage.checksums import unrecorded
-from lungline.storage.notes import Note
-from lungline.storage.tables import Faults, decimal, read_rows
+from lungline.storage.tables import Faults, Note, decimal, read_rows
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 LARGEST_MM = 200.0  # no nodule, and hardly a lung, is wider
@@ -32,19 +31,9 @@ class Nodule:
 def read_annotations(path: Path, *, measured: bool = True) -> list[Nodule]:
     """Nodules of a LUNA-16 `annotations.csv`, or findings of its `annotations_excluded.csv`.
 
-    Rows that are left out (a diameter that no nodule has, a copy) are named by `note_annotations`.
-
-    Parameters
-    ----------
-    path : Path
-    measured : bool
-        False for excluded findings: most have the diameter -1, which says that nobody measured it.
-
-    Raises
-    ------
-    LunglineError
-        For a wrong header, and with every line that has no id, a number that is none, or the place of an earlier
-        nodule with another diameter.
+    Of the latter most are not `measured`: their diameter is -1. Rows that are left out (a diameter that no nodule has,
+    a copy) are named by `note_annotations`. `LunglineError` for a wrong header, and with every line that has no id, a
+    number that is none, or the place of an earlier nodule with another diameter.
     """
     return _read(path, measured)[0]
 
@@ -79,7 +68,7 @@ def _read(path: Path, measured: bool) -> tuple[list[Nodule], list[Note]]:
             found = f"diameter_mm is {diameter:g}, expected above 0 and at most {LARGEST_MM:g}; left out"
             notes.append(Note(path.name, line, "T_ROW_REFUSED", found))
             continue
-        place = (nodule.scan, nodule.centre_xyz_mm) if measured else (nodule.scan, nodule.centre_xyz_mm, diameter)
+        place = (nodule.scan, nodule.centre_xyz_mm, None if measured else diameter)
         first = places.setdefault(place, nodule)
         if first.diameter_mm != diameter:
             faults.add(line, f"the place of line {first.line} with another diameter. Remove the wrong one.")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from lungline.nodules.location import Side, Third
 from lungline.nodules.measurements import Attenuation
-from lungline.nodules.table import NoduleRow, rounded, word
+from lungline.nodules.table import NoduleRow, Side, Third, word
 from lungline.storage.tables import table_text
 
 #: Name and version of the layout; `lungline/schemas/follow-up-1.json` describes it.
@@ -24,47 +23,30 @@ State = Literal["paired", "new", "gone", "not-imaged"]
 
 @dataclass(frozen=True)
 class FollowUpRow:
-    """One nodule in two scans; what belongs to a scan in which it was not found is None.
+    """One nodule in two scans; what belongs to a scan in which it was not found is None, else as in the nodule tables.
 
-    Attributes
-    ----------
-    state : str
-        "paired": found in both; "new", "gone": found in the later, the earlier scan only; "not-imaged": found in one,
-        and the other does not show its place.
-    side, third : str
-        The patient's side, and the third of that lung, in the later scan where it was found there.
-    rank_before, rank_after : int or None
-        In the nodule tables of the two scans.
-    x_mm_before, ..., z_mm_after : float or None
-        Centroid in each scanner's own world, LPS.
-    distance_mm : float or None
-        Between the two after registration.
-    longest_axial_mm_before, ..., cancer_probability_after
-        As in the nodule tables.
-    volume_change_percent : float or None
-        Of the earlier volume.
-    doubling_days : float or None
-        Days in which the volume would double at this rate; None if it has not grown, or the days are unknown.
+    Found in both scans it is "paired", in the later or the earlier only "new" or "gone"; "not-imaged" if the other scan
+    does not show its place.
     """
 
     state: State
-    side: Side
+    side: Side  # this and the next: in the later scan where it was found there
     third: Third
     rank_before: int | None
     rank_after: int | None
-    x_mm_before: float | None
+    x_mm_before: float | None  # centroids in each scanner's own world, LPS
     y_mm_before: float | None
     z_mm_before: float | None
     x_mm_after: float | None
     y_mm_after: float | None
     z_mm_after: float | None
-    distance_mm: float | None
+    distance_mm: float | None  # between the two after registration
     longest_axial_mm_before: float | None
     longest_axial_mm_after: float | None
     volume_mm3_before: float | None
     volume_mm3_after: float | None
-    volume_change_percent: float | None
-    doubling_days: float | None
+    volume_change_percent: float | None  # of the earlier volume
+    doubling_days: float | None  # at this rate; None if it has not grown, or the days are unknown
     kind_before: Attenuation | None
     kind_after: Attenuation | None
     nodule_probability_before: float | None
@@ -74,8 +56,7 @@ class FollowUpRow:
 
 
 COLUMNS = tuple(field.name for field in fields(FollowUpRow))
-_OF_A_SCAN = ("rank", "x_mm", "y_mm", "z_mm", "longest_axial_mm", "volume_mm3", "kind", "nodule_probability",
-              "cancer_probability")  # fmt: skip
+_OF_A_SCAN = [name.removesuffix("_before") for name in COLUMNS if name.endswith("_before")]
 
 
 def pair_points(
@@ -83,12 +64,8 @@ def pair_points(
 ) -> list[tuple[int, int]]:
     """Which point of one set is which of the other: the pairing with the smallest sum of distances.
 
-    To stay alone costs a point as much as a partner at the tolerance; so nothing is paired beyond it.
-
-    Parameters
-    ----------
-    before_xyz_mm, after_xyz_mm : (n, 3), (m, 3)
-        In one world, mm.
+    Points (n, 3) and (m, 3) lie in one world. To stay alone costs a point as much as a partner at the tolerance; so
+    nothing is paired beyond it.
     """
     if not len(before_xyz_mm) or not len(after_xyz_mm):
         return []
@@ -116,15 +93,9 @@ def follow_nodules(
 ) -> list[FollowUpRow]:
     """A row for every nodule: those in both scans first, by growth, then new ones, then those gone.
 
-    Parameters
-    ----------
-    before, after : sequence of NoduleRow
-    pairs, distances_mm
-        Positions in `before` and `after` that are one nodule, and how far apart they lie after registration.
-    imaged_before : sequence of bool
-        Of each of `after`: whether the earlier scan shows its place. `imaged_after` likewise.
-    days : int or None
-        Between the scans.
+    `pairs` are positions in `before` and `after` that are one nodule, `distances_mm` how far apart they lie after
+    registration. `imaged_before` says of each of `after` whether the earlier scan shows its place; `imaged_after`
+    likewise. `days` lie between the scans.
     """
     rows = [_row("paired", before[i], after[j], d, days) for (i, j), d in zip(pairs, distances_mm, strict=True)]
     rows.sort(key=lambda row: -(row.volume_change_percent or 0.0))
@@ -147,28 +118,14 @@ def _row(
 ) -> FollowUpRow:
     shown = after or before
     assert shown is not None
-    change = doubling = None
+    values: dict[str, Any] = {"distance_mm": distance_mm, "volume_change_percent": None, "doubling_days": None}
     if before is not None and after is not None:
-        change = 100 * (after.volume_mm3 / before.volume_mm3 - 1)
-        doubling = doubling_days(before.volume_mm3, after.volume_mm3, days)
-    values: dict[str, Any] = {}
+        values["volume_change_percent"] = 100 * (after.volume_mm3 / before.volume_mm3 - 1)
+        values["doubling_days"] = doubling_days(before.volume_mm3, after.volume_mm3, days)
     for name in _OF_A_SCAN:
         values[f"{name}_before"] = None if before is None else getattr(before, name)
         values[f"{name}_after"] = None if after is None else getattr(after, name)
-    return FollowUpRow(
-        state=state,
-        side=shown.side,
-        third=shown.third,
-        distance_mm=distance_mm,
-        volume_change_percent=change,
-        doubling_days=doubling,
-        **values,
-    )
-
-
-def rows_as_json(rows: Sequence[FollowUpRow]) -> list[dict[str, Any]]:
-    """The rows as JSON, numbers as they stand in the CSV."""
-    return [{name: rounded(value) for name, value in asdict(row).items()} for row in rows]
+    return FollowUpRow(state, shown.side, shown.third, **values)
 
 
 def rows_as_csv(rows: Sequence[FollowUpRow]) -> str:

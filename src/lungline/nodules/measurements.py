@@ -32,35 +32,19 @@ _PART_SOLID, _SOLID = 0.25, 0.75
 
 @dataclass(frozen=True)
 class Measurements:
-    """Measurements of one nodule.
-
-    Attributes
-    ----------
-    volume_mm3 : float
-        Of its voxels.
-    long_axis_mm : float
-        Long-axis diameter: the largest extent in any axial slice, from edge to edge of its voxels.
-    mean_hu, sd_hu : float
-        Mean and standard deviation over its voxels.
-    calcified_share : float
-        Share of voxels of `CALCIFIED_HU` or more, 0..1.
-    solid_share : float
-        Share of voxels of -400 HU or more in its core, 0..1; see `attenuation`.
-    """
+    """Measurements of one nodule, over its voxels."""
 
     volume_mm3: float
-    long_axis_mm: float
+    long_axis_mm: float  # the largest extent in any axial slice, from edge to edge of its voxels
     mean_hu: float
-    sd_hu: float
-    calcified_share: float
-    solid_share: float
+    sd_hu: float  # standard deviation
+    calcified_share: float  # of voxels of `CALCIFIED_HU` or more
+    solid_share: float  # of voxels of -400 HU or more in its core; see `attenuation`
 
     @property
     def attenuation(self) -> Attenuation:
         """Solid, part-solid or ground-glass.
 
-        Notes
-        -----
         The names are those of MacMahon et al. (Radiology 284, 2017, 228); the rule is ours. Aerated lung among the
         voxels is left out, then the outermost layer of voxels, in which nodule and lung are mixed. Of this core the
         share of voxels of -400 HU or more decides: below 0.25 ground-glass, from 0.75 on solid. Against the readers of
@@ -77,12 +61,7 @@ class Measurements:
 def measure_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> list[Measurements]:
     """Measure the candidates with the labels `wanted`, in that order.
 
-    Parameters
-    ----------
-    ct : Volume
-        (Z, Y, X) HU.
-    labels : (Z, Y, X) unsigned int
-        The label map of `extract_candidates`, on the grid of `ct`.
+    `ct` is HU; `labels` (Z, Y, X) is the label map of `extract_candidates` on its grid.
     """
     from scipy import ndimage  # here and below: whoever only reads measurements need not wait for scipy
 
@@ -99,15 +78,7 @@ def measure_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> li
 
 
 def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
-    """Measure one nodule.
-
-    Parameters
-    ----------
-    ct : Volume
-        (Z, Y, X) HU; its first axis runs through axial slices.
-    mask : (Z, Y, X) bool
-        Its voxels; not empty.
-    """
+    """Measure one nodule with the voxels `mask` (Z, Y, X), not empty, in HU whose first axis runs through slices."""
     from scipy import ndimage
 
     hu = ct.array[mask].astype(np.float64)

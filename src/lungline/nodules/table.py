@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
+from lungline.imaging.intensity import bounding_box
 from lungline.imaging.volume import Volume
 from lungline.storage.tables import table_text
 
 if TYPE_CHECKING:
     from lungline.detection.candidates import Candidate
-    from lungline.nodules.location import Side, Third
     from lungline.nodules.measurements import Attenuation, Measurements
+
+Side = Literal["left", "right"]
+Third = Literal["upper", "middle", "lower"]
+
+_STEP = 2  # voxels: every second one is enough to tell which lung is nearer
 
 #: Name and version of the layout; `lungline/schemas/nodules-1.json` describes it.
 SCHEMA = "nodules/1"
@@ -23,52 +31,27 @@ SCHEMA = "nodules/1"
 
 @dataclass(frozen=True)
 class NoduleRow:
-    """One candidate.
+    """One candidate; sizes and densities are those of `Measurements`, of the unmasked scan."""
 
-    Attributes
-    ----------
-    rank : int
-        As in the table of candidates.
-    x_mm, y_mm, z_mm : float
-        Centroid in the scanner's world, LPS.
-    z, y, x : float
-        The same point as a voxel index on the grid of the cache.
-    slice : int
-        Number of the source slice that lies nearest, 1 for the lowest.
-    side, third : str
-        The patient's side, and the third of that lung's height.
-    longest_axial_mm, volume_mm3, mean_hu, spread_hu : float
-        Long-axis diameter, volume, mean and standard deviation of the unmasked scan; see `Measurements`.
-    kind : "solid", "part-solid" or "ground-glass"
-        See `Measurements.attenuation`.
-    nodule_probability : float
-        The detector's, mean over the cluster.
-    cancer_logit, cancer_probability : float or None
-        The system's answer to this candidate's cube alone; None if it was not shown this candidate.
-    decided : bool or None
-        Whether it is the strongest of the scan, whose logit is the patient's where the maximum counts; None without an
-        answer.
-    """
-
-    rank: int
-    x_mm: float
+    rank: int  # as in the table of candidates
+    x_mm: float  # centroid in the scanner's world, LPS
     y_mm: float
     z_mm: float
-    z: float
+    z: float  # the same point as a voxel index on the grid of the cache
     y: float
     x: float
-    slice: int
-    side: Side
-    third: Third
+    slice: int  # number of the source slice that lies nearest, 1 for the lowest
+    side: Side  # the patient's
+    third: Third  # of that lung's height
     longest_axial_mm: float
     volume_mm3: float
     mean_hu: float
-    spread_hu: float
+    spread_hu: float  # standard deviation
     kind: Attenuation
-    nodule_probability: float
-    cancer_logit: float | None
+    nodule_probability: float  # the detector's, mean over the cluster
+    cancer_logit: float | None  # the system's answer to this candidate's cube alone; None if it was not shown it
     cancer_probability: float | None
-    decided: bool | None
+    decided: bool | None  # whether its logit is the scan's where the maximum counts; None without an answer
 
 
 COLUMNS = ("scan", *(field.name for field in fields(NoduleRow)))
@@ -95,24 +78,10 @@ def describe_candidates(
 ) -> list[NoduleRow]:
     """A row for every candidate, in their order.
 
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-    measurements : sequence of Measurements
-        Those of each candidate.
-    lungs : Volume
-        bool, any grid.
-    source : Grid
-        Of the scan as it was read.
-    logits : sequence of float
-        The system's, by rank; shorter where it reads fewer candidates.
-    deciding_rank : int or None
-        None where there is no answer.
+    `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
+    The system's `logits` go by rank: fewer where it reads fewer candidates. Without an answer no rank decides.
     """
-    # here, since whoever only reads a table (a page for every scan) need not wait for it
-    from scipy.special import expit
-
-    from lungline.nodules.location import places_in_lungs
+    from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
     if len(measurements) != len(candidates):
         raise LunglineError(
@@ -143,19 +112,44 @@ def describe_candidates(
     return rows
 
 
+def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Side, Third]]:
+    """The patient's side, and the third of that lung's height, of each point (n, 3); the nearest where it lies beside.
+
+    `lungs` is a mask of both lungs, not empty, with axes in LPS order.
+    """
+    from lungline.imaging.lungs import middle_column, side_of_all
+
+    box = bounding_box(lungs.array)
+    inside = lungs.array[box]
+    middle = middle_column(inside)
+    halves: dict[Side, slice] = {"right": slice(None, middle), "left": slice(middle, None)}
+    if middle == inside.shape[2]:  # one lung, or two that nothing parts: all is on the side where it lies
+        halves = {side_of_all(inside, box[2].start, lungs.shape_zyx[2]): slice(None)}
+    voxels = _STEP * np.argwhere(inside[::_STEP, ::_STEP, ::_STEP])
+    heights = {side: np.flatnonzero(inside[:, :, half].any(axis=(1, 2)))[[0, -1]] for side, half in halves.items()}
+    found: list[tuple[Side, Third]] = []
+    for index_zyx in geometry.world_to_voxel(lungs.affine, points_xyz_mm).reshape(-1, 3):
+        here = index_zyx - [part.start for part in box]
+        nearest = voxels[np.argmin((((voxels - here) * lungs.spacing_zyx_mm) ** 2).sum(axis=1))]
+        side: Side = next(iter(halves)) if len(halves) == 1 else "right" if nearest[2] < middle else "left"
+        low, high = heights[side]
+        share = (here[0] - low + 0.5) / (high - low + 1)
+        found.append((side, "lower" if share < 1 / 3 else "middle" if share < 2 / 3 else "upper"))
+    return found
+
+
 def _slice_number(source: Grid, candidate: Candidate) -> int:
     index = geometry.world_to_voxel(source.affine, candidate.centroid_xyz_mm)[0]
     return 1 + min(max(round(index), 0), source.shape_zyx[0] - 1)
 
 
-def rows_as_json(rows: Sequence[NoduleRow]) -> list[dict[str, Any]]:
-    """The rows as JSON, numbers as they stand in the CSV."""
+def rows_as_json(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Rows of this table or of another as JSON, numbers as they stand in the CSV: to nine digits."""
+
+    def rounded(value: Any) -> Any:
+        return float(f"{value:.9g}") if isinstance(value, float) else value
+
     return [{name: rounded(value) for name, value in asdict(row).items()} for row in rows]
-
-
-def rounded(value: Any) -> Any:
-    """A value as JSON holds it: numbers to nine digits."""
-    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def rows_as_csv(scan: str, rows: Sequence[NoduleRow]) -> str:

@@ -10,9 +10,12 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import highdicom as hd
 import numpy as np
+from highdicom import sr
+from highdicom.seg import Segmentation
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -23,15 +26,6 @@ from lungline.imaging.volume import Volume
 from lungline.nodules.table import NoduleRow
 from lungline.readers.dicom_headers import quiet
 from lungline.readers.dicom_source import Series
-
-if TYPE_CHECKING:
-    from highdicom.seg import Segmentation
-    from highdicom.sr import (
-        Comprehensive3DSR,
-        Measurement,
-        SourceImageForSegmentation,
-        VolumetricROIMeasurementsAndQualitativeEvaluations,
-    )
 
 MAKER = "lungline"
 #: Series numbers behind those that scanners give.
@@ -50,25 +44,15 @@ class Objects:
     """`seg` is None for a scan without candidates."""
 
     seg: Segmentation | None
-    sr: Comprehensive3DSR
+    sr: hd.sr.Comprehensive3DSR
 
 
 def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[NoduleRow], ranks: Volume | None) -> Objects:
-    """The segmentation and the report of a scan.
+    """The segmentation and the report of a scan that was read from `series`.
 
-    Parameters
-    ----------
-    series : Series
-        That the scan was read from.
-    table : mapping
-        The nodule table (`lungline/schemas/nodules-1.json`); its `patient` and `system` are used.
-    rows : sequence of NoduleRow
-        Those of the table.
-    ranks : Volume or None
-        (Z, Y, X) int, the rank of each candidate in its voxels (`rank_map`); None where there is no candidate.
+    `table` is the nodule table (`lungline/schemas/nodules-1.json`) and `rows` are its rows; `ranks` (Z, Y, X) int holds
+    the rank of each candidate in its voxels (`rank_map`), None where there is no candidate.
 
-    Notes
-    -----
     UIDs follow from the source and from what is said: the same answer to the same series has the same UIDs, so an
     archive that gets it twice keeps it once.
     """
@@ -97,8 +81,13 @@ class _Names:
 
     def of(self, kind: str, number: int) -> dict[str, Any]:
         """What the constructors of all objects want to know."""
-        import highdicom as hd
-
+        equipment = hd.ContributingEquipment(
+            MAKER,
+            codes.DCM.ProcessingEquipment,
+            manufacturer_model_name=MAKER,
+            software_versions=__version__,
+            contribution_description=NOTICE,
+        )
         return {
             "series_instance_uid": self.uid(f"{kind} series"),
             "series_number": number,
@@ -109,15 +98,7 @@ class _Names:
             "software_versions": __version__,
             "device_serial_number": __version__,
             "series_description": f"{MAKER} {kind}. {NOTICE}",
-            "contributing_equipment": [
-                hd.ContributingEquipment(
-                    MAKER,
-                    codes.DCM.ProcessingEquipment,
-                    manufacturer_model_name=MAKER,
-                    software_versions=__version__,
-                    contribution_description=NOTICE,
-                )
-            ],
+            "contributing_equipment": [equipment],
         }
 
 
@@ -140,8 +121,6 @@ def planes_of(series: Series) -> list[Plane]:
 
 def _segmentation(series: Series, rows: Sequence[NoduleRow], marked: NDArray[np.uint8], name: _Names) -> Segmentation:
     """A segment a candidate, numbered by rank, on the pixels of the source; `marked` is (slices, rows, columns)."""
-    import highdicom as hd
-
     algorithm = hd.AlgorithmIdentificationSequence(MAKER, codes.DCM.ArtificialIntelligence, __version__)
     described = [
         hd.seg.SegmentDescription(
@@ -187,10 +166,8 @@ def _report(
     shown: Sequence[Sequence[int]],
     seg: Segmentation | None,
     name: _Names,
-) -> Comprehensive3DSR:
+) -> sr.Comprehensive3DSR:
     """A report by TID 1500: a group of the scan, and one of every candidate; `shown` says in which slices it lies."""
-    from highdicom import sr
-
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{MAKER} {__version__}').int}",
         manufacturer_name=MAKER,
@@ -219,8 +196,6 @@ def _report(
 
 def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) -> Any:
     """How many candidates there are, and the probability of cancer where there is one."""
-    from highdicom import sr
-
     searched, probability = table["nodules"] is not None, table["patient"]["probability"]
     measured = [sr.Measurement(_CANDIDATES, float(len(rows)), codes.UCUM.NoUnits)] if searched else []
     if probability is not None and _of_patients(table):
@@ -240,11 +215,9 @@ def _of_patients(table: Mapping[str, Any]) -> bool:
 
 
 def _of_candidate(
-    row: NoduleRow, sources: Sequence[SourceImageForSegmentation], series: Series, name: _Names, of_patients: bool
-) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    row: NoduleRow, sources: Sequence[sr.SourceImageForSegmentation], series: Series, name: _Names, of_patients: bool
+) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Place, size and scores of one candidate, with its segment and the images that show it."""
-    from highdicom import sr
-
     measured = [
         sr.Measurement(codes.SCT.LongAxis, row.longest_axial_mm, codes.UCUM.Millimeter),
         sr.Measurement(codes.SCT.Volume, row.volume_mm3, codes.UCUM.CubicMillimeter),
@@ -270,10 +243,8 @@ def _of_candidate(
     return group
 
 
-def _sources(series: Series, numbers: Sequence[int]) -> list[SourceImageForSegmentation]:
+def _sources(series: Series, numbers: Sequence[int]) -> list[sr.SourceImageForSegmentation]:
     """The images, or frames of an enhanced CT, that show a candidate."""
-    from highdicom import sr
-
     if series.is_one_file:
         header, frames = series.headers[0], [series.slices[k].frame + 1 for k in numbers]
         return [sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID, frames)]
@@ -281,9 +252,7 @@ def _sources(series: Series, numbers: Sequence[int]) -> list[SourceImageForSegme
     return [sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID) for header in headers]
 
 
-def _percent(concept: Code, share: float, system: str | None) -> Measurement:
+def _percent(concept: Code, share: float, system: str | None) -> sr.Measurement:
     """A probability; `system` is the one that gives it."""
-    from highdicom import sr
-
     algorithm = None if system is None else sr.AlgorithmIdentification(f"{MAKER} {system}", __version__)
     return sr.Measurement(concept, 100 * share, codes.UCUM.Percent, algorithm_id=algorithm)

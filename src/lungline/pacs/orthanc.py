@@ -9,7 +9,7 @@ import netrc
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,13 @@ class UnreachableError(LunglineError):
 
 @dataclass(frozen=True)
 class Study:
-    """A study that Orthanc holds.
+    """A study that Orthanc holds."""
 
-    Attributes
-    ----------
-    id : str
-        Orthanc's; a hash of PatientID and StudyInstanceUID, so it belongs into a private folder.
-    stable : bool
-        Whether nothing has arrived for the time `StableAge` of Orthanc's configuration.
-    updated : str
-        When something arrived last.
-    """
-
+    #: Orthanc's; a hash of PatientID and StudyInstanceUID, so it belongs into a private folder.
     id: str
+    #: Whether nothing has arrived for the time `StableAge` of Orthanc's configuration.
     stable: bool
+    #: When something arrived last.
     updated: str
 
 
@@ -61,13 +54,11 @@ class Orthanc:
 
     def studies(self) -> list[Study]:
         """All studies that it holds."""
-        found = self._ask("studies?expand")
-        return [Study(item["ID"], bool(item["IsStable"]), str(item.get("LastUpdate", ""))) for item in found]
+        return [_study(item) for item in self._ask("studies?expand")]
 
     def study(self, study: str) -> Study:
         """One study, as it is now."""
-        item = self._ask(f"studies/{study}")
-        return Study(item["ID"], bool(item["IsStable"]), str(item.get("LastUpdate", "")))
+        return _study(self._ask(f"studies/{study}"))
 
     def instances(self, study: str) -> dict[str, list[str]]:
         """Modality -> ids of all its instances in a study."""
@@ -94,15 +85,7 @@ class Orthanc:
         return json.loads(self._request(path))
 
     def _request(self, path: str, body: bytes | None = None) -> bytes:
-        """The answer to a GET, or to a POST of `body`.
-
-        Raises
-        ------
-        UnreachableError
-            If nobody answers there.
-        LunglineError
-            If the server refuses.
-        """
+        """The answer to a GET, or to a POST of `body`; `LunglineError` if the server refuses."""
         request = urllib.request.Request(f"{self.url}/{path}", data=body, headers=self._login())
         try:
             with _OPENER.open(request, timeout=_SECONDS) as answer:
@@ -125,6 +108,10 @@ class Orthanc:
         if known is None:
             return {}
         return {"Authorization": "Basic " + base64.b64encode(f"{known[0]}:{known[2]}".encode()).decode()}
+
+
+def _study(item: Mapping[str, Any]) -> Study:
+    return Study(item["ID"], bool(item["IsStable"]), str(item.get("LastUpdate", "")))
 
 
 #: A PACS stands in the same network: no proxy.

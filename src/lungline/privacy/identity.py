@@ -1,7 +1,7 @@
-"""Marks by which two scans are known as one patient's, or as copies: kept in `private/`, as hashes.
+"""What identifies a patient in a raw scan: marks by which scans are known as one patient's or as copies, and its date.
 
-Not in the HDF5 files, which may be shared: the hash of a short patient id is found by trying all of them, and a
-secret key would make the files of two runs differ.
+Marks are kept in `private/`, as hashes. Not in the HDF5 files, which may be shared: the hash of a short patient id is
+found by trying all of them, and a secret key would make the files of two runs differ. A date is kept nowhere.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from lungline.errors import CorruptFileError
 from lungline.privacy.permissions import write_secret
 from lungline.readers.raw import is_dicom
 from lungline.readers.scan import Source, raw_files, real_path
+from lungline.readers.zips import unpacked
 
 #: Kind of mark, and what a report calls it.
 KINDS = {
@@ -31,18 +34,15 @@ KINDS = {
 IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _NOBODY = {"anon", "anonymous", "anonymized", "anonymised", "deidentified", "n/a", "na", "none", "null", "unknown", "0"}
 _UID = re.compile(r"[0-9]+(\.[0-9]+){4,}")
+_DATES = ("AcquisitionDate", "SeriesDate", "StudyDate", "ContentDate")
+_LOOK_INTO = 20  # files, for a date
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a scan can be recognised by.
+    """What a scan can be recognised by: of each of `KINDS` the SHA-256, sorted, of every value that occurs in it.
 
-    Attributes
-    ----------
-    usable : bool
-        False for a quarantined scan, which takes part in nothing.
-    marks : mapping of kind to tuple of str
-        SHA-256 in hexadecimal, sorted, of every value that occurs in the scan; kinds as in `KINDS`.
+    A quarantined scan, which takes part in nothing, is not `usable`.
     """
 
     usable: bool
@@ -54,34 +54,46 @@ def identifiers(raw: Path, source: Source) -> dict[str, tuple[str, ...]]:
 
     Words that stand for nobody ("anonymous") do not count. A file that cannot be read counts as one without.
     """
+    found: dict[str, set[str]] = {tag: set() for tag in IDENTIFIERS}
     if source == "dicom":
-        found = _in_headers(raw)
+        for modality, values in _headers(raw_files(raw, "dicom"), IDENTIFIERS):
+            for tag, value in values.items():
+                if modality in (None, "CT") and value and value.casefold() not in _NOBODY:
+                    found[tag].add(value)
     else:
         name = real_path(raw).name.partition(".nii")[0].removesuffix(".mhd").removesuffix(".mha")
-        found = {"SeriesInstanceUID": {name}} if _UID.fullmatch(name) else {}
+        if _UID.fullmatch(name):
+            found["SeriesInstanceUID"].add(name)
     return {kind: tuple(sorted(_hash(kind, value) for value in values)) for kind, values in found.items() if values}
 
 
-def _in_headers(raw: Path) -> dict[str, set[str]]:
+def acquisition_date(raw: Path) -> date | None:
+    """The date in the first CT header of a folder (or zip) of DICOM files that has one; None for other scans."""
+    with unpacked(raw, "dicom") as files:
+        for modality, values in _headers(raw_files(files, "dicom")[:_LOOK_INTO], _DATES):
+            with suppress(ValueError, StopIteration):
+                if modality == "CT":
+                    return next(date.fromisoformat(word) for word in values.values() if len(word) == 8)
+    return None
+
+
+def _headers(files: Sequence[Path], tags: Sequence[str]) -> Iterator[tuple[str | None, dict[str, str]]]:
+    """Modality (None if not stated) and these tags, as text, of every DICOM file that can be read."""
     import pydicom
 
     from lungline.readers.dicom_headers import check_inflated_size, quiet
 
-    found: dict[str, set[str]] = {tag: set() for tag in IDENTIFIERS}
     with quiet():
-        for path in raw_files(raw, "dicom"):
+        for path in files:
             try:
                 if not is_dicom(path):
                     continue
                 check_inflated_size(path)
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*IDENTIFIERS, "Modality"])
-                values = {tag: str(header.get(tag) or "").strip() for tag in IDENTIFIERS}
+                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags, "Modality"])
+                found = header.get("Modality"), {tag: str(header.get(tag) or "").strip() for tag in tags}
             except Exception:  # pydicom raises about nine kinds of exception on damaged files
                 continue
-            for tag, value in values.items():
-                if header.get("Modality", "CT") == "CT" and value and value.casefold() not in _NOBODY:
-                    found[tag].add(value)
-    return found
+            yield found
 
 
 def _hash(kind: str, value: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.storage.atomic import atomic_path
+from lungline.storage.checksums import atomic_path
 
 _OTHERS = 0o077
 
@@ -52,10 +52,7 @@ def secret_path(path: Path) -> Iterator[Path]:
 def tighten(path: Path) -> None:
     """Take all rights from everybody but the owner, and say so on stderr; nothing happens where they have none.
 
-    Raises
-    ------
-    LunglineError
-        If the file belongs to somebody else.
+    `LunglineError` if the file belongs to somebody else.
     """
     if not open_to_others(path):
         return

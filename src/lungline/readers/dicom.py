@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,17 +33,8 @@ _NEARLY_ALL = 0.9  # part of the largest extent that counts as the whole chest, 
 def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
     """Read the best axial CT series of a folder (or the one file that `path` is).
 
-    Returns
-    -------
-    image : RawImage
-        int16 HU on a rectilinear grid.
-    codes : list of Code
-        What had to be left out, filled or corrected.
-
-    Raises
-    ------
-    Quarantine
-        If there is no CT, or its geometry or its pixels cannot be trusted; see `docs/codes.md`.
+    Returns int16 HU on a rectilinear grid, and what had to be left out, filled or corrected. `Quarantine` if there is
+    no CT, or its geometry or its pixels cannot be trusted; see `docs/codes.md`.
     """
     with quiet():
         chosen, codes = used_slices(path)
@@ -76,19 +68,8 @@ def used_slices(path: Path) -> tuple[list[Slice], list[Code]]:
 def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]]:
     """SOPInstanceUID and frame (from 1) of the slice of the chosen series that lies nearest to each point.
 
-    Identifiers: only for the way out (`lungline export`), never for results. No pixel is read.
-
-    Parameters
-    ----------
-    path : Path
-        As for `read_dicom`.
-    points_xyz_mm : (n, 3)
-        World points, LPS.
-
-    Raises
-    ------
-    Quarantine
-        If the folder holds no CT any more.
+    Identifiers: only for the way out (`lungline export`), never for results. No pixel is read. `points_xyz_mm` (n, 3)
+    are world points, LPS. `Quarantine` if the folder holds no CT any more.
     """
     with quiet():
         chosen = _sorted(choose_series(read_folder(regular_files(path)))[0])
@@ -109,7 +90,7 @@ def choose_series(folder: Folder) -> tuple[list[Slice], list[Code]]:
     if not stacks:
         _nothing_usable(folder)
     extents = {id(stack): float(np.ptp(_depths(stack))) for stack in stacks}
-    usable = [s for s in stacks if _is_axial(s) and _n_positions(s) >= MIN_SLICES] or stacks
+    usable = [s for s in stacks if abs(s[0].normal[2]) >= _AXIAL and _n_positions(s) >= MIN_SLICES] or stacks
     enough = _NEARLY_ALL * max(extents[id(stack)] for stack in usable)
     best = max(
         (stack for stack in usable if extents[id(stack)] >= enough),
@@ -158,13 +139,9 @@ def _stacks(slices: Sequence[Slice]) -> list[list[Slice]]:
 def _belongs(item: Slice, other: Slice) -> bool:
     return (
         (item.series, item.rows, item.columns) == (other.series, other.rows, other.columns)
-        and _parallel(item, other)
+        and np.allclose(item.orientation or (), other.orientation or (), atol=2e-3)
         and np.allclose(item.spacing_ji_mm or (), other.spacing_ji_mm or (), rtol=1e-3)
     )
-
-
-def _parallel(item: Slice, other: Slice) -> bool:
-    return np.allclose(item.orientation or (), other.orientation or (), atol=2e-3)
 
 
 def _depths(stack: Sequence[Slice]) -> NDArray[np.float64]:
@@ -174,10 +151,6 @@ def _depths(stack: Sequence[Slice]) -> NDArray[np.float64]:
 
 def _n_positions(stack: Sequence[Slice]) -> int:
     return 1 + int((np.diff(np.sort(_depths(stack))) > SAME_PLACE_MM).sum())
-
-
-def _is_axial(stack: Sequence[Slice]) -> bool:
-    return bool(abs(stack[0].normal[2]) >= _AXIAL)
 
 
 def _check_same_series(best: list[Slice], slices: Sequence[Slice]) -> list[Code]:
@@ -244,20 +217,14 @@ def _is_even(stack: list[Slice]) -> bool:
 def _without_copies(stack: list[Slice]) -> tuple[list[Slice], int]:
     """Drop slices that lie where another one lies and show the same."""
     depths = _depths(stack)
-    groups: list[list[Slice]] = []
-    for k, item in enumerate(stack):
-        if k and depths[k] - depths[k - 1] <= SAME_PLACE_MM:
-            groups[-1].append(item)
-        else:
-            groups.append([item])
+    firsts = np.flatnonzero(np.diff(depths, prepend=-np.inf) > SAME_PLACE_MM)
     kept: list[Slice] = []
-    for group in groups:
+    for start, end in pairwise((*firsts.tolist(), len(stack))):
+        group = stack[start:end]
         shown: dict[bytes, Slice] = {}
         for item in group if len(group) > 1 else []:
-            try:
+            with suppress(DamagedSliceError):  # its whole copy serves
                 shown.setdefault(slice_hu(item).tobytes(), item)
-            except DamagedSliceError:
-                continue  # its whole copy serves
         kept += shown.values() if shown else group[:1]
     return kept, len(stack) - len(kept)
 
@@ -273,15 +240,13 @@ def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], lis
     array = np.empty((len(stack), stack[0].rows, stack[0].columns), dtype=np.int16)
     decoded: list[Slice] = []
     for item in stack:
-        try:
+        with suppress(DamagedSliceError):
             array[len(decoded)] = slice_hu(item)
             decoded.append(item)
-        except DamagedSliceError:
-            continue
     damaged = len(stack) - len(decoded)
-    if damaged > _SMALL_MINORITY * len(stack):
-        raise Quarantine("Q_DAMAGED_SLICES", f"the pixels of {damaged} of {len(stack)} slices cannot be decoded")
     found = f"the pixels of {damaged} of {len(stack)} slices cannot be decoded"
+    if damaged > _SMALL_MINORITY * len(stack):
+        raise Quarantine("Q_DAMAGED_SLICES", found)
     return decoded, array[: len(decoded)], [Code("W_DAMAGED_SLICES", found)] if damaged else []
 
 

@@ -11,7 +11,8 @@ import math
 import os
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,41 +26,17 @@ from lungline.errors import Quarantine
 from lungline.readers.raw import MAX_FILES, ROOM_MM, is_dicom, is_file
 
 _TAGS = [
-    "SOPClassUID",
-    "Modality",
-    "ImageType",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "AcquisitionNumber",
-    "InstanceNumber",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "LossyImageCompression",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-]
+    "SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
+    "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
+    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "PixelPaddingValue", "RescaleSlope", "RescaleIntercept", "LossyImageCompression",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
 #: Where an enhanced CT says of each frame, or of all, what a classic slice says of itself.
 _FRAME_GROUPS = (
-    "PlanePositionSequence",
-    "PlaneOrientationSequence",
-    "PixelMeasuresSequence",
-    "PixelValueTransformationSequence",
-    "CTImageFrameTypeSequence",
-    "FrameContentSequence",
-)
+    "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
+    "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "FrameContentSequence",
+)  # fmt: skip
 _OF_A_FRAME = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
@@ -72,16 +49,10 @@ _MAX_INFLATED_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Slice:
-    """The header of one CT slice, as far as it matters here.
+    """The header of one CT slice, as far as it matters here; `frame` is 0 but in an enhanced CT.
 
-    Attributes
-    ----------
-    path, frame : Path, int
-        The file, and the frame in it: 0 but in an enhanced CT.
-    position_xyz_mm, orientation, spacing_ji_mm : tuple or None
-        ImagePositionPatient, ImageOrientationPatient, PixelSpacing; None where missing or not valid.
-    slope, intercept : float or None
-        None where missing; not finite where it is no number.
+    Position, orientation and spacing are None where missing or not valid; slope and intercept are None where missing,
+    not finite where they are no numbers.
     """
 
     path: Path
@@ -158,15 +129,9 @@ def regular_files(path: Path) -> list[Path]:
 
 def read_folder(files: list[Path]) -> Folder:
     """Read the headers of all files, without their pixels; call inside `quiet`."""
-    slices: list[Slice] = []
-    counts = dict.fromkeys(("enhanced", "other_images", "damaged", "not_dicom"), 0)
-    for path in files:
-        found = _read_one(path)
-        if isinstance(found, str):
-            counts[found] += 1
-        else:
-            slices += found
-    return Folder(slices, **counts)
+    found = [_read_one(path) for path in files]
+    counts = Counter(word for word in found if isinstance(word, str))
+    return Folder([item for slices in found if not isinstance(slices, str) for item in slices], **counts)
 
 
 def _read_one(path: Path) -> list[Slice] | str:
@@ -227,7 +192,6 @@ def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice |
         return "other_images"
     if not all(header.get(key) for key in ("Rows", "Columns", "SeriesInstanceUID")):
         return "damaged"
-    syntax = str(header.file_meta.TransferSyntaxUID)
     return Slice(
         path=path,
         series=str(header.SeriesInstanceUID),
@@ -238,29 +202,25 @@ def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice |
         original="ORIGINAL" in image_type,
         rows=int(header.Rows),
         columns=int(header.Columns),
-        position_xyz_mm=_position(header),
+        position_xyz_mm=_floats(header, "ImagePositionPatient", 3, lambda xyz: max(map(abs, xyz)) < ROOM_MM),
         orientation=_orientation(header),
-        spacing_ji_mm=_spacing(header),
+        spacing_ji_mm=_floats(header, "PixelSpacing", 2, lambda spacing: min(spacing) > 0),
         slope=_number(header, "RescaleSlope"),
         intercept=_number(header, "RescaleIntercept"),
-        syntax=syntax,
+        syntax=str(header.file_meta.TransferSyntaxUID),
         lossy=str(header.get("LossyImageCompression", "")).strip() == "01",
     )
 
 
-def _floats(header: Dataset, key: str, count: int) -> tuple[float, ...] | None:
-    """That many finite numbers, or None."""
+def _floats(
+    header: Dataset, key: str, count: int, allowed: Callable[[tuple[float, ...]], bool] = bool
+) -> tuple[float, ...] | None:
+    """That many finite numbers, and such as are allowed, or None."""
     try:
         values = tuple(float(v) for v in header.get(key))
     except Exception:  # missing, empty, or words instead of numbers
         return None
-    return values if len(values) == count and all(map(math.isfinite, values)) else None
-
-
-def _position(header: Dataset) -> tuple[float, ...] | None:
-    """A point that lies in a scanner's room, or None."""
-    values = _floats(header, "ImagePositionPatient", 3)
-    return values if values and max(map(abs, values)) < ROOM_MM else None
+    return values if len(values) == count and all(map(math.isfinite, values)) and allowed(values) else None
 
 
 def _orientation(header: Dataset) -> tuple[float, ...] | None:
@@ -275,11 +235,6 @@ def _orientation(header: Dataset) -> tuple[float, ...] | None:
     along_i = along_i / lengths[0]
     along_j = along_j - (along_j @ along_i) * along_i
     return (*along_i.tolist(), *(along_j / np.linalg.norm(along_j)).tolist())
-
-
-def _spacing(header: Dataset) -> tuple[float, ...] | None:
-    values = _floats(header, "PixelSpacing", 2)
-    return values if values and min(values) > 0 else None
 
 
 def _number(header: Dataset, key: str) -> float | None:

@@ -24,6 +24,7 @@ _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91)}
 SUPPORTED = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
 LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91)}  # 91 may be
+_BIT_WORDS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 _MAX_SLICE_BYTES = 1 << 26  # of a file
 _MAX_FRAMES_BYTES = 1 << 29
 _MAX_CT_HU = 3071  # the highest HU of a 12-bit scanner
@@ -37,11 +38,7 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
     """HU (rows, columns) of one slice, padding set to -1024; call inside `dicom_headers.quiet`.
 
     A missing rescale counts as slope 1 and intercept 0; whether that is allowed is the caller's question.
-
-    Raises
-    ------
-    DamagedSliceError
-        If the pixels are missing, truncated or not what the header says.
+    `DamagedSliceError` if the pixels are missing, truncated or not what the header says.
     """
     stored, padding = stored_values(item)
     slope = 1.0 if item.slope is None else item.slope
@@ -59,9 +56,8 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
 def _shifted(stored: NDArray, by: int) -> NDArray:
     """Whole numbers plus `by`: in int16, which counts modulo 2^16, if every sum fits there, else in int64."""
     fits = int(stored.min()) + by >= -(2**15) and int(stored.max()) + by < 2**15
-    kind = np.int16 if fits else np.int64
-    moved: NDArray = stored.astype(kind)
-    moved += kind(by)
+    moved: NDArray = stored.astype(np.int16 if fits else np.int64)
+    moved += moved.dtype.type(by)
     return moved
 
 
@@ -133,15 +129,7 @@ def _decode_by_itk(dataset: Dataset, stream: bytes) -> NDArray:
     import SimpleITK as sitk
 
     bare = Dataset()
-    for key in (
-        "Rows",
-        "Columns",
-        "SamplesPerPixel",
-        "BitsAllocated",
-        "BitsStored",
-        "HighBit",
-        "PixelRepresentation",
-    ):
+    for key in ("Rows", "Columns", "SamplesPerPixel", *_BIT_WORDS):
         bare[key] = dataset[key]
     bare.PhotometricInterpretation = "MONOCHROME2"
     bare.PixelData = pydicom.encaps.encapsulate([stream])

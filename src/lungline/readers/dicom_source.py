@@ -32,30 +32,16 @@ from lungline.readers.scan import real_path
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 #: What every DICOM object must have, be it empty; a value that DICOM does not allow is left out.
 _MAY_BE_EMPTY = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
 #: Groups of elements that say who, when and where: what is copied from a source into what is written about it.
 _ABOUT = (0x0008, 0x0010, 0x0012, 0x0032, 0x0040)
 #: Where the pixels lie; words of the reader (`Slice`) that have been understood, so they are right.
 _GEOMETRY = (
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-)
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "Rows", "Columns",
+    "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _SEXES = ("M", "F", "O")
 _DATE = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
@@ -65,11 +51,7 @@ _DATE = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 class Series:
     """The slices of a CT that a scan was read from, sorted along their normal.
 
-    Attributes
-    ----------
-    slices : sequence of Slice
-    headers : sequence of Dataset
-        One a slice; a single one if all slices are frames of one enhanced CT.
+    There is a header for each; a single one if all slices are frames of one enhanced CT.
     """
 
     slices: Sequence[Slice]
@@ -89,14 +71,9 @@ def read_series(path: Path) -> Series:
     """The slices that `lungline ingest` read from a folder (or file), with what others refer to of their headers.
 
     That is who, when and where, as far as DICOM allows it to be said so, UIDs, and where the pixels lie. Text is
-    written as UTF-8. All else is left out: it need not be true of what is written about the series.
-
-    Raises
-    ------
-    Quarantine
-        If the folder holds no CT any more.
-    LunglineError
-        If nothing can refer to this series: it has no UIDs, or consists of several enhanced CTs.
+    written as UTF-8. All else is left out: it need not be true of what is written about the series. `Quarantine` if
+    the folder holds no CT any more; `LunglineError` if nothing can refer to this series: it has no UIDs, or consists
+    of several enhanced CTs.
     """
     path = real_path(path)
 
@@ -134,7 +111,8 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     if header.get("PatientIdentityRemoved") == "YES" and not header.get("DeidentificationMethodCodeSequence"):
         header.DeidentificationMethod = header.get("DeidentificationMethod") or "not stated by the source"
     if "NumberOfFrames" not in header and not _is_positive(header, "SliceThickness"):
-        header.SliceThickness = f"{_distance_mm(slices):.9g}"
+        first, last = np.array(slices[0].position_xyz_mm), np.array(slices[-1].position_xyz_mm)
+        header.SliceThickness = f"{abs((last - first) @ slices[0].normal) / max(len(slices) - 1, 1):.9g}"
     header.SpecificCharacterSet = "ISO_IR 192"
     return header
 
@@ -158,8 +136,3 @@ def _is_positive(header: Dataset, name: str) -> bool:
         return 0 < float(header[name].value) < math.inf
     except Exception:  # missing, or words instead of a number
         return False
-
-
-def _distance_mm(slices: Sequence[Slice]) -> float:
-    first, last = np.array(slices[0].position_xyz_mm), np.array(slices[-1].position_xyz_mm)
-    return float(abs((last - first) @ slices[0].normal)) / max(len(slices) - 1, 1)

@@ -1,4 +1,4 @@
-"""Which scans lie in a folder: LUNA16, DSB17, or whatever somebody has.
+"""Which scans lie in a folder (LUNA16, DSB17, or whatever somebody has), and the labels of their patients.
 
 What is said here stands in logs of the workflow: no message names what lies below the folder, or quotes a table.
 """
@@ -9,35 +9,97 @@ import functools
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
 from lungline.errors import LunglineError
-from lungline.readers.labels import Labels, match_labels, read_labels, without_label
 from lungline.readers.raw import is_dicom, is_file, looks_like_dicom, scan_suffix, source_of_name
 from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 from lungline.storage.manifest import ScanRow
-from lungline.storage.notes import Note
-from lungline.storage.tables import Faults
+from lungline.storage.tables import Faults, Note, read_rows
 
-Rest = ParamSpec("Rest")
+P = ParamSpec("P")
+
+_LABEL = re.compile(r"([01])(\.0*)?\Z")  # 1.0 is how a column with gaps is written by other programs
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A table of labels: 0 or 1 and the line number of each id, and notes on rows that were left out."""
+
+    path: Path
+    of: Mapping[str, int] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[Note] = ()
+
+
+def read_labels(path: Path) -> Labels:
+    """The table `id,cancer`; a row that says what an earlier one said is left out.
+
+    `LunglineError` names every line that has no id, a label other than 0 or 1, or another label than an earlier row.
+    """
+    of: dict[str, int] = {}
+    lines: dict[str, int] = {}
+    notes: list[Note] = []
+    faults = Faults(path)
+    for line, words in read_rows(path, ("id", "cancer"), faults):
+        name, label = words["id"], _LABEL.match(words["cancer"])
+        if not name or not label:
+            faults.add(line, "expected an id and cancer = 0 or 1.")
+        elif name not in of:
+            of[name], lines[name] = int(label[1]), line
+        elif of[name] != int(label[1]):
+            faults.add(line, f"the id of line {lines[name]} with another label. Remove the wrong one.")
+        else:
+            notes.append(Note(path.name, line, "T_ROW_TWICE", f"the same as line {lines[name]}; left out"))
+    faults.refuse()
+    return Labels(path, of, lines, notes)
+
+
+def match_labels(table: Labels, names: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], list[Note]]:
+    """The label of each scan that has one, and notes: those of the table, and on every row that means no scan.
+
+    `names` says what each scan may be called in the table, best first. `LunglineError` names every line that means
+    several scans, or contradicts another row of the same scan: a label would be a guess.
+    """
+    faults = Faults(table.path)
+    labels: dict[str, int] = {}
+    taken: dict[str, str] = {}
+    known: set[str] = set()
+    for scan, its_names in names.items():
+        rows = [name for name in dict.fromkeys(its_names) if name in table.of]
+        known.update(rows)
+        if not rows:
+            continue
+        labels[scan] = table.of[rows[0]]
+        for other in rows[1:]:
+            if table.of[other] != labels[scan]:
+                faults.add(table.lines[other], f"another label than line {table.lines[rows[0]]}, for the same scan.")
+        if taken.setdefault(rows[0], scan) != scan:
+            faults.add(table.lines[rows[0]], "this id means several scans. Write the path below the folder instead.")
+    faults.refuse()
+    strangers = [
+        Note(table.path.name, table.lines[name], "T_UNKNOWN_SCAN", "this id is no scan of the folder; not used")
+        for name in table.of
+        if name not in known
+    ]
+    return labels, [*table.notes, *strangers]
+
+
+def without_label(table: Labels, scans: Sequence[str], labels: Mapping[str, int]) -> list[Note]:
+    """A note for every scan that the table says nothing about."""
+    return [
+        Note(table.path.name, None, "T_NO_LABEL", f"no row for scan {scan}") for scan in scans if scan not in labels
+    ]
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the sheet, and where its scan lies.
-
-    Attributes
-    ----------
-    row : ScanRow
-    original : str
-        The scan's own name, which may identify a patient.
-    path : Path
-        Absolute.
-    """
+    """A row of the sheet, the scan's own name, which may identify a patient, and where it lies."""
 
     row: ScanRow
     original: str
@@ -46,29 +108,18 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """The scans of a folder.
-
-    Attributes
-    ----------
-    scans : list of Listed
-    notes : list of Note
-        What was found in the label tables and does not stop the run.
-    tables : tuple of str
-        Names of the label tables that were read.
-    """
+    """The scans of a folder; what was found in its label tables and does not stop the run; names of these tables."""
 
     scans: list[Listed]
     notes: list[Note] = field(default_factory=list)
     tables: tuple[str, ...] = ()
 
 
-def _without_names(
-    list_scans: Callable[Concatenate[Path, Rest], Listing],
-) -> Callable[Concatenate[Path, Rest], Listing]:
+def _without_names(list_scans: Callable[Concatenate[Path, P], Listing]) -> Callable[Concatenate[Path, P], Listing]:
     """Errors of the system name files, whose names may identify a patient: say what is wrong, not where."""
 
     @functools.wraps(list_scans)
-    def listing(folder: Path, *more: Rest.args, **options: Rest.kwargs) -> Listing:
+    def listing(folder: Path, *more: P.args, **options: P.kwargs) -> Listing:
         try:
             return list_scans(folder, *more, **options)
         except OSError as error:
@@ -97,7 +148,11 @@ def list_dsb17(folder: Path) -> Listing:
     """
     tables = {name: folder / name for name in ("stage1_labels.csv", "stage1_solution.csv")}
     known, solution = (read_labels(path) if path.is_file() else Labels(path) for path in tables.values())
-    _refuse_both(known, solution)
+    faults = Faults(solution.path)
+    for name in solution.of.keys() & known.of.keys():
+        there = f"{known.path.name}, line {known.lines[name]}"
+        faults.add(solution.lines[name], f"this patient stands in {there}, too, so train and test would mix.")
+    faults.refuse()
     in_stage1 = (folder / "stage1").is_dir()
     places = {
         path.name: path
@@ -120,29 +175,14 @@ def list_dsb17(folder: Path) -> Listing:
     return Listing(scans, [*notes, *more, *unlabelled], tuple(tables))
 
 
-def _refuse_both(known: Labels, solution: Labels) -> None:
-    faults = Faults(solution.path)
-    for name in solution.of.keys() & known.of.keys():
-        faults.add(
-            solution.lines[name],
-            f"this patient stands in {known.path.name}, line {known.lines[name]}, too, so train and test would mix.",
-        )
-    faults.refuse()
-
-
 @_without_names
 def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
     """Every folder with DICOM files, every .mhd, .mha, .nii, .nii.gz, at any depth, also in a zip; for the test.
 
-    Parameters
-    ----------
-    key : bytes
-        Secret that turns a path into a pseudonym; the same key gives the same pseudonym.
-    labels : Labels or None
-        Their ids are a scan's relative path or the last part of it, without suffix.
+    `key` is the secret that turns a path into a pseudonym, always the same. Ids of `labels` are a scan's relative path
+    or the last part of it, without suffix.
     """
-    places = {}
-    names = {}
+    places, names = {}, {}
     for path, source in _scans_below(folder):
         original = path.relative_to(folder).as_posix() if path != folder else folder.name
         scan = f"scan-{hmac.new(key, os.fsencode(path), hashlib.sha256).hexdigest()[:10]}"
@@ -159,20 +199,11 @@ def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
     return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,))
 
 
-def _listed(
-    place: str,
-    path: Path,
-    source: str,
-    dataset: str,
-    split: Split,
-    *,
-    fold: int | None = None,
-    label: int | None = None,
-) -> Listed:
+def _listed(place: str, path: Path, source: str, dataset: str, split: Split, **known: int | None) -> Listed:
     """A scan under its own name; `place` says without that name where it stands among its sorted neighbours."""
     scan = path.stem if source == "mhd" else path.name
     try:
-        return Listed(ScanRow(scan, source, dataset, split, fold, label), scan, path)
+        return Listed(ScanRow(scan, source, dataset, split, **known), scan, path)
     except LunglineError as error:
         found = f"{place} in order of names: {error}"
         raise LunglineError(f"{found} List such scans as a plain folder: they get pseudonyms.") from None

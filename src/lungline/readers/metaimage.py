@@ -7,9 +7,11 @@ checked before memory is asked for.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,55 +22,23 @@ from lungline.errors import Quarantine
 from lungline.readers.raw import RawImage, check_affine, check_size
 
 _TYPES = {
-    "MET_CHAR": "i1",
-    "MET_UCHAR": "u1",
-    "MET_SHORT": "i2",
-    "MET_USHORT": "u2",
-    "MET_INT": "i4",
-    "MET_UINT": "u4",
-    "MET_FLOAT": "f4",
-    "MET_DOUBLE": "f8",
-}
+    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2",
+    "MET_INT": "i4", "MET_UINT": "u4", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
+}  # fmt: skip
 _USED = {
-    "ObjectType",
-    "NDims",
-    "BinaryData",
-    "BinaryDataByteOrderMSB",
-    "ElementByteOrderMSB",
-    "CompressedData",
-    "CompressedDataSize",
-    "TransformMatrix",
-    "Rotation",
-    "Orientation",
-    "Offset",
-    "Position",
-    "Origin",
-    "ElementSpacing",
-    "DimSize",
-    "ElementType",
-    "ElementNumberOfChannels",
-    "HeaderSize",
-    "ElementDataFile",
-}
+    "ObjectType", "NDims", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData",
+    "CompressedDataSize", "TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin",
+    "ElementSpacing", "DimSize", "ElementType", "ElementNumberOfChannels", "HeaderSize", "ElementDataFile",
+}  # fmt: skip
 _HARMLESS = {
-    "AnatomicalOrientation",
-    "CenterOfRotation",
-    "Color",
-    "Comment",
-    "CompressionLevel",
-    "DistanceUnits",
-    "ElementMax",
-    "ElementMin",
-    "ElementSize",
-    "ElementSizeValid",
-    "ID",
-    "ITK_InputFilterName",
-    "Modality",
-    "Name",
-    "ObjectSubType",
-    "ParentID",
-    "TransformType",
-}
+    "AnatomicalOrientation", "CenterOfRotation", "Color", "Comment", "CompressionLevel", "DistanceUnits",
+    "ElementMax", "ElementMin", "ElementSize", "ElementSizeValid", "ID", "ITK_InputFilterName", "Modality", "Name",
+    "ObjectSubType", "ParentID", "TransformType",
+}  # fmt: skip
+#: What must be said with one certain value, if it is said.
+_ONE_VALUE = {
+    "ObjectType": "Image", "NDims": "3", "BinaryData": "True", "ElementNumberOfChannels": "1", "HeaderSize": "0",
+}  # fmt: skip
 _MAX_HEADER_BYTES = 16384
 _MAX_HEADER_LINES = 64
 _CHUNK_BYTES = 1 << 20
@@ -76,53 +46,42 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 
 
 def read_metaimage(path: Path) -> RawImage:
-    """Read a MetaImage.
+    """Read a MetaImage, in the type of the file and native byte order.
 
-    Returns
-    -------
-    RawImage
-        In the type of the file, native byte order.
-
-    Raises
-    ------
-    Quarantine
-        `Q_BAD_MHD` header or data not as they should be; `Q_LIMIT`, `Q_BAD_SPACING`, `Q_BAD_DIRECTION`,
-        `Q_NO_GEOMETRY`.
+    `Quarantine` with `Q_BAD_MHD` header or data not as they should be; `Q_LIMIT`, `Q_BAD_SPACING`, `Q_BAD_DIRECTION`,
+    `Q_NO_GEOMETRY`.
     """
     path = Path(path).resolve()
     with open(path, "rb") as handle:
-        header, start = _read_header(handle)
+        header = _read_header(handle)
         columns, rows, slices = (int(n) for n in _numbers(header, "DimSize", integral=True))
         dtype = _dtype(header)
         check_size(columns, rows, slices, dtype.itemsize)
-        size = [columns, rows, slices]
         affine = _affine(header)
         check_affine(affine)
+        shape = (slices, rows, columns)
         if header["ElementDataFile"].upper() == "LOCAL":
-            handle.seek(start)
-            array = _read_pixels(handle, path.stat().st_size - start, header, dtype, size)
-        else:
-            data = data_file(path, header["ElementDataFile"])
-            with open(data, "rb") as pixels:
-                array = _read_pixels(pixels, data.stat().st_size, header, dtype, size)
-    return RawImage(array, affine)
+            n_bytes = path.stat().st_size - handle.tell()
+            return RawImage(_read_pixels(handle, n_bytes, header, dtype, shape), affine)
+    data = data_file(path, header["ElementDataFile"])
+    with open(data, "rb") as pixels:
+        return RawImage(_read_pixels(pixels, data.stat().st_size, header, dtype, shape), affine)
 
 
 def files_of(path: Path) -> list[Path]:
     """The files that a MetaImage consists of, as far as its header can be read."""
     path = Path(path).resolve()
-    try:
-        name = data_file_name(path)
-        return [path, data_file(path, name)] if name else [path]
-    except Quarantine:
-        return [path]
+    with suppress(Quarantine):
+        if name := data_file_name(path):
+            return [path, data_file(path, name)]
+    return [path]
 
 
 def data_file_name(path: Path) -> str:
     """What a header calls the file of its pixels; "" where they follow in the same file, or the header is bad."""
     try:
         with open(path, "rb") as handle:
-            name = _read_header(handle)[0]["ElementDataFile"]
+            name = _read_header(handle)["ElementDataFile"]
     except Quarantine:
         return ""
     return "" if name.upper() == "LOCAL" else name
@@ -143,26 +102,19 @@ def data_file(header_path: Path, name: str) -> Path:
     return found
 
 
-def _read_header(handle: BinaryIO) -> tuple[Mapping[str, str], int]:
-    """The header's keys, and where the pixels start in a file that holds both.
-
-    `ElementDataFile` ends the header: what comes after it are pixels.
-    """
-    head = handle.read(_MAX_HEADER_BYTES)
+def _read_header(handle: BinaryIO) -> Mapping[str, str]:
+    """The header's keys. `ElementDataFile` ends it: what comes after it, where the handle stands then, are pixels."""
     header: dict[str, str] = {}
-    start = 0
     for number in range(1, _MAX_HEADER_LINES + 1):
-        end = head.find(b"\n", start)
-        line = head[start:] if end < 0 else head[start:end]
-        start = len(head) if end < 0 else end + 1
+        line = handle.readline(_MAX_HEADER_BYTES - handle.tell())
         key, value = _key_value(line, number)
         if key in header:
             raise Quarantine("Q_BAD_MHD", f"line {number} of the header repeats {key}")
         header[key] = value
         if key == "ElementDataFile":
             _check_words(header)
-            return header, start
-        if end < 0:
+            return header
+        if not line.endswith(b"\n"):
             break
     raise Quarantine("Q_BAD_MHD", "the header does not end with ElementDataFile")
 
@@ -179,15 +131,7 @@ def _key_value(line: bytes, number: int) -> tuple[str, str]:
 
 
 def _check_words(header: Mapping[str, str]) -> None:
-    """What must be said with one certain value, if it is said."""
-    expected = {
-        "ObjectType": "Image",
-        "NDims": "3",
-        "BinaryData": "True",
-        "ElementNumberOfChannels": "1",
-        "HeaderSize": "0",
-    }
-    for key, value in expected.items():
+    for key, value in _ONE_VALUE.items():
         if header.get(key, value) != value:
             raise Quarantine("Q_BAD_MHD", f"{key} must be {value}")
     for key in ("NDims", "DimSize", "ElementType"):
@@ -245,27 +189,21 @@ def _dtype(header: Mapping[str, str]) -> np.dtype:
 
 
 def _read_pixels(
-    handle: BinaryIO, n_bytes: int, header: Mapping[str, str], dtype: np.dtype, size: list[int]
+    handle: BinaryIO, n_bytes: int, header: Mapping[str, str], dtype: np.dtype, shape: tuple[int, ...]
 ) -> NDArray:
     """Exactly the pixels that the header announces, from the `n_bytes` that follow in `handle`."""
     compressed = _flag(header, "CompressedData")
-    wanted = int(np.prod(size)) * dtype.itemsize
+    wanted = math.prod(shape) * dtype.itemsize
     if not compressed and n_bytes != wanted:
         raise Quarantine("Q_BAD_MHD", f"the pixel file holds {n_bytes} bytes; the header announces {wanted}")
     if compressed and header.get("CompressedDataSize", str(n_bytes)) != str(n_bytes):
         raise Quarantine("Q_BAD_MHD", f"the pixel file holds {n_bytes} bytes, not CompressedDataSize")
     array: NDArray = np.empty(wanted, dtype=np.uint8)
-    fill = _inflate_into if compressed else _read_into
-    fill(array.data, lambda: handle.read(_CHUNK_BYTES))
-    voxels = array.view(dtype).reshape(size[::-1])
-    return voxels.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _read_into(target: memoryview, read: Callable[[], bytes]) -> None:
-    filled = 0
-    while piece := read():
-        target[filled : filled + len(piece)] = piece
-        filled += len(piece)
+    if compressed:
+        _inflate_into(array.data, lambda: handle.read(_CHUNK_BYTES))
+    elif handle.readinto(array.data) != wanted:  # type: ignore[attr-defined]  # cut while it is read
+        raise Quarantine("Q_BAD_MHD", "the pixels end too early")
+    return array.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def _inflate_into(target: memoryview, read: Callable[[], bytes]) -> None:

@@ -25,7 +25,6 @@ _MM_OR_UNKNOWN = (0, 2)  # codes of the spatial unit
 _REPAIRED = 30  # nibabel's level of faults in a header that it would mend by itself
 _HEADER_BYTES = 348
 _MAX_OFFSET = 1 << 24  # of the voxels: extensions lie before them
-_CHUNK_BYTES = 1 << 20
 _SAME_SPACING = 0.01  # part by which pixdim and the affine may differ
 _SAME_PLACE_MM = 0.1  # by which the corners of sform and qform may differ
 
@@ -33,12 +32,9 @@ _SAME_PLACE_MM = 0.1  # by which the corners of sform and qform may differ
 def read_nifti(path: Path) -> RawImage:
     """Read a .nii or .nii.gz with its scale applied.
 
-    Raises
-    ------
-    Quarantine
-        `Q_BAD_NIFTI` not readable, damaged, not three-dimensional or not of numbers; `Q_NO_GEOMETRY` neither
-        sform nor qform, or not the same in both, or not in mm; `Q_BAD_RESCALE`; `Q_LIMIT`, `Q_BAD_SPACING`,
-        `Q_BAD_DIRECTION`.
+    `Quarantine` with `Q_BAD_NIFTI` not readable, damaged, not three-dimensional or not of numbers; `Q_NO_GEOMETRY`
+    neither sform nor qform, or not the same in both, or not in mm; `Q_BAD_RESCALE`, `Q_LIMIT`, `Q_BAD_SPACING`,
+    `Q_BAD_DIRECTION`.
     """
     with _opened(Path(path).resolve()) as stream:
         header, kind = _read_header(stream)
@@ -120,7 +116,8 @@ def _affine(header: Any, shape: list[int]) -> NDArray[np.float64]:
     found = [form for form in forms if form is not None]
     if not found:
         raise Quarantine("Q_NO_GEOMETRY", "the header has neither sform nor qform")
-    corners = _corners(shape)
+    ends = np.array(np.meshgrid(*([0, n - 1] for n in shape))).reshape(3, 8)
+    corners = np.vstack([ends, np.ones(8)])  # homogeneous index of the eight corner voxels
     apart = np.abs(found[0] @ corners - found[-1] @ corners).max()
     if not apart <= _SAME_PLACE_MM:
         raise Quarantine("Q_NO_GEOMETRY", f"sform and qform put a corner of the image {apart:.2f} mm apart")
@@ -130,24 +127,15 @@ def _affine(header: Any, shape: list[int]) -> NDArray[np.float64]:
     return np.asarray(_RAS_TO_LPS @ found[0], dtype=np.float64)
 
 
-def _corners(shape: list[int]) -> NDArray[np.float64]:
-    """Homogeneous index of the eight corner voxels, (4, 8)."""
-    ends = np.array(np.meshgrid(*([0, n - 1] for n in shape))).reshape(3, 8)
-    return np.vstack([ends, np.ones(8)])
-
-
 def _read_voxels(stream: BinaryIO, offset: int, kind: np.dtype, count: int) -> NDArray:
     """Exactly the voxels that the header announces, with nothing after them."""
     if not _HEADER_BYTES + 4 <= offset <= _MAX_OFFSET:
         raise Quarantine("Q_BAD_NIFTI", f"the voxels start at byte {offset}; expected 352 or a little more")
     stream.read(offset - _HEADER_BYTES)
-    raw = np.empty(count * kind.itemsize, dtype=np.uint8)
-    filled = 0
-    while piece := stream.read(_CHUNK_BYTES):
-        if filled + len(piece) > raw.size:
-            raise Quarantine("Q_BAD_NIFTI", "there are more bytes than the header announces")
-        raw[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-        filled += len(piece)
-    if filled < raw.size:
-        raise Quarantine("Q_BAD_NIFTI", f"the file holds {filled} bytes of voxels; the header announces {raw.size}")
-    return raw.view(kind)
+    wanted = count * kind.itemsize
+    raw = stream.read(wanted)
+    if stream.read(1):
+        raise Quarantine("Q_BAD_NIFTI", "there are more bytes than the header announces")
+    if len(raw) < wanted:
+        raise Quarantine("Q_BAD_NIFTI", f"the file holds {len(raw)} bytes of voxels; the header announces {wanted}")
+    return np.frombuffer(raw, kind)

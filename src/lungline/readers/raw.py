@@ -26,17 +26,11 @@ _LOOK_INTO = 8  # files of a folder that are opened before it counts as one with
 
 @dataclass(frozen=True)
 class RawImage:
-    """An image as its file orders it; `lungline.readers.scan` turns it into a `Volume`.
+    """An image as its file orders it; `lungline.readers.scan` turns it into a `Volume`."""
 
-    Attributes
-    ----------
-    array : (K, J, I) array
-        C order; the file's fastest index i is the last axis.
-    affine_ijk : (4, 4) float64
-        Index (i, j, k, 1) to world (x, y, z, 1) in mm, LPS.
-    """
-
+    #: (K, J, I), C order: the file's fastest index i is the last axis.
     array: NDArray
+    #: (4, 4): index (i, j, k, 1) to world (x, y, z, 1) in mm, LPS.
     affine_ijk: NDArray[np.float64]
 
 
@@ -90,34 +84,24 @@ def check_size(columns: int, rows: int, slices: int, bytes_per_voxel: int = 2) -
 
 def check_affine(affine_ijk: NDArray[np.float64]) -> None:
     """Quarantine an affine that no scanner could have written: spacing, or axes that are not at right angles."""
-    axes = affine_ijk[:3, :3]
     if not np.all(np.isfinite(affine_ijk)):
         raise Quarantine("Q_BAD_SPACING", "position, spacing or direction holds a number that is not finite")
     if np.abs(affine_ijk[:3, 3]).max() >= ROOM_MM:
         raise Quarantine("Q_NO_GEOMETRY", f"the image lies more than {ROOM_MM:g} mm from the origin of the scanner")
+    axes = affine_ijk[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
     if not np.all((spacing >= _SPACING_MM[0]) & (spacing <= _SPACING_MM[1])):
-        raise Quarantine(
-            "Q_BAD_SPACING",
-            f"spacing {np.round(spacing, 4).tolist()} mm (i, j, k); expected {_SPACING_MM[0]} to {_SPACING_MM[1]}",
-        )
+        found = f"spacing {np.round(spacing, 4).tolist()} mm (i, j, k)"
+        raise Quarantine("Q_BAD_SPACING", f"{found}; expected {_SPACING_MM[0]} to {_SPACING_MM[1]}")
     cosines = axes / spacing
     if not np.allclose(cosines.T @ cosines, np.eye(3), atol=2e-3):
         raise Quarantine("Q_BAD_DIRECTION", "the axes of the image are not at right angles")
 
 
 def hu_int16(values: NDArray) -> NDArray[np.int16]:
-    """HU as int16: rounded, padding (below -1024 HU) set to -1024, clipped to what int16 holds.
+    """HU of any numeric type as int16: rounded, padding (below -1024 HU) set to -1024, clipped to what int16 holds.
 
-    Parameters
-    ----------
-    values : array of any integer or floating type, any byte order
-        HU.
-
-    Raises
-    ------
-    Quarantine
-        `Q_BAD_VOXELS` if a value is not finite.
+    `Quarantine` with `Q_BAD_VOXELS` if a value is not finite.
     """
     if values.dtype.kind == "f":
         if not np.all(np.isfinite(values)):

@@ -20,18 +20,12 @@ _SLICE_BYTES = 512 * 512 * 2  # of a DICOM file that is smaller, since it is com
 
 @dataclass(frozen=True)
 class RawState:
-    """What a workflow may store of a scan's raw files, since it tells nothing about the scan.
+    """What a workflow may store of a scan's raw files, since it tells nothing about the scan."""
 
-    Attributes
-    ----------
-    digest : str
-        Sixteen hex digits of a SHA-256 over name, size, time of change and permissions of each file: they change when
-        a file is changed, added, removed or made readable.
-    voxels : int
-        About as many as the scan may have, judged by the sizes of its files.
-    """
-
+    #: Sixteen hex digits of a SHA-256 over name, size, time of change and permissions of each file: they change when a
+    #: file is changed, added, removed or made readable.
     digest: str
+    #: About as many as the scan may have, judged by the sizes of its files.
     voxels: int
 
 
@@ -45,22 +39,13 @@ def share_of_memory(voxels: Iterable[int]) -> float:
 
 
 def raw_state(path: Path, source: str) -> RawState:
-    """Look at the raw files of a scan without opening one (a header of MetaImage excepted).
-
-    Parameters
-    ----------
-    path : Path
-        Folder of DICOM files, a file, a place in a zip, or a link to one; it may be missing.
-    source : "dicom", "mhd" or "nifti"
-    """
+    """Look at the raw files of a scan, which may be missing, without opening one (a header of MetaImage excepted)."""
     try:
         found = sorted(_described_files(path, source))
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         found = [(type(error).__name__, 0)]
-    lines = "\0".join(line for line, _ in found)
-    return RawState(
-        hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:16], sum(size for _, size in found) // 2
-    )
+    lines = "\0".join(line for line, _ in found).encode(errors="surrogateescape")
+    return RawState(hashlib.sha256(lines).hexdigest()[:16], sum(size for _, size in found) // 2)
 
 
 def _described_files(path: Path, source: str) -> Iterator[tuple[str, int]]:

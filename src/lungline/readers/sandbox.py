@@ -30,28 +30,18 @@ SECONDS = 480.0
 MEMORY_BYTES = 7 << 28  # with the process itself under 2 GiB
 _SHARED_BYTES = 2 * MAX_VOXELS  # int16; pages that are not touched cost nothing
 
-Work = Callable[[], tuple[NDArray[np.int16], Any]]
+Answer = tuple[NDArray[np.int16], Any]
+Work = Callable[[], Answer]
 
 
-def run_apart(
-    work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES
-) -> tuple[NDArray[np.int16], Any]:
-    """What `work` returns, made by a child process.
+def run_apart(work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> Answer:
+    """What `work` returns, made by a child process: an array of at most `MAX_VOXELS`, and something that JSON can hold.
 
-    Parameters
-    ----------
-    work : callable
-        Gives an int16 array of at most `MAX_VOXELS`, and something that JSON can hold.
-    seconds, memory_bytes : numbers
-        Wall time, and memory beyond what this process holds, that the child may take.
+    The child may take `seconds` of wall time, and `memory_bytes` beyond what this process holds.
 
-    Raises
-    ------
-    Quarantine
-        As raised by `work`; `Q_UNREADABLE` for its `OSError`; `Q_LIMIT` if the memory does not suffice;
-        `Q_DECODER_TIMEOUT`; `Q_DECODER_DIED` for every other end.
-    LunglineError
-        As raised by `work`; where its `OSError` says that temporary files have no room.
+    Its `Quarantine` and `LunglineError` are raised here. Its `OSError` is `Q_UNREADABLE`, or a `LunglineError` where
+    temporary files have no room. `Q_LIMIT` if the memory does not suffice, `Q_DECODER_TIMEOUT`, `Q_DECODER_DIED` for
+    every other end.
     """
     shared = mmap.mmap(-1, _SHARED_BYTES)
     reading, writing = os.pipe()
@@ -132,7 +122,7 @@ def _listen(reading: int, seconds: float) -> bytes:
     raise Quarantine("Q_DECODER_TIMEOUT", f"reading took more than {seconds:.0f} s")
 
 
-def _understand(said: bytes, status: int, shared: mmap.mmap) -> tuple[NDArray[np.int16], Any]:
+def _understand(said: bytes, status: int, shared: mmap.mmap) -> Answer:
     try:
         answer = json.loads(said)
     except ValueError:

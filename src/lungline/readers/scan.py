@@ -9,16 +9,15 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lungline.errors import LunglineError, Quarantine
 from lungline.imaging.volume import Volume
 from lungline.readers import metaimage
 from lungline.readers.raw import RawImage, hu_int16
-from lungline.readers.sandbox import run_apart
+from lungline.readers.sandbox import Answer, run_apart
 from lungline.storage.checksums import sha256
 from lungline.storage.hdf5 import Code
 
@@ -26,29 +25,14 @@ Source = Literal["dicom", "mhd", "nifti"]
 
 
 def read_scan(path: Path, source: Source) -> tuple[Volume, list[Code]]:
-    """Read one scan, in a child process: see `lungline.readers.sandbox`.
+    """Read one scan (a folder of DICOM files, or a file) in a child process: see `lungline.readers.sandbox`.
 
-    Parameters
-    ----------
-    path : Path
-        Folder of DICOM files, or a file; links are followed.
-    source : "dicom", "mhd" or "nifti"
-
-    Returns
-    -------
-    ct : Volume
-        int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024.
-    codes : list of Code
-        `W_` codes: what had to be left out, filled or corrected.
-
-    Raises
-    ------
-    Quarantine
-        If the scan cannot be used.
+    Returns int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024, and `W_` codes: what had to be left
+    out, filled or corrected. `Quarantine` says why a scan cannot be used.
     """
     path = real_path(path)
 
-    def work() -> tuple[NDArray[np.int16], Any]:
+    def work() -> Answer:
         ct, codes = _read_here(path, source)
         return ct.array, (ct.affine.tolist(), [(code.code, code.detail) for code in codes])
 

@@ -28,34 +28,24 @@ _MAX_TILT_DEGREES = 35.0
 
 @dataclass(frozen=True)
 class Stack:
-    """Parallel slices, sorted along their normal.
+    """Parallel slices, sorted along their normal."""
 
-    Attributes
-    ----------
-    array : (K, J, I) int16
-        HU; rows j, columns i.
-    positions_xyz_mm : (K, 3) float64
-        World point (LPS) of the centre of the first voxel of each slice.
-    along_i_xyz, along_j_xyz : (3,) float64
-        Unit world vectors of rising column and rising row.
-    spacing_ij_mm : two floats
-        Distance of neighbouring columns, and of neighbouring rows.
-    """
-
+    #: HU (K, J, I); rows j, columns i.
     array: NDArray[np.int16]
+    #: (K, 3), world point (LPS) of the centre of the first voxel of each slice.
     positions_xyz_mm: NDArray[np.float64]
+    #: (3,) each, unit world vectors of rising column and rising row.
     along_i_xyz: NDArray[np.float64]
     along_j_xyz: NDArray[np.float64]
+    #: Distance of neighbouring columns, and of neighbouring rows.
     spacing_ij_mm: tuple[float, float]
 
 
 def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     """The stack as an image whose axes are at right angles and whose spacing is even.
 
-    Raises
-    ------
-    Quarantine
-        `Q_TOO_FEW_SLICES`, `Q_MISSING_SLICES`, `Q_NONUNIFORM_SPACING`, `Q_NO_GEOMETRY`, `Q_BAD_TILT`, `Q_LIMIT`.
+    `Quarantine` with `Q_TOO_FEW_SLICES`, `Q_MISSING_SLICES`, `Q_NONUNIFORM_SPACING`, `Q_NO_GEOMETRY`, `Q_BAD_TILT` or
+    `Q_LIMIT`.
     """
     normal = np.cross(stack.along_i_xyz, stack.along_j_xyz)
     depths_mm = stack.positions_xyz_mm @ normal
@@ -73,13 +63,7 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
 
 
 def even_grid(depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Code]]:
-    """Evenly spaced depths for slices at sorted `depths_mm`, and what had to be done to get there.
-
-    Parameters
-    ----------
-    depths_mm : (K,) float64
-        Rising positions along the normal.
-    """
+    """Evenly spaced depths for slices at rising `depths_mm` (K,) along the normal, and what had to be done for it."""
     if len(depths_mm) < MIN_SLICES:
         raise Quarantine("Q_TOO_FEW_SLICES", f"{len(depths_mm)} slices at different places; expected {MIN_SLICES}")
     gaps = np.diff(depths_mm)

@@ -72,10 +72,7 @@ def scans_in_zip(zip_file: Path) -> list[tuple[Path, str]]:
 def unpacked(path: Path, source: str) -> Iterator[Path]:
     """Where a scan can be read: `path` itself, or, of a scan in a zip, a private copy that is gone afterwards.
 
-    Raises
-    ------
-    Quarantine
-        `Q_BAD_ZIP`, `Q_LIMIT`, or as `run_apart` does.
+    `Quarantine` with `Q_BAD_ZIP`, `Q_LIMIT`, or as `run_apart` does.
     """
     place = place_in_zip(path)
     if place is None:
@@ -137,24 +134,19 @@ def _is_hidden(name: str) -> bool:
 def _scans(zip_file: Path) -> list[tuple[str, str]]:
     found = []
     with zipfile.ZipFile(zip_file) as archive:
+
+        def start_of(path: Path) -> bytes:
+            with archive.open(path.as_posix()) as handle:
+                return handle.read(132)
+
         folders: dict[str, list[str]] = defaultdict(list)
         for info in _entries(archive):
-            folders[_folder_of(info.filename)].append(info.filename)
+            folders[info.filename.rpartition("/")[0]].append(info.filename)
         for folder, names in sorted(folders.items()):
-
-            def start_of(path: Path) -> bytes:
-                with archive.open(path.as_posix()) as handle:
-                    return handle.read(132)
-
             if looks_like_dicom(sorted(map(Path, names)), start_of):
                 found.append((folder, "dicom"))
             found += [(name, source_of_name(name)) for name in sorted(names) if scan_suffix(name)]
     return found
-
-
-def _folder_of(name: str) -> str:
-    parent = PurePosixPath(name).parent.as_posix()
-    return "" if parent == "." else parent
 
 
 def _unpack(zip_file: Path, place: str, source: str, folder: Path) -> str:
@@ -162,8 +154,7 @@ def _unpack(zip_file: Path, place: str, source: str, folder: Path) -> str:
     with zipfile.ZipFile(zip_file) as archive:
         entries = {info.filename: info for info in _entries(archive)}
         if source == "dicom":
-            wanted = [info for name, info in entries.items() if _folder_of(name) == place]
-            _write(archive, wanted, folder)
+            _write(archive, [info for name, info in entries.items() if name.rpartition("/")[0] == place], folder)
             return ""
         if place not in entries:
             raise Quarantine("Q_UNREADABLE", "the zip no longer holds the scan")
@@ -180,8 +171,7 @@ def _unpack(zip_file: Path, place: str, source: str, folder: Path) -> str:
 def _write(archive: zipfile.ZipFile, wanted: Sequence[zipfile.ZipInfo], folder: Path) -> None:
     size = sum(info.file_size for info in wanted)  # the library stops reading an entry there, whatever it holds
     if size > MAX_UNPACKED_BYTES:
-        found = f"unpacked, the scan takes {size} bytes; at most {MAX_UNPACKED_BYTES}"
-        raise Quarantine("Q_LIMIT", found)
+        raise Quarantine("Q_LIMIT", f"unpacked, the scan takes {size} bytes; at most {MAX_UNPACKED_BYTES}")
     for info in wanted:
         with archive.open(info) as packed, open(folder / PurePosixPath(info.filename).name, "xb") as file:
             shutil.copyfileobj(packed, file, 1 << 20)

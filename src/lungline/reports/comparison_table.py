@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from lungline import NOTICE
 from lungline.evaluation.cancer_metrics import METRICS
 from lungline.evaluation.intervals import Estimate
-from lungline.evaluation.paired_comparison import Compared
-from lungline.evaluation.paper_figures import PAPER, TEST_CANCER, TEST_PATIENTS
+from lungline.evaluation.paired_comparison import PAPER, TEST_CANCER, TEST_PATIENTS, Compared
 from lungline.reports.drawing import new_figure
 from lungline.reports.metric_tables import LABELS, figures, markdown_table
 

@@ -52,20 +52,15 @@ class Report:
 
 
 def verify_tree(results: Path) -> Report:
-    """Check every sealed file of a result tree; each file is read once.
-
-    Raises
-    ------
-    LunglineError
-        If the folder holds no sealed file.
-    """
+    """Check every sealed file of a result tree, each read once; `LunglineError` if the folder holds none."""
     results = Path(results)
     everything = sorted(path for path in results.rglob("[!.]*") if path.is_file())
     seals = {path: seal for path in everything if (seal := read_seal(path)) is not None}
     files = [path for path in everything if path in seals or path.relative_to(results).parts[0] not in UNSEALED]
     if not seals:
         raise LunglineError(f"{results}: expected a result tree with seals (.NAME.sha256). Found none.")
-    scans = _sheet(results)
+    sheet = results / "scans.csv"
+    scans = read_sheet(sheet) if sheet.is_file() else []
     findings = [
         *(finding for path in files for finding in _about_file(path, seals.get(path), results)),
         *_about_answers(results),
@@ -87,34 +82,22 @@ def _about_file(path: Path, seal: Seal | None, results: Path) -> Iterator[Findin
         yield Finding(name, "damaged", f"its SHA-256 is {sha256(path)[:12]}, was {seal.sha256[:12] or 'lost'}")
     for place, digest in seal.inputs.items():
         used = path.parent / place
-        found = _present_or_sealed(used)
+        own_seal = read_seal(used)
+        sealed = own_seal.sha256 if own_seal else None
+        aside = used.with_name(f"{used.name}.damaged").exists()
+        # one that was removed on purpose (`keep_intermediates: false`) counts as what its seal says
+        found = sha256(used) if used.is_file() else None if aside else sealed
         if found is None:
             yield Finding(name, "missing", f"its input {place} is not there")
-        elif digest not in (found, _sealed(used)):  # an input that is damaged is told once, as damaged
+        elif digest not in (found, sealed):  # an input that is damaged is told once, as damaged
             yield Finding(name, "made from another file", f"{place} is {found[:12]}, was {digest[:12]}")
     if seal.stage:
-        code = _installed_code(seal.stage)
+        try:
+            code = code_fingerprint(f"lungline.stages.{seal.stage}")
+        except ModuleNotFoundError:
+            code = "gone"
         if code != seal.code:
             yield Finding(name, "made by other code", f"{seal.stage} was {seal.code}, installed is {code}")
-
-
-def _present_or_sealed(path: Path) -> str | None:
-    """SHA-256 of a file; of one that was removed on purpose (`keep_intermediates: false`), what its seal says."""
-    if path.is_file():
-        return sha256(path)
-    return None if path.with_name(f"{path.name}.damaged").exists() else _sealed(path)
-
-
-def _sealed(path: Path) -> str | None:
-    seal = read_seal(path)
-    return None if seal is None else seal.sha256
-
-
-def _installed_code(stage: str) -> str:
-    try:
-        return code_fingerprint(f"lungline.stages.{stage}")
-    except ModuleNotFoundError:
-        return "gone"
 
 
 def _about_answers(results: Path) -> Iterator[Finding]:
@@ -172,8 +155,3 @@ def _about_raw(row: ScanRow, results: Path) -> Iterator[Finding]:
     if not same:
         words = f"{(now - then).total()} of {len(files)} files are new or changed, {(then - now).total()} are gone"
         yield Finding(name, "raw scan changed", words)
-
-
-def _sheet(results: Path) -> list[ScanRow]:
-    path = results / "scans.csv"
-    return read_sheet(path) if path.is_file() else []

@@ -46,11 +46,12 @@ def _about_a_file(error: OSError) -> str:
     path = Path(os.fsdecode(error.filename))
     if path.name.startswith(".") and path.suffix == ".tmp":
         path = path.parent
+    in_the_way = "A file stands where a folder is needed: name another place."
     remedies: dict[type[OSError], str] = {
         FileNotFoundError: "Check its name, and the folder that you are in.",
         PermissionError: "Give yourself the right to it, or name another place.",
-        FileExistsError: "A file stands where a folder is needed: name another place.",
-        NotADirectoryError: "A file stands where a folder is needed: name another place.",
+        FileExistsError: in_the_way,
+        NotADirectoryError: in_the_way,
         IsADirectoryError: "Name a file in it.",
     }
     return f"{path}: {error.strerror}. {remedies.get(type(error), 'Check the disk and the name.')}"

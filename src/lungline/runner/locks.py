@@ -26,10 +26,7 @@ LEAST_FREE_BYTES = 1 << 20
 def hold(folder: Path) -> IO[str]:
     """The right to write into a folder, for as long as the file that comes back stays open.
 
-    Raises
-    ------
-    LunglineError
-        If another process has it, or nothing can be written there.
+    `LunglineError` if another process has it, or nothing can be written there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,8 +42,12 @@ def hold(folder: Path) -> IO[str]:
         raise LunglineError(f"{folder}: another run is at work here{_who(told)}. Wait for it or stop it.") from None
     except OSError:  # a file system without locks: Snakemake's own has to do
         return handle
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may not know its user's name
+        user = str(os.getuid())
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    told = json.dumps({"user": _user(), "host": socket.gethostname(), "process": os.getpid(), "since": now})
+    told = json.dumps({"user": user, "host": socket.gethostname(), "process": os.getpid(), "since": now})
     with suppress(OSError):  # a full disk: the steps say so
         os.ftruncate(handle.fileno(), 0)
         os.write(handle.fileno(), told.encode())
@@ -59,13 +60,6 @@ def _who(told: str) -> str:
         return f", of {run['user']} on {run['host']}, process {run['process']}, since {run['since']}"
     except (ValueError, KeyError, TypeError):
         return ""  # it has just started
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may not know its user's name
-        return str(os.getuid())
 
 
 def trouble_with(folder: Path) -> str | None:

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from lungline.errors import Quarantine
 from lungline.fingerprint import code_fingerprint
@@ -32,47 +32,29 @@ Fields = Mapping[str, Field]
 #: What ingest writes about the scan that was read; it travels on to the prediction.
 _ABOUT_RAW = ("raw_sha256", "raw_files", "hu_sha256", "acquisition")
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Run = TypeVar("Run", bound=Callable[..., Any])
 
 
-def stage(run: Callable[P, R]) -> Callable[P, R]:
+def stage(run: Run) -> Run:
     """A function of a stage's module that has a lineage of its own each time it is called.
 
     Called inside another run of the same module, for one scan of many, it begins with what that one has read.
     """
-    name = _name_of(run)
-
-    @functools.wraps(run)
-    def begun(*args: P.args, **kwargs: P.kwargs) -> R:
-        with lineage_of(name):
-            return run(*args, **kwargs)
-
-    return begun
+    return lineage_of(_name_of(run))(run)
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage made of a scan, where it is more than fields.
-
-    Attributes
-    ----------
-    fields : mapping of name to Field
-    codes : sequence of Code
-        New ones; those of the inputs travel on by themselves.
-    provenance : mapping
-        Added to code, inputs and what is known of the raw files.
-    parameters : mapping or None
-        What to record instead of the options of the call.
-    raw : tuple of str
-        SHA-256 of each file of the raw scan, sorted.
-    compression : "blosc" or "gzip"
-    """
+    """What a stage made of a scan, where it is more than fields."""
 
     fields: Fields
+    #: New ones; those of the inputs travel on by themselves.
     codes: Sequence[Code] = ()
+    #: Added to code, inputs and what is known of the raw files.
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    #: What to record instead of the options of the call.
     parameters: Mapping[str, Any] | None = None
+    #: SHA-256 of each file of the raw scan, sorted.
     raw: tuple[str, ...] = ()
     compression: hdf5.Compression = "blosc"
 
@@ -83,19 +65,11 @@ def scan_stage(
     """Make a stage of a function of one scan: the parameter `output` follows its positional ones.
 
     The function is not called where an input is quarantined, and may raise `Quarantine`: then a file without fields is
-    written that says why. `Header`, as written, is what the stage returns.
+    written that says why. `Header`, as written, is what the stage returns. It raises `DamagedFileError` if a `ScanFile`
+    or `InputFile` is no longer what was written, before any of it is used.
 
-    Parameters
-    ----------
-    quantity : str
-        What the output holds, e.g. "ct_hu".
-    unrecorded : sequence of str
-        Options that change no content (device, compression). All others but paths are recorded as parameters.
-
-    Raises
-    ------
-    DamagedFileError
-        By the stage, if a `ScanFile` or `InputFile` is no longer what was written; before any of it is used.
+    `quantity` says what the output holds ("ct_hu"); `unrecorded` names options that change no content (device,
+    compression): all others but paths are recorded as parameters.
     """
 
     def decorate(make: Callable[..., Fields | Made]) -> Callable[..., Header]:
@@ -114,19 +88,15 @@ def scan_stage(
                 codes, about_raw = _flags_and_origin(scan_files.values())
                 made = _made(make, arguments, codes)
                 lineage.raw = made.raw
-                options = _options(signature, arguments, unrecorded)
-                header = Header(
-                    quantity=quantity,
-                    stage=name,
-                    codes=tuple(dict.fromkeys((*codes, *made.codes))),
-                    parameters=options if made.parameters is None else made.parameters,
-                    provenance={
-                        "code": code_fingerprint(f"lungline.stages.{name}"),
-                        "inputs": _named(lineage.inputs, {**scan_files, **other_files}),
-                        **about_raw,
-                        **made.provenance,
-                    },
-                )
+                provenance = {
+                    "code": code_fingerprint(f"lungline.stages.{name}"),
+                    "inputs": _named(lineage.inputs, {**scan_files, **other_files}),
+                    **about_raw,
+                    **made.provenance,
+                }
+                options = _options(signature, arguments, unrecorded) if made.parameters is None else made.parameters
+                all_codes = tuple(dict.fromkeys((*codes, *made.codes)))
+                header = Header(quantity, name, all_codes, options, provenance)
                 hdf5.write_file(output, header, made.fields, compression=made.compression)
             return header
 
@@ -144,23 +114,20 @@ def _name_of(run: Callable[..., Any]) -> str:
 def _with_output(make: Callable[..., Any]) -> inspect.Signature:
     """The signature of a stage: that of its function, with `output` before the options."""
     own = inspect.signature(make)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    options = [one for one in own.parameters.values() if one.kind is keyword]
-    places = [one for one in own.parameters.values() if one.kind is not keyword]
     output = inspect.Parameter("output", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Path)
-    return own.replace(parameters=[*places, output, *options], return_annotation=Header)
+    parameters = sorted((*own.parameters.values(), output), key=lambda one: one.kind)
+    return own.replace(parameters=parameters, return_annotation=Header)
 
 
 def _declared(make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, Path]]:
     """The scan files and the other input files among the arguments, by the name of their parameter."""
     kinds = typing.get_type_hints(make, include_extras=True)
-    given = {name: value for name, value in arguments.items() if value is not None}
-    scan_files = {name: value for name, value in given.items() if _is(kinds[name], ScanFile)}
-    return scan_files, {name: value for name, value in given.items() if _is(kinds[name], InputFile)}
 
+    def of_kind(kind: Any) -> dict[str, Path]:  # alone, or `ScanFile | None`
+        names = [name for name, one in kinds.items() if one == kind or kind in typing.get_args(one)]
+        return {name: arguments[name] for name in names if arguments.get(name) is not None}
 
-def _is(annotation: Any, kind: Any) -> bool:
-    return annotation == kind or kind in typing.get_args(annotation)  # alone, or `ScanFile | None`
+    return of_kind(ScanFile), of_kind(InputFile)
 
 
 def _flags_and_origin(scan_files: typing.Iterable[Path]) -> tuple[dict[Code, None], dict[str, Any]]:

@@ -1,7 +1,5 @@
 """Cache what the networks read: masked HU, int16, in the lung box."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from lungline.imaging.intensity import bounding_box, mask_outside

@@ -1,7 +1,5 @@
 """Refuse to train when one patient, or a copy of a scan, stands in two splits or has two labels."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -29,16 +27,13 @@ def run(output: Path, *, scans: Path, identities: Path) -> None:
     leaks = [str(group) for group in groups if group.is_leak]
     if leaks:
         more = f"; and {len(leaks) - _MOST_NAMED} more" if len(leaks) > _MOST_NAMED else ""
-        raise LunglineError(
-            f"{len(leaks)} patients stand in more than one split or have two labels: "
-            f"{'; '.join(leaks[:_MOST_NAMED])}{more}. Nothing is trained. Give all scans of a patient one split and "
-            "one label, or remove the copies."
-        )
-    found = [("T_SAME_SPLIT", ";".join(r.scan for r in g.rows), g.splits[0], ";".join(g.shared)) for g in groups]
-    found += [("T_PLACEHOLDER", "", "", what) for what in placeholders]
-    write_sealed_text(output, table_text(("code", "scans", "split", "shared"), found))
+        found = f"{len(leaks)} patients stand in more than one split or have two labels"
+        mend = "Nothing is trained. Give all scans of a patient one split and one label, or remove the copies."
+        raise LunglineError(f"{found}: {'; '.join(leaks[:_MOST_NAMED])}{more}. {mend}")
+    warnings = [("T_SAME_SPLIT", ";".join(r.scan for r in g.rows), g.splits[0], ";".join(g.shared)) for g in groups]
+    warnings += [("T_PLACEHOLDER", "", "", what) for what in placeholders]
+    write_sealed_text(output, table_text(("code", "scans", "split", "shared"), warnings))
     print(f"{len(usable)} scans compared: no patient stands in two splits", file=sys.stderr)
-    for code, names, split, shared in found:
-        print(
-            f"{code}: {names or 'more than half of the scans'} {split and f'({split})'} same {shared}", file=sys.stderr
-        )
+    for code, names, split, shared in warnings:
+        who = f"{names or 'more than half of the scans'} {split and f'({split})'}"
+        print(f"{code}: {who} same {shared}", file=sys.stderr)

@@ -1,11 +1,9 @@
 """Print every code that a scan can carry, its meaning and its remedy (the page docs/codes.md)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.flags import codes_page
-from lungline.storage.atomic import write_text
+from lungline.storage.checksums import write_text
 
 
 def run(output: Path | None = None) -> None:

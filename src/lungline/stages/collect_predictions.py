@@ -1,7 +1,5 @@
 """Collect `predictions.csv`: every scan of the sheet answered or named, none lost."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

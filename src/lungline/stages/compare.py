@@ -1,12 +1,9 @@
 """Compare systems on the same test patients, beside the paper's figures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.marks import read_scan_scores
@@ -20,7 +17,10 @@ from lungline.storage.checksums import write_sealed_text
 from lungline.storage.frames import read_cost
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
+from lungline.storage.saved_config import read_saved_config
 from lungline.workflow.opening import open_layout
+
+Files = Mapping[str, Any]
 
 
 @stage
@@ -30,17 +30,13 @@ def run(output: Path, *, config: Path) -> None:
     CONFIG is the checked configuration that the workflow writes.
     """
     layout = open_layout(read_saved_config(config))
-    reference, source = layout.study.config.compare.reference, layout.study.source
-    compare_systems(output, layout.compared(), reference, embedded=source == "synthetic")
+    reference, embedded = layout.study.config.compare.reference, layout.study.source == "synthetic"
+    compare_systems(output, layout.compared(), reference, embedded=embedded)
 
 
 @stage
 def compare_systems(
-    output: Path,
-    systems: Mapping[str, Mapping[str, Any]],
-    reference: str | None = None,
-    *,
-    embedded: bool | None = None,
+    output: Path, systems: Mapping[str, Files], reference: str | None = None, *, embedded: bool | None = None
 ) -> None:
     """Write the comparison of systems.
 
@@ -64,32 +60,27 @@ def compare_systems(
     together = against([*means.values()], means.get(reference, rows[reference]))
     compared = complete([*alone, *together])
     table = comparison_table(compared, reference)
+    page = comparison_markdown(table, reference)
     write_sealed_text(output, csv_text(table))
-    write_sealed_text(output.with_suffix(".md"), comparison_markdown(table, reference))
+    write_sealed_text(output.with_suffix(".md"), page)
     save_png(draw_forest(compared), output.with_suffix(".png"))
-    print(comparison_markdown(table, reference))
+    print(page)
 
 
 def _answered(path: Path) -> list[Prediction]:
     return [row for row in read_predictions(path) if row.status != "not-scored"]
 
 
-def _row(name: str, files: Mapping[str, Any], rows: list[Prediction], embedded: bool | None) -> Compared:
-    detection, found = {}, None
-    if files.get("detection"):
-        result = read_result(Path(files["detection"]))
-        detection = {
-            "cpm": Estimate(**result["froc"]["cpm"]),
-            "recall": Estimate(**result["candidates"]["recall"]),
-        }
-        found = read_scan_scores(result["froc"])
+def _row(name: str, files: Files, rows: list[Prediction], embedded: bool | None) -> Compared:
+    result = read_result(Path(files["detection"])) if files.get("detection") else None
+    scores = {} if result is None else {"cpm": result["froc"]["cpm"], "recall": result["candidates"]["recall"]}
     return measured(
         name,
         rows,
         embedded=embedded,
         kind=files.get("kind", ""),
         seed="" if files.get("seed") is None else str(files["seed"]),
-        found=found,
-        detection=detection,
+        found=None if result is None else read_scan_scores(result["froc"]),
+        detection={metric: Estimate(**score) for metric, score in scores.items()},
         training=read_cost([Path(path) for path in files.get("benchmarks", ())]),
     )

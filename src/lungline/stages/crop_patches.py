@@ -1,14 +1,11 @@
 """Crop the two-channel cubes around the candidates of scans (paper, section 4.2), and measure each candidate."""
 
-from __future__ import annotations
-
 from dataclasses import astuple, fields
 from pathlib import Path
 
 import numpy as np
 
-from lungline.detection.candidates import read_candidates
-from lungline.detection.patches import crop_patches
+from lungline.detection.candidates import crop_patches, read_candidates
 from lungline.nodules.measurements import Measurements, measure_candidates
 from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5

@@ -1,7 +1,5 @@
 """Describe every candidate of a scan: where it lies, its size and density, what was said of it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,11 +1,9 @@
 """Describe in one file what a scan goes through, so that `lungline predict` gives the workflow's answer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from lungline.config.loading import read_saved_config
 from lungline.runner.stage import stage
+from lungline.storage.saved_config import read_saved_config
 from lungline.workflow.bundle import Pipeline, write_pipeline
 from lungline.workflow.steps import settings_on_the_way
 

@@ -1,16 +1,11 @@
 """Run the three U-Nets on a scan and average them (paper, section 4.2)."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from lungline.detection.axis_ensemble import predict_nodules
-from lungline.detection.slices import AXES, Axis
-from lungline.detection.unet import UNet
+from lungline.detection.slices import AXES
 from lungline.device import make_repeatable, pick_device
 from lungline.imaging.acquisition import unlike
 from lungline.imaging.intensity import scale_hu
@@ -41,42 +36,24 @@ def run(
     where = pick_device(device)
     networks = {axis: load_unet(detector / axis, where) for axis in AXES}
     cards = {axis: read_card(detector / axis / "card.json") for axis in AXES}
+
+    @scan_stage("nodule_probability")
+    def search(cache: ScanFile, *, keep_axes: bool, precision: Precision) -> Made:
+        """Read `ct` of one scan, write `probability`: the mean of three axes, float16 0..1."""
+        header, ct = hdf5.read_header(cache), hdf5.read_volume(cache, "ct")
+        for axis in AXES:
+            refuse_other_caches(detector / axis, cards[axis], header.parameters)
+        volumes = predict_nodules(scale_hu(ct.array), networks, where, precision)
+        fields = {}
+        for name in ("mean", *AXES) if keep_axes else ("mean",):
+            field = Field(volumes[name].astype(np.float16), "zyx", "1", f"nodule probability, {name}", ct.affine)
+            fields["probability" if name == "mean" else f"probability_{name}"] = field
+        codes = []
+        if any(header.provenance.get("hu_sha256") in pixels_trained_on(card) for card in cards.values()):
+            codes.append(Code("W_TRAINING_CASE", "the detector was trained on these pixels"))
+        if words := unlike(header.provenance.get("acquisition", {}), cards[AXES[0]].get("acquisition", {})):
+            codes.append(Code("W_UNLIKE_TRAINING", words))
+        return Made(fields, codes)
+
     for scan in scans:
-        _search(
-            caches / f"{scan}.h5",
-            output / f"{scan}.h5",
-            detector=detector,
-            networks=networks,
-            cards=cards,
-            where=where,
-            keep_axes=keep_axes,
-            precision=precision,
-        )
-
-
-@scan_stage("nodule_probability", unrecorded=("networks", "cards", "where"))
-def _search(
-    cache: ScanFile,
-    *,
-    detector: Path,
-    networks: dict[Axis, UNet],
-    cards: dict[Axis, dict[str, Any]],
-    where: torch.device,
-    keep_axes: bool,
-    precision: Precision,
-) -> Made:
-    """Read `ct` of one scan, write `probability`: the mean of three axes, float16 0..1."""
-    header, ct = hdf5.read_header(cache), hdf5.read_volume(cache, "ct")
-    for axis in AXES:
-        refuse_other_caches(detector / axis, cards[axis], header.parameters)
-    volumes = predict_nodules(scale_hu(ct.array), networks, where, precision)
-    fields = {}
-    for name in ("mean", *AXES) if keep_axes else ("mean",):
-        field = Field(volumes[name].astype(np.float16), "zyx", "1", f"nodule probability, {name}", ct.affine)
-        fields["probability" if name == "mean" else f"probability_{name}"] = field
-    codes = []
-    if any(header.provenance.get("hu_sha256") in pixels_trained_on(card) for card in cards.values()):
-        codes.append(Code("W_TRAINING_CASE", "the detector was trained on these pixels"))
-    if words := unlike(header.provenance.get("acquisition", {}), cards[AXES[0]].get("acquisition", {})):
-        codes.append(Code("W_UNLIKE_TRAINING", words))
-    return Made(fields, codes)
+        search(caches / f"{scan}.h5", output / f"{scan}.h5", keep_axes=keep_axes, precision=precision)

@@ -1,7 +1,5 @@
 """Draw the ROC, reliability, FROC and learning curves."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Draw Figures 1 to 5 of the paper for one scan."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.detection.candidates import read_candidates
@@ -36,8 +34,8 @@ def run(
     if header.status == "quarantined":
         figures = draw_unusable(scan, header.codes)
     else:
-        from lungline.config.loading import read_saved_config
         from lungline.detection.unet import describe
+        from lungline.storage.saved_config import read_saved_config
 
         network = read_saved_config(config).detectors[detector].network
         subject = Subject(

@@ -1,7 +1,5 @@
 """Write the page of a cohort: all scans in a table, links to their pages, how good the answers are."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -32,14 +30,10 @@ def run(
     DETECTION is the result of `evaluate-detection`, COMPARISON the table of `compare`.
     """
     rows = read_predictions(predictions)
-    tables = {
-        row.scan: read_result(path) for row in rows if nodules and (path := nodules / f"{row.scan}.json").is_file()
-    }
-    links = {
-        row.scan: Path(os.path.relpath(path, output.parent)).as_posix()
-        for row in rows
-        if pages and (path := pages / f"{row.scan}.html").is_file()
-    }
+    found = {row.scan: path for row in rows if nodules and (path := nodules / f"{row.scan}.json").is_file()}
+    shown = {row.scan: path for row in rows if pages and (path := pages / f"{row.scan}.html").is_file()}
+    tables = {scan: read_result(path) for scan, path in found.items()}
+    links = {scan: Path(os.path.relpath(path, output.parent)).as_posix() for scan, path in shown.items()}
     result = None if detection is None else read_result(detection)
     compared = None if comparison is None else read_frame(comparison, COLUMNS)
     write_sealed_text(output, index_page(rows, tables, links, result, compared))

@@ -1,7 +1,5 @@
 """Draw the annotated nodules of a scan on the grid of its cache: as spheres, or by their outlines."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.nodules.annotations import draw_spheres, nodules_outside, read_annotations

@@ -1,7 +1,5 @@
 """Write the page of one scan: a self-contained HTML file with its answer, a viewer and the nodule table."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.nodules.table import read_nodules

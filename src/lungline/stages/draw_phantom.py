@@ -1,13 +1,11 @@
 """Draw one scan of the embedded cohort in the format of the real set."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 
 from lungline.errors import LunglineError
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.simulate import draw_scan
+from lungline.synthetic.phantom import draw_scan
 from lungline.synthetic.writers import write_dicom_series, write_mhd
 
 
@@ -18,12 +16,9 @@ def run(output: Path, *, dataset: Literal["luna16", "dsb17"], index: int, seed: 
     ANATOMY_SCALE is the size of the chest, 1 = adult.
     """
     plan = plan_scan(dataset, index, seed, anatomy_scale)
-    expected = Path(plan.path).name
-    if output.name != expected:
-        raise LunglineError(
-            f"{output}: expected the name '{expected}' for {dataset} scan {index} of seed {seed}. "
-            f"Found '{output.name}'. Take names from scans.csv."
-        )
+    if output.name != (name := Path(plan.path).name):
+        expected = f"expected the name '{name}' for {dataset} scan {index} of seed {seed}"
+        raise LunglineError(f"{output}: {expected}. Found '{output.name}'. Take names from scans.csv.")
     ct = draw_scan(plan)
     if dataset == "luna16":
         write_mhd(output, ct, flipped=plan.flipped)

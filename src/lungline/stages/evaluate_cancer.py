@@ -1,11 +1,10 @@
 """Measure the patients' probabilities: metrics with intervals, beside baselines that need no picture."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lungline.evaluation.cancer_metrics import learned_all_negative
 from lungline.evaluation.patient_metrics import (
     SPLITS,
     measure_split,
@@ -16,11 +15,9 @@ from lungline.evaluation.patient_metrics import (
 )
 from lungline.reports.metric_tables import cancer_markdown, cancer_table
 from lungline.runner.stage import stage
-from lungline.storage.checksums import write_sealed_text
 from lungline.storage.frames import largest_diameters
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import about_data, read_result, write_result
-from lungline.training.failures import learned_all_negative
 
 
 @stage
@@ -52,24 +49,21 @@ def run(
         "intervals": "95 %: Wilson (accuracy), DeLong (AUC), bootstrap over patients (the others)",
         "prior": prior,
         "seed": seed,
-        "warnings": warnings(card, rows),
-        "splits": {
-            split: measure_split(rows, split, prior=prior, largest_mm=largest_mm, seed=seed) for split in SPLITS
-        },
+        "warnings": _warnings(card, rows),
+        "splits": {one: measure_split(rows, one, prior=prior, largest_mm=largest_mm, seed=seed) for one in SPLITS},
     }
-    write_result(output, result)
-    write_sealed_text(output.with_suffix(".csv"), cancer_table(result))
-    write_sealed_text(output.with_suffix(".md"), cancer_markdown(result))
-    print(cancer_markdown(result))
+    page = cancer_markdown(result)
+    write_result(output, result, csv=cancer_table(result), md=page)
+    print(page)
 
 
-def warnings(card: Mapping[str, Any], rows: Sequence[Prediction]) -> list[list[str]]:
+def _warnings(card: Mapping[str, Any], rows: Sequence[Prediction]) -> list[list[str]]:
     """[code, what was found] of the model's card, and of its answers split by split; a baseline has none."""
     found = [list(warning) for warning in card.get("warnings", ())]
     if card.get("system", {}).get("kind") == "constant":
         return found
     for split in SPLITS:
         answers = scored(rows, split)
-        labels, probability = answers["label"].to_numpy(), answers["probability"].to_numpy()
+        labels, probability = (answers[name].to_numpy() for name in ("label", "probability"))
         found += [[w.code, w.detail] for w in learned_all_negative(labels, probability, f"{split} patients")]
     return found

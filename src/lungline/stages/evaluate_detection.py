@@ -1,17 +1,13 @@
 """Measure the candidates: recall of annotated nodules, candidates a scan, FROC and CPM, with intervals."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 
-from lungline.evaluation.detection_metrics import recall
-from lungline.evaluation.marks import SCORE, describe_froc, refuse_strangers, scan_marks
+from lungline.evaluation.marks import SCORE, describe_froc, recall, refuse_strangers, scan_marks
+from lungline.evaluation.patient_metrics import refuse_scans_of
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.metric_tables import detection_markdown
 from lungline.runner.stage import stage
-from lungline.stages._detector import refuse_scans_of
-from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import read_sheet
 from lungline.storage.results import about_data, write_result
 
@@ -39,8 +35,7 @@ def run(
     annotated = [row for row in read_sheet(scans) if row.dataset in datasets]
     rows = [row for row in annotated if row.split == split]
     names = [row.scan for row in rows]
-    if detector is not None:
-        refuse_scans_of(detector, names)
+    refuse_scans_of(detector, names)
     findings = read_annotations(annotations)
     refuse_strangers(findings, [row.scan for row in annotated])
     irrelevant = [] if excluded is None else read_annotations(excluded, measured=False)
@@ -55,6 +50,6 @@ def run(
         "froc": {"score": SCORE, **describe_froc(marks, seed=seed)},
         "seed": seed,
     }
-    write_result(output, result)
-    write_sealed_text(output.with_suffix(".md"), detection_markdown(result))
-    print(detection_markdown(result))
+    page = detection_markdown(result)
+    write_result(output, result, md=page)
+    print(page)

@@ -1,7 +1,5 @@
 """Give answers back their original identifiers: the one way out of the pseudonyms, for their owner alone."""
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -39,16 +37,8 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
     Folders that are made have mode 0700, files 0600. In a name, what a terminal or a spreadsheet would act upon
     (line ends, a leading = + - @, control characters) stands as \\xNN.
 
-    Parameters
-    ----------
-    results : Path
-        The folder `outdir` of a finished run.
-    out : Path
-        A new folder, or one of yours that nobody else can read.
-    private : Path or None
-        The private folder; RESULTS/private unless your sheet lies elsewhere.
-    dicom : bool
-        False writes no DICOM.
+    RESULTS is the folder `outdir` of a finished run, OUT a new folder, or one of yours that nobody else can read.
+    PRIVATE is the private folder: RESULTS/private unless your sheet lies elsewhere. DICOM false writes no DICOM.
     """
     if out.exists() and (not out.is_dir() or open_to_others(out)):
         raise LunglineError(f"{out}: expected a new folder, or one of mode 700. Others have rights on this one.")
@@ -79,7 +69,7 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
 
 
 def _described(results: Path, rows: list[Prediction]) -> dict[str, dict[str, list[NoduleRow]]]:
-    """System -> scan -> nodule table, of the scans of `rows` that were described, by the workflow or by `predict`."""
+    """System -> scan -> nodule table, of the scans of `rows` that were described."""
     found: dict[str, dict[str, list[NoduleRow]]] = {}
     for row in rows:
         for path in _tables(results, row.scan):
@@ -124,16 +114,16 @@ def _export_dicom(
 def _labelled(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """Label map and table of a scan's candidates, by the workflow or by `predict`: options of `write-dicom`."""
     centres = [(row["z"], row["y"], row["x"]) for row in table["nodules"] or ()]
+    if not centres:
+        return {}
     folders = [(results / "candidates", results / "candidates")]  # by `predict`
     folders += [(results / "extract_candidates" / last.name, last) for last, _ in _searched(results, [scan])]
-    for first, last in folders if centres else ():
+    for first, last in folders:
         labels, candidates = first / f"{scan}.h5", last / f"{scan}.csv"
         both = labels.is_file() and candidates.is_file()
         if both and [found.centroid_zyx for found in read_candidates(candidates)] == centres:
             return {"labels": labels, "candidates": candidates}
-    if centres:
-        raise LunglineError("the label maps of the candidates are gone. Call `lungline predict` or `./run` again.")
-    return {}
+    raise LunglineError("the label maps of the candidates are gone. Call `lungline predict` or `./run` again.")
 
 
 def _is_dicom(raw: Path) -> bool:

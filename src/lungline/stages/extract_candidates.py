@@ -1,7 +1,5 @@
 """Find the strongest nodule candidates of scans, and the voxels of each (paper, section 4.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,7 @@ from lungline.storage import hdf5
 
 @stage
 def run(
-    detected: Path,
-    output: Path,
-    *,
-    scans: list[str],
-    threshold: float,
-    count: int,
-    rank_by: RankedBy,
-    split: bool,
+    detected: Path, output: Path, *, scans: list[str], threshold: float, count: int, rank_by: RankedBy, split: bool
 ) -> None:
     """Read `probability` of DETECTED/{scan}.h5 of each of SCANS; write OUTPUT/{scan}.csv, the COUNT strongest.
 

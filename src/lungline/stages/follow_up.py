@@ -1,7 +1,5 @@
 """Follow the nodules of a patient from one scan to a later one: paired, grown, new, gone."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from dataclasses import dataclass
@@ -15,16 +13,15 @@ from lungline.imaging import geometry
 from lungline.imaging.registration import Motion, register_lungs
 from lungline.imaging.volume import Volume
 from lungline.names import Device
-from lungline.nodules.matching import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv, rows_as_json
-from lungline.nodules.table import NoduleRow, read_nodules
-from lungline.privacy.identity import IDENTIFIERS, read_identity
-from lungline.readers.dates import acquisition_date
+from lungline.nodules.matching import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv
+from lungline.nodules.table import NoduleRow, read_nodules, rows_as_json
+from lungline.privacy.identity import IDENTIFIERS, acquisition_date, read_identity
 from lungline.readers.listing import list_folder
 from lungline.readers.zips import place_in_zip
 from lungline.runner.stage import stage
 from lungline.stages import ingest, predict, resample, segment_lungs
 from lungline.storage import hdf5
-from lungline.storage.checksums import check, write_sealed_text
+from lungline.storage.checksums import check
 from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.storage.results import read_result, write_result
 from lungline.workflow.bundle import PACKAGED, read_pipeline
@@ -90,10 +87,9 @@ def compare(
     """Lay the two scans on one another, and say what became of each nodule."""
     motion = register_lungs(before.ct, before.lungs, after.ct, after.lungs)
     if motion.overlap < LEAST_OVERLAP:
-        raise LunglineError(
-            f"laid on one another, the lungs of the two scans share only {motion.overlap:.0%}; expected "
-            f"{LEAST_OVERLAP:.0%}. Are both of one patient, and both whole chests?"
-        )
+        found = f"laid on one another, the lungs of the two scans share only {motion.overlap:.0%}"
+        wanted = f"expected {LEAST_OVERLAP:.0%}. Are both of one patient, and both whole chests?"
+        raise LunglineError(f"{found}; {wanted}")
     old, young = _points(before.nodules), _points(after.nodules)
     moved = motion.forth(old)
     pairs = pair_points(moved, young, tolerance_mm)
@@ -130,10 +126,8 @@ def write(
         "before_to_after_lps_xyz_mm": motion.matrix.round(6).tolist(),
         "nodules": rows_as_json(rows),
     }
-    write_result(output, result)
-    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(rows))
     page = follow_up_page(result, rows, subjects[0].ct, subjects[1].ct, motion)
-    write_sealed_text(output.with_suffix(".html"), page)
+    write_result(output, result, csv=rows_as_csv(rows), html=page)
 
 
 def _only_scan(raw: Path) -> Path:
@@ -165,8 +159,8 @@ def _subject(row: ScanRow, out: Path, work: Path, settings: Any) -> Subject:
 
 
 def _days_between(before: Path, after: Path) -> int | None:
-    dates = [acquisition_date(raw) for raw in (before, after)]
-    return None if dates[0] is None or dates[1] is None else (dates[1] - dates[0]).days
+    first, second = acquisition_date(before), acquisition_date(after)
+    return None if first is None or second is None else (second - first).days
 
 
 def _about_the_patient(identities: list[Path]) -> list[str]:
@@ -186,4 +180,4 @@ def _points(nodules: list[NoduleRow]) -> np.ndarray:
 
 def _imaged(ct: Volume, points_xyz_mm: np.ndarray) -> list[bool]:
     index = geometry.world_to_voxel(ct.affine, points_xyz_mm)
-    return [bool(inside) for inside in np.all((index >= 0) & (index <= np.array(ct.shape_zyx) - 1), axis=-1)]
+    return np.all((index >= 0) & (index <= np.array(ct.shape_zyx) - 1), axis=-1).tolist()

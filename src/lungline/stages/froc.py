@@ -1,15 +1,12 @@
 """Score a LUNA-16 submission as LUNA-16's official script does: FROC and CPM, with intervals."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.evaluation.marks import describe_froc, doubts, submitted_marks
+from lungline.evaluation.patient_metrics import refuse_scans_of
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.metric_tables import froc_markdown
 from lungline.runner.stage import stage
-from lungline.stages._detector import refuse_scans_of
-from lungline.storage.checksums import write_sealed_text
 from lungline.storage.results import about_data, write_result
 from lungline.storage.submissions import read_ids, read_marks
 
@@ -33,8 +30,7 @@ def run(
     sure that no scan was trained on. EMBEDDED says whether the scans are synthetic.
     """
     scans = read_ids(seriesuids)
-    if detector is not None:
-        refuse_scans_of(detector, scans)
+    refuse_scans_of(detector, scans)
     irrelevant = [] if excluded is None else read_annotations(excluded, measured=False)
     marks = submitted_marks(read_marks(submission), scans, read_annotations(annotations), irrelevant)
     scores = describe_froc(marks, seed=seed)
@@ -46,6 +42,6 @@ def run(
         "froc": scores,
         "seed": seed,
     }
-    write_result(out, result)
-    write_sealed_text(out.with_suffix(".md"), froc_markdown(result))
-    print(froc_markdown(result))
+    page = froc_markdown(result)
+    write_result(out, result, md=page)
+    print(page)

@@ -4,13 +4,10 @@ The output holds `ct`: int16 HU (Z, Y, X) at the scanner's own spacing. A scan t
 file without fields that says why, and the command still ends well.
 """
 
-from __future__ import annotations
-
-import traceback
 from pathlib import Path
 from typing import Any
 
-from lungline.errors import LunglineError, Quarantine
+from lungline.errors import LunglineError, Quarantine, place_of
 from lungline.imaging.acquisition import describe_acquisition
 from lungline.imaging.chest_gate import check_chest
 from lungline.privacy.identity import Identity, identifiers, write_identity
@@ -30,17 +27,11 @@ from lungline.storage.hdf5 import Code, volume_field
 
 @stage
 def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None) -> None:
-    """Ingest one scan.
+    """Ingest one scan: write `ct` of RAW to OUTPUT (HDF5).
 
-    Parameters
-    ----------
-    raw : Path
-        Folder of DICOM files, .mhd, .mha, .nii or .nii.gz, also in a zip (`study.zip/series`); or a link to one.
-    output : Path
-        HDF5 file with the field `ct`.
-    source : "dicom", "mhd" or "nifti"
-    identity : Path or None
-        JSON file of hashes by which the patient is recognised in another scan; belongs into a private folder.
+    RAW is a folder of DICOM files, .mhd, .mha, .nii or .nii.gz, also in a zip (`study.zip/series`), or a link to one;
+    SOURCE says which: dicom, mhd or nifti.
+    IDENTITY gets hashes by which the patient is recognised in another scan (JSON); belongs into a private folder.
     """
     marks: dict[str, tuple[str, ...]] | None = None if identity is None else {}
     header = _ingest(raw, output, source=source, marks=marks)
@@ -68,9 +59,8 @@ def _ingest(raw: Path, *, source: Source, marks: dict[str, tuple[str, ...]] | No
         except OSError as error:  # its own words name the raw file
             return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance, raw=digests)
         except Exception as error:  # a mistake of ours; its words may quote the scan
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
-            raise LunglineError(f"{raw}: reading failed ({where}). This is a mistake of lungline: report it.") from None
+            found = f"{raw}: reading failed ({place_of(error)})"
+            raise LunglineError(f"{found}. This is a mistake of lungline: report it.") from None
         provenance["hu_sha256"] = hash_of_hu(ct)
         provenance["acquisition"] = describe_acquisition(ct)
         if marks is not None:

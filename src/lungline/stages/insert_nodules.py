@@ -1,7 +1,5 @@
 """Insert real nodules into a prepared chest: one scan in the format of LUNA-16, its nodules and their masks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,8 @@ from lungline.storage.checksums import check, write_sealed_text
 from lungline.storage.hdf5 import Field
 from lungline.storage.tables import table_text
 from lungline.synthetic import implant
+from lungline.synthetic.blending import SourceNodule
 from lungline.synthetic.implant_plan import InsertionPlan, plan_insertion, read_insertion
-from lungline.synthetic.implant_sources import SourceNodule
 from lungline.synthetic.recipients import Chest, rescanned, without_lesions, zoomed
 from lungline.synthetic.source_nodules import NoduleRow, read_nodule
 from lungline.synthetic.writers import write_mhd
@@ -37,50 +35,29 @@ def run(output: Path, *, scan: str, config: Path, ingested: Path, volume: Path, 
     plan = next((plan for plan in plan_insertion(seed, inserted) if plan.scan == scan), None)
     if plan is None:
         raise LunglineError(f"no inserted scan is called '{scan}'. Take names from scans.csv.")
-    scanned = output / plan.path
+    scanned, found = output / plan.path, list[implant.Inserted]()
     scanned.parent.mkdir(parents=True, exist_ok=True)
-    found: list[implant.Inserted] = []
-    _insert(
-        ingested,
-        volume,
-        lungs,
-        scanned.with_suffix(".h5"),
-        scanned=scanned,
-        plan=plan,
-        settings=inserted,
-        seed=seed,
-        found=found,
-    )
+
+    @scan_stage("inserted_nodules")
+    def insert(ingested: InputFile, volume: ScanFile, lungs: ScanFile) -> Fields:
+        """Write SCANNED (.mhd), say in FOUND where its nodules are, and make `nodules`: their outlines."""
+        rng = np.random.default_rng([seed, int.from_bytes(plan.split.encode(), "big"), plan.index])
+        chest = _read_chest(plan, inserted, ingested, volume, lungs)
+        if plan.split != "test":
+            chest = zoomed(chest, rng)
+        nodules, harmless = (
+            [_read(Path(inserted.nodules), row) for row in rows] for rows in (plan.nodules, plan.harmless)
+        )
+        made = implant.insert(chest, nodules, harmless, rng)
+        found.extend(made.nodules)
+        hu = made.hu if plan.split == "test" else rescanned(made.hu, rng)
+        write_mhd(scanned, Volume(np.rint(np.clip(hu, -1024, 3071)).astype(np.int16), chest.affine))
+        return {"nodules": Field(made.numbers, "zyx", "1", "number of the inserted nodule, 0 none", chest.affine)}
+
+    insert(ingested, volume, lungs, scanned.with_suffix(".h5"))
     rows = [[scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found]
     check(scanned.with_suffix(".h5"))
     write_sealed_text(scanned.with_suffix(".csv"), table_text(COLUMNS, rows))
-
-
-@scan_stage("inserted_nodules", unrecorded=("plan", "settings", "seed", "found"))
-def _insert(
-    ingested: InputFile,
-    volume: ScanFile,
-    lungs: ScanFile,
-    *,
-    scanned: Path,
-    plan: InsertionPlan,
-    settings: Inserted,
-    seed: int,
-    found: list[implant.Inserted],
-) -> Fields:
-    """Write SCANNED (.mhd), say in FOUND where its nodules are, and make `nodules`: their outlines."""
-    rng = np.random.default_rng([seed, int.from_bytes(plan.split.encode(), "big"), plan.index])
-    chest = _read_chest(plan, settings, ingested, volume, lungs)
-    if plan.split != "test":
-        chest = zoomed(chest, rng)
-    folder = Path(settings.nodules)
-    made = implant.insert(
-        chest, [_read(folder, row) for row in plan.nodules], [_read(folder, row) for row in plan.harmless], rng
-    )
-    found.extend(made.nodules)
-    hu = made.hu if plan.split == "test" else rescanned(made.hu, rng)
-    write_mhd(scanned, Volume(np.rint(np.clip(hu, -1024, 3071)).astype(np.int16), chest.affine))
-    return {"nodules": Field(made.numbers, "zyx", "1", "number of the inserted nodule, 0 none", chest.affine)}
 
 
 def _read_chest(plan: InsertionPlan, settings: Inserted, ingested: Path, volume: Path, lungs: Path) -> Chest:
@@ -89,18 +66,10 @@ def _read_chest(plan: InsertionPlan, settings: Inserted, ingested: Path, volume:
     _, affine = hdf5.read_grid(ingested, "ct")
     thickness = float(Volume(np.zeros((1, 1, 1)), affine).spacing_zyx_mm[0])
     chest = Chest(ct.array.astype(np.float32), inside, inside, ct.affine, thickness)
-    lesions = settings.chests[plan.chest].lesions_xyz_radius_mm
-    return without_lesions(chest, lesions, cut_out=plan.split != "test")
+    return without_lesions(chest, settings.chests[plan.chest].lesions_xyz_radius_mm, cut_out=plan.split != "test")
 
 
 def _read(folder: Path, row: NoduleRow) -> SourceNodule:
     ct, mask = read_nodule(folder, row)
-    return SourceNodule(
-        row.name,
-        row.patient,
-        row.malignant,
-        row.diameter_mm,
-        resample(ct).array,
-        resample(mask).array >= 0.5,
-        float(ct.spacing_zyx_mm[0]),
-    )
+    about = (row.name, row.patient, row.malignant, row.diameter_mm)
+    return SourceNodule(*about, resample(ct).array, resample(mask).array >= 0.5, float(ct.spacing_zyx_mm[0]))

@@ -1,7 +1,5 @@
 """List the scans in the folders of a configuration's `data:`, as the workflow needs it before it starts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml
@@ -10,10 +8,9 @@ from lungline.config.loading import read_config_files
 from lungline.config.models import Config
 from lungline.nodules.annotations import note_annotations
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
-from lungline.readers.labels import read_labels
-from lungline.readers.listing import Listing, list_dsb17, list_folder, list_luna16
+from lungline.readers.listing import Listing, list_dsb17, list_folder, list_luna16, read_labels
 from lungline.storage.manifest import write_sheet
-from lungline.storage.notes import say, write_notes
+from lungline.storage.tables import say, write_notes
 from lungline.workflow.opening import refuse_missing_folders
 
 

@@ -1,7 +1,5 @@
 """Answer every CT study that arrives in an Orthanc, and store segmentation and report beside it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets
@@ -51,140 +49,124 @@ def run(
         server.last_change()  # a wrong URL is said at once
         _say(f"listening to {server.url}; Ctrl-C ends it. {NOTICE}")
         try:
-            return _listen(server, out, _read(out), options, send_to, every_s, once=once)
+            return _Listener(server, out, options, send_to, _read(out)).listen(every_s, once=once)
         except KeyboardInterrupt:
             return 0
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of a study.
-
-    Attributes
-    ----------
-    name : str
-        Its folder in OUT.
-    updated : str
-        When something had arrived last.
-    content : str
-        SHA-256 over the ids of its CT images.
-    outcome : str
-        In words.
-    failed : bool
-        Whether it is to be tried again.
-    """
+    """What came of a study whose results are in OUT/`name`; `content` is SHA-256 over the ids of its CT images."""
 
     name: str
-    updated: str = ""
+    updated: str = ""  # when something had arrived last
     content: str = ""
     outcome: str = ""
-    failed: bool = False
+    failed: bool = False  # is to be tried again
 
 
-def _listen(
-    server: Orthanc,
-    out: Path,
-    journal: dict[str, Entry],
-    options: Sequence[str],
-    send_to: str | None,
-    every_s: float,
-    *,
-    once: bool,
-) -> int:
-    """Look whenever something has changed there; a server that is away is said once and waited for."""
-    seen, waiting, silent = -1, False, False
-    while True:
+@dataclass(frozen=True)
+class _Listener:
+    """Answers the studies of a server with these options of `predict`; the journal holds what came of each."""
+
+    server: Orthanc
+    out: Path
+    options: Sequence[str]
+    send_to: str | None
+    journal: dict[str, Entry]
+
+    def listen(self, every_s: float, *, once: bool) -> int:
+        """Look whenever something has changed there; a server that is away is said once and waited for."""
+        seen, waiting, silent = -1, False, False
+        while True:
+            try:
+                now = self.server.last_change()
+                if waiting or now != seen:
+                    waiting, seen = self._look(), now
+                silent = False
+            except UnreachableError as error:
+                if once:
+                    raise
+                if not silent:
+                    _say(f"{error} Asking again every {every_s:g} s.")
+                silent = True
+            if once and not waiting:
+                return int(any(entry.failed for entry in self.journal.values()))
+            time.sleep(every_s)
+
+    def _look(self) -> bool:
+        """Answer what is new and complete; whether something is still arriving."""
+        waiting = False
+        for study in self.server.studies():
+            known = self.journal.get(study.id) or Entry(f"study-{secrets.token_hex(5)}")
+            if known.updated == study.updated:
+                continue
+            if not study.stable:
+                waiting = True
+                continue
+            self.journal[study.id] = entry = self._handle(study, known)
+            told = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
+            write_secret(self.out / "private" / "journal.json", told)
+            _say(f"{entry.name}: {entry.outcome}")
+        return waiting
+
+    def _handle(self, study: Study, known: Entry) -> Entry:
+        """One study from its images to its SEG and SR; whatever goes wrong is its outcome."""
+        failed, content, updated = True, known.content, study.updated
         try:
-            now = server.last_change()
-            if waiting or now != seen:
-                waiting, seen = _look(server, out, journal, options, send_to), now
-            silent = False
-        except UnreachableError as error:
-            if once:
-                raise
-            if not silent:
-                _say(f"{error} Asking again every {every_s:g} s.")
-            silent = True
-        if once and not waiting:
-            return 1 if any(entry.failed for entry in journal.values()) else 0
-        time.sleep(every_s)
+            instances = self.server.instances(study.id)
+            content = _content(instances)
+            if "CT" not in instances:
+                found = ", ".join(sorted(filter(str.isalnum, instances)))
+                outcome = f"no CT in it (found {found or 'nothing'}): nothing to do"
+            elif content == known.content and not known.failed:
+                outcome = "no new CT since it was answered: nothing to do"
+            else:
+                made = self._predict(known.name, instances["CT"])
+                stored = [self.server.store(file) for file in made]
+                if self.send_to is not None and stored:
+                    self.server.send(stored, self.send_to)
+                names = " and ".join({SEG: "SEG", SR: "SR"}[file.name] for file in made) or "nothing"
+                sent = "" if self.send_to is None else f" and sent to {self.send_to}"
+                outcome = f"{_answer(self.out / known.name)}; {names} stored{sent}"
+                after = self.server.study(study.id).updated
+                if _content(self.server.instances(study.id)) == content:  # what we stored is no news
+                    updated = after
+            failed = False
+        except UnreachableError:
+            raise
+        except LunglineError as error:
+            outcome = f"FAILED: {error}"
+        except OSError as error:  # its own words may name a file of the scan
+            outcome = f"FAILED: {lack_of_the_disk(error) or error.strerror}"
+        return replace(known, updated=updated, content=content, outcome=visible(outcome), failed=failed)
 
-
-def _look(server: Orthanc, out: Path, journal: dict[str, Entry], options: Sequence[str], send_to: str | None) -> bool:
-    """Answer what is new and complete; whether something is still arriving."""
-    waiting = False
-    for study in server.studies():
-        known = journal.get(study.id) or Entry(f"study-{secrets.token_hex(5)}")
-        if known.updated == study.updated:
-            continue
-        if not study.stable:
-            waiting = True
-            continue
-        journal[study.id] = _handle(server, out, study, known, options, send_to)
-        write_secret(out / "private" / "journal.json", json.dumps({k: asdict(e) for k, e in journal.items()}, indent=1))
-        _say(f"{known.name}: {journal[study.id].outcome}")
-    return waiting
-
-
-def _handle(
-    server: Orthanc, out: Path, study: Study, known: Entry, options: Sequence[str], send_to: str | None
-) -> Entry:
-    """One study from its images to its SEG and SR; whatever goes wrong is its outcome."""
-    failed, content, updated = True, known.content, study.updated
-    try:
-        instances = server.instances(study.id)
-        content = _content(instances)
-        if "CT" not in instances:
-            found = ", ".join(sorted(filter(str.isalnum, instances)))
-            outcome, failed = f"no CT in it (found {found or 'nothing'}): nothing to do", False
-        elif content == known.content and not known.failed:
-            outcome, failed = "no new CT since it was answered: nothing to do", False
-        else:
-            made = _predict(server, out, known.name, instances["CT"], options)
-            stored = [server.store(file) for file in made]
-            if send_to is not None and stored:
-                server.send(stored, send_to)
-            names = " and ".join({SEG: "SEG", SR: "SR"}[file.name] for file in made) or "nothing"
-            sent = "" if send_to is None else f" and sent to {send_to}"
-            outcome, failed = f"{_answer(out / known.name)}; {names} stored{sent}", False
-            after = server.study(study.id).updated
-            if _content(server.instances(study.id)) == content:  # what we stored is no news
-                updated = after
-    except UnreachableError:
-        raise
-    except LunglineError as error:
-        outcome = f"FAILED: {error}"
-    except OSError as error:  # its own words may name a file of the scan
-        outcome = f"FAILED: {lack_of_the_disk(error) or error.strerror}"
-    return replace(known, updated=updated, content=content, outcome=visible(outcome), failed=failed)
+    def _predict(self, name: str, instances: Sequence[str]) -> list[Path]:
+        """The DICOM files that `lungline predict` writes of these images: in a process of its own, which may die."""
+        incoming, answers = self.out / "private" / "incoming" / name, self.out / name
+        shutil.rmtree(incoming, ignore_errors=True)
+        for folder in (incoming.parent, incoming):
+            secret_folder(folder)
+        try:
+            for number, instance in enumerate(instances):
+                self.server.fetch(instance, incoming / f"{number:05}.dcm")
+            command = [sys.executable, "-m", "lungline.cli", "predict", str(incoming), "--out", str(answers)]
+            said = subprocess.run([*command, *self.options], capture_output=True, text=True, errors="replace")
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+        if said.returncode not in (0, 1):  # 1: the scan has no answer
+            raise LunglineError((said.stderr.strip().splitlines() or [f"predict ended with {said.returncode}"])[-1])
+        (row,) = read_predictions(answers / "predictions.csv")
+        files = {path.name: path for path in answers.glob(f"private/dicom/{row.scan}/*")}
+        made = [files[name] for name in (SEG, SR) if name in files]
+        if not made and row.status != "quarantined":
+            why = files[WHY_NOT].read_text(encoding="utf-8").strip() if WHY_NOT in files else ""
+            raise LunglineError(f"{_answer(answers)}; no DICOM was written: {why}")
+        return made
 
 
 def _content(instances: Mapping[str, Sequence[str]]) -> str:
     return hashlib.sha256("\n".join(sorted(instances.get("CT", []))).encode()).hexdigest()
-
-
-def _predict(server: Orthanc, out: Path, name: str, instances: Sequence[str], options: Sequence[str]) -> list[Path]:
-    """The DICOM files that `lungline predict` writes of these images: in a process of its own, which may die."""
-    incoming, answers = out / "private" / "incoming" / name, out / name
-    shutil.rmtree(incoming, ignore_errors=True)
-    for folder in (incoming.parent, incoming):
-        secret_folder(folder)
-    try:
-        for number, instance in enumerate(instances):
-            server.fetch(instance, incoming / f"{number:05}.dcm")
-        command = [sys.executable, "-m", "lungline.cli", "predict", str(incoming), "--out", str(answers), *options]
-        said = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
-    if said.returncode not in (0, 1):  # 1: the scan has no answer
-        last = (said.stderr.strip().splitlines() or [f"predict ended with {said.returncode}"])[-1]
-        raise LunglineError(last)
-    (row,) = read_predictions(answers / "predictions.csv")
-    made = [path for name in (SEG, SR) for path in answers.glob(f"private/dicom/{row.scan}/{name}")]
-    if not made and row.status != "quarantined":
-        why = [path.read_text(encoding="utf-8").strip() for path in answers.glob(f"private/dicom/{row.scan}/{WHY_NOT}")]
-        raise LunglineError(f"{_answer(answers)}; no DICOM was written: {' '.join(why)}")
-    return made
 
 
 def _answer(answers: Path) -> str:
@@ -202,9 +184,8 @@ def _read(out: Path) -> dict[str, Entry]:
     try:
         found = {study: Entry(**entry) for study, entry in json.loads(path.read_text(encoding="utf-8")).items()}
     except (ValueError, TypeError, AttributeError):
-        raise LunglineError(
-            f"{path}: not a journal of `lungline listen`. Restore it, or remove it to begin anew."
-        ) from None
+        mend = "Restore it, or remove it to begin anew."
+        raise LunglineError(f"{path}: not a journal of `lungline listen`. {mend}") from None
     return {study: Entry(entry.name) if entry.failed else entry for study, entry in found.items()}
 
 

@@ -1,15 +1,12 @@
 """Pack the models of a pipeline for the package: weights in half precision, cards without file names, one folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lungline.detection.slices import AXES
-from lungline.storage.atomic import write_text
-from lungline.storage.checksums import check, seal_path
+from lungline.storage.checksums import check, seal_path, write_text
 from lungline.storage.weights import read_tensors, write_card, write_tensors
 from lungline.training.loading import checked_card
 from lungline.workflow.bundle import Pipeline, read_pipeline, write_pipeline
@@ -22,7 +19,6 @@ def run(pipeline: Path, output: Path, *, sources: Path | None = None) -> None:
     """Read PIPELINE (`pipeline/{system}.json`) and its models, write OUTPUT/pipeline.json, OUTPUT/detector and /system.
 
     SOURCES (sources.csv of `write_inserted_tables`) is copied: whose nodules were trained, chosen and tested on.
-
     The packed weights are float16; networks that are made of them compute in float32, as before.
     """
     recipe = read_pipeline(pipeline)

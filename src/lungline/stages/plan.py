@@ -1,7 +1,5 @@
 """Say what a configuration will cost before it starts: hours of training on this machine, and disk."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Answer new scans in one process: every stage of the workflow, with models that are trained already."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Score every patient of the sheet with a trained system."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,8 +35,7 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str) ->
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
         for row in read_sheet(scans):
-            path = inputs / f"{row.scan}.h5"
-            if path.is_file():
+            if (path := inputs / f"{row.scan}.h5").is_file():
                 table.writerow({"scan": row.scan, **_answered(row, path, score, card), **same})
 
 

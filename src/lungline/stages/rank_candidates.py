@@ -1,7 +1,5 @@
 """Rank the candidates of scans by the answer of a reduction network, and keep the strongest."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """Resample a scan to isotropic voxels by cubic spline (paper, section 3)."""
 
-from __future__ import annotations
-
 from lungline.imaging.resampling import resample
 from lungline.runner.stage import Fields, ScanFile, scan_stage
 from lungline.storage import hdf5

@@ -1,7 +1,5 @@
 """Resize the lung region of a cached volume to a cube, for systems that see it whole (paper, method 1)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lungline.imaging.intensity import lung_region, scale_hu

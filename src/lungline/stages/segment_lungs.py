@@ -1,7 +1,5 @@
 """Find the lungs and add a margin around them (paper, section 3)."""
 
-from __future__ import annotations
-
 from lungline.imaging.lungs import add_margin, judge, segment_lungs
 from lungline.runner.stage import Made, ScanFile, scan_stage
 from lungline.storage import hdf5

@@ -3,19 +3,16 @@
 A second call with another folder adds its scans; a second call with the same folder brings its scans up to date.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Literal
 
 from lungline.errors import LunglineError
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
-from lungline.readers.labels import read_labels
-from lungline.readers.listing import list_dsb17, list_folder, list_luna16
+from lungline.readers.listing import list_dsb17, list_folder, list_luna16, read_labels
 from lungline.readers.zips import place_in_zip
 from lungline.storage.manifest import read_sheet, write_sheet
-from lungline.storage.notes import replace_notes, say
+from lungline.storage.tables import replace_notes, say
 
 
 def run(
@@ -28,35 +25,22 @@ def run(
 ) -> None:
     """Write OUT/scans.csv, OUT/input_warnings.csv, OUT/private/map.csv and one link a scan in OUT/private/raw.
 
-    Parameters
-    ----------
-    kind : "luna16", "dsb17" or "folder"
-        How FOLDER is laid out. In a plain folder, each folder with DICOM files and each .mhd, .mha, .nii, .nii.gz
-        is a scan, and gets a pseudonym, also in a zip; FOLDER may be one such file.
-    folder : Path
-        Where the scans lie; nothing is written there.
-    out : Path
-        Where scans.csv and private/ are written.
-    labels : Path or None
-        Of a plain folder: a table `id,cancer`.
-    only : tuple of str
-        Names of scans: others that lie in FOLDER are passed over. Empty: all are listed.
+    KIND says how FOLDER is laid out: luna16, dsb17 or folder. In a plain folder, each folder with DICOM files and each
+    .mhd, .mha, .nii, .nii.gz is a scan, and gets a pseudonym, also in a zip; FOLDER may be one such file. LABELS of a
+    plain folder is a table `id,cancer`. With ONLY, scans of other names are passed over.
     """
     if labels is not None and kind != "folder":
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
     if not folder.is_dir() and not (kind == "folder" and (folder.is_file() or place_in_zip(folder))):
         raise LunglineError(f"{folder}: expected a folder of scans. There is none.")
     folder, private, sheet = folder.absolute(), out / "private", out / "scans.csv"
-    if kind == "luna16":
-        listing = list_luna16(folder)
-    elif kind == "dsb17":
-        listing = list_dsb17(folder)
-    else:
+    if kind == "folder":
         listing = list_folder(folder, pseudonym_key(private), read_labels(labels) if labels else None)
+    else:
+        listing = list_luna16(folder) if kind == "luna16" else list_dsb17(folder)
     found = [item for item in listing.scans if not only or item.row.scan in only]
     before = read_sheet(sheet) if sheet.is_file() else []
-    strangers = {row.scan for row in before if row.dataset != kind} & {item.row.scan for item in found}
-    if strangers:
+    if strangers := {row.scan for row in before if row.dataset != kind} & {item.row.scan for item in found}:
         raise LunglineError(f"{folder}: {len(strangers)} scans stand in {sheet} as scans of another data set.")
     now = {item.row.scan: item.row for item in found}
     places = {scan: original.path for scan, original in read_map(private).items()}

@@ -1,7 +1,5 @@
 """Show a scan or one of our files: what it says about itself, its fields, and a picture of them as PNG."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Print the whole checked configuration that files ask for, its JSON schema or the reference of all keys."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

@@ -1,7 +1,5 @@
 """Hold one LUNA-16 subset out: the scan sheet of one fold of the cross-validation."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +17,9 @@ def run(output: Path, scans: Path, *, test_fold: int) -> None:
     The subset before it is for validation, all others for training.
     """
     rows = [row for row in read_sheet(scans) if row.dataset == "luna16"]
-    homeless = [row.scan for row in rows if row.fold is None]
-    if homeless:
-        raise LunglineError(
-            f"{scans}: {len(homeless)} LUNA-16 scans have no fold ({', '.join(homeless[:3])}). Expected 0 to 9."
-        )
+    if homeless := [row.scan for row in rows if row.fold is None]:
+        named = f"{len(homeless)} LUNA-16 scans have no fold ({', '.join(homeless[:3])})"
+        raise LunglineError(f"{scans}: {named}. Expected 0 to 9.")
     split = [replace(row, split=split_of_luna_fold(row.fold, test_fold)) for row in rows if row.fold is not None]
     write_sealed_text(output, sheet_text(split))
     print(f"subset {test_fold} of {len(rows)} scans is held out")

@@ -1,7 +1,5 @@
 """Write the answers to the DSB-17 test patients as a submission of the Data Science Bowl 2017."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.runner.stage import stage

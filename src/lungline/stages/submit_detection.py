@@ -1,13 +1,11 @@
 """Write the candidates of LUNA-16 scans as a submission in LUNA-16's format, with the list of searched scans."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.evaluation.marks import candidate_marks
+from lungline.evaluation.patient_metrics import refuse_scans_of
 from lungline.runner.stage import stage
-from lungline.stages._detector import refuse_scans_of
 from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import read_sheet
 from lungline.storage.submissions import Mark, ids_text, marks_text, submitted
@@ -23,16 +21,13 @@ def run(output: Path, *, scans: tuple[Path, ...], candidates: tuple[Path, ...], 
     `submitted` of a candidate's score.
     """
     if not len(scans) == len(candidates) == len(detectors):
-        raise LunglineError(
-            f"expected as many sheets as folders of candidates and detectors. Got {len(scans)}, {len(candidates)}, "
-            f"{len(detectors)}."
-        )
+        counts = f"{len(scans)}, {len(candidates)}, {len(detectors)}"
+        raise LunglineError(f"expected as many sheets as folders of candidates and detectors. Got {counts}.")
     marks: dict[str, list[Mark]] = {}
     for sheet, folder, detector in zip(scans, candidates, detectors, strict=True):
         names = [row.scan for row in read_sheet(sheet) if row.dataset == "luna16" and row.split == "test"]
         refuse_scans_of(detector, names)
-        twice = sorted(marks.keys() & set(names))
-        if twice:
+        if twice := sorted(marks.keys() & set(names)):
             raise LunglineError(
                 f"{sheet}: {len(twice)} scans are tested by another sheet, too ({', '.join(twice[:3])})."
             )

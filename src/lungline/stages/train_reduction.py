@@ -1,11 +1,8 @@
 """Train the network that tells nodules among a detector's candidates from the rest."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
 from lungline.names import known
 from lungline.nodules.annotations import read_annotations
@@ -13,6 +10,7 @@ from lungline.runner.stage import stage
 from lungline.storage import hdf5
 from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import read_sheet
+from lungline.storage.saved_config import read_saved_config
 from lungline.training.false_positive_reduction import CandidateCubes, ReductionTask, read_labelled_candidates
 from lungline.training.loop import TrainingContext, fit
 
@@ -37,8 +35,7 @@ def run(
     """
     settings = read_saved_config(config)
     entry = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
-    spec = entry.reduction
-    if spec is None:
+    if (spec := entry.reduction) is None:
         raise LunglineError(f"{config}: detector '{detector}' has no part 'reduction'. Add one to its entry.")
     context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
     rows, nodules = read_sheet(scans), read_annotations(annotations)
@@ -47,15 +44,14 @@ def run(
         return caches / f"{scan}.h5", detected / f"{scan}.h5", candidates / f"{scan}.csv"
 
     def labelled(split: str) -> list[CandidateCubes]:
+        searched = [row.scan for row in rows if row.dataset == "luna16" and row.split == split]
         found = []
-        for row in rows:
-            if row.dataset != "luna16" or row.split != split or not files(row.scan)[2].is_file():
-                continue
+        for scan in (scan for scan in searched if files(scan)[2].is_file()):
             with unrecorded():
-                usable = hdf5.read_header(detected / f"{row.scan}.h5").status != "quarantined"
+                usable = hdf5.read_header(detected / f"{scan}.h5").status != "quarantined"
             if usable:
-                own = [nodule for nodule in nodules if nodule.scan == row.scan]
-                found.append(read_labelled_candidates(row.scan, *files(row.scan), own, spec.network.shape_zyx[0]))
+                own = [nodule for nodule in nodules if nodule.scan == scan]
+                found.append(read_labelled_candidates(scan, *files(scan), own, spec.network.shape_zyx[0]))
         if {bool(kind) for scan in found for kind in scan.is_nodule} != {True, False}:
             raise LunglineError(
                 f"the candidates of the {len(found)} annotated scans of the split '{split}' are all of one kind: "

@@ -1,17 +1,15 @@
 """Train a system: Table 2 and Eq. 1 on candidate cubes or whole volumes, or count a baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import ConstantSystem, PatchSystem
-from lungline.config.loading import read_saved_config
 from lungline.errors import LunglineError
 from lungline.names import known
 from lungline.runner.stage import stage
 from lungline.storage.manifest import read_sheet
+from lungline.storage.saved_config import read_saved_config
 from lungline.training.cancer_task import CancerTask, write_baseline
 from lungline.training.cases import SPLITS, gather, gather_nodules, read_rated_nodules
 from lungline.training.loading import take_convolutions

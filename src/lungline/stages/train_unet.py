@@ -1,16 +1,14 @@
 """Train the U-Net of one axis (paper, section 4.2, Eq. 2)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
-from lungline.config.loading import read_saved_config
 from lungline.detection.slices import Axis
 from lungline.detection.unet import UNet
 from lungline.names import known
 from lungline.runner.stage import stage
 from lungline.storage.manifest import read_sheet
+from lungline.storage.saved_config import read_saved_config
 from lungline.training.distributed import process_group
 from lungline.training.loop import TrainingContext, fit
 from lungline.training.unet_task import SliceCrops, UNetTask, find_training_scans

@@ -1,7 +1,5 @@
 """Verify a result tree: nothing damaged, every input the one that was used, down to the raw scans."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 import time
@@ -28,20 +26,17 @@ def run(results: Path, *, json: bool = False, aside: bool = False) -> int:
     if json:
         print(dumps({**dataclasses.asdict(report), "differs": report.differs}, indent=2))
         return int(report.differs)
-    seen: set[tuple[str, str]] = set()
+    said: set[str] = set()
     for finding in report.findings:
         words = f"{finding.kind}: {finding.words}"
         if finding.kind in DIFFERENCES:
             print(f"{finding.file}: {words}")
-        elif (finding.kind, finding.words) not in seen:  # a note is said once, not once a file
-            seen.add((finding.kind, finding.words))
+        elif words not in said:  # a note is said once, not once a file
+            said.add(words)
             print(f"{finding.file} (and others like it): {words}")
     for kind, count in report.counts().items():
         print(f"{kind:<22} {count}")
-    seconds = time.perf_counter() - started
-    print(
-        f"{report.files} files, {report.bytes / 1e6:.0f} MB and {report.raw_scans} raw scans in {seconds:.1f} s: ",
-        end="",
-    )
-    print("differences" if report.differs else "all as written")
+    looked_at = f"{report.files} files, {report.bytes / 1e6:.0f} MB and {report.raw_scans} raw scans"
+    outcome = "differences" if report.differs else "all as written"
+    print(f"{looked_at} in {time.perf_counter() - started:.1f} s: {outcome}")
     return int(report.differs)

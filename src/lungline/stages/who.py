@@ -1,7 +1,5 @@
 """Find a scan again: from pseudonym to its own name and place, or from name or place to pseudonym."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,13 +11,8 @@ from lungline.privacy.pseudonyms import Original, read_map
 def run(scan: str, *, private: Path) -> None:
     """Print pseudonym, own name and place of every scan that SCAN may mean, one a line.
 
-    Parameters
-    ----------
-    scan : str
-        A pseudonym or a result file named after one; a scan's own name, whole or its last part, with or without
-        suffix; or a path: of the scan, of a file in it, or of a folder with scans.
-    private : Path
-        The private folder of the run.
+    SCAN is a pseudonym or a result file named after one; a scan's own name, whole or its last part, with or without
+    suffix; or a path: of the scan, of a file in it, or of a folder with scans. PRIVATE is the run's private folder.
     """
     if not private.is_dir():
         raise LunglineError(f"{private}: expected the folder private/ of a run. There is none; name it with --private.")
@@ -28,7 +21,7 @@ def run(scan: str, *, private: Path) -> None:
     if not found:
         raise LunglineError(f"{private}: none of its {len(known)} scans is called or lies so. Check name and folder.")
     for one in found:
-        print("\t".join((one, visible(known[one].name), visible(str(known[one].path)))))
+        print(one, visible(known[one].name), visible(str(known[one].path)), sep="\t")
 
 
 def matches(word: str, known: Mapping[str, Original]) -> list[str]:

@@ -1,15 +1,12 @@
 """Write the tables of the embedded cohort: annotations, labels and the truth about every nodule."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from lungline.config.loading import read_saved_config
 from lungline.runner.stage import stage
 from lungline.storage.checksums import write_sealed_text
+from lungline.storage.saved_config import read_saved_config
 from lungline.storage.tables import table_text
-from lungline.synthetic import cohort_tables
-from lungline.synthetic.cohort import plan_cohort
+from lungline.synthetic.cohort import nodule_annotations, plan_cohort, stage1_labels, stage1_solution, truth
 
 
 @stage
@@ -21,14 +18,11 @@ def run(folder: Path, *, config: Path) -> None:
     settings = read_saved_config(config)
     plans = plan_cohort(settings.seed, settings.cohort)
     made = {
-        "luna16/annotations.csv": cohort_tables.nodule_annotations(
-            [plan for plan in plans if plan.dataset == "luna16"]
-        ),
-        "dsb17/stage1_labels.csv": cohort_tables.stage1_labels(plans),
-        "dsb17/stage1_solution.csv": cohort_tables.stage1_solution(plans),
-        "nodules.csv": cohort_tables.nodule_annotations(plans),
-        "truth.csv": cohort_tables.truth(plans),
+        "luna16/annotations.csv": nodule_annotations([plan for plan in plans if plan.dataset == "luna16"]),
+        "dsb17/stage1_labels.csv": stage1_labels(plans),
+        "dsb17/stage1_solution.csv": stage1_solution(plans),
+        "nodules.csv": nodule_annotations(plans),
+        "truth.csv": truth(plans),
     }
-    for name, rows in made.items():
-        header, *lines = rows
-        write_sealed_text(folder / name, table_text(header, lines))
+    for name, (header, *rows) in made.items():
+        write_sealed_text(folder / name, table_text(header, rows))

@@ -3,16 +3,13 @@
 Both name the patient, as the scan does: they belong into a private folder.
 """
 
-from __future__ import annotations
-
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
 from lungline.detection.candidates import rank_map, read_candidates
-from lungline.errors import LunglineError, Quarantine
+from lungline.errors import LunglineError, Quarantine, place_of
 from lungline.nodules.table import read_nodules
 from lungline.privacy.permissions import secret_folder, secret_path, write_secret
 from lungline.readers.scan import hash_of_files, raw_files
@@ -34,29 +31,21 @@ def run(
 ) -> None:
     """Write OUT/seg.dcm (none where there is no candidate) and OUT/sr.dcm; folders of mode 0700, files of mode 0600.
 
-    Of a quarantined scan nothing is said but that, in OUT/why-not.txt.
+    Of a quarantined scan nothing is said but that, in OUT/why-not.txt. OUT should lie in a private folder.
 
-    Parameters
-    ----------
-    out : Path
-        Should lie in a private folder.
-    raw : Path
-        The scan, a folder of DICOM files, a DICOM file, either in a zip, or a link to one. Its headers are read again.
-    nodules : Path
-        The nodule table (.json) of `describe-nodules`.
-    labels, candidates : Path or None
-        Label map and table of the candidates; none where the system reads no candidates.
-    input_sha256 : str or None
-        Of the raw files that were answered (`predictions.csv`); others are refused.
+    RAW is the scan, whose headers are read again: a folder of DICOM files, a DICOM file, either in a zip, or a link to
+    one. NODULES is the table (.json) of `describe-nodules`; LABELS and CANDIDATES are label map and table of the
+    candidates, where the system reads candidates. With INPUT_SHA256 of the raw files that were answered
+    (`predictions.csv`), others are refused.
     """
-    from lungline.pacs.dicom_objects import dicom_objects
-    from lungline.readers.dicom_headers import quiet
-    from lungline.readers.dicom_source import read_series
-
     table = read_result(nodules)
     if table["status"] == "quarantined":
         _say_why(out, "the scan is quarantined, so there is nothing to say of it.")
         return
+    from lungline.pacs.dicom_objects import dicom_objects
+    from lungline.readers.dicom_headers import quiet
+    from lungline.readers.dicom_source import read_series
+
     rows, ranks = read_nodules(table), None
     if rows:
         if labels is None or candidates is None:
@@ -76,9 +65,7 @@ def run(
     except OSError as error:  # its own words name the raw file
         raise LunglineError(f"the source or {out} cannot be used ({error.strerror}).") from None
     except Exception as error:  # headers may hold anything, and the words of an error quote them
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
-        raise LunglineError(f"the headers of the source do not allow it ({where}).") from None
+        raise LunglineError(f"the headers of the source do not allow it ({place_of(error)}).") from None
     (out / WHY_NOT).unlink(missing_ok=True)
 
 
@@ -86,11 +73,11 @@ def run_or_say_why(out: Path, scan: str, **options: Any) -> bool:
     """As `run`; what hinders it is said in one line, here and in OUT/why-not.txt. Whether it was written."""
     try:
         run(out, **options)
+        return True
     except LunglineError as reason:
         _say_why(out, str(reason))
         print(f"{scan}: no DICOM was written: {reason}", file=sys.stderr)
         return False
-    return True
 
 
 def is_written(out: Path) -> bool:
@@ -107,10 +94,10 @@ def forget(out: Path) -> None:
 def copy(made: Path, out: Path) -> None:
     """What `run` wrote to a folder, in another one."""
     _folder(out)
-    for name in (SEG, SR):
-        if (made / name).is_file():
-            with secret_path(out / name) as temporary:
-                temporary.write_bytes((made / name).read_bytes())
+    for path in (made / SEG, made / SR):
+        if path.is_file():
+            with secret_path(out / path.name) as temporary:
+                temporary.write_bytes(path.read_bytes())
 
 
 def _say_why(out: Path, reason: str) -> None:
@@ -121,17 +108,15 @@ def _say_why(out: Path, reason: str) -> None:
 
 def _folder(out: Path) -> None:
     """The folder and what is missing above it, for their owner alone."""
-    for folder in reversed(out.parents):
-        if not folder.exists():
-            secret_folder(folder)
-    secret_folder(out)
+    for folder in [*(one for one in reversed(out.parents) if not one.exists()), out]:
+        secret_folder(folder)
 
 
 def _write(path: Path, made: Any) -> None:
     """One object; an older one goes where there is none."""
     if made is None:
         path.unlink(missing_ok=True)
-        return
-    _folder(path.parent)
-    with secret_path(path) as temporary:
-        made.save_as(temporary, enforce_file_format=True)
+    else:
+        _folder(path.parent)
+        with secret_path(path) as temporary:
+            made.save_as(temporary, enforce_file_format=True)

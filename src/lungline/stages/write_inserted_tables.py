@@ -1,7 +1,5 @@
 """Write the tables of inserted scans: annotations, known lesions as excluded findings, and what each nodule was."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -38,5 +36,5 @@ def run(output: Path, *, config: Path) -> None:
         "nodules.csv": [(*COLUMNS, "malignant", "source", "kind"), *nodules],
         "sources.csv": [("source", "split"), *sorted({(row.name, p.split) for p in plans for row in p.sources})],
     }
-    for name, rows in made.items():
-        write_sealed_text(output / name, table_text(rows[0], rows[1:]))
+    for name, (header, *rows) in made.items():
+        write_sealed_text(output / name, table_text(header, rows))

@@ -1,4 +1,4 @@
-"""Seals: beside every file that lungline makes stands its SHA-256, and what the file was made from.
+"""Files of ours appear whole or not at all, and beside each stands a seal: its SHA-256, and what it was made from.
 
 The seal of `SCAN.h5` is the hidden text file `.SCAN.h5.sha256` in the same folder, as `sha256sum` writes it:
 
@@ -27,43 +27,16 @@ from pathlib import Path
 
 from lungline.errors import DamagedFileError
 from lungline.fingerprint import code_fingerprint
-from lungline.storage.atomic import atomic_path, write_text
 
 _MARK = "# stage "
 _RAW = "# raw "
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a file comes from.
-
-    Attributes
-    ----------
-    stage : str
-        The module of `lungline.stages` that makes it.
-    inputs : tuple of Path
-        Files of ours that it is made from.
-    raw : tuple of str
-        SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
-    """
-
-    stage: str
-    inputs: tuple[Path, ...] = ()
-    raw: tuple[str, ...] = ()
-
-
 @dataclass
 class Lineage:
-    """What a run of a stage has read so far.
+    """What a run of `lungline.stages.<stage>` has read so far: files of ours, each with its SHA-256.
 
-    Attributes
-    ----------
-    stage : str
-        The module of `lungline.stages` that runs.
-    inputs : dict of Path to str
-        Files of ours that were read, and their SHA-256.
-    raw : tuple of str
-        SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
+    `raw` holds the SHA-256 of each file of the raw scan, sorted; never their names, which may be a patient's.
     """
 
     stage: str
@@ -81,8 +54,7 @@ def lineage_of(stage: str) -> Iterator[Lineage]:
     A run inside a run of the same stage (one scan of many) begins with what that one has read: models, settings.
     """
     outer = _current.get()
-    shared = dict(outer.inputs) if outer is not None and outer.stage == stage else {}
-    lineage = Lineage(stage, shared)
+    lineage = Lineage(stage, dict(outer.inputs) if outer is not None and outer.stage == stage else {})
     token = _current.set(lineage)
     try:
         yield lineage
@@ -127,6 +99,31 @@ def sha256_of_this_moment(path: str, *_stamp: int) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A temporary path in the target's folder, renamed to `target` when the block ends well.
+
+    The folder is made if missing. When the block raises, the temporary file is removed and an older
+    `target` stays as it was.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` to `target` as UTF-8, whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def seal_path(path: Path) -> Path:
     """Where the seal of a file lies."""
     path = Path(path)
@@ -134,7 +131,7 @@ def seal_path(path: Path) -> Path:
 
 
 @contextmanager
-def sealed_path(target: Path, origin: Origin | None = None) -> Iterator[Path]:
+def sealed_path(target: Path) -> Iterator[Path]:
     """A temporary path that becomes `target` when the block ends well, with its seal.
 
     The seal is written first: killed in between, the old file no longer fits the seal and is made anew.
@@ -142,29 +139,22 @@ def sealed_path(target: Path, origin: Origin | None = None) -> Iterator[Path]:
     target = Path(target)
     with atomic_path(target) as temporary:
         yield temporary
-        write_text(seal_path(target), _seal_text(target, temporary, origin))
+        write_text(seal_path(target), _seal_text(target, temporary))
 
 
-def write_sealed_text(target: Path, text: str, origin: Origin | None = None) -> None:
+def write_sealed_text(target: Path, text: str) -> None:
     """Write `text` to `target` as UTF-8, whole or not at all, with its seal."""
-    with sealed_path(target, origin) as temporary:
+    with sealed_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _seal_text(target: Path, content: Path, origin: Origin | None) -> str:
+def _seal_text(target: Path, content: Path) -> str:
     lines = [f"{sha256(content)}  {target.name}"]
-    lineage = _current.get()
-    if origin is None and lineage is not None:
+    if lineage := _current.get():
         lines.insert(0, f"{_MARK}{lineage.stage}, code {code_fingerprint(f'lungline.stages.{lineage.stage}')}")
         inputs = {os.path.relpath(path, target.parent): digest for path, digest in lineage.inputs.items()}
         lines += [f"{digest}  {name}" for name, digest in sorted(inputs.items()) if name != target.name]
         lines += [f"{_RAW}{digest}" for digest in lineage.raw]
-    elif origin is not None:
-        code = code_fingerprint(f"lungline.stages.{origin.stage}")
-        lines.insert(0, f"{_MARK}{origin.stage}, code {code}")
-        inputs = {os.path.relpath(path, target.parent): check(path) for path in origin.inputs}
-        lines += [f"{digest}  {name}" for name, digest in sorted(inputs.items())]
-        lines += [f"{_RAW}{digest}" for digest in origin.raw]
     return "\n".join(lines) + "\n"
 
 
@@ -182,20 +172,12 @@ def read_seal(path: Path) -> Seal | None:
 
 
 def check(path: Path) -> str:
-    """SHA-256 of a file of ours, which is an input of the run that asks.
-
-    Raises
-    ------
-    DamagedFileError
-        If it is not the one of its seal.
-    """
+    """SHA-256 of a file of ours, now an input of the run that asks; `DamagedFileError` if its seal says another."""
     found, seal = sha256(path), read_seal(path)
     if seal is not None and seal.sha256 != found:
-        raise DamagedFileError(
-            Path(path),
-            f"{path}: changed since it was written. Expected SHA-256 {seal.sha256[:12] or '(its seal is damaged)'}. "
-            f"Found {found[:12]}.",
-        )
+        expected = seal.sha256[:12] or "(its seal is damaged)"
+        sentence = f"{path}: changed since it was written. Expected SHA-256 {expected}. Found {found[:12]}."
+        raise DamagedFileError(Path(path), sentence)
     if lineage := _current.get():
         lineage.inputs[Path(path)] = found
     return found

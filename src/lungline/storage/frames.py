@@ -20,10 +20,7 @@ _COST_COLUMNS = ["s", "cpu_time", "max_rss"]
 def read_frame(path: Path, columns: list[str]) -> pd.DataFrame:
     """These columns of a CSV table as text: an id 007 keeps its zeros, an id NA stays an id, nothing is "".
 
-    Raises
-    ------
-    LunglineError
-        If the table lacks a column or is none, or does not fit its checksum.
+    `LunglineError` if the table lacks a column or is none, or does not fit its checksum.
     """
     check(path)
     try:

@@ -24,11 +24,15 @@ from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
-from lungline.storage.checksums import Origin, check, sealed_path
+from lungline.storage.checksums import check, sealed_path
 
 FORMAT = "lungline"
 FORMAT_VERSION = 1
 CHUNK = 32  # voxels a chunk edge: slices along all three axes cost the same
+_FILTERS: dict[str, Mapping[str, Any]] = {
+    "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+    "gzip": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
+}
 _AFFINE = "affine_zyx_to_lps_xyz_mm"
 _LIBVER = ("v110", "v110")  # the oldest format whose metadata carry checksums
 
@@ -46,18 +50,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about itself.
+    """What a file says about itself: what it holds ("ct_hu", "lung_mask", ...), and by which stage.
 
-    Attributes
-    ----------
-    quantity : str
-        What the file holds, e.g. "ct_hu", "lung_mask", "nodule_probability", "patches".
-    stage : str
-        The command that made it, e.g. "resample".
-    codes : tuple of Code
-        `W_` warnings and `Q_` quarantine reasons gathered so far along the chain.
-    parameters, provenance : mapping
-        JSON: the settings of the stage; hashes of inputs and code.
+    `codes` are the `W_` warnings and `Q_` quarantine reasons gathered so far along the chain; `parameters` and
+    `provenance` are JSON: the settings of the stage; hashes of inputs and code.
     """
 
     quantity: str
@@ -75,25 +71,15 @@ class Header:
 
 @dataclass(frozen=True)
 class Field:
-    """One named array of a file.
-
-    Attributes
-    ----------
-    array : ndarray
-    axes : str
-        One letter or word an axis, e.g. "zyx" or "candidate,channel,z,y,x".
-    unit : str
-        "HU", "mm", "1" (a pure number), "voxel".
-    description : str
-        One sentence for whoever opens the file.
-    affine : (4, 4) float64 or None
-        Voxel index (z, y, x) to world (x, y, z) mm, LPS, of a field that lies in space.
-    """
+    """One named array of a file, with one sentence for whoever opens it."""
 
     array: NDArray
+    #: One letter or word an axis, e.g. "zyx" or "candidate,channel,z,y,x".
     axes: str
+    #: "HU", "mm", "1" (a pure number), "voxel".
     unit: str
     description: str
+    #: (4, 4), voxel index (z, y, x) to world (x, y, z) mm, LPS, of a field that lies in space.
     affine: Affine | None = None
 
 
@@ -102,16 +88,9 @@ def volume_field(volume: Volume, unit: str, description: str) -> Field:
     return Field(volume.array, "zyx", unit, description, volume.affine)
 
 
-def write_file(
-    path: Path,
-    header: Header,
-    fields: Mapping[str, Field],
-    *,
-    compression: Compression = "blosc",
-    origin: Origin | None = None,
-) -> None:
+def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compression: Compression = "blosc") -> None:
     """Write one file and its seal, whole or not at all; same content, same bytes."""
-    with sealed_path(path, origin) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
+    with sealed_path(path) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["lungline_version"] = __version__
@@ -132,17 +111,10 @@ def _write_field(file: h5py.File, name: str, item: Field, compression: Compressi
     filters: dict[str, Any] = {}
     if stored.size:  # an empty array has no chunk
         chunks = (1,) * max(0, stored.ndim - 3) + tuple(min(CHUNK, n) for n in stored.shape[-3:])
-        codec = (
-            hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
-            if compression == "blosc"
-            else {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-        )
-        filters = {"chunks": chunks, "fletcher32": True, **codec}
+        filters = {"chunks": chunks, "fletcher32": True, **_FILTERS[compression]}
     dataset = file.create_dataset(name, data=stored, track_times=False, **filters)
-    dataset.attrs["axes"] = item.axes
-    dataset.attrs["unit"] = item.unit
-    dataset.attrs["description"] = item.description
-    dataset.attrs["boolean"] = bool(array.dtype == bool)
+    boolean = bool(array.dtype == bool)
+    dataset.attrs.update(axes=item.axes, unit=item.unit, description=item.description, boolean=boolean)
     if item.affine is not None:
         dataset.attrs[_AFFINE] = np.asarray(item.affine, dtype=np.float64)
 
@@ -161,12 +133,9 @@ def open_file(path: Path) -> Iterator[h5py.File]:
             if file.attrs.get("format") != FORMAT:
                 raise CorruptFileError(f"{path}: not a lungline file. Expected the attribute format='lungline'.")
             yield file
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise CorruptFileError(
-            f"{path}: damaged or unreadable ({type(error).__name__}). Delete the file and run the workflow again."
-        ) from error
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        found = f"{path}: damaged or unreadable ({type(error).__name__})."
+        raise CorruptFileError(f"{found} Delete the file and run the workflow again.") from error
 
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
@@ -233,12 +202,6 @@ def read_volume(path: Path, name: str) -> Volume:
     return Volume(item.array, item.affine)
 
 
-def read_shape(path: Path, name: str) -> tuple[int, ...]:
-    """Shape of one field, without reading it."""
-    with open_file(path) as file:
-        return tuple(_dataset(file, name).shape)
-
-
 def read_grid(path: Path, name: str) -> tuple[tuple[int, ...], Affine]:
     """Shape and affine of one field that lies in space, without reading it."""
     with open_file(path) as file:
@@ -246,11 +209,3 @@ def read_grid(path: Path, name: str) -> tuple[tuple[int, ...], Affine]:
         if _AFFINE not in dataset.attrs:
             raise CorruptFileError(f"{path}: field '{name}' has no affine, so it does not lie in space.")
         return tuple(dataset.shape), np.array(dataset.attrs[_AFFINE])
-
-
-def read_slab(path: Path, name: str, index: tuple[slice | int, ...]) -> NDArray:
-    """A part of one field; only the chunks that hold it are read."""
-    with open_file(path) as file:
-        dataset = _dataset(file, name)
-        array = np.asarray(dataset[index])
-        return array.view(bool) if dataset.attrs["boolean"] else array

@@ -8,8 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.storage.atomic import write_text
-from lungline.storage.checksums import unrecorded
+from lungline.storage.checksums import unrecorded, write_text
 from lungline.storage.tables import Faults, read_rows, table_text
 
 SOURCES = ("dicom", "mhd", "nifti")
@@ -20,24 +19,10 @@ _SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 @dataclass(frozen=True)
 class ScanRow:
-    """One scan.
+    """One scan: its id, which names its files, how it is read, and what it may be used for.
 
-    Attributes
-    ----------
-    scan : str
-        Its id: letters, digits, dot, hyphen, underscore; the name of its files.
-    source : "dicom", "mhd" or "nifti"
-    dataset : "luna16", "dsb17" or "folder"
-    split : "train", "valid" or "test"
-    fold : int or None
-        LUNA16 subset 0..9.
-    label : int or None
-        1 cancer, 0 no cancer, None unknown.
-
-    Raises
-    ------
-    LunglineError
-        If a value is none of those; it is not quoted, as it may identify a patient.
+    `fold` is the LUNA16 subset 0..9; `label` is 1 cancer, 0 no cancer, None unknown. A value that is not allowed
+    raises `LunglineError` that does not quote it, as it may identify a patient.
     """
 
     scan: str
@@ -71,13 +56,7 @@ COLUMNS = tuple(field.name for field in fields(ScanRow))
 
 @unrecorded()
 def read_sheet(path: Path) -> list[ScanRow]:
-    """All rows of a scan sheet.
-
-    Raises
-    ------
-    LunglineError
-        If the sheet is not valid; names every line that is wrong.
-    """
+    """All rows of a scan sheet; `LunglineError` names every line that is wrong."""
     path = Path(path)
     rows: dict[str, ScanRow] = {}
     faults = Faults(path)

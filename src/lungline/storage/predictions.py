@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 from lungline.errors import LunglineError
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.manifest import ScanRow, small_number
 from lungline.storage.tables import read_rows, table_text
 
+Row = TypeVar("Row")
+
 STATUSES = ("ok", "warned", "quarantined", "not-scored")
 NOT_SCORED_DATASETS = ("luna16",)  # they carry nodules, but no label of a patient
+_NOT_SCORED = {"status": "not-scored", "codes": "N_DETECTION_ONLY"}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came out for one scan.
+    """What came out for one scan; `LunglineError` if status, codes and probability contradict each other.
 
-    Attributes
-    ----------
-    scan, dataset, split, label
-        As in the scan sheet; label is 1 cancer, 0 no cancer, None unknown.
-    probability : float or None
-        Of cancer, 0..1; None exactly when the scan is quarantined or not scored.
-    status : "ok", "warned", "quarantined" or "not-scored"
-    codes : tuple of str
-        Codes of `lungline.flags`; why a scan has no probability, or what to keep in mind.
-    system : str
-        The entry of `systems:` that answered.
-    n_candidates, deciding_rank : int or None
-        Number of candidates, and the rank of the one whose logit is the patient's.
-    logit : float or None
-        Of the probability.
-    input_sha256, scored_sha256, weights_sha256, card_sha256 : str
-        Of the raw scan, the file that was scored, the system's weights and its card, which holds the settings.
-    code : str
-        Fingerprint of the code that answered.
-
-    Raises
-    ------
-    LunglineError
-        If status, codes and probability contradict each other.
+    `probability` (of cancer, 0..1) is None exactly when the scan is quarantined or not scored; `codes` of
+    `lungline.flags` say why, or what to keep in mind. `system` is the entry of `systems:` that answered, and
+    `deciding_rank` the rank of the candidate whose logit is the patient's. SHA-256 are those of the raw scan, the file
+    that was scored, the system's weights and its card, which holds the settings; `code` is the fingerprint of the code
+    that answered.
     """
 
     scan: str
@@ -64,19 +49,17 @@ class Prediction:
     code: str = ""
 
     def __post_init__(self) -> None:
+        answered, wrong = self.status in ("ok", "warned"), ""
         if self.status not in STATUSES:
-            raise LunglineError(
-                f"scan '{self.scan}': status must be one of {', '.join(STATUSES)}. Got '{self.status}'."
-            )
-        answered = self.status in ("ok", "warned")
-        if answered and (self.probability is None or not 0 <= self.probability <= 1):
-            raise LunglineError(
-                f"scan '{self.scan}': status '{self.status}' needs a probability in 0..1. Got {self.probability}."
-            )
-        if not answered and self.probability is not None:
-            raise LunglineError(f"scan '{self.scan}': status '{self.status}' allows no probability.")
-        if self.status != "ok" and not self.codes:
-            raise LunglineError(f"scan '{self.scan}': status '{self.status}' needs a code that says why.")
+            wrong = f"status must be one of {', '.join(STATUSES)}. Got '{self.status}'."
+        elif answered and (self.probability is None or not 0 <= self.probability <= 1):
+            wrong = f"status '{self.status}' needs a probability in 0..1. Got {self.probability}."
+        elif not answered and self.probability is not None:
+            wrong = f"status '{self.status}' allows no probability."
+        elif self.status != "ok" and not self.codes:
+            wrong = f"status '{self.status}' needs a code that says why."
+        if wrong:
+            raise LunglineError(f"scan '{self.scan}': {wrong}")
 
 
 COLUMNS = tuple(field.name for field in fields(Prediction))
@@ -89,38 +72,35 @@ ANSWER_COLUMNS = (
 
 def read_predictions(path: Path) -> list[Prediction]:
     """All rows of a `predictions.csv`; `LunglineError` with the line number if one is wrong or stands there twice."""
-    rows: dict[str, Prediction] = {}
-    for line, words in read_rows(Path(path), COLUMNS):
-        try:
-            row = _prediction(words)
-        except (LunglineError, ValueError) as error:
-            raise LunglineError(f"{path}, line {line}: {error}") from None
-        if row.scan in rows:
-            raise LunglineError(f"{path}, line {line}: scan '{row.scan}' stands there twice.")
-        rows[row.scan] = row
-    return list(rows.values())
+    return list(_rows_by_scan(path, COLUMNS, _prediction).values())
 
 
 def read_answers(path: Path) -> dict[str, Mapping[str, str]]:
     """The rows that `predict-cancer` wrote, by scan, as text."""
-    answers: dict[str, Mapping[str, str]] = {}
-    for line, words in read_rows(Path(path), ANSWER_COLUMNS):
-        if words["scan"] in answers:
+    return _rows_by_scan(path, ANSWER_COLUMNS, lambda words: words)
+
+
+def _rows_by_scan(path: Path, columns: Sequence[str], make: Callable[[Mapping[str, str]], Row]) -> dict[str, Row]:
+    """What `make` makes of each row, by scan; `LunglineError` with the line number for what is wrong."""
+    rows: dict[str, Row] = {}
+    for line, words in read_rows(Path(path), columns):
+        try:
+            row = make(words)
+        except (LunglineError, ValueError) as error:
+            raise LunglineError(f"{path}, line {line}: {error}") from None
+        if words["scan"] in rows:
             raise LunglineError(f"{path}, line {line}: scan '{words['scan']}' stands there twice.")
-        answers[words["scan"]] = words
-    return answers
+        rows[words["scan"]] = row
+    return rows
 
 
 def collect(sheet: Sequence[ScanRow], answers: Mapping[str, Mapping[str, str]], system: str) -> list[Prediction]:
     """One prediction for every scan of the sheet, in its order.
 
-    Raises
-    ------
-    LunglineError
-        If a scan that must be scored has no answer, or an answer belongs to no scan of the sheet: in = out.
+    `LunglineError` if a scan that must be scored has no answer, or an answer belongs to no scan of the sheet: in = out.
     """
     rows = [
-        _collected(row, answers.get(row.scan), system)
+        _collected(row, answers.get(row.scan, _NOT_SCORED), system)
         for row in sheet
         if row.scan in answers or row.dataset in NOT_SCORED_DATASETS
     ]
@@ -128,16 +108,12 @@ def collect(sheet: Sequence[ScanRow], answers: Mapping[str, Mapping[str, str]], 
     missing, strange = sorted(came_in - go_out), sorted(set(answers) - came_in)
     for scans, complaint in ((missing, "without an answer"), (strange, "answered but not in the sheet")):
         if scans:
-            more = f" and {len(scans) - 5} more" if len(scans) > 5 else ""
-            raise LunglineError(
-                f"{len(scans)} scans {complaint}: {', '.join(scans[:5])}{more}. Run predict-cancer again."
-            )
+            shown = ", ".join(scans[:5]) + (f" and {len(scans) - 5} more" if len(scans) > 5 else "")
+            raise LunglineError(f"{len(scans)} scans {complaint}: {shown}. Run predict-cancer again.")
     return rows
 
 
-def _collected(row: ScanRow, answer: Mapping[str, str] | None, system: str) -> Prediction:
-    if answer is None:
-        answer = {"status": "not-scored", "codes": "N_DETECTION_ONLY"}
+def _collected(row: ScanRow, answer: Mapping[str, str], system: str) -> Prediction:
     label = "" if row.label is None else str(row.label)
     mine = {"scan": row.scan, "dataset": row.dataset, "split": row.split, "label": label, "system": system}
     return _prediction({**dict.fromkeys(COLUMNS, ""), **answer, **mine})
@@ -145,18 +121,13 @@ def _collected(row: ScanRow, answer: Mapping[str, str] | None, system: str) -> P
 
 def _prediction(words: Mapping[str, str]) -> Prediction:
     return Prediction(
-        scan=words["scan"],
-        dataset=words["dataset"],
-        split=words["split"],
+        **{name: words[name] for name in ("scan", "dataset", "split", "status", "system", *HASHES)},
         label=small_number(words["label"], "label"),
         probability=_finite(words["probability"]),
-        status=words["status"],
         codes=tuple(filter(None, words["codes"].split(";"))),
-        system=words["system"],
         n_candidates=int(words["n_candidates"]) if words["n_candidates"] else None,
         deciding_rank=int(words["deciding_rank"]) if words["deciding_rank"] else None,
         logit=_finite(words["logit"]),
-        **{name: words[name] for name in HASHES},
     )
 
 
@@ -169,9 +140,9 @@ def _finite(word: str) -> float | None:
     return value
 
 
-def write_predictions(path: Path, rows: Iterable[Prediction], origin: Origin | None = None) -> None:
+def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write `predictions.csv`, whole or not at all."""
-    write_sealed_text(path, table_text(COLUMNS, map(prediction_words, rows)), origin)
+    write_sealed_text(path, table_text(COLUMNS, map(prediction_words, rows)))
 
 
 def prediction_words(row: Prediction) -> list[object]:

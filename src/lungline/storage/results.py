@@ -9,7 +9,7 @@ from typing import Any
 
 from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
-from lungline.storage.checksums import Origin, check, write_sealed_text
+from lungline.storage.checksums import check, write_sealed_text
 
 ORIGINS = {
     True: "embedded cohort: synthetic chests drawn by lungline, no patient",
@@ -23,10 +23,12 @@ def about_data(datasets: Iterable[str], embedded: bool | None) -> dict[str, Any]
     return {"datasets": sorted(set(datasets)), "origin": ORIGINS[embedded]}
 
 
-def write_result(path: Path, result: Mapping[str, Any], origin: Origin | None = None) -> None:
-    """Write a result as JSON, in the order given, with the notice first."""
+def write_result(path: Path, result: Mapping[str, Any], **beside: str) -> None:
+    """Write a result as JSON, in the order given, with the notice first; BESIDE it texts, by their suffix."""
     content = {"notice": NOTICE, "lungline_version": __version__, **result}
-    write_sealed_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", origin)
+    write_sealed_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    for suffix, text in beside.items():
+        write_sealed_text(path.with_suffix(f".{suffix}"), text)
 
 
 def read_result(path: Path) -> dict[str, Any]:

@@ -20,29 +20,21 @@ Mark = tuple[float, float, float, float]
 def read_marks(path: Path) -> dict[str, list[Mark]]:
     """The marks of a LUNA-16 submission by scan, in the order of the file.
 
-    Raises
-    ------
-    LunglineError
-        With the line number, for a number that is not finite or a mark that stands there twice.
+    `LunglineError` with the line number for a number that is not finite or a mark that stands there twice.
     """
     marks: dict[str, dict[tuple[float, ...], Mark]] = {}
     for line, words in read_rows(Path(path), MARK_COLUMNS):
+        where, scan = f"{path}, line {line}", words["seriesuid"]
         try:
             x, y, z, score = (float(words[name]) for name in MARK_COLUMNS[1:])
         except ValueError as error:
-            raise LunglineError(
-                f"{path}, line {line}: expected numbers in {', '.join(MARK_COLUMNS[1:])}. {error}"
-            ) from None
+            raise LunglineError(f"{where}: expected numbers in {', '.join(MARK_COLUMNS[1:])}. {error}") from None
         if not all(map(math.isfinite, (x, y, z, score))):
-            raise LunglineError(
-                f"{path}, line {line}: expected finite numbers. Found ({x}, {y}, {z}), probability {score}. "
-                "Mend the system that made them."
-            )
-        places = marks.setdefault(words["seriesuid"], {})
+            found = f"({x}, {y}, {z}), probability {score}"
+            raise LunglineError(f"{where}: expected finite numbers. Found {found}. Mend the system that made them.")
+        places = marks.setdefault(scan, {})
         if (x, y, z) in places:
-            raise LunglineError(
-                f"{path}, line {line}: scan '{words['seriesuid']}' has a mark at ({x}, {y}, {z}) already. Remove one."
-            )
+            raise LunglineError(f"{where}: scan '{scan}' has a mark at ({x}, {y}, {z}) already. Remove one.")
         places[x, y, z] = (x, y, z, score)
     return {scan: list(places.values()) for scan, places in marks.items()}
 

@@ -1,16 +1,21 @@
-"""CSV tables, also those of others, read as text: an id 007 keeps its zeros, an id NA stays an id."""
+"""CSV tables, also those of others, read as text: an id 007 keeps its zeros, an id NA stays an id.
+
+What is wrong in them stops a run (`Faults`) or is said on stderr and kept in `input_warnings.csv` (`Note`).
+"""
 
 from __future__ import annotations
 
 import csv
 import math
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
 from io import StringIO
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.storage.checksums import check
+from lungline.storage.checksums import check, write_sealed_text
 
 Row = tuple[int, dict[str, str]]
 
@@ -21,13 +26,7 @@ _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
 
 class Faults:
-    """What is wrong with a table, gathered line by line, so that one report names all of it.
-
-    Parameters
-    ----------
-    path : Path
-        The table.
-    """
+    """What is wrong with a table, gathered line by line, so that one report names all of it."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._found = path, list[tuple[int, str]]()
@@ -55,22 +54,10 @@ def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) 
     """The rows of a table as (line where the row begins, column -> text); blank lines are skipped.
 
     A byte order mark is dropped. Columns are parted by the comma, the semicolon or the tab: by that one with
-    which the header names all that is needed.
+    which the header names all that is needed; further columns are read, too.
 
-    Parameters
-    ----------
-    path : Path
-    columns : sequence of str
-        What the header must name; further columns are read, too.
-    faults : Faults, optional
-        Gets the rows that are wrong, so that the caller can add its own and refuse all together.
-
-    Raises
-    ------
-    LunglineError
-        If the file is no such table; names the file, every line that is wrong, and what was expected, and quotes
-        nothing of it: its words may identify a patient. With `faults`, only if there is no telling the rows:
-        encoding, header. If it has a seal that it does not fit.
+    `LunglineError` if the file is no such table, or does not fit its seal: it names every line that is wrong, quoting
+    nothing, as words may identify a patient. Rows that are wrong are only added to `faults`, if it is given.
     """
     check(path)
     gathered = faults or Faults(path)
@@ -99,20 +86,13 @@ def _text(path: Path) -> str:
     raw = path.read_bytes()
     faults = Faults(path)
     for number, line in enumerate(raw.split(b"\n"), start=1):
-        if not _is_utf8(line):
+        try:
+            if "\0" in line.decode("utf-8"):
+                faults.add(number, "holds NUL bytes. Save the table as UTF-8 text.")
+        except UnicodeDecodeError:
             faults.add(number, "not UTF-8 text. Save the table as UTF-8.")
-        elif b"\0" in line:
-            faults.add(number, "holds NUL bytes. Save the table as UTF-8 text.")
     faults.refuse()
     return raw.decode("utf-8-sig")
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _delimiter(path: Path, text: str, columns: Sequence[str]) -> str:
@@ -137,13 +117,7 @@ def _delimiter(path: Path, text: str, columns: Sequence[str]) -> str:
 
 
 def decimal(word: str, name: str) -> float:
-    """A finite number with a decimal point.
-
-    Raises
-    ------
-    LunglineError
-        For anything else: a decimal comma, nan, inf, a hexadecimal number, an underscore. The word is not quoted.
-    """
+    """A finite number with a decimal point; `LunglineError`, which does not quote the word, for anything else."""
     if _DECIMAL.match(word) and math.isfinite(float(word)):
         return float(word)
     found = "nothing" if not word else "another word"
@@ -159,3 +133,49 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(columns)
     writer.writerows(rows)
     return out.getvalue()
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing that was found in a table.
+
+    `file` is the table's name without its folder; `line` is None for what is missing; `code` is a `T_` code of
+    `lungline.flags`; `what` holds no cell of the table, because an id may identify a patient.
+    """
+
+    file: str
+    line: int | None
+    code: str
+    what: str
+
+
+_NOTE_COLUMNS = tuple(field.name for field in fields(Note))
+
+
+def read_notes(path: Path) -> list[Note]:
+    """The notes that `write_notes` wrote; none if there is no such file."""
+    if not path.is_file():
+        return []
+    return [
+        Note(words["file"], int(words["line"]) if words["line"] else None, words["code"], words["what"])
+        for _, words in read_rows(path, _NOTE_COLUMNS)
+    ]
+
+
+def write_notes(path: Path, notes: Iterable[Note]) -> None:
+    """Write notes as a table, with its seal; a file that says the same already is not touched."""
+    text = table_text(_NOTE_COLUMNS, map(astuple, notes))
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_sealed_text(path, text)
+
+
+def replace_notes(path: Path, tables: Collection[str], notes: Iterable[Note]) -> None:
+    """Write the notes on these tables in place of older ones on them; notes on other tables stay."""
+    write_notes(path, [*(note for note in read_notes(path) if note.file not in tables), *notes])
+
+
+def say(notes: Sequence[Note], path: Path) -> None:
+    """Print the first notes on stderr, and where all of them stand."""
+    if notes:
+        lines = [f"{note.file}, line {note.line or '-'}: {note.code}, {note.what}" for note in notes]
+        print("\n".join([f"{path}: {len(notes)} warnings.", *shortened(lines)]), file=sys.stderr)

@@ -33,11 +33,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             about = json.loads((file.metadata() or {})[_KEY])
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (no iterator)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise CorruptFileError(
-            f"{path}: not readable as lungline weights ({type(error).__name__}). Train again."
-        ) from error
+        found = f"{path}: not readable as lungline weights ({type(error).__name__})."
+        raise CorruptFileError(f"{found} Train again.") from error
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:

@@ -23,36 +23,18 @@ SIDES = ("right", "left")
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One chest.
-
-    Attributes
-    ----------
-    scale : float
-        1 is life size; the random lengths below are in life-size mm.
-    body_mm, fat_mm : float
-        Half width of the body; thickness of the fat under the skin.
-    depth_ratio : float
-        Depth of the body over its width.
-    lung_width_mm, dome_mm : two floats
-        Half width of the lung and height of the diaphragm's dome, right and left.
-    heart_mm : float
-        Half width of the heart.
-    contrast_hu : float
-        HU of the blood: contrast was given to some patients.
-    lung_hu, gas_mm : float
-        Mean of the parenchyma; radius of the stomach's gas bubble, 0 for none.
-    """
+    """One chest. Its lengths are those of life, in mm; `scale` 1 is life size."""
 
     scale: float
-    body_mm: float
-    depth_ratio: float
-    fat_mm: float
-    lung_width_mm: tuple[float, float]
-    dome_mm: tuple[float, float]
-    heart_mm: float
-    contrast_hu: float
-    lung_hu: float
-    gas_mm: float
+    body_mm: float  # half width of the body
+    depth_ratio: float  # depth of the body over its width
+    fat_mm: float  # thickness of the fat under the skin
+    lung_width_mm: tuple[float, float]  # half width of the lung, right and left
+    dome_mm: tuple[float, float]  # height of the diaphragm's dome, right and left
+    heart_mm: float  # half width
+    contrast_hu: float  # of the blood: contrast was given to some patients
+    lung_hu: float  # mean of the parenchyma
+    gas_mm: float  # radius of the stomach's gas bubble, 0 for none
 
     @property
     def height_mm(self) -> float:
@@ -100,18 +82,14 @@ class Anatomy:
         edge = ((outwards - 62.0) / 66.0) ** 2 + ((y - 0.0) / 86.0) ** 2
         return np.asarray(14.0 + self.dome_mm[k] * np.maximum(1 - edge, -0.1) - 0.08 * y)
 
-    def lung_gradient(self, side: str, points_xyz_mm: NDArray[np.float64]) -> tuple[Array, NDArray[np.float64]]:
-        """Distance (N,) to the surface of one lung and its gradient (N, 3) at points (N, 3)."""
+    def lung_depth(self, side: str, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Depth (N,) below the surface of one lung in mm, negative outside, at points (N, 3)."""
         step = 0.5 * self.scale
         shifts = np.concatenate([np.zeros((1, 3)), step * np.eye(3), -step * np.eye(3)])
         x, y, z = (points_xyz_mm[:, None, :] + shifts).transpose(2, 0, 1)
         d = self.lung_distance(side, x, y, z).astype(np.float64)
-        return d[:, 0].astype(np.float32), (d[:, 1:4] - d[:, 4:7]) / (2 * step)
-
-    def lung_depth(self, side: str, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Depth (N,) below the surface of one lung in mm, negative outside, at points (N, 3)."""
-        distance, gradient = self.lung_gradient(side, points_xyz_mm)
-        return np.asarray(-distance / np.maximum(np.linalg.norm(gradient, axis=1), 0.3))
+        gradient = (d[:, 1:4] - d[:, 4:7]) / (2 * step)
+        return np.asarray(-d[:, 0] / np.maximum(np.linalg.norm(gradient, axis=1), 0.3))
 
     def hilum_xyz_mm(self, side: str) -> NDArray[np.float64]:
         """Where vessels and airways enter one lung."""
@@ -121,6 +99,11 @@ class Anatomy:
         """Lowest and highest corner (x, y, z) of a box that holds one lung."""
         x = (-130.0, -10.0) if side == "right" else (10.0, 130.0)
         return np.array([x[0], -88, 0]) * self.scale, np.array([x[1], 96, 210]) * self.scale
+
+    def points_in_lung_box(self, rng: np.random.Generator, side: str, count: int) -> NDArray[np.float64]:
+        """Points (count, 3) at random in that box."""
+        low, high = self.lung_box_mm(side)
+        return np.asarray(low + rng.random((count, 3)) * (high - low))
 
 
 def draw_anatomy(rng: np.random.Generator, scale: float) -> Anatomy:

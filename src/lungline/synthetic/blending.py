@@ -1,31 +1,86 @@
-"""Blend a piece of tissue into another scan, without a seam that gives it away."""
+"""A nodule cut out of a real scan: varied, matched to another scan and blended in without a seam that gives it away."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lungline.imaging.volume import overlap
+
+_CAP_MM = 4  # as far as a nodule is continued beyond the end of its volume
+_LUNG_HU = (-1000.0, -700.0)  # what noise is measured in
+_SCALE = (0.85, 1.2)
 _THICKNESS_TO_SIGMA = 0.4  # of the blur along z, for slices of a thickness and what lies between them
 _RIM_VOXELS = 3.0  # a piece fades out this near to the end of its volume
 
 
-@dataclass(frozen=True)
-class Blend:
-    """How a piece is blended in: with a weight of 1 inside its mask that falls to 0 at `margin_mm` from it.
+@dataclass(frozen=True, eq=False)
+class SourceNodule:
+    """One nodule on a 1 mm grid, as far as its volume reaches."""
 
-    Attributes
-    ----------
-    margin_mm : float
-        Large: the piece brings its own surroundings. Small: cut in the nodule's shape.
-    power : float
-        Of the fall; 1 is straight.
+    name: str
+    patient: str
+    malignant: int  # 1 or 0, as the readers rated it
+    diameter_mm: float
+    hu: NDArray[np.float32]  # (Z, Y, X), of the nodule and what lies around it
+    mask: NDArray[np.bool_]  # (Z, Y, X), what the readers outlined
+    thickness_mm: float  # distance of the slices that it was scanned with
+
+
+def close_ends(nodule: SourceNodule) -> SourceNodule:
+    """The nodule with round ends: volumes of LIDC-IDRI end in z where the outline ends, often in the middle of tissue.
+
+    The last slice is repeated, and of the mask what lies k mm from its edge or deeper is kept in the k-th new slice.
     """
 
-    margin_mm: float
-    power: float
+    def cap(slice_yx: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        depth = ndimage.distance_transform_edt(slice_yx)
+        return np.stack([depth > k * k for k in range(1, _CAP_MM + 1)])  # a sphere's caps shrink faster and faster
+
+    below, above = cap(nodule.mask[0]), cap(nodule.mask[-1])
+    mask = np.concatenate([below[::-1], nodule.mask, above])
+    return replace(nodule, hu=np.pad(nodule.hu, ((_CAP_MM, _CAP_MM), (0, 0), (0, 0)), mode="edge"), mask=mask)
+
+
+def vary(nodule: SourceNodule, rng: np.random.Generator) -> SourceNodule:
+    """The nodule turned about z by any angle, mirrored along any axis and a little larger or smaller."""
+    angle, scale = rng.uniform(0, 2 * np.pi), rng.uniform(*_SCALE)
+    mirror = rng.choice([-1.0, 1.0], 3)
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) * mirror / scale
+    shape = np.ceil(np.array(nodule.mask.shape) * scale).astype(int)
+    shape[1:] = int(np.ceil(max(nodule.mask.shape[1:]) * scale))
+    offset = (np.array(nodule.mask.shape) - 1) / 2 - matrix @ ((shape - 1) / 2)
+    hu = ndimage.affine_transform(nodule.hu, matrix, offset, tuple(shape), order=1, mode="nearest")
+    inside = ndimage.affine_transform(nodule.mask.astype(np.float32), matrix, offset, tuple(shape), order=1)
+    return replace(nodule, hu=hu, mask=inside >= 0.5, diameter_mm=nodule.diameter_mm * scale)
+
+
+def noise_of(hu: NDArray[np.float32]) -> float:
+    """Standard deviation in HU of the fine grain of lung tissue in (Z, Y, X) HU, robust against vessels; 0 if unknown.
+
+    What is left in the plane after a Gaussian of 1 voxel is taken off; 1.4826 times the median of its absolute values.
+    """
+    lung = (hu > _LUNG_HU[0]) & (hu < _LUNG_HU[1])
+    if lung.sum() < 50:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(grain(hu)[lung])))
+
+
+def grain(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The fine grain of (Z, Y, X) HU: what a Gaussian of 1 voxel in the plane takes away."""
+    return np.asarray(hu - ndimage.gaussian_filter(hu, (0, 1, 1)))
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How a piece is blended in: with a weight of 1 inside its mask that falls to 0 at `margin_mm` from it."""
+
+    margin_mm: float  # large: the piece brings its own surroundings; small: cut in the nodule's shape
+    power: float  # of the fall; 1 is straight
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Blend:
@@ -52,12 +107,8 @@ def match(
 ) -> NDArray[np.float32]:
     """HU (Z, Y, X) of a piece as the receiving scan would show it.
 
-    Parameters
-    ----------
-    thickness_mm, noise_hu : pair of floats
-        Of the piece's own scan and of the receiving one.
-    receiving_grain : (Z, Y, X) float32
-        Noise of the receiving scan, of a place without structure, with the shape of the piece.
+    Thickness and noise are those of the piece's own scan and of the receiving one; `receiving_grain` is noise of the
+    latter, of a place without structure, with the shape of the piece.
     """
     own, wanted = thickness_mm
     blur = _THICKNESS_TO_SIGMA * np.sqrt(max(wanted**2 - own**2, 0.0))
@@ -76,15 +127,3 @@ def blend_in(
     """Change `hu` (Z, Y, X) in place: weight * piece + (1 - weight) * hu, the piece's first voxel at `first_zyx`."""
     there, own = overlap(hu.shape, weight.shape, first_zyx)
     hu[there] += weight[own] * (piece[own] - hu[there])
-
-
-Box = tuple[slice, slice, slice]
-
-
-def overlap(shape: tuple[int, ...], piece: tuple[int, ...], first_zyx: NDArray[np.int64]) -> tuple[Box, Box]:
-    """Where a piece lies in a volume, and which part of the piece that is."""
-    low = [max(int(f), 0) for f in first_zyx]
-    high = [min(int(f) + n, m) for f, n, m in zip(first_zyx, piece, shape, strict=True)]
-    there = tuple(slice(a, max(a, b)) for a, b in zip(low, high, strict=True))
-    own = tuple(slice(s.start - int(f), s.stop - int(f)) for s, f in zip(there, first_zyx, strict=True))
-    return (there[0], there[1], there[2]), (own[0], own[1], own[2])

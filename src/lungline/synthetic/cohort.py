@@ -33,61 +33,35 @@ DAMAGED_PATIENT_INDEX = 3
 LUNA_SUBSETS = (0, 1, 8, 9, 2, 3, 4, 5, 6, 7)
 
 SLICE_SPACINGS_MM = (1.0, 1.25, 1.5, 2.0, 2.5)
-SHEET_COLUMNS = ("scan", "source", "dataset", "split", "fold", "label")
+Rows = list[tuple[str, ...]]  # of a table, its header first
 
 
 @dataclass(frozen=True)
 class ScanPlan:
     """Everything that decides one scan of the embedded cohort.
 
-    Attributes
-    ----------
-    dataset, index, seed
-        Its place in the cohort.
-    scan : str
-        Series UID (LUNA-16) or patient id (DSB-17).
-    split : str
-    fold : int or None
-        LUNA-16 subset.
-    label : int or None
-        DSB-17: 1 when a nodule is malignant.
-    source : str
-        `mhd` or `dicom`.
-    path : str
-        Of the raw file or folder, relative to the cohort's folder.
-    shape_zyx, spacing_zyx_mm
-        The grid; voxel (0, 0, 0) is the right, front, lower one whatever way the file stores it.
-    origin_xyz_mm : three floats
-        World point (LPS) of the centre of that voxel.
-    body_xyz_mm : three floats
-        World point of the origin of the body's frame.
-    anatomy, nodules
-        What is drawn, in the body's frame.
-    flipped, compressed, damaged : bool
-        The oddities that real sets have.
-    intercept_hu : int
-        Rescale intercept of the DICOM files.
+    Voxel (0, 0, 0) is the right, front, lower one whatever way the file stores it.
     """
 
     dataset: Dataset
     index: int
     seed: int
-    scan: str
+    scan: str  # series UID (LUNA-16) or patient id (DSB-17)
     split: Split
-    fold: int | None
-    label: int | None
-    source: str
-    path: str
+    fold: int | None  # LUNA-16 subset
+    label: int | None  # DSB-17: 1 when a nodule is malignant
+    source: str  # `mhd` or `dicom`
+    path: str  # of the raw file or folder, relative to the cohort's folder
     shape_zyx: tuple[int, int, int]
     spacing_zyx_mm: tuple[float, float, float]
-    origin_xyz_mm: tuple[float, float, float]
-    body_xyz_mm: tuple[float, float, float]
+    origin_xyz_mm: tuple[float, float, float]  # world point (LPS) of the centre of voxel (0, 0, 0)
+    body_xyz_mm: tuple[float, float, float]  # world point of the origin of the body's frame
     anatomy: Anatomy
-    nodules: tuple[Nodule, ...]
-    flipped: bool
+    nodules: tuple[Nodule, ...]  # in the body's frame
+    flipped: bool  # these three: the oddities that real sets have
     compressed: bool
     damaged: bool
-    intercept_hu: int
+    intercept_hu: int  # rescale intercept of the DICOM files
 
     def world_xyz_mm(self, nodule: Nodule) -> tuple[float, float, float]:
         """Centre of a nodule in the scanner's world, mm, LPS."""
@@ -117,7 +91,6 @@ def plan_scan(dataset: Dataset, index: int, seed: int, anatomy_scale: float) -> 
         pair = random_stream(seed, dataset, index // 2, "pair")
         label = int((index + int(pair.integers(2))) % 2)
         wanted = patient_profile(rng, pair, bool(label))
-    shape, spacing, origin, body = _draw_grid(random_stream(seed, dataset, index, "grid"), anatomy, dataset)
     return ScanPlan(
         dataset,
         index,
@@ -128,10 +101,7 @@ def plan_scan(dataset: Dataset, index: int, seed: int, anatomy_scale: float) -> 
         label,
         "mhd" if dataset == "luna16" else "dicom",
         path,
-        shape,
-        spacing,
-        origin,
-        body,
+        *_draw_grid(random_stream(seed, dataset, index, "grid"), anatomy, dataset),
         anatomy,
         place_nodules(rng, anatomy, wanted),
         flipped=dataset == "luna16" and index == FLIPPED_LUNA_INDEX,
@@ -180,17 +150,33 @@ def plan_cohort(seed: int, cohort: Cohort) -> list[ScanPlan]:
     return [plan_scan(dataset, index, seed, cohort.anatomy_scale) for dataset, index in wanted]
 
 
-def sheet_rows(plans: Sequence[ScanPlan]) -> list[dict[str, str]]:
-    """Rows of `scans.csv` in its order (LUNA-16 first, then by scan); an absent fold or label is empty.
-
-    They are what `lungline sheet` lists once the scans are written.
-    """
-    return [
-        {name: "" if getattr(plan, name) is None else str(getattr(plan, name)) for name in SHEET_COLUMNS}
-        for plan in sorted(plans, key=lambda plan: (plan.dataset != "luna16", plan.scan))
-    ]
+def nodule_annotations(plans: Sequence[ScanPlan]) -> Rows:
+    """Every nodule of these scans in the form of LUNA-16's `annotations.csv`, world mm."""
+    rows: Rows = [("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")]
+    return rows + [(plan.scan, *_millimetres(plan, nodule)) for plan in plans for nodule in plan.nodules]
 
 
-def largest_diameter_mm(plan: ScanPlan) -> float:
-    """Diameter of the largest nodule of a scan: the baseline that must say little about the label."""
-    return max(nodule.diameter_mm for nodule in plan.nodules)
+def stage1_labels(plans: Sequence[ScanPlan]) -> Rows:
+    """DSB-17 `stage1_labels.csv`: the labels of the training patients."""
+    known = [p for p in plans if p.dataset == "dsb17" and p.split != "test"]
+    return [("id", "cancer"), *((p.scan, str(p.label)) for p in known)]
+
+
+def stage1_solution(plans: Sequence[ScanPlan]) -> Rows:
+    """DSB-17 `stage1_solution.csv`: the labels of the test patients."""
+    test = [p for p in plans if p.dataset == "dsb17" and p.split == "test"]
+    return [("id", "cancer", "Usage"), *((p.scan, str(p.label), "Private") for p in test)]
+
+
+def truth(plans: Sequence[ScanPlan]) -> Rows:
+    """Every nodule of both sets: centre in world mm as the files are written, kind, whether it is malignant."""
+    rows: Rows = [("dataset", "scan", "nodule", "x_mm", "y_mm", "z_mm", "diameter_mm", "kind", "malignant")]
+    for plan in plans:
+        for k, nodule in enumerate(plan.nodules):
+            where = _millimetres(plan, nodule)
+            rows.append((plan.dataset, plan.scan, str(k), *where, nodule.kind, str(int(nodule.malignant))))
+    return rows
+
+
+def _millimetres(plan: ScanPlan, nodule: Nodule) -> tuple[str, ...]:
+    return tuple(f"{value:.4f}" for value in (*plan.world_xyz_mm(nodule), nodule.diameter_mm))

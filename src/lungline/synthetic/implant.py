@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.imaging import geometry
-from lungline.synthetic.blending import Blend, blend_in, match, overlap, weight_of
-from lungline.synthetic.implant_sources import SourceNodule, close_ends, noise_of, vary
+from lungline.imaging.volume import overlap
+from lungline.synthetic.blending import Blend, SourceNodule, blend_in, close_ends, match, noise_of, vary, weight_of
 from lungline.synthetic.recipients import Chest, places
+
+HU = NDArray[np.float32]  # (Z, Y, X)
+Voxel = NDArray[np.int64]  # z, y, x
 
 _KINDS, _SHARES = ("free", "pleura", "vessel"), (0.5, 0.25, 0.25)
 _TRIES = 60
@@ -36,7 +39,7 @@ class Inserted:
 class InsertedScan:
     """HU (Z, Y, X) float32, the number of the nodule in each voxel (uint8, 0 none), and the nodules by number."""
 
-    hu: NDArray[np.float32]
+    hu: HU
     numbers: NDArray[np.uint8]
     nodules: tuple[Inserted, ...]
 
@@ -50,7 +53,7 @@ def insert(
     own scan, without it. A nodule for which no place is found is left out.
     """
     hu, numbers = chest.hu.copy(), np.zeros(chest.hu.shape, dtype=np.uint8)
-    taken: list[tuple[NDArray[np.int64], float]] = []
+    taken: list[tuple[Voxel, float]] = []
     found: list[Inserted] = []
     for source in sorted(nodules, key=lambda nodule: -nodule.diameter_mm):
         piece = vary(close_ends(source), rng)
@@ -63,7 +66,7 @@ def insert(
         there, own = overlap(hu.shape, piece.mask.shape, first)
         numbers[there][piece.mask[own]] = len(found) + 1
         centre = geometry.voxel_to_world(chest.affine, first + np.argwhere(piece.mask).mean(axis=0))
-        x, y, z = (float(c) for c in centre)
+        x, y, z = centre.tolist()
         found.append(Inserted((x, y, z), _diameter_mm(piece.mask), source.malignant, source.name, kind))
     for number, source in enumerate(harmless):
         piece = vary(close_ends(source), rng)
@@ -86,18 +89,16 @@ def _diameter_mm(mask: NDArray[np.bool_]) -> float:
 def _blend_of(piece: SourceNodule, rng: np.random.Generator) -> Blend:
     """A blend; a tight one where the surroundings hold much of a chest wall."""
     blend = Blend.draw(rng)
-    if np.mean(piece.hu[~piece.mask] > _WALL_HU) > _WALL_SHARE:
-        return Blend(min(blend.margin_mm, 3.0), blend.power)
-    return blend
+    return Blend(min(blend.margin_mm, 3.0), blend.power) if _holds_wall(piece) else blend
+
+
+def _holds_wall(piece: SourceNodule) -> bool:
+    return bool(np.mean(piece.hu[~piece.mask] > _WALL_HU) > _WALL_SHARE)
 
 
 def _place(
-    chest: Chest,
-    piece: SourceNodule,
-    kind: str,
-    taken: list[tuple[NDArray[np.int64], float]],
-    rng: np.random.Generator,
-) -> NDArray[np.int64] | None:
+    chest: Chest, piece: SourceNodule, kind: str, taken: list[tuple[Voxel, float]], rng: np.random.Generator
+) -> Voxel | None:
     """First voxel of a piece whose nodule lies in the lungs, apart from those in `taken`, where it is then noted."""
     middle = np.rint(np.argwhere(piece.mask).mean(axis=0)).astype(np.int64)
     radius = _diameter_mm(piece.mask) / 2
@@ -114,12 +115,7 @@ def _place(
 
 
 def _blend(
-    hu: NDArray[np.float32],
-    chest: Chest,
-    piece: SourceNodule,
-    weight: NDArray[np.float32],
-    first: NDArray[np.int64],
-    rng: np.random.Generator,
+    hu: HU, chest: Chest, piece: SourceNodule, weight: NDArray[np.float32], first: Voxel, rng: np.random.Generator
 ) -> None:
     matched = match(
         piece.hu,
@@ -132,19 +128,15 @@ def _blend(
 
 def _weight_around(piece: SourceNodule, rng: np.random.Generator) -> NDArray[np.float32]:
     """Weight of what lies around a nodule in its own scan: a blend with the nodule, less one of it and its rim."""
-    wide, tight = Blend(float(rng.uniform(6, 12)), 1.0), Blend(_NEAR_MM, 0.5)
-    if np.mean(piece.hu[~piece.mask] > _WALL_HU) > _WALL_SHARE:
-        wide = Blend(4.0, 1.0)
+    margin_mm = float(rng.uniform(6, 12))
+    wide, tight = Blend(4.0 if _holds_wall(piece) else margin_mm, 1.0), Blend(_NEAR_MM, 0.5)
     return np.asarray(weight_of(piece.mask, wide) * (1 - weight_of(piece.mask, tight)))
 
 
-def _blend_lung(
-    hu: NDArray[np.float32], chest: Chest, piece: SourceNodule, first: NDArray[np.int64], rng: np.random.Generator
-) -> None:
+def _blend_lung(hu: HU, chest: Chest, piece: SourceNodule, first: Voxel, rng: np.random.Generator) -> None:
     """Blend lung, rather one with a vessel, of another place of the chest, in the shape of a nodule."""
     weight = weight_of(piece.mask, _blend_of(piece, rng))
-    elsewhere = places(chest, max(piece.mask.shape) / 2 - 4, "vessel", rng, 1)
-    for voxel in elsewhere:
+    for voxel in places(chest, max(piece.mask.shape) / 2 - 4, "vessel", rng, 1):
         source_first = voxel - np.array(piece.mask.shape) // 2
         there, own = overlap(hu.shape, piece.mask.shape, source_first)
         tissue = np.full(piece.mask.shape, -850, dtype=np.float32)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lungline.config.loading import read_saved_config
 from lungline.config.models import Inserted
 from lungline.errors import LunglineError
 from lungline.splits import LUNA_FOLDS, LUNA_TEST_FOLD, Split
+from lungline.storage.saved_config import read_saved_config
 from lungline.synthetic.source_nodules import NoduleRow, read_nodule_rows
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -50,7 +50,7 @@ class InsertionPlan:
     @property
     def digest(self) -> list[Any]:
         """Changes when another nodule is inserted."""
-        return [self.chest, *(row.name for row in self.nodules), *(row.name for row in self.harmless)]
+        return [self.chest, *(row.name for row in self.sources)]
 
 
 def split_of_source(patient: str, seed: int) -> Split:

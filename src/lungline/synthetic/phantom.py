@@ -8,9 +8,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline.imaging.geometry import make_affine
+from lungline.imaging.volume import Volume
 from lungline.synthetic.anatomy import SIDES, SPINE_RADIUS_MM, SPINE_XY_MM, Anatomy
-from lungline.synthetic.lesions import paint_nodule, paint_scar
-from lungline.synthetic.phantom_nodules import Nodule, draw_scars
+from lungline.synthetic.cohort import ScanPlan
+from lungline.synthetic.phantom_nodules import Nodule, paint_nodule, paint_scars
 from lungline.synthetic.rendering import (
     Array,
     Grid,
@@ -20,33 +22,46 @@ from lungline.synthetic.rendering import (
     coverage,
     ellipsoid_distance,
     interpolate,
+    make_grid,
     paint,
     paint_capsule,
 )
-from lungline.synthetic.tissues import INFLATED_LUNG_HU, TABLE_1_HU, middle_hu
+from lungline.synthetic.seeds import random_stream
 from lungline.synthetic.trees import Tree, grow_tree
 
-AIR_HU = middle_hu("air")
-FAT_HU = middle_hu("fat")
-MUSCLE_HU = middle_hu("muscle")
-LIVER_HU = middle_hu("liver")
+#: What is drawn of Table 1 of Zhang et al. 2017: lowest and highest HU.
+TABLE_1_HU = {
+    "air": (-1000, -1000),
+    "fat": (-120, -90),
+    "lymph node": (10, 20),
+    "blood": (30, 45),
+    "muscle": (35, 55),
+    "liver": (40, 60),
+    "bone": (700, 3000),
+}
+#: Table 1 gives one figure for the lung, -500 HU, which is lung tissue. A lung held in full inspiration is nearer
+#: to -850 HU, heavier towards the back, and that is what a screening CT shows and what the phantom draws.
+INFLATED_LUNG_HU = (-880.0, -820.0)
+AIR_HU, FAT_HU, NODE_HU, BLOOD_HU, MUSCLE_HU, LIVER_HU, _ = ((low + high) / 2 for low, high in TABLE_1_HU.values())
+BONE_HU = TABLE_1_HU["bone"][0] + 100.0
 #: Radius of the airways where they enter a lung. Thinner than a voxel, so that a threshold does not join the two
 #: lungs through the windpipe of a chest that is smaller than its voxels deserve.
 NARROW_MM = 0.1
-BONE_HU = TABLE_1_HU["bone"][0] + 100.0
+
+
+def draw_scan(plan: ScanPlan) -> Volume:
+    """The CT as the scanner would have stored it: int16 HU (Z, Y, X) in LPS order, -1024..3071, with its affine."""
+    x, y, z = (o - b for o, b in zip(plan.origin_xyz_mm, plan.body_xyz_mm, strict=True))
+    grid = make_grid(plan.shape_zyx, plan.spacing_zyx_mm, (z, y, x))
+    rng = random_stream(plan.seed, plan.dataset, plan.index, "drawing")
+    hu = draw_chest(grid, plan.anatomy, plan.nodules, rng)
+    np.rint(hu, out=hu)
+    np.clip(hu, -1024, 3071, out=hu)
+    return Volume(hu.astype(np.int16), make_affine(plan.spacing_zyx_mm, plan.origin_xyz_mm))
 
 
 def draw_chest(grid: Grid, anatomy: Anatomy, nodules: Sequence[Nodule], rng: np.random.Generator) -> Array:
-    """HU (Z, Y, X) float32 of one chest on a grid of the body's frame.
-
-    Parameters
-    ----------
-    grid : Grid
-    anatomy : Anatomy
-    nodules : sequence of Nodule
-    rng : Generator
-        Decides vessels, airways, scars and noise.
-    """
+    """HU (Z, Y, X) float32 of one chest on a grid of the body's frame; `rng` decides vessels, airways, scars, noise."""
     volume = _body(grid, anatomy)
     _add_abdomen(volume, grid, anatomy)
     _add_heart(volume, grid, anatomy)
@@ -58,8 +73,7 @@ def draw_chest(grid: Grid, anatomy: Anatomy, nodules: Sequence[Nodule], rng: np.
         _add_vessels(volume, grid, anatomy, side, own, rng)
         _add_airways(volume, grid, anatomy, side, own, rng)
     _add_trachea(volume, grid, anatomy)
-    for scar in draw_scars(rng, anatomy, tuple(nodules)):
-        paint_scar(volume, grid, scar)
+    paint_scars(volume, grid, rng, anatomy, nodules)
     for nodule in nodules:
         paint_nodule(volume, grid, nodule)
     add_noise(volume, rng, float(rng.uniform(15, 25)))
@@ -95,7 +109,7 @@ def _add_abdomen(volume: Array, grid: Grid, anatomy: Anatomy) -> None:
     x, y, z = grid.mesh((slice(None), slice(None), slice(None)))
     cavity = (np.hypot(x / (124 * s), (y - 4 * s) / (84 * s)) - 1) * 90 * s
     middle = np.maximum(np.abs(x) - 8 * s, 0)
-    for side, hu in zip(SIDES, (LIVER_HU, middle_hu("blood")), strict=True):
+    for side, hu in zip(SIDES, (LIVER_HU, BLOOD_HU), strict=True):
         here = (grid.x < 0) if side == "right" else (grid.x >= 0)
         columns = slice(int(np.argmax(here)), int(len(here) - np.argmax(here[::-1])))
         top = anatomy.diaphragm_height(side, x[columns], y) - 2.5 * s
@@ -123,8 +137,7 @@ def _add_heart(volume: Array, grid: Grid, anatomy: Anatomy) -> None:
     cava = np.array([[-16, -22, 120], [-16, -24, 226]]) * s
     paint_capsule(volume, grid, cava[0], cava[1], 8 * s, 8 * s, hu)
     for side in SIDES:
-        hilum = anatomy.hilum_xyz_mm(side)
-        paint_capsule(volume, grid, np.array([6, -16, 118]) * s, hilum, 10 * s, 9 * s, hu)
+        paint_capsule(volume, grid, np.array([6, -16, 118]) * s, anatomy.hilum_xyz_mm(side), 10 * s, 9 * s, hu)
 
 
 def _add_bones(volume: Array, grid: Grid, anatomy: Anatomy) -> None:
@@ -151,8 +164,7 @@ def _add_bones(volume: Array, grid: Grid, anatomy: Anatomy) -> None:
     ring = (np.hypot(x / (137 * s), (y - 4 * s) / (95 * s)) - 1) * 110 * s
     shell = np.nonzero((np.abs(ring) < 6 * s + width) & (np.hypot(x, (y + 95 * s)) > 42 * s))
     front = (4 * s - grid.y[shell[0]]) / (95 * s)
-    slope = 22 * s * (front + 1)
-    height = z[:, :, 0] + slope
+    height = z[:, :, 0] + 22 * s * (front + 1)
     rib = np.hypot(ring[shell], 0.75 * ((height + period / 2) % period - period / 2)) - 4.5 * s
     share = coverage(rib.astype(np.float32), max(width, 0.5 * grid.spacing_zyx_mm[0]))
     volume[:, shell[0], shell[1]] += share * (BONE_HU - volume[:, shell[0], shell[1]])
@@ -162,11 +174,9 @@ def _add_lung(volume: Array, grid: Grid, anatomy: Anatomy, side: str, rng: np.ra
     """Aerated parenchyma, heavier towards the back, with a coarse texture."""
     low, high = anatomy.lung_box_mm(side)
     step = max(2.0, 5.0 * anatomy.scale)
-    axes = tuple(np.arange(a - step, b + 2 * step, step, dtype=np.float32) for a, b in zip(low, high, strict=True))[
-        ::-1
-    ]
-    x, y, z = axes[2], axes[1][:, None], axes[0][:, None, None]
-    distance = anatomy.lung_distance(side, x, y, z)
+    x, y, z = (np.arange(a - step, b + 2 * step, step, dtype=np.float32) for a, b in zip(low, high, strict=True))
+    axes, y = (z, y, x), y[:, None]
+    distance = anatomy.lung_distance(side, x, y, z[:, None, None])
     slopes = np.gradient(distance, step)
     distance /= np.clip(np.sqrt(sum(slope**2 for slope in slopes)), 0.3, 3.0)
     texture = rng.normal(0, 12, distance.shape).astype(np.float32)
@@ -184,9 +194,9 @@ def _add_vessels(
     tips = round(60 * (anatomy.scale / 0.45) ** 1.5)  # a larger lung shows more vessels of the same calibre
     for shift in ((0, -4, 6), (0, 6, -8)):
         tree = grow_tree(rng, anatomy, side, nodules, tips=tips, tip_radius_mm=0.45, root_shift_mm=shift)
-        _paint_tree(volume, grid, tree, 0.0, middle_hu("blood"))
-        for k in rng.permutation(len(tree.junction_radius_mm))[:3]:
-            centre, radius = tree.junctions_xyz_mm[k], 1.5 * tree.junction_radius_mm[k]
+        _paint_tree(volume, grid, tree, 0.0, BLOOD_HU)
+        for k in rng.permutation(len(tree.junctions))[:3]:
+            centre, radius = tree.junctions[k][0], 1.5 * tree.junctions[k][1]
             paint(volume, grid, centre - radius - 1, centre + radius + 1, ball_distance(centre, radius), 40.0)
 
 
@@ -196,16 +206,15 @@ def _add_airways(
     """Bronchi inside a lung: a wall, and a lumen that at the hilum is narrower than a voxel of a scaled chest."""
     s = anatomy.scale
     hilum = anatomy.hilum_xyz_mm(side)
-    paint(volume, grid, hilum - 15 * s, hilum + 15 * s, ball_distance(hilum, 13 * s), middle_hu("lymph node"))
+    paint(volume, grid, hilum - 15 * s, hilum + 15 * s, ball_distance(hilum, 13 * s), NODE_HU)
     tree = grow_tree(rng, anatomy, side, nodules, tips=9, tip_radius_mm=0.55 + 0.6 * s)
     _paint_tree(volume, grid, tree, 0.8, MUSCLE_HU)
     _paint_tree(volume, grid, tree, 0.0, AIR_HU)
-    paint(volume, grid, hilum - 10 * s, hilum + 10 * s, ball_distance(hilum, 9 * s), middle_hu("lymph node"))
+    paint(volume, grid, hilum - 10 * s, hilum + 10 * s, ball_distance(hilum, 9 * s), NODE_HU)
 
 
 def _paint_tree(volume: Array, grid: Grid, tree: Tree, wall_mm: float, hu: float) -> None:
-    pieces = zip(tree.start_xyz_mm, tree.end_xyz_mm, tree.start_radius_mm, tree.end_radius_mm, strict=True)
-    for start, end, r0, r1 in pieces:
+    for start, end, r0, r1 in tree.pieces:
         paint_capsule(volume, grid, start, end, r0 + wall_mm, r1 + wall_mm, hu)
 
 

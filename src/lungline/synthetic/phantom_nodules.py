@@ -1,12 +1,13 @@
-"""Nodules and their look-alikes: what they are, how many, how large, where they may lie.
+"""Nodules and their look-alikes: what they are, how many, how large, where they may lie; and drawing them.
 
 A benign nodule is a smooth ball or ellipsoid with a sharp edge, some with a calcified centre. A malignant one is
 spiculated (strands of 1 to 1.8 mm that run out into the lung) or lobulated (three to six bumps), solid or
-part-solid (ground glass around a solid core). Size does not tell them apart: see `Profile`.
+part-solid (ground glass around a solid core). Size does not tell them apart: see `patient_profile`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,9 +16,17 @@ from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
 from lungline.synthetic.anatomy import SIDES, Anatomy
+from lungline.synthetic.rendering import Array, Distance, Grid, ball_distance, ellipsoid_distance, paint, paint_capsule
+from lungline.synthetic.seeds import random_stream
 
 BENIGN_MM = (3.0, 18.0)
 MALIGNANT_MM = (5.0, 20.0)
+SOLID_HU = (15.0, 55.0)
+CALCIFIED_HU = (300.0, 800.0)
+GROUND_GLASS_HU = (-500.0, -350.0)
+#: Width of the hazy border of a solid malignant nodule, and how much fainter than ground glass it is.
+RIM_MM = (2.0, 3.5)
+RIM_OVER_GLASS_HU = -50.0
 
 #: After this many sets of random points without a place for a nodule the chest counts as too small.
 MOST_ATTEMPTS = 40
@@ -28,29 +37,15 @@ Texture = Literal["solid", "calcified", "part-solid"]
 
 @dataclass(frozen=True)
 class Nodule:
-    """One nodule, in the body's frame.
-
-    Attributes
-    ----------
-    centre_xyz_mm : three floats
-    diameter_mm : float
-        Of the body of the nodule, bumps included, spicules not.
-    margin, texture : str
-    side : str
-        The lung it lies in.
-    pleural : bool
-        Whether it touches the surface of the lung.
-    seed : int
-        Decides its details: axes, bumps, spicules, HU.
-    """
+    """One nodule, in the body's frame."""
 
     centre_xyz_mm: tuple[float, float, float]
-    diameter_mm: float
+    diameter_mm: float  # of its body, bumps included, spicules not
     margin: Margin
     texture: Texture
-    side: str
-    pleural: bool
-    seed: int
+    side: str  # the lung it lies in
+    pleural: bool  # whether it touches the surface of the lung
+    seed: int  # decides its details: axes, bumps, spicules, HU
 
     @property
     def malignant(self) -> bool:
@@ -77,30 +72,20 @@ class Wanted:
 def patient_profile(rng: np.random.Generator, pair: np.random.Generator, cancer: bool) -> list[Wanted]:
     """Sizes and kinds of the nodules of one patient, largest first.
 
-    Parameters
-    ----------
-    rng : Generator
-        The patient's own.
-    pair : Generator
-        The same for the two patients of a pair, one with cancer and one without: both draw the number and the
-        size of their largest nodule from it. So neither tells them apart, in any set of pairs.
-    cancer : bool
-
-    Notes
-    -----
-    Source: ours. In life size does inform the label; here it hardly may, so that what is learnt is appearance.
+    `rng` is the patient's own. `pair` is the same for the two patients of a pair, one with cancer and one without:
+    both draw the number and the size of their largest nodule from it, so neither tells them apart, in any set of
+    pairs. In life size does inform the label; here it hardly may, so that what is learnt is appearance.
     """
     count = int(pair.integers(1, 4))
     common = pair.triangular(6.0, 10.5, 18.5)
     largest = float(np.clip(common + rng.uniform(-0.6, 1.6 if cancer else 1.1), 6.0, BENIGN_MM[1] + 1.5 * cancer))
     rest = sorted(rng.triangular(3.2, 5.0, 9.0, count - 1).clip(3.2, 0.9 * largest), reverse=True)
     sizes = [largest, *map(float, rest)]
-    if not cancer:
-        return [Wanted(d, False) for d in sizes]
-    if count > 1 and rng.random() < 0.25:  # the largest is not always the malignant one
+    malignant = 0
+    if cancer and count > 1 and rng.random() < 0.25:  # the largest is not always the malignant one
         sizes[1] = max(float(rng.uniform(0.65, 0.95) * largest), MALIGNANT_MM[0])
-        return [Wanted(d, k == 1) for k, d in enumerate(sizes)]
-    return [Wanted(d, k == 0) for k, d in enumerate(sizes)]
+        malignant = 1
+    return [Wanted(d, cancer and k == malignant) for k, d in enumerate(sizes)]
 
 
 def detection_profile(rng: np.random.Generator) -> list[Wanted]:
@@ -116,12 +101,8 @@ def detection_profile(rng: np.random.Generator) -> list[Wanted]:
 def place_nodules(rng: np.random.Generator, anatomy: Anatomy, wanted: list[Wanted]) -> tuple[Nodule, ...]:
     """Give every wanted nodule a place inside a lung, clear of the others and of the mediastinum.
 
-    About one in four touches the pleura. A nodule too large for a small chest shrinks until it fits.
-
-    Raises
-    ------
-    LunglineError
-        If the chest is too small for its nodules.
+    About one in four touches the pleura. A nodule too large for a small chest shrinks until it fits;
+    `LunglineError` if none does.
     """
     placed: list[Nodule] = []
     for want in wanted:
@@ -145,7 +126,7 @@ def _find_place(
     rng: np.random.Generator, anatomy: Anatomy, nodule: Nodule, placed: list[Nodule]
 ) -> tuple[float, float, float] | None:
     """A random point of the nodule's lung where it fits, or None if none of many did."""
-    points = _points_in_lung_box(rng, anatomy, nodule.side, 500)
+    points = anatomy.points_in_lung_box(rng, nodule.side, 500)
     depth = anatomy.lung_depth(nodule.side, points)
     r = nodule.radius_mm
     low, high = (0.62 * r, 0.9 * r) if nodule.pleural else (r + 1.2, np.inf)
@@ -171,11 +152,6 @@ def _describe(rng: np.random.Generator, want: Wanted) -> Nodule:
     return Nodule((0, 0, 0), diameter, margin, texture, side, pleural, int(rng.integers(2**31)))
 
 
-def _points_in_lung_box(rng: np.random.Generator, anatomy: Anatomy, side: str, count: int) -> NDArray[np.float64]:
-    low, high = anatomy.lung_box_mm(side)
-    return np.asarray(low + rng.random((count, 3)) * (high - low))
-
-
 def _clear_of_mediastinum(anatomy: Anatomy, points: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
     """Where a nodule touches neither the mediastinum nor the hilum, and lies within the volume's height."""
     x, _, z = points.T
@@ -189,37 +165,81 @@ def _clear_of_mediastinum(anatomy: Anatomy, points: NDArray[np.float64], radius_
     )
 
 
-@dataclass(frozen=True)
-class Scar:
-    """A strand or a plate of scar tissue: an ellipsoid, in the body's frame.
+def paint_nodule(volume_hu: Array, grid: Grid, nodule: Nodule) -> None:
+    """Draw one nodule in place; all its details follow from its seed."""
+    rng = random_stream("nodule", nodule.seed)
+    solid = float(rng.uniform(*SOLID_HU))
+    if nodule.malignant:
+        _paint_malignant(volume_hu, grid, nodule, rng, solid)
+        return
+    centre, r = np.asarray(nodule.centre_xyz_mm), nodule.radius_mm
+    half_axes = r * np.array([1.0, rng.uniform(0.85, 1.0), rng.uniform(0.85, 1.0)])
+    shape = ellipsoid_distance(centre, half_axes, _random_frame(rng))
+    paint(volume_hu, grid, centre - r - 1, centre + r + 1, shape, solid)
+    if nodule.texture == "calcified":
+        core = r * float(rng.uniform(0.4, 0.6))
+        hu = float(rng.uniform(*CALCIFIED_HU))
+        paint(volume_hu, grid, centre - core - 1, centre + core + 1, ball_distance(centre, core), hu)
 
-    Attributes
-    ----------
-    centre_xyz_mm, half_axes_mm : three floats
-    frame : (3, 3) array
-        Row k is the unit vector of half axis k.
-    hu : float
-    """
 
-    centre_xyz_mm: NDArray[np.float64]
-    half_axes_mm: NDArray[np.float64]
-    frame: NDArray[np.float64]
-    hu: float
+def _paint_malignant(volume_hu: Array, grid: Grid, nodule: Nodule, rng: np.random.Generator, solid: float) -> None:
+    centre, r = np.asarray(nodule.centre_xyz_mm), nodule.radius_mm
+    directions = _spread_directions(rng, int(rng.integers(4, 7)))
+    lobulated = nodule.margin == "lobulated"
+
+    def body(radius: float) -> Distance:
+        if not lobulated:
+            return ellipsoid_distance(centre, radius * np.array([1.0, 0.92, 0.88]), np.eye(3))
+        bumps = [(centre + 0.74 * radius * d, 0.44 * radius) for d in directions]
+        balls = [ball_distance(c, b) for c, b in [(centre, 0.76 * radius), *bumps]]
+        return lambda x, y, z: np.minimum.reduce([ball(x, y, z) for ball in balls])
+
+    low, high = centre - r - 1, centre + r + 1
+    core = r
+    haze = float(rng.uniform(*GROUND_GLASS_HU))
+    if nodule.texture == "part-solid":
+        paint(volume_hu, grid, low, high, body(r), haze)
+        core = r * float(rng.uniform(0.48, 0.6))
+    else:  # a solid cancer has no sharp edge: it grows along the walls of the alveoli
+        rim = float(rng.uniform(*RIM_MM))
+        paint(volume_hu, grid, low - rim, high + rim, body(r + rim), haze + RIM_OVER_GLASS_HU)
+    paint(volume_hu, grid, low, high, body(core), solid)
+    if not lobulated:
+        count = int(rng.integers(20, 31))
+        for direction in _spread_directions(rng, count):
+            length = float(rng.uniform(4.0, 8.0))
+            thick = float(rng.uniform(0.7, 0.9))
+            start, end = centre + 0.6 * core * direction, centre + (r + length) * direction
+            paint_capsule(volume_hu, grid, start, end, thick, 0.7 * thick, solid)
 
 
-def draw_scars(rng: np.random.Generator, anatomy: Anatomy, nodules: tuple[Nodule, ...]) -> list[Scar]:
-    """None to three look-alikes that are long or flat, where no nodule is."""
-    scars = []
+def paint_scars(
+    volume_hu: Array, grid: Grid, rng: np.random.Generator, anatomy: Anatomy, nodules: Sequence[Nodule]
+) -> None:
+    """Draw none to three strands or plates of scar tissue, look-alikes that are long or flat, where no nodule is."""
     for _ in range(int(rng.integers(0, 4))):
         side = SIDES[int(rng.integers(2))]
-        points = _points_in_lung_box(rng, anatomy, side, 200)
+        points = anatomy.points_in_lung_box(rng, side, 200)
         clear = anatomy.lung_depth(side, points) > 3.0
         for nodule in nodules:
             clear &= np.linalg.norm(points - nodule.centre_xyz_mm, axis=1) > nodule.radius_mm + 12.0
-        frame = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+        frame = _random_frame(rng)
         plate = rng.random() < 0.4
         half_axes = np.array([rng.uniform(4, 7), rng.uniform(3, 5) if plate else rng.uniform(0.6, 1.0), 0.7])
         hu = float(rng.uniform(-150, 40))
         if clear.any():
-            scars.append(Scar(points[int(np.argmax(clear))], half_axes, frame, hu))
-    return scars
+            centre, reach = points[int(np.argmax(clear))], np.abs(frame.T) @ half_axes + 1
+            paint(volume_hu, grid, centre - reach, centre + reach, ellipsoid_distance(centre, half_axes, frame), hu)
+
+
+def _random_frame(rng: np.random.Generator) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.qr(rng.standard_normal((3, 3)))[0])
+
+
+def _spread_directions(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Unit vectors (count, 3) spread evenly over the sphere, turned at random and shaken a little."""
+    k = np.arange(count) + 0.5
+    polar, turn = np.arccos(1 - 2 * k / count), np.pi * (1 + 5**0.5) * k
+    even = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)], axis=1)
+    shaken = even @ _random_frame(rng).T + 0.18 * rng.standard_normal((count, 3))
+    return np.asarray(shaken / np.linalg.norm(shaken, axis=1, keepdims=True))

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from lungline.imaging import geometry
 from lungline.imaging.intensity import bounding_box
-from lungline.synthetic.implant_sources import grain, noise_of
+from lungline.synthetic.blending import grain, noise_of
 
 _VESSEL_HU = -450.0
 _CUT_OUT_HU = -900.0
@@ -24,25 +24,13 @@ _DRAWN = 3000  # voxels that are looked at for a place
 
 @dataclass(frozen=True, eq=False)
 class Chest:
-    """One scan on a 1 mm grid.
-
-    Attributes
-    ----------
-    hu : (Z, Y, X) float32
-    lungs : (Z, Y, X) bool
-        Both lungs with what they enclose.
-    usable : (Z, Y, X) bool
-        Where something may be inserted: the lungs without known lesions.
-    affine : (4, 4) float64
-    thickness_mm : float
-        Distance of the slices that it was scanned with.
-    """
+    """One scan on a 1 mm grid; arrays are (Z, Y, X)."""
 
     hu: NDArray[np.float32]
-    lungs: NDArray[np.bool_]
-    usable: NDArray[np.bool_]
+    lungs: NDArray[np.bool_]  # both, with what they enclose
+    usable: NDArray[np.bool_]  # where something may be inserted: the lungs without known lesions
     affine: geometry.Affine
-    thickness_mm: float
+    thickness_mm: float  # distance of the slices that it was scanned with
 
     @cached_property
     def noise_hu(self) -> float:
@@ -78,12 +66,10 @@ class Chest:
         """Noise of this scan from a place without structure, repeated to `shape`."""
         if not len(self.quiet):
             return np.zeros(shape, dtype=np.float32)
-        z, y, x = self.quiet[rng.integers(len(self.quiet))]
-        box = tuple(slice(max(c - 5, 0), c + 6) for c in (z, y, x))
+        box = tuple(slice(max(c - 5, 0), c + 6) for c in self.quiet[rng.integers(len(self.quiet))])
         tile = grain(self.hu[box])[..., 1:-1, 1:-1]
-        return np.pad(tile, [(0, max(0, n - m)) for n, m in zip(shape, tile.shape, strict=True)], mode="reflect")[
-            tuple(slice(0, n) for n in shape)
-        ]
+        missing = [(0, max(0, n - m)) for n, m in zip(shape, tile.shape, strict=True)]
+        return np.pad(tile, missing, mode="reflect")[tuple(map(slice, shape))]
 
 
 def without_lesions(chest: Chest, lesions_xyz_radius_mm: Sequence[Sequence[float]], *, cut_out: bool) -> Chest:
@@ -96,8 +82,7 @@ def without_lesions(chest: Chest, lesions_xyz_radius_mm: Sequence[Sequence[float
         middle = geometry.world_to_voxel(chest.affine, centre)
         reach = radius + _SOFT_EDGE_MM
         box = tuple(slice(max(int(c - reach), 0), max(int(c + reach) + 2, 0)) for c in middle)
-        grid = np.stack(np.meshgrid(*(np.arange(s.start, s.start + n) for s, n in zip(box, hu[box].shape, strict=True)),
-                                    indexing="ij"), axis=-1)  # fmt: skip
+        grid = np.moveaxis(np.indices(hu[box].shape), 0, -1) + [s.start for s in box]
         away = np.linalg.norm(grid - middle, axis=-1)
         usable[box] &= away > reach
         if cut_out:
@@ -135,10 +120,7 @@ def rescanned(hu: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
 def places(chest: Chest, radius_mm: float, kind: str, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     """Up to `count` voxels (n, 3) at random where a nodule of this radius may have its middle.
 
-    Parameters
-    ----------
-    kind : "free", "pleura" or "vessel"
-        Anywhere in the lungs; touching their edge; touching a vessel.
+    `kind` is "free" (anywhere in the lungs), "pleura" (touching their edge) or "vessel" (touching a vessel).
     """
     reach = max(radius_mm, 1.5)
     pool = chest.vessels if kind == "vessel" else chest.voxels

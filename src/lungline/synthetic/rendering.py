@@ -14,8 +14,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lungline.imaging.volume import Box
+
 Array = NDArray[np.floating]
-Box = tuple[slice, slice, slice]
 Distance = Callable[[Array, Array, Array], Array]
 
 #: Slices thicker than this are sampled more than once through their thickness, for objects of a few mm.
@@ -54,17 +55,10 @@ class Grid:
         return x, y[:, None], z[:, None, None]
 
 
-def make_grid(
-    shape_zyx: tuple[int, int, int],
-    spacing_zyx_mm: tuple[float, float, float],
-    first_zyx_mm: tuple[float, float, float],
-) -> Grid:
+def make_grid(shape_zyx: Sequence[int], spacing_zyx_mm: Sequence[float], first_zyx_mm: Sequence[float]) -> Grid:
     """A grid whose first voxel centre lies at `first_zyx_mm`."""
-    z, y, x = (
-        (first + step * np.arange(n)).astype(np.float32)
-        for n, step, first in zip(shape_zyx, spacing_zyx_mm, first_zyx_mm, strict=True)
-    )
-    return Grid(z, y, x)
+    axes = zip(shape_zyx, spacing_zyx_mm, first_zyx_mm, strict=True)
+    return Grid(*((first + step * np.arange(n)).astype(np.float32) for n, step, first in axes))
 
 
 def coverage(distance: Array, width_mm: float) -> Array:

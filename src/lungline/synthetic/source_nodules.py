@@ -45,10 +45,7 @@ def read_nodule_rows(folder: Path) -> list[NoduleRow]:
 def read_nodule(folder: Path, row: NoduleRow) -> tuple[Volume, Volume]:
     """HU of a nodule and what lies around it, and the mask of what the readers outlined; on the grid of its scan.
 
-    Raises
-    ------
-    LunglineError
-        If the two do not lie on one grid.
+    `LunglineError` if the two do not lie on one grid.
     """
     ct, mask = (
         volume_of(read_nifti(folder / part / f"{row.name}.nii.gz")).to_lps() for part in ("image", "nodule_mask")

@@ -11,26 +11,15 @@ from numpy.typing import NDArray
 from lungline.synthetic.anatomy import Anatomy
 from lungline.synthetic.phantom_nodules import Nodule
 
+Point = NDArray[np.float64]  # x, y, z in mm
+
 
 @dataclass(frozen=True)
 class Tree:
-    """Straight pieces of a branching tube.
+    """Straight pieces of a branching tube, and the junctions where three or more pieces of some size meet."""
 
-    Attributes
-    ----------
-    start_xyz_mm, end_xyz_mm : (N, 3) float64
-    start_radius_mm, end_radius_mm : (N,) float64
-    junctions_xyz_mm : (M, 3) float64
-        Points where three or more pieces of some size meet.
-    junction_radius_mm : (M,) float64
-    """
-
-    start_xyz_mm: NDArray[np.float64]
-    end_xyz_mm: NDArray[np.float64]
-    start_radius_mm: NDArray[np.float64]
-    end_radius_mm: NDArray[np.float64]
-    junctions_xyz_mm: NDArray[np.float64]
-    junction_radius_mm: NDArray[np.float64]
+    pieces: list[tuple[Point, Point, float, float]]  # start and end, the radius (mm) at each
+    junctions: list[tuple[Point, float]]  # centre and radius
 
 
 def grow_tree(
@@ -49,8 +38,7 @@ def grow_tree(
     (the cube of a stem is the sum of the cubes of its branches). Pieces keep clear of the nodules.
     """
     root = anatomy.hilum_xyz_mm(side) + np.asarray(root_shift_mm) * anatomy.scale
-    low, high = anatomy.lung_box_mm(side)
-    points = low + rng.random((6 * tips, 3)) * (high - low)
+    points = anatomy.points_in_lung_box(rng, side, 6 * tips)
     points = points[anatomy.lung_depth(side, points) > 2.0][:tips]
     points = points[np.argsort(np.linalg.norm(points - root, axis=1))]
     bend = rng.standard_normal((len(points), 3))
@@ -74,8 +62,7 @@ def grow_tree(
             parent[count] = near
             way[count] = way[near] + np.linalg.norm(point - node[near])
             near, count = count, count + 1
-    node, parent = node[:count], parent[:count]
-    return _with_radii(node, parent, tip_radius_mm)
+    return _with_radii(node[:count], parent[:count], tip_radius_mm)
 
 
 def _points_along(path: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -94,7 +81,7 @@ def _leaves_the_lung(line: NDArray[np.float64], anatomy: Anatomy, side: str, roo
 
 def _with_radii(node: NDArray[np.float64], parent: NDArray[np.int64], tip_radius_mm: float) -> Tree:
     cube = np.zeros(len(node))
-    children = np.bincount(parent[1:], minlength=len(node)) if len(node) > 1 else np.zeros(len(node), int)
+    children = np.bincount(parent[1:], minlength=len(node))
     cube[children == 0] = tip_radius_mm**3
     for k in range(len(node) - 1, 0, -1):  # children always stand behind their parent
         cube[parent[k]] += cube[k]
@@ -104,4 +91,5 @@ def _with_radii(node: NDArray[np.float64], parent: NDArray[np.int64], tip_radius
     end = np.where(children[child] == 0, 0.6 * radius[child], radius[child])
     forks = np.flatnonzero((children >= 2) & (radius > 1.4 * tip_radius_mm) & (np.arange(len(node)) > 0))
     start = np.minimum(radius[stem], 1.35 * radius[child])
-    return Tree(node[stem], node[child], start, end, node[forks], radius[forks])
+    pieces = zip(node[stem], node[child], start.tolist(), end.tolist(), strict=True)
+    return Tree(list(pieces), list(zip(node[forks], radius[forks].tolist(), strict=True)))

@@ -14,28 +14,31 @@ from torch import Tensor
 
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
-from lungline.evaluation.cancer_metrics import log_loss
+from lungline.evaluation.cancer_metrics import learned_all_negative, log_loss
 from lungline.fingerprint import code_fingerprint
 from lungline.storage.hdf5 import Code
 from lungline.storage.manifest import ScanRow
 from lungline.storage.weights import write_model
-from lungline.training.calibration import fit_scale_and_shift, resampled_fits
+from lungline.training.calibration import fit_measured, fit_scale_and_shift, resampled_fits
 from lungline.training.cases import Cohort
-from lungline.training.failures import learned_all_negative, overfitted
-from lungline.training.hand_crafted_fit import fit_measured
-from lungline.training.patients import Patients, draw_patients, micro_batches, patient_loss
+from lungline.training.patients import (
+    Patients,
+    draw_patients,
+    labels_and_logits,
+    look_at_patients,
+    micro_batches,
+    patient_loss,
+)
 from lungline.training.task import Evaluation, TrainingTask
-from lungline.training.validation import labels_and_logits, look_at_patients
+
+OVERFIT_RATIO, OVERFIT_GAP = 0.5, 0.1
 
 
 @dataclass(frozen=True)
 class CancerTask(TrainingTask[Patients]):
     """Cubes and label of the patients of a step; Eq. 1 of their pooled logits.
 
-    Attributes
-    ----------
-    started_from : mapping
-        What the card says of the weights that the network began with.
+    `started_from` is what the card says of the weights that the network began with.
     """
 
     stage: ClassVar[str] = "train_system"
@@ -73,14 +76,8 @@ class CancerTask(TrainingTask[Patients]):
             valid = self.cohort.patients["valid"]
             answers = labels_and_logits(self.model, valid, self.device, turns)
             scale, shift = fit_scale_and_shift(*answers)
-            resampled = resampled_fits(*answers, seed=self.seed)
-            found["calibration"] = {
-                "scale": scale,
-                "shift": shift,
-                "on": "valid",
-                "cases": len(valid),
-                "resampled": resampled,
-            }
+            about = {"scale": scale, "shift": shift, "on": "valid", "cases": len(valid)}
+            found["calibration"] = {**about, "resampled": resampled_fits(*answers, seed=self.seed)}
         return found
 
     def card(self) -> Mapping[str, Any]:
@@ -97,11 +94,8 @@ class CancerTask(TrainingTask[Patients]):
 def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Sequence[ScanRow]]) -> None:
     """Write the model folder of a baseline, shaped like that of a trained system.
 
-    Parameters
-    ----------
-    cases : mapping of split to rows
-        The labelled patients of train and valid, at least one each. The prior is their share of cancer, the one row
-        of the learning curve the log loss on them.
+    `cases` are the labelled patients of train and valid, at least one each. The prior is their share of cancer, the
+    one row of the learning curve the log loss on them.
     """
     labels = {split: np.array([row.label for row in rows], dtype=np.int64) for split, rows in cases.items()}
     share = float(np.mean(np.concatenate(list(labels.values()))))
@@ -118,3 +112,21 @@ def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Seque
     }
     tensors = {"probability": torch.tensor([probability], dtype=torch.float64)}
     write_model(output, tensors, [{"step": 0, **losses}], card)
+
+
+def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Code]:
+    """Whether a cancer network knows its training patients by heart.
+
+    M_OVERFIT when, at the last validation, the training loss (Eq. 1) is less than half the validation loss and more
+    than 0.1 below it: the generalisation gap by which overfitting is defined (Goodfellow, Bengio and Courville, Deep
+    Learning, 2016, section 5.2). The message adds Prechelt's generalisation loss, 100 (E / E_best - 1) of the
+    validation loss ("Early stopping - but when?", in Neural Networks: Tricks of the Trade, 1998). The sizes of the gap
+    are ours.
+    """
+    train, valid = curve[-1]["train_loss"], curve[-1]["valid_loss"]
+    if train >= OVERFIT_RATIO * valid or valid - train <= OVERFIT_GAP:
+        return []
+    best = min(row["valid_loss"] for row in curve)
+    risen = 100 * (valid / best - 1) if best > 0 else 0.0
+    detail = f"training loss {train:.3g}, validation loss {valid:.3g}, {risen:.0f} % above its best"
+    return [Code("M_OVERFIT", detail)]

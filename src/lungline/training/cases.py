@@ -15,7 +15,7 @@ from lungline.storage import hdf5
 from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import ScanRow
 from lungline.storage.tables import decimal, read_rows
-from lungline.training.patients import Patient, PatientCubes, logit_without_candidates, read_cubes, read_features
+from lungline.training.patients import Patient, PatientCubes, read_cubes
 from lungline.training.volumes import PatientVolume, largest_region
 
 SPLITS = ("train", "valid")
@@ -72,16 +72,17 @@ def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nod
     for row in _usable(rows, inputs):
         path = inputs / f"{row.scan}.h5"
         centroids = hdf5.read_array(path, "centroid_xyz_mm")[hdf5.read_array(path, "valid")]
-        own = [nodule for nodule in nodules if nodule.scan == row.scan]
-        cubes = read_cubes(path, spec.network)
-        features = read_features(path, len(cubes)) if spec.network.measured else None
+        cubes, features = read_cubes(path, spec.network)
         for i, centroid in enumerate(centroids):
-            around = [n for n in own if np.linalg.norm(centroid - n.centre_xyz_mm) < n.diameter_mm / 2]
-            label = max((nodule.malignant for nodule in around), default=0)
-            own_features = None if features is None else features[i : i + 1]
-            case = PatientCubes(row.scan, label, cubes[i : i + 1], spec.augment, spec.distort, own_features)
+            around = [
+                nodule.malignant
+                for nodule in nodules
+                if nodule.scan == row.scan and np.linalg.norm(centroid - nodule.centre_xyz_mm) < nodule.diameter_mm / 2
+            ]
+            own = None if features is None else features[i : i + 1]
+            case = PatientCubes(row.scan, max(around, default=0), cubes[i : i + 1], spec.augment, spec.distort, own)
             patients[row.split].append(case)
-    return _cubes_cohort(spec, patients, inputs, without={split: [] for split in SPLITS})
+    return _cubes_cohort(spec, patients, inputs)
 
 
 def _usable(rows: Sequence[ScanRow], inputs: Path) -> list[ScanRow]:
@@ -93,33 +94,42 @@ def _usable(rows: Sequence[ScanRow], inputs: Path) -> list[ScanRow]:
 
 def _gather_cubes(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
-    without: dict[str, list[int]] = {split: [] for split in SPLITS}
+    without = []
     for row in rows:
-        path = inputs / f"{row.scan}.h5"
-        cubes = read_cubes(path, spec.network, spec.candidates, spec.at_least)
+        cubes, features = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
         label = int(row.label or 0)
         if len(cubes):
-            measured = read_features(path, len(cubes)) if spec.network.measured else None
-            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort, measured))
-        else:
-            without[row.split].append(label)
+            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort, features))
+        elif row.split == "train":
+            without.append(label)
     return _cubes_cohort(spec, patients, inputs, without)
 
 
 def _cubes_cohort(
-    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], inputs: Path, without: Mapping[str, Sequence[int]]
+    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], inputs: Path, without: Sequence[int] = ()
 ) -> Cohort:
-    """Patients with cubes, and the labels of those `without` a candidate, by split."""
-    labels = [patient.label for patient in patients["train"]] + list(without["train"])
+    """Patients with cubes, and the labels of those in training `without` a candidate."""
+    labels = [*(patient.label for patient in patients["train"]), *without]
     size = spec.network.shape_zyx
     card = {
         "purpose": f"cancer logit a candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
         "network": spec.network.model_dump(mode="json"),
-        "logit_without_candidates": logit_without_candidates(without["train"], labels),
-        "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without["train"])},
+        "logit_without_candidates": logit_without_candidates(without, labels),
+        "training_patients": {"all": len(labels), "cancer": sum(labels), "without_candidates": len(without)},
     }
     return Cohort(patients, inputs, spec.network, card)
+
+
+def logit_without_candidates(labels_without: Sequence[int], labels: Sequence[int]) -> float:
+    """The answer for a patient in whom nothing was found: the training patients' own odds.
+
+    The share of cancer among training patients without a candidate, drawn towards the share among all of
+    them by the weight of two patients, so that it is defined when there was none.
+    """
+    prior = (sum(labels) + 1) / (len(labels) + 2)
+    share = (sum(labels_without) + 2 * prior) / (len(labels_without) + 2)
+    return float(np.log(share / (1 - share)))
 
 
 def _gather_volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:

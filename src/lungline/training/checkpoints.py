@@ -27,12 +27,8 @@ class TrainingState:
 class Checkpoints:
     """The checkpoints of one training: FOLDER/STAGE-KEY-step*.safetensors.
 
-    Attributes
-    ----------
-    folder : Path
-        Outside the declared outputs, so that a workflow does not remove it with them.
-    stage, key : str
-        Who trains, and the hash of everything that makes this training what it is.
+    The folder lies outside the declared outputs, so that a workflow does not remove it with them. The key is the hash
+    of everything that makes this training what it is.
     """
 
     folder: Path

@@ -43,8 +43,6 @@ class ProcessGroup:
     def all_reduce(self, model: nn.Module, loss: float) -> float:
         """Replace the gradients of a model by their sums over the processes; the sum of the losses comes back.
 
-        Notes
-        -----
         One message that is always laid out the same. `DistributedDataParallel` regroups the gradients after its
         first step, so that a resumed training would add up in another order than one that was never interrupted.
         """
@@ -66,10 +64,7 @@ SINGLE = ProcessGroup()
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
     """The processes that the launcher started together with this one; NCCL between GPUs, Gloo between CPUs.
 
-    Raises
-    ------
-    LunglineError
-        If there are fewer GPUs than processes on this machine.
+    `LunglineError` if there are fewer GPUs than processes on this machine.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SINGLE

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import DetectorSpec, ReductionSpec
-from lungline.detection.candidates import Candidate, read_candidates
-from lungline.detection.patches import crop_patches
+from lungline.detection.candidates import Candidate, crop_patches, read_candidates
 from lungline.device import one_thread_each, to_device
 from lungline.nodules.annotations import Nodule
 from lungline.storage import hdf5
@@ -72,15 +71,8 @@ def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch
 class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
     """Cubes (N, 2, size, size, size) and labels (N,), float32; a fixed share of them nodules.
 
-    Each is turned and mirrored at random, and distorted if the specification says so.
-
-    Attributes
-    ----------
-    detector : DetectorSpec
-        Whose candidates they are, for the card.
-    train, valid : sequence of CandidateCubes
-    files : mapping of split to scans to files
-        That the cubes were read from.
+    Each is turned and mirrored at random, and distorted if the specification says so. `files` (split -> scan -> files)
+    are those that the cubes were read from.
     """
 
     stage: ClassVar[str] = "train_reduction"

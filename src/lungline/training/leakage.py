@@ -18,14 +18,9 @@ _FEW = 10  # scans; in fewer, half of them may well be one patient's
 
 @dataclass(frozen=True)
 class Group:
-    """Scans of one patient, or copies of one scan.
+    """Two or more scans of one patient, or copies of one scan.
 
-    Attributes
-    ----------
-    rows : tuple of ScanRow
-        At least two.
-    shared : tuple of str
-        What they have in common, e.g. "patient id", "pixels"; not every pair need share all of it.
+    `shared` is what they have in common, e.g. "patient id", "pixels"; not every pair need share all of it.
     """
 
     rows: tuple[ScanRow, ...]
@@ -49,37 +44,23 @@ class Group:
 
 
 def find_groups(cases: Sequence[tuple[ScanRow, Identity]]) -> tuple[list[Group], list[str]]:
-    """Which of these scans belong together.
+    """Which of these scans, all of which can be used, belong together: groups in the order of their first scan.
 
-    Parameters
-    ----------
-    cases : sequence of (ScanRow, Identity)
-        Of scans that can be used: a quarantined one takes part in nothing.
-
-    Returns
-    -------
-    groups : list of Group
-        In the order of their first scan.
-    placeholders : list of str
-        Kinds of marks of which one value stands in more than half of the scans, and in at least ten: such a value
-        names no patient, and was not compared.
+    Also the placeholders: kinds of marks of which one value stands in more than half of the scans, and in at least
+    ten. Such a value names no patient, and was not compared.
     """
     holders: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, (_, identity) in enumerate(cases):
         for kind in KINDS:
             for mark in identity.marks.get(kind, ()):
                 holders[kind, mark].append(number)
-    frequent = {
-        (kind, mark)
-        for (kind, mark), numbers in holders.items()
-        if kind in IDENTIFIERS and len(numbers) >= _FEW and 2 * len(numbers) > len(cases)
-    }
-    links = [
-        (numbers[0], number, KINDS[kind])
-        for (kind, mark), numbers in holders.items()
-        if (kind, mark) not in frequent
-        for number in numbers[1:]
-    ]
+    links: list[tuple[int, int, str]] = []
+    placeholders = set()
+    for (kind, _), numbers in holders.items():
+        if kind in IDENTIFIERS and len(numbers) >= _FEW and 2 * len(numbers) > len(cases):
+            placeholders.add(KINDS[kind])
+        else:
+            links += [(numbers[0], number, KINDS[kind]) for number in numbers[1:]]
     first, second = ([link[end] for link in links] for end in (0, 1))
     graph = coo_array((np.ones(len(links)), (first, second)), shape=(len(cases), len(cases)))
     count, group_of = connected_components(graph, directed=False)
@@ -97,4 +78,4 @@ def find_groups(cases: Sequence[tuple[ScanRow, Identity]]) -> tuple[list[Group],
         for own, words in zip(rows, shared, strict=True)
         if len(own) > 1
     ]
-    return groups, sorted({KINDS[kind] for kind, _ in frequent})
+    return groups, sorted(placeholders)

@@ -43,10 +43,7 @@ def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
 def take_convolutions(network: CancerNet, folder: Path) -> dict[str, Any]:
     """Set the convolutions and norms of `network` to those in `folder`; what a card says of it.
 
-    Raises
-    ------
-    LunglineError
-        If they are not of the same shapes.
+    `LunglineError` if they are not of the same shapes.
     """
     card, (tensors, _) = checked_card(folder), read_tensors(folder / "weights.safetensors")
     taken = {name: value for name, value in tensors.items() if name.startswith(("conv", "norms"))}

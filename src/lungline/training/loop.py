@@ -9,7 +9,9 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,28 +30,18 @@ from lungline.progress import Progress
 from lungline.storage import hdf5
 from lungline.storage.checksums import check
 from lungline.storage.weights import write_model
-from lungline.training.batches import batches_ahead
 from lungline.training.checkpoints import Checkpoints
 from lungline.training.distributed import SINGLE, ProcessGroup
-from lungline.training.task import Evaluation, TrainingTask
+from lungline.training.task import Batch, Evaluation, TrainingTask
 
 
 @dataclass(frozen=True)
 class TrainingContext:
     """Where and how a network is trained, whatever it is.
 
-    Attributes
-    ----------
-    output : Path
-        Model folder: weights.safetensors, card.json, learning_curve.csv.
-    checkpoints : Path
-        Folder of the checkpoints; see `Checkpoints`.
-    seed : int
-        Of dropout; batches and first weights have taken it already.
-    device, precision
-        See `lungline.device`.
-    group : ProcessGroup
-        The processes that train together. Each computes its part of a batch; the main one validates and writes.
+    `output` is the model folder (weights.safetensors, card.json, learning_curve.csv), `seed` that of dropout: batches
+    and first weights have taken it already. Each process of `group` computes its part of a batch; the main one
+    validates and writes.
     """
 
     output: Path
@@ -75,7 +67,10 @@ def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> Non
         "seed": context.seed,
         "precision": context.precision,
         "code": code_fingerprint(f"lungline.stages.{task.stage}"),
-        "input_sha256": {split: _digests(scans) for split, scans in cases.items()},
+        "input_sha256": {
+            split: {scan: [check(path) for path in files] for scan, files in scans.items()}
+            for split, scans in cases.items()
+        },
     }
     machine = {"device": context.device.type, "threads": torch.get_num_threads(), "processes": group.size}
     identity = json.dumps({**settings, **machine, "card": dict(task.card())}, sort_keys=True)
@@ -111,16 +106,9 @@ def train(
 ) -> list[Evaluation]:
     """Train `task.model` in place and leave the selected weights in it.
 
-    Returns
-    -------
-    list of dict
-        The learning curve: step, train_loss, and what `task.evaluate` gave, one row a validation. The main process
-        alone has it, and the selected weights; the others end with those of the last step.
-
-    Raises
-    ------
-    LunglineError
-        M_NOT_FINITE: if a loss is no longer a finite number.
+    The learning curve comes back: step, train_loss, and what `task.evaluate` gave, one row a validation. The main
+    process alone has it, and the selected weights; the others end with those of the last step. `LunglineError`
+    (M_NOT_FINITE) if a loss is no longer a finite number.
     """
     model, group, losses = task.model.to(context.device), context.group, list[float]()
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
@@ -131,7 +119,7 @@ def train(
         group.print(f"resumed at step {state.step} of {schedule.steps}")
     steps, progress = range(state.step, schedule.steps), Progress(schedule.steps, done=state.step)
     started, waited_s = time.perf_counter(), 0.0
-    with batches_ahead(task.batch, steps, context.device) as batches:
+    with closing(batches_ahead(task.batch, steps, context.device)) as batches:
         for step in steps:
             asked = time.perf_counter()
             batch = next(batches)
@@ -195,10 +183,6 @@ def _refuse_not_finite(name: str, value: float, step: int) -> None:
         raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
 
 
-def _digests(scans: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
-    return {scan: [check(path) for path in files] for scan, files in scans.items()}
-
-
 def _about_cases(cases: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Any]:
     """Their names; the hash of their pixels, by which a copy under another name is known; how they were acquired."""
     about = {
@@ -212,3 +196,53 @@ def _about_cases(cases: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str,
     acquisition = ranges_of(known.get("acquisition", {}) for known in about["train"].values())
     names = {split: sorted(scans) for split, scans in cases.items()}
     return {"cases": names, "case_hu_sha256": pixels, "acquisition": acquisition}
+
+
+def batches_ahead(make_batch: Callable[[int], Batch], steps: Sequence[int], device: torch.device) -> Generator[Batch]:
+    """The batch of each step in their order, whoever makes it; to be closed.
+
+    On a CPU a thread is one step ahead: the cores are the network's. A GPU leaves them free and is faster than one of
+    them: as many processes make batches as the job has threads, each two ahead, in memory that the GPU reads itself.
+    """
+    if device.type == "cuda":
+        yield from _by_processes(make_batch, steps)
+        return
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = None
+        for step in steps:
+            ready, coming = coming, ahead.submit(make_batch, step)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
+
+
+def _by_processes(make_batch: Callable[[int], Batch], steps: Sequence[int]) -> Iterator[Batch]:
+    from torch.utils.data import DataLoader  # of the GPU's jobs alone: importing it costs all others time
+
+    loader: Any = DataLoader(
+        _Steps(make_batch),  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=steps,
+        collate_fn=lambda batch: batch,
+        num_workers=torch.get_num_threads(),
+        worker_init_fn=lambda worker: torch.set_num_threads(1),
+        pin_memory=torch.cuda.is_available(),
+    )
+    for batch in loader:
+        if isinstance(batch, LunglineError):
+            raise batch
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """A data set whose item of a number is the batch of this step; or what is wrong with it, in its own words."""
+
+    make_batch: Callable[[int], Any]
+
+    def __getitem__(self, step: int) -> Any:
+        try:
+            return self.make_batch(step)
+        except LunglineError as error:
+            return error

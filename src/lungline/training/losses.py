@@ -1,4 +1,4 @@
-"""The paper's two losses, on logits, exact for any logit."""
+"""The paper's two losses, on logits: -log(sigmoid(s)) = softplus(-s), so that nothing overflows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from torch.nn.functional import softplus
 
 
 def cancer_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Eq. 1, mean over patients: L = -y log(sigmoid(s)) - (1 - y) log(1 - sigmoid(s)).
-
-    Since -log(sigmoid(s)) = softplus(-s) and -log(1 - sigmoid(s)) = softplus(s), nothing overflows.
-    """
+    """Eq. 1, mean over patients: L = -y log(sigmoid(s)) - (1 - y) log(1 - sigmoid(s))."""
     return (labels * softplus(-logits) + (1 - labels) * softplus(logits)).mean()
 
 

@@ -1,4 +1,4 @@
-"""Patients for the cancer network: their cubes, and the maximum that only its winner trains."""
+"""Patients for the cancer network: their cubes, the loss that one step of a training has, and their answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lungline.classification.cancer_net import CancerNet, strongest
+from lungline.classification.cancer_net import CancerNet
 from lungline.classification.hand_crafted import features
 from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
@@ -26,27 +26,21 @@ Patients = list[tuple[NDArray[np.float16], int]]
 
 
 class Patient(Protocol):
-    """What a training needs to know of a patient."""
+    """What a training needs to know of a patient: the cubes (n, C, D, H, W) that it is answered about, n >= 1.
+
+    `features` (n, 4) are hand-crafted, of the candidates in the cubes; None of whole volumes.
+    """
 
     @property
     def scan(self) -> str: ...
-
     @property
     def label(self) -> int: ...
-
     @property
-    def cubes(self) -> NDArray[np.float16]:
-        """What is answered about, (n, C, D, H, W), n >= 1."""
-        ...
-
+    def cubes(self) -> NDArray[np.float16]: ...
     @property
-    def features(self) -> NDArray[np.float32] | None:
-        """Hand-crafted features (n, 4) of the candidates in the cubes; None of whole volumes."""
-        ...
-
+    def features(self) -> NDArray[np.float32] | None: ...
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """What is shown in one step of a training, (n, C, D, H, W)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -73,15 +67,11 @@ class PatientCubes:
 
 def read_cubes(
     path: Path, spec: CancerNetSpec, most: int | None = None, at_least: float | None = None
-) -> NDArray[np.float16]:
-    """The `most` strongest cubes (n, C, D, H, W) of a patch file that is not quarantined; n may be 0.
+) -> tuple[NDArray[np.float16], NDArray[np.float32] | None]:
+    """The `most` strongest cubes (n, C, D, H, W) of a patch file that is not quarantined, and their features (n, 4).
 
-    Those whose candidate has a score below `at_least` are left out, the strongest excepted.
-
-    Raises
-    ------
-    LunglineError
-        If the cubes are not of the shape that the network takes.
+    n may be 0. Cubes whose candidate has a score below `at_least` are left out, the strongest excepted. Features are
+    None of a network that does not weigh them. `LunglineError` if the cubes are not of the shape that it takes.
     """
     valid = hdf5.read_array(path, "valid")
     cubes: NDArray[np.float16] = hdf5.read_array(path, "patches")[valid]
@@ -92,7 +82,8 @@ def read_cubes(
         )
     if at_least is not None:
         cubes = cubes[: max(1, int(np.sum(hdf5.read_array(path, "score")[valid] >= at_least)))]
-    return cubes[:most]
+    cubes = cubes[:most]
+    return cubes, read_features(path, len(cubes)) if spec.measured else None
 
 
 def read_features(path: Path, count: int) -> NDArray[np.float32]:
@@ -163,16 +154,29 @@ def _winner(model: nn.Module, cubes: Tensor) -> Tensor:
     with torch.no_grad():
         logits = model(cubes).float()
     model.train(was_training)
-    _, index = strongest(logits[None], torch.ones_like(logits, dtype=torch.bool)[None])
-    return cubes[index]
+    return cubes[logits.max(dim=0, keepdim=True).indices]
 
 
-def logit_without_candidates(labels_without: Sequence[int], labels: Sequence[int]) -> float:
-    """The answer for a patient in whom nothing was found: the training patients' own odds.
+def answers(
+    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Logits and labels (n,) float32 of the patients; a cube's logit is the mean over `turns` symmetries."""
+    each = [model.weighed(patient_logits(model, p.cubes, device, turns), p.features) for p in patients]
+    labels = torch.tensor([float(patient.label) for patient in patients], device=device)
+    return torch.stack([model.pooled(logits) for logits in each]), labels
 
-    The share of cancer among training patients without a candidate, drawn towards the share among all of
-    them by the weight of two patients, so that it is defined when there was none.
-    """
-    prior = (sum(labels) + 1) / (len(labels) + 2)
-    share = (sum(labels_without) + 2 * prior) / (len(labels_without) + 2)
-    return float(np.log(share / (1 - share)))
+
+def look_at_patients(model: CancerNet, patients: Sequence[Patient], device: torch.device) -> dict[str, float]:
+    """Eq. 1 and accuracy at 0.5 over the validation patients."""
+    logits, labels = answers(model, patients, device)
+    correct: Tensor = (logits > 0) == (labels > 0.5)
+    return {"valid_loss": float(cancer_loss(logits, labels)), "valid_accuracy": float(correct.float().mean())}
+
+
+def labels_and_logits(
+    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and logits (n,) of the patients, without gradients; arguments as in `answers`."""
+    with torch.inference_mode():
+        logits, labels = answers(model, patients, device, turns)
+    return labels.cpu().numpy().astype(np.int64), logits.double().cpu().numpy()

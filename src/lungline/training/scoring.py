@@ -18,7 +18,7 @@ from lungline.storage.hdf5 import Code
 from lungline.training.calibration import interval_of
 from lungline.training.false_positive_reduction import candidate_logits
 from lungline.training.loading import checked_card, load_cancer_net
-from lungline.training.patients import patient_logits, read_cubes, read_features
+from lungline.training.patients import patient_logits, read_cubes
 from lungline.training.volumes import fixed_crops, read_region
 
 
@@ -26,19 +26,10 @@ from lungline.training.volumes import fixed_crops, read_region
 class Answer:
     """A probability of cancer, and what the table of answers says beside it.
 
-    Attributes
-    ----------
-    logit : float or None
-        None when the probability is 0 or 1.
-    n_candidates, deciding_rank : int or None
-        Of a system that reads candidates; no rank when there was none.
-    candidate_logits : tuple of float
-        Of each candidate's cube, strongest candidate first, scaled and shifted as the patient's logit is.
-    interval : (low, high) or None
-        95 %, of the probability, as far as the calibration depends on the cases that it was fitted to; None where the
-        system is not calibrated, or nothing was found.
-    codes : tuple of Code
-        Warnings that belong to this answer.
+    The logit is None when the probability is 0 or 1. A system that reads candidates says how many, which one decided
+    (None when there was none), and the logit of each, strongest candidate first, scaled and shifted as the patient's.
+    The interval (low, high) holds 95 % of the probability as far as the calibration depends on the cases that it was
+    fitted to; None where the system is not calibrated, or nothing was found. Codes are warnings.
     """
 
     probability: float
@@ -75,10 +66,9 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
     fits = np.array(fitted.get("resampled", []), dtype=np.float64)
 
     def score(path: Path) -> Answer:
-        cubes = read_cubes(path, network.spec, spec.candidates, spec.at_least)
+        cubes, features = read_cubes(path, network.spec, spec.candidates, spec.at_least)
         if not len(cubes):
             return Answer(float(expit(nothing_found)), nothing_found, n_candidates=0)
-        features = read_features(path, len(cubes)) if network.spec.measured else None
         logits = network.weighed(candidate_logits(network, cubes, device, spec.turns).to(device), features)
         with torch.inference_mode():
             pooled = float(network.pooled(logits))

@@ -37,12 +37,7 @@ def seconds_a_reduction_step(spec: ReductionSpec, device: torch.device, steps: i
 
 
 def seconds_a_patient_step(
-    spec: CancerNetSpec,
-    schedule: PatientSchedule,
-    cubes: int,
-    device: torch.device,
-    steps: int,
-    precision: Precision,
+    spec: CancerNetSpec, schedule: PatientSchedule, cubes: int, device: torch.device, steps: int, precision: Precision
 ) -> float:
     """Mean seconds of a step of a cancer network when every patient of the batch has so many cubes (or volumes).
 

@@ -5,9 +5,9 @@ Nothing is held in memory but the positions of the annotated voxels: a crop read
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +31,7 @@ from lungline.training.task import Evaluation, TrainingTask
 #: Validation batches have step numbers of their own, so that every validation sees the same crops.
 _FIRST_STEP = 1 << 40
 _BATCHES = 8
-_OPEN_FILES = 64
+_OPEN_FIELDS = 128
 
 Crops = tuple[Tensor, Tensor]
 
@@ -64,26 +64,6 @@ def find_training_scans(scans: Sequence[str], caches: Path, masks: Path) -> list
     return found
 
 
-#: Where a crop lies: its scan, the first voxel (z, y, x) of its slice, and the axes along which it is flipped.
-CropPlace = tuple[TrainingScan, NDArray[np.int64], tuple[int, ...]]
-
-
-class OpenFields:
-    """One field of each of the most recently read files, kept open for this process."""
-
-    def __init__(self, name: str, most: int = _OPEN_FILES) -> None:
-        self._fields: OrderedDict[Path, h5py.Dataset] = OrderedDict()
-        self._name, self._most = name, most
-
-    def __getitem__(self, path: Path) -> h5py.Dataset:
-        if path not in self._fields:
-            while len(self._fields) >= self._most:
-                self._fields.popitem(last=False)[1].file.close()
-            self._fields[path] = hdf5.open_field(path, self._name)
-        self._fields.move_to_end(path)
-        return self._fields[path]
-
-
 class SliceCrops:
     """Batches of crops along one axis, with `slices` neighbouring slices (odd) as channels."""
 
@@ -97,7 +77,7 @@ class SliceCrops:
                 "and valid. Check annotations.csv and the splits in scans.csv."
             )
         self.scans, self.axis, self.slices, self.sampling, self.seed = list(scans), axis, slices, sampling, seed
-        self._ct, self._nodules = OpenFields("ct"), OpenFields("nodules")
+        self._open = lru_cache(_OPEN_FIELDS)(hdf5.open_field)  # one that is dropped closes its file
 
     def batch(self, step: int, size: int, part: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Scaled crops (N, slices, crop, crop) and labels (N, 1, crop, crop), float32, of one step.
@@ -107,12 +87,17 @@ class SliceCrops:
         rng = np.random.default_rng([self.seed, step, number_of(self.axis)])
         positives = round(size * self.sampling.positive_share)
         places = [self._draw(rng, around_nodule=i < positives) for i in range(size)]
-        pairs = [self._read(places[i]) for i in (range(size) if part is None else part)]
+        pairs = [self._read(*places[i]) for i in (range(size) if part is None else part)]
         images, labels = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
         return images, labels
 
-    def _draw(self, rng: np.random.Generator, *, around_nodule: bool) -> CropPlace:
-        """A crop at random; around a nodule, one of its voxels lies inside the crop."""
+    def _draw(
+        self, rng: np.random.Generator, *, around_nodule: bool
+    ) -> tuple[TrainingScan, NDArray[np.int64], tuple[int, ...]]:
+        """A crop at random: its scan, the first voxel (z, y, x) of its slice, and the axes along which it is flipped.
+
+        Around a nodule, one of its voxels lies inside the crop.
+        """
         scan = self.scans[rng.integers(len(self.scans))]
         low, high = np.zeros(3, int), np.array(scan.shape_zyx)
         if around_nodule:
@@ -124,15 +109,15 @@ class SliceCrops:
         first[number] = centre[number]
         return scan, first, tuple(axis for axis in (1, 2) if rng.integers(2))
 
-    def _read(self, place: CropPlace) -> tuple[NDArray, NDArray]:
+    def _read(self, scan: TrainingScan, middle: NDArray, flips: tuple[int, ...]) -> tuple[NDArray, NDArray]:
         """The crop at a place, and what of it is nodule."""
-        (scan, middle, flips), number = place, number_of(self.axis)
+        number = number_of(self.axis)
         one = np.full(3, self.sampling.crop)
         one[number] = 1
         first, extent = middle.copy(), one.copy()
         first[number], extent[number] = middle[number] - self.slices // 2, self.slices
-        ct = _read_box(self._ct[scan.cache], first, extent, outside=-1000)
-        label = _read_box(self._nodules[scan.mask], middle, one, outside=0)
+        ct = _read_box(self._open(scan.cache, "ct"), first, extent, outside=-1000)
+        label = _read_box(self._open(scan.mask, "nodules"), middle, one, outside=0)
         image, truth = (stack_along(part, self.axis) for part in (scale_hu(ct), label.astype(np.float32)))
         return np.flip(image, flips).copy(), np.flip(truth, flips).copy()
 
@@ -153,14 +138,9 @@ def _read_box(field: h5py.Dataset, first: NDArray, extent: NDArray, outside: int
 
 @dataclass(frozen=True)
 class UNetTask(TrainingTask[Crops]):
-    """Crops of slices (N, slices, H, W) and what of them is nodule (N, 1, H, W), float32.
+    """Crops of slices (N, slices, H, W) along one axis and what of them is nodule (N, 1, H, W), float32.
 
-    Attributes
-    ----------
-    train, valid : SliceCrops
-        Along the axis of this network.
-    part : sequence of int
-        Numbers of the crops of a batch that this process computes.
+    `part` are the numbers of the crops of a batch that this process computes.
     """
 
     stage: ClassVar[str] = "train_unet"

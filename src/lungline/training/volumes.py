@@ -22,14 +22,9 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PatientVolume:
-    """One patient, whose lung region is read from its file whenever it is needed.
+    """One patient, whose lung region is read whenever it is needed, for a network whose input has `shape_zyx`.
 
-    Attributes
-    ----------
-    path : Path
-        A cached volume (`input.pad_to`), or a resized one (`input.resize_to`).
-    shape_zyx : three ints
-        Of the network's input.
+    `path` is a cached volume (`input.pad_to`), or a resized one (`input.resize_to`).
     """
 
     scan: str
@@ -42,34 +37,22 @@ class PatientVolume:
     @property
     def cubes(self) -> NDArray[np.float16]:
         """What is answered about: (n, 1, D, H, W) float16, n = 9 crops or 1 volume."""
-        return fixed_crops(self._read(), self.input.crop)
+        return fixed_crops(read_region(self.path, self.input, self.shape_zyx)[0], self.input.crop)
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """What is trained on: (1, 1, D, H, W) float16, a random crop or the volume."""
-        volume = self._read()
+        volume, _ = read_region(self.path, self.input, self.shape_zyx)
         if self.input.crop is None:
             return volume[None, None]
         first = [int(rng.integers(n - self.input.crop + 1)) for n in volume.shape]
         return _cut(volume, first, self.input.crop)[None, None]
 
-    def _read(self) -> NDArray[np.float16]:
-        return read_region(self.path, self.input, self.shape_zyx)[0]
-
 
 def read_region(path: Path, wanted: VolumeInput, shape_zyx: Shape) -> tuple[NDArray[np.float16], tuple[Code, ...]]:
-    """A patient's lung region as the network's settings want it, before any crop.
+    """A patient's lung region as the network's settings want it, before any crop: scaled HU 0..1, (D, H, W).
 
-    Returns
-    -------
-    (D, H, W) float16
-        Scaled HU 0..1: resized, or with air (0) on all sides to `shape_zyx`.
-    tuple of Code
-        W_VOLUME_CROPPED if the region is larger than `shape_zyx` and lost its rim.
-
-    Raises
-    ------
-    LunglineError
-        If a resized volume is not of the size that the settings name.
+    It is resized, or has air (0) on all sides to `shape_zyx`; W_VOLUME_CROPPED comes with it if it is larger and lost
+    its rim. `LunglineError` if a resized volume is not of the size that the settings name.
     """
     if wanted.resize_to is not None:
         volume: NDArray[np.float16] = hdf5.read_array(path, "volume")

@@ -83,7 +83,7 @@ class Layout:
     @cached_property
     def config(self) -> str:
         """The whole checked configuration, which commands read."""
-        return self.out("config.json")
+        return self.out("private/config.json")
 
     def manifest_of(self, detector: str) -> str:
         """The list of scans that says what a detector may be trained on."""

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungline.config.loading import config_text, read_config_files
-from lungline.storage.checksums import write_sealed_text
+from lungline.config.loading import read_config_files
+from lungline.storage.saved_config import write_saved_config
 from tests.conformance.faults.workspace import Workspace
 
 STEPS = {"unet": 400, "system": 60}  # about two seconds: time to be killed in
@@ -44,7 +44,7 @@ class Training:
         files = (self.place.folder / "config" / name for name in ("config.yaml", "micro.yaml"))
         path = folder / "config.json"
         if not path.is_file():
-            write_sealed_text(path, config_text(read_config_files(files, over)))
+            write_saved_config(path, read_config_files(files, over))
         return path
 
     def start(self, folder: Path) -> subprocess.Popen[bytes]:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lungline.config.loading import config_text, read_config, read_config_files, read_saved_config
+from lungline.config.loading import read_config, read_config_files
 from lungline.errors import LunglineError
+from lungline.storage.saved_config import read_saved_config, write_saved_config
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 UNDER = {"ablations": ["benchmark"]}  # a preset that lies on another one
@@ -13,7 +14,7 @@ PRESETS = sorted(path.stem for path in CONFIG.glob("*.yaml"))
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_allowed_and_comes_back_as_it_was_saved(name: str, tmp_path: Path) -> None:
     config = read_config_files(CONFIG / f"{file}.yaml" for file in ("config", *UNDER.get(name, []), name))
-    (tmp_path / "saved.json").write_text(config_text(config), encoding="utf-8")
+    write_saved_config(tmp_path / "saved.json", config)
     assert read_saved_config(tmp_path / "saved.json") == config
 
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from lungline.detection.candidates import Candidate
-from lungline.detection.patches import crop_patches
+from lungline.detection.candidates import Candidate, crop_patches
 
 
 def candidate(rank, z, y, x) -> Candidate:

@@ -23,7 +23,7 @@ from lungline.imaging.volume import Volume
 from lungline.nodules.matching import COLUMNS, doubling_days, pair_points
 from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import Grid, describe_candidates
-from lungline.readers.dates import acquisition_date
+from lungline.privacy.identity import acquisition_date
 from lungline.stages import follow_up
 from lungline.stages.follow_up import Subject
 from lungline.storage.results import read_result, write_result

@@ -10,7 +10,7 @@ from lungline.privacy import permissions
 from lungline.privacy.permissions import secret_folder, tighten, write_secret
 from lungline.privacy.pseudonyms import Original, pseudonym_key, read_map, remember
 from lungline.readers.listing import Listed
-from lungline.storage import atomic
+from lungline.storage import checksums
 from lungline.storage.manifest import ScanRow
 
 NAMES = ["Doe, Jane/series 1", "=1+1", "two\nlines", " blank ", os.fsdecode(b"caf\xe9"), "a\\x41"]
@@ -70,7 +70,7 @@ def test_the_temporary_file_is_secret_too_and_an_old_one_is_not_used(tmp_path, m
         seen.append(mode(source))
         replace(source, target)
 
-    monkeypatch.setattr(atomic.os, "replace", watched)
+    monkeypatch.setattr(checksums.os, "replace", watched)
     write_secret(tmp_path / "map.csv", "secret")
     assert seen == [0o600]
     assert mode(tmp_path / "map.csv") == 0o600
@@ -79,7 +79,7 @@ def test_the_temporary_file_is_secret_too_and_an_old_one_is_not_used(tmp_path, m
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     write_secret(tmp_path / "map.csv", "old")
-    monkeypatch.setattr(atomic.os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(checksums.os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space"):
         write_secret(tmp_path / "map.csv", "new")
     assert (tmp_path / "map.csv").read_text() == "old"

@@ -14,7 +14,7 @@ from lungline.imaging.volume import Volume
 from lungline.nodules.table import Grid, NoduleRow, rows_as_json
 from lungline.stages import draw_index, draw_page
 from lungline.storage import hdf5
-from lungline.storage.checksums import Origin, write_sealed_text
+from lungline.storage.checksums import write_sealed_text
 from lungline.storage.hdf5 import Header
 from lungline.storage.predictions import Prediction, write_predictions
 from lungline.storage.results import write_result
@@ -109,7 +109,7 @@ def compared(path):
     """A table as `compare` writes it: one system that was run, and one that was not."""
     names = [f"{name}{end}" for name in ("log_loss", "auc", "accuracy", "cpm") for end in ("", "_low", "_high")]
     rows = [["m2<i>", "40", *([0.5, 0.4, 0.6] * 4)], ["paper", "", *([None] * 12)]]
-    write_sealed_text(path, table_text(["system", "patients", *names], rows), Origin("compare"))
+    write_sealed_text(path, table_text(["system", "patients", *names], rows))
     return path
 
 

@@ -13,7 +13,7 @@ from lungline.stages import (
 )
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Field, Header
-from lungline.storage.notes import read_notes
+from lungline.storage.tables import read_notes
 from stage_settings import CACHE, CANDIDATES, PATCHES, RESAMPLE
 
 

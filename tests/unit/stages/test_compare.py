@@ -10,7 +10,7 @@ import pytest
 from lungline import NOTICE
 from lungline.errors import LunglineError
 from lungline.evaluation import cancer_metrics
-from lungline.evaluation.paper_figures import PAPER
+from lungline.evaluation.paired_comparison import PAPER
 from lungline.stages import compare
 from lungline.storage.predictions import Prediction, read_predictions, write_predictions
 

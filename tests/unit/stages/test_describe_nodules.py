@@ -15,9 +15,8 @@ from lungline.errors import GeometryError, LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
-from lungline.nodules.location import places_in_lungs
 from lungline.nodules.measurements import measure_candidates
-from lungline.nodules.table import COLUMNS, Grid, describe_candidates, read_nodules
+from lungline.nodules.table import COLUMNS, Grid, describe_candidates, places_in_lungs, read_nodules
 from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Header
@@ -187,7 +186,7 @@ def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None
     assert {row["decided"] for row in table["nodules"]} == {None}
     table = described(folder, labels=None, candidates=None)
     assert table["nodules"] is None
-    assert table["grid"]["shape_zyx"] == list(hdf5.read_shape(folder / "resample" / "s.h5", "ct"))
+    assert table["grid"]["shape_zyx"] == list(hdf5.read_grid(folder / "resample" / "s.h5", "ct")[0])
     for name in ("resample", "lungs", "labels"):
         hdf5.write_file(folder / f"q-{name}.h5", Header("x", "ingest", (Code("Q_LUNGS_EMPTY", "no air"),)), {})
     table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", answers=None,

@@ -12,7 +12,7 @@ from lungline.errors import LunglineError
 from lungline.splits import split_of_patient
 from lungline.stages import sheet
 from lungline.storage.manifest import read_sheet
-from lungline.storage.notes import read_notes
+from lungline.storage.tables import read_notes
 from scans import chest, write_dicom, write_mhd
 
 HU = chest((3, 6, 7))

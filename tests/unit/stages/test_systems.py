@@ -124,7 +124,7 @@ def test_every_entry_of_method_1_is_trained_and_answers(folder, name):
 
 def test_the_largest_training_region_is_the_shape_and_a_larger_test_region_is_cut_with_a_code(folder):
     card = train(folder, shrunk("m1-full"), folder / "cache")
-    shapes = [hdf5.read_shape(folder / "cache" / f"train{n}.h5", "ct") for n in range(SPLITS["train"])]
+    shapes = [hdf5.read_grid(folder / "cache" / f"train{n}.h5", "ct")[0] for n in range(SPLITS["train"])]
     assert tuple(card["network"]["shape_zyx"]) == tuple(np.max(shapes, axis=0))
     answers = predict(folder, folder / "cache")
     assert (answers["test0"]["status"], answers["test0"]["codes"]) == ("warned", "W_VOLUME_CROPPED")

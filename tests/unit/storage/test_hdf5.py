@@ -40,9 +40,7 @@ def test_what_goes_in_comes_out(tmp_path, ct, compression):
     mask = hdf5.read_array(tmp_path / "a.h5", "mask")
     assert mask.dtype == bool
     np.testing.assert_array_equal(mask, ct.array > 0)
-    slab = hdf5.read_slab(tmp_path / "a.h5", "ct", (slice(3, 5), slice(None), 7))
-    np.testing.assert_array_equal(slab, ct.array[3:5, :, 7])
-    assert hdf5.read_shape(tmp_path / "a.h5", "ct") == ct.shape_zyx
+    assert hdf5.read_grid(tmp_path / "a.h5", "ct")[0] == ct.shape_zyx
     assert hdf5.field_names(tmp_path / "a.h5") == ["ct", "mask"]
 
 
@@ -139,7 +137,7 @@ def replace_by_a_group(file, folder):
     "replace",
     [replace_by_external_storage, replace_by_a_virtual_field, replace_by_a_soft_link, replace_by_a_group],
 )
-@pytest.mark.parametrize("read", [hdf5.read_field, hdf5.read_shape, hdf5.open_field])
+@pytest.mark.parametrize("read", [hdf5.read_field, hdf5.read_grid, hdf5.open_field])
 def test_a_field_that_is_not_stored_inside_the_file_is_refused(tmp_path, ct, replace, read):
     write(tmp_path / "a.h5", ct)
     write(tmp_path / "b.h5", ct)

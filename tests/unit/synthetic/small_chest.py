@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from lungline.imaging import geometry
-from lungline.synthetic.implant_sources import SourceNodule
+from lungline.synthetic.blending import SourceNodule
 from lungline.synthetic.recipients import Chest
 
 SHAPE = (52, 64, 72)

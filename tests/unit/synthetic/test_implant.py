@@ -9,9 +9,9 @@ from lungline.detection.unet import UNet
 from lungline.evaluation.auc import auc
 from lungline.imaging import geometry
 from lungline.imaging.intensity import scale_hu
-from lungline.synthetic.blending import Blend, blend_in, match, overlap, weight_of
+from lungline.imaging.volume import overlap
+from lungline.synthetic.blending import Blend, blend_in, close_ends, match, noise_of, weight_of
 from lungline.synthetic.implant import InsertedScan, insert
-from lungline.synthetic.implant_sources import close_ends, noise_of
 from lungline.synthetic.recipients import Chest, without_lesions, zoomed
 from unit.synthetic.small_chest import round_nodule, small_chest
 

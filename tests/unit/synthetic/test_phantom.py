@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from lungline.imaging.geometry import world_to_voxel
 from lungline.imaging.volume import Volume
 from lungline.synthetic.cohort import FIRST_TEST_INDEX, ScanPlan, plan_scan
+from lungline.synthetic.phantom import INFLATED_LUNG_HU, TABLE_1_HU, draw_scan
 from lungline.synthetic.rendering import add_noise, ball_distance, coverage, make_grid, paint, paint_capsule
 from lungline.synthetic.seeds import random_stream
-from lungline.synthetic.simulate import draw_scan
-from lungline.synthetic.tissues import INFLATED_LUNG_HU, TABLE_1_HU
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,54 @@
-"""Scale and shift of logits, fitted on few patients."""
+"""Logistic regression does not depend on units; scale, shift and weights of features are fitted on few patients."""
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.classification.hand_crafted import features
+from lungline.config.networks import CancerNetSpec
 from lungline.evaluation.cancer_metrics import log_loss
-from lungline.training.calibration import fit_scale_and_shift, interval_of, resampled_fits
+from lungline.training.calibration import fit_measured, fit_scale_and_shift, interval_of, regress, resampled_fits
+from lungline.training.patients import PatientCubes, labels_and_logits
+
+SIZE, CPU = 16, torch.device("cpu")
+RNG = np.random.default_rng(1)
+COLUMNS = RNG.normal(size=(200, 3)) * [1.0, 5.0, 0.2] + [0.0, 40.0, -3.0]
+LABELS = (RNG.random(200) < 1 / (1 + np.exp(-COLUMNS @ [1.0, -0.3, 4.0] - 24))).astype(np.int64)
+
+
+def test_it_is_that_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    theirs = LogisticRegression(C=1e6, tol=1e-10, max_iter=10_000).fit(COLUMNS, LABELS)
+    mine = regress(LABELS, COLUMNS)
+    np.testing.assert_allclose(mine.weights, theirs.coef_[0], rtol=0.01)
+    np.testing.assert_allclose(mine.logits(COLUMNS), theirs.decision_function(COLUMNS), atol=0.05)
+
+
+def test_units_change_the_weights_and_not_the_logits() -> None:
+    units, zeros = np.array([0.001, 1000.0, 10.0]), np.array([1.0, 273.15, -7.0])
+    told = np.array([1.0, 0.0, 2.0])
+    mine = regress(LABELS, COLUMNS, about=told)
+    other = regress(LABELS, COLUMNS * units + zeros, about=told / units)
+    np.testing.assert_allclose(other.weights * units, mine.weights, rtol=1e-6)
+    np.testing.assert_allclose(other.logits(COLUMNS * units + zeros), mine.logits(COLUMNS), atol=1e-6)
+
+
+def test_a_column_that_never_changes_tells_nothing() -> None:
+    flat = np.column_stack([COLUMNS, np.full(200, 7.0)])
+    mine = regress(LABELS, flat)
+    assert mine.weights[-1] == 0.0
+    np.testing.assert_allclose(mine.logits(flat), regress(LABELS, COLUMNS).logits(COLUMNS), atol=1e-9)
+
+
+def test_the_prior_holds_the_weights_where_labels_are_told_apart_without_a_mistake() -> None:
+    column = np.array([[-1.0], [1.0], [-1.0], [1.0]])
+    labels = np.array([0, 1, 0, 1])
+    assert regress(labels, column, about=np.array([30.0])).weights[0] > 29.9
+    assert 0 < regress(labels, column).weights[0] < 30
 
 
 def test_a_scale_and_a_shift_are_found_again():
@@ -69,3 +111,79 @@ def test_more_cases_make_it_narrower_and_the_same_cases_the_same():
         low, high = interval_of(0.3, np.array(fits))
         widths.append(high - low)
     assert widths[0] > widths[1] > widths[2]
+
+
+def network():
+    """One that has learned nothing."""
+    torch.manual_seed(0)
+    return CancerNet(
+        CancerNetSpec(shape_zyx=(SIZE,) * 3, channels=(4,) * 6, dense=16, norm="group", measured=True)
+    ).eval()
+
+
+def patients(seed, count=200):
+    """Balls of several radii and densities; the larger, the more often malignant, and dense ones less often."""
+    rng = np.random.default_rng(seed)
+    away = np.linalg.norm(np.indices((SIZE,) * 3) - (SIZE - 1) / 2, axis=0)
+    made = []
+    for number in range(count):
+        radius, hu = rng.uniform(2, 7), rng.uniform(0.4, 0.9)
+        ball = away <= radius
+        cube = np.stack([np.where(ball, hu, 0.1), ball * 1.0])[None].astype(np.float16)
+        odds = 2 * (radius - 4.5) - 8 * (hu - 0.65)
+        label = int(rng.random() < 1 / (1 + np.exp(-odds)))
+        measured = features([ball.sum()], [1400 * hu - 1000], [0.0], [0.0])
+        made.append(PatientCubes(str(number), label, cube, features=measured))
+    return made
+
+
+def loss(model, cases):
+    labels, logits = labels_and_logits(model, cases, CPU)
+    return float(np.mean(np.logaddexp(0, logits) - labels * logits))
+
+
+def test_unseen_patients_are_told_apart_better():
+    model, unseen = network(), patients(2)
+    before = loss(model, unseen)
+    said = fit_measured(model, patients(1), CPU)
+    assert before > 0.6
+    assert loss(model, unseen) < 0.45
+    assert said["log volume in mm3"] > 0 > said["mean HU, scaled"]
+    assert said["root of the calcified share"] == 0  # none is calcified: nothing was learned of it
+
+
+def test_no_other_weights_fit_better():
+    model, cases = network(), patients(1)
+    fit_measured(model, cases, CPU)
+    assert model.measured is not None
+    best = loss(model, cases)
+    for weights in (model.measured.weight[0], model.measured.bias):
+        for step in (-0.5, 0.5):
+            weights += step
+            assert loss(model, cases) > best
+            weights -= step
+
+
+def test_the_features_are_those_of_the_candidate_that_decides():
+    cases = patients(1, 40)
+    model = network()
+    with torch.inference_mode():
+        logits = [float(model(torch.from_numpy(case.cubes).float())) for case in cases]
+    weakest = cases[int(np.argmin(logits))]
+    with_another = [
+        PatientCubes(
+            case.scan,
+            case.label,
+            np.concatenate([weakest.cubes, case.cubes]),
+            features=np.concatenate([weakest.features, case.features]),
+        )
+        for case in cases
+    ]
+    assert fit_measured(network(), with_another, CPU) == pytest.approx(fit_measured(model, cases, CPU), abs=1e-3)
+
+
+def test_the_weights_travel_with_the_network():
+    model, again = network(), network()
+    fit_measured(model, patients(1, 40), CPU)
+    again.load_state_dict(model.state_dict())
+    assert loss(again, patients(3, 20)) == loss(model, patients(3, 20))

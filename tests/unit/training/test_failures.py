@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lungline.training.failures import learned_all_negative, overfitted
+from lungline.evaluation.cancer_metrics import learned_all_negative
+from lungline.training.cancer_task import overfitted
 
 LABELS = np.array([1, 0, 0, 0] * 5)
 

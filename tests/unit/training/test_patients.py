@@ -12,11 +12,11 @@ from lungline.errors import LunglineError
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
 from lungline.training.augmentation import SYMMETRIES, turned
+from lungline.training.cases import logit_without_candidates
 from lungline.training.losses import cancer_loss
 from lungline.training.patients import (
     PatientCubes,
     draw_patients,
-    logit_without_candidates,
     micro_batches,
     patient_logits,
     patient_loss,
@@ -112,8 +112,8 @@ def test_cubes_that_the_network_does_not_take_are_named(tmp_path):
         "valid": Field(np.array([True, True, False]), "candidate", "1", ""),
     }
     hdf5.write_file(tmp_path / "p.h5", Header("patches", "crop_patches"), fields)
-    cubes = read_cubes(tmp_path / "p.h5", SPEC)
-    assert cubes is not None
+    cubes, features = read_cubes(tmp_path / "p.h5", SPEC)
+    assert features is None
     assert cubes.shape == (2, 2, 8, 8, 8)
     with pytest.raises(LunglineError, match=r"crop_patches\.size"):
         read_cubes(tmp_path / "p.h5", CancerNetSpec())
@@ -130,7 +130,7 @@ def test_candidates_with_a_small_score_are_not_shown_but_the_strongest_always_is
         "score": Field(np.array([0.9, 0.5, 0.4, 0.2, np.nan]), "candidate", "1", ""),
     }
     hdf5.write_file(tmp_path / "p.h5", Header("patches", "crop_patches"), fields)
-    cubes = read_cubes(tmp_path / "p.h5", SPEC, most, at_least)
+    cubes, _ = read_cubes(tmp_path / "p.h5", SPEC, most, at_least)
     assert cubes[:, 0, 0, 0, 0].tolist() == list(range(shown))
 
 

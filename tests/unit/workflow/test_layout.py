@@ -53,7 +53,7 @@ def test_a_given_model_is_read_where_it_lies() -> None:
 def test_what_is_said_of_nodules_reads_the_detector_where_there_is_one() -> None:
     files = layout({"outdir": "o"})
     read = files.of_nodules("describe_nodules", "m2-demo", "x")
-    assert read["detected"] == "o/detect/demo/x.h5"
+    assert read["labels"] == "o/extract_candidates/demo/x.h5"
     assert read["candidates"] == "o/extract_candidates/demo/x.csv"
     assert read["answers"] == "o/predict_cancer/m2-demo.csv"
     assert set(files.of_nodules("describe_nodules", "m1-64", "x")) == {"ingested", "volume", "lungs", "answers"}

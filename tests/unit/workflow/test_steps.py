@@ -10,6 +10,7 @@ from lungline.errors import LunglineError
 from lungline.workflow.steps import (
     BY_NAME,
     CANDIDATES,
+    LABELS,
     RAW,
     SCORED,
     STEPS,
@@ -25,7 +26,7 @@ from lungline.workflow.steps import (
 def test_a_step_reads_what_steps_before_it_make(step) -> None:
     before = {other.name for other in STEPS[: STEPS.index(step)]}
     for source in step.reads.values():
-        assert source in before | {RAW, CANDIDATES, SCORED}
+        assert source in before | {RAW, CANDIDATES, LABELS, SCORED}
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step.of_scan], ids=lambda step: step.name)

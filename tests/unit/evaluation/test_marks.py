@@ -2,8 +2,8 @@
 
 import pytest
 
-from lungline.evaluation.detection_metrics import is_found, recall
 from lungline.evaluation.froc import Finding, ScanMarks
+from lungline.evaluation.marks import is_found, recall
 
 
 def scans():

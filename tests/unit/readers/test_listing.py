@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lungline.errors import LunglineError
-from lungline.readers.labels import read_labels
+from lungline.readers.listing import read_labels
 
 
 def labels(tmp_path, content):
