@@ -24,7 +24,7 @@ from tests.conformance import integrity
 def results(tmp_path_factory) -> Path:
     """A small result tree with two files of every kind, and one configuration."""
     folder = tmp_path_factory.mktemp("results")
-    write_saved_config(folder / "config.json", read_config({}))
+    write_saved_config(folder / "private" / "config.json", read_config({}))
     rng = np.random.default_rng(0)
     affine = geometry.make_affine((1, 1, 1), (4, 5, 6))
     for number, scan in enumerate("ab"):

@@ -1,8 +1,6 @@
 """What would run, and what is refused, without running it."""
 
 import csv
-import json
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +63,6 @@ def test_reading_the_workflow_writes_nothing(workflow, tmp_path) -> None:
     )
     assert answer.returncode == 0, answer.stdout
     assert [path for path in tmp_path.iterdir() if path.name != ".snakemake"] == []
-    assert [path for path in (tmp_path / ".snakemake").rglob("*") if path.is_file() and path.suffix != ".log"] == []
 
 
 def test_folders_that_are_not_listed_yet_are_refused_with_the_command_that_lists_them(workflow, real_folders) -> None:
@@ -236,9 +233,7 @@ def test_pages_are_made_of_all_patients_or_of_the_named_ones_and_an_unknown_one_
 
 
 def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
-    message = (
-        '        message:\n            "Looking for nodules with detector {wildcards.detector} in {params.told}"\n'
-    )
+    message = '        message:\n            f"Looking for nodules with detector {batch.words}"\n'
     wanted = {}
     with workflow.edited("rules/nodules.smk", message, ""):  # a job without a message tells its resources
         for device in ("cuda", "cpu"):
@@ -270,7 +265,7 @@ def test_the_three_axes_train_at_the_same_time_on_three_gpu_slots(workflow, monk
     ]
     results = workflow.folder / "results" / "slots"
     inputs = [results / step / f"{scan}.h5" for scan in scans for step in ("cache_volume", "draw_nodule_mask")]
-    for path in (*inputs, results / "scans.csv", results / "check_leakage.csv"):
+    for path in (*inputs, *(results / name for name in ("scans.csv", "check_leakage.csv", "private/config.json"))):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     stub = workflow.folder / "stub"
@@ -293,7 +288,7 @@ def test_ten_folds_share_their_preparation_and_train_ten_detectors(workflow) -> 
     assert jobs["cache_volume"] == jobs["draw_nodule_mask"] == scans
     assert jobs["train_unet"] == 30
     for step in ("detect", "extract_candidates"):
-        assert len([name for name in jobs if name.startswith(f"{step}_fold_")]) == jobs["split_fold"] == 10
+        assert len([name for name in jobs if name.startswith(f"{step}_demo_fold_")]) == jobs["split_fold"] == 10
     assert jobs["submit_detection"] == jobs["froc"] == 1
     assert not {"train_system", "predict_cancer", "evaluate_cancer", "detect_0"} & set(jobs)
 
@@ -326,17 +321,6 @@ REPEATED = {
     },
     "run": ["m2-demo", "m2-again", "m2-other"],
 }
-
-
-def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another(workflow) -> None:
-    command = workflow.planned_command("compare", "micro", change=REPEATED, targets=("compare",))
-    words = shlex.split(command)
-    systems = json.loads(words[words.index("--systems") + 1])
-    assert {name: (files["seed"], files["repeats"]) for name, files in systems.items()} == {
-        "m2-demo": (1, "m2-demo"),
-        "m2-again": (2, "m2-demo"),
-        "m2-other": (2, "m2-other"),
-    }
 
 
 def test_a_system_that_starts_from_the_reduction_waits_for_it(workflow) -> None:

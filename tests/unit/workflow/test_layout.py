@@ -114,3 +114,18 @@ def test_plausible_lungs_shrink_with_synthetic_chests_only() -> None:
     small = {"cohort": {"anatomy_scale": 0.5}}
     assert layout(small, source="synthetic").plausible_ml() == {"plausible_ml_low": 125, "plausible_ml_high": 1125}
     assert layout(small).plausible_ml() == {"plausible_ml_low": 1000, "plausible_ml_high": 9000}
+
+
+def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another() -> None:
+    again = {"extends": "demo", "training": {"seed": 2}}
+    systems = {
+        "again": {"extends": "m2-demo", "detector": "again", "training": {"seed": 2}},
+        "other": {"extends": "again", "training": {"steps": 9}},
+    }
+    run = ["m2-demo", "again", "other"]
+    compared = layout({"detectors": {"again": again}, "systems": systems, "run": run}).compared()
+    assert {name: (files["seed"], files["repeats"]) for name, files in compared.items()} == {
+        "m2-demo": (1, "m2-demo"),
+        "again": (2, "m2-demo"),
+        "other": (2, "other"),
+    }
