@@ -9,7 +9,7 @@ from lungline.runner.locks import hold, trouble_with
 min_version("9.27")
 
 
-configfile: workflow.source_path("config/config.yaml")
+configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 report: "report/workflow.rst"

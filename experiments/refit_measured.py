@@ -59,11 +59,11 @@ def main(results: Path, jobs: int = 1) -> None:
     spec = read_system(card["system"])
     assert isinstance(spec, PatchSystem)
     cases = gather_nodules(spec, rows, made, read_rated_nodules(results / "inserted" / "nodules.csv")).patients
-    for split in SPLITS:
-        scans = {case.scan for case in cases[split]}
+    took_part = {split: sorted({case.scan for case in cases[split]}) for split in SPLITS}
+    for split, scans in took_part.items():
         print(f"{split}: {len(scans)} of {len(card['cases'][split])} scans, {len(cases[split])} candidates")
     network = load_cancer_net(system, CPU)
-    found = fitted(network, cases, spec.turns, card["seed"])
+    found = {"weighed_on": took_part} | fitted(network, cases, spec.turns, card["seed"])
     print(found["measured"], {name: found["calibration"][name] for name in ("scale", "shift", "cases")})
     write(system, network, card | found)
 

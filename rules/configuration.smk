@@ -1,8 +1,8 @@
 # The checked configuration as a file, for the commands that read more than a few settings.
-import hashlib
-
-from lungline.config.loading import config_text
 from lungline.storage.saved_config import write_saved_config
+
+#: Keys that no command reads from the file: a change of them writes nothing anew.
+OF_THE_MACHINE = {"device", "training_threads", "training_processes", "keep_intermediates", "figures", "pages"}
 
 
 rule write_config:
@@ -12,7 +12,7 @@ rule write_config:
         out("logs/write_config.log"),
     localrule: True
     params:
-        digest=hashlib.sha256(config_text(CONFIG).encode()).hexdigest()[:16],
+        digest=digest(CONFIG.model_dump(mode="json", exclude=OF_THE_MACHINE)),
     message:
         "Writing the checked configuration"
     run:

@@ -66,7 +66,7 @@ class Workflow:
         words: tuple[str, ...] = (),
         listed: bool = True,
     ) -> dict[str, int]:
-        """Jobs a step that a run would do now; empty when there is nothing to do.
+        """Jobs a step that a run would do now, but for the file of the configuration; empty when there is nothing to do.
 
         Parameters
         ----------
@@ -78,23 +78,22 @@ class Workflow:
         listed : bool
             Whether the scans in the folders of the configuration are listed before, as `./run` does it.
         """
-        if listed and (change or {}).get("data"):
-            self.list_scans(*presets, change=change or {})
+        if listed and change and change.get("data"):
+            (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+            answer = self.list_scans(*(f"config/{name}.yaml" for name in presets), "change.yaml")
+            if answer.returncode:
+                raise AssertionError(answer.stderr)
         said = self._dry_run("--quiet", "host", "rules", *words, presets=presets, change=change, targets=targets)
         table = re.search(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)", said, re.MULTILINE)
         if table is None:
             assert "Nothing to be done" in said, said
             return {}
         jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
-        return {name: count for name, count in jobs.items() if name not in ("total", "all")}
+        return {name: count for name, count in jobs.items() if name not in ("total", "all", "write_config")}
 
-    def list_scans(self, *presets: str, change: dict) -> None:
-        """List the scans in the folders of the configuration."""
-        (self.folder / "change.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
-        files = [*(f"config/{name}.yaml" for name in presets), "change.yaml"]
-        answer = self.lungline("list-scans", "--configfile", *files)
-        if answer.returncode:
-            raise AssertionError(answer.stderr)
+    def list_scans(self, *configfiles: str) -> subprocess.CompletedProcess[str]:
+        """List the scans in the folders that a configuration names, as `./run` does it before the workflow."""
+        return self.lungline("list-scans", "--configfile", *configfiles)
 
     def planned_command(self, command: str, *presets: str, change: dict, targets: tuple[str, ...] = ()) -> str:
         """The first command line `lungline COMMAND ...` of a run that would be done now."""

@@ -34,6 +34,7 @@ def resources_of(
     text = (workflow.folder / file).read_text(encoding="utf-8")
     message = re.search(r"    message:\n.*\n", text[text.index(f"rule {rule}:") :])
     assert message
+    assert workflow.list_scans(f"config/{preset}.yaml", "asked.yaml").returncode == 0
     with workflow.edited(file, message[0], ""):
         answer = workflow.snakemake("--dry-run", *words, "--configfile", f"config/{preset}.yaml", "asked.yaml")
     said = re.search(rf"rule {rule}:\n(?:.*\n)*?\s+resources: (.*)\n", answer.stdout)

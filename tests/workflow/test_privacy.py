@@ -47,11 +47,12 @@ def run(tmp_path_factory):
     }
     (copy.folder / "planted.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
     words = ("--configfile", "config/micro.yaml", "planted.yaml")
-    said = [copy.snakemake(*words, "--printshellcmds", "--show-failed-logs")]
+    said = [copy.list_scans("config/micro.yaml", "planted.yaml")]
+    said += [copy.snakemake(*words, "--printshellcmds", "--show-failed-logs")]
     said += [copy.snakemake(*words, "--report", "report.html"), copy.snakemake(*words, "--forceall", "-n", "-p")]
     for answer in said:
         assert answer.returncode == 0, answer.stdout[-5000:]
-    return copy, "".join(answer.stdout for answer in said), n_scans
+    return copy, "".join(answer.stdout + (answer.stderr or "") for answer in said), n_scans
 
 
 def answers(copy) -> dict[str, dict[str, str]]:
@@ -204,10 +205,10 @@ def test_a_list_that_cannot_be_made_says_why_without_names(tmp_path, plant, says
     copy = copy_workflow(tmp_path / "workflow")
     change = {"outdir": "results/bad", "data": plant(tmp_path / "data")}
     (copy.folder / "bad.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
-    answer = copy.snakemake("--configfile", "config/micro.yaml", "bad.yaml")
-    assert answer.returncode != 0
-    assert says in answer.stdout
-    assert not holds_marker(answer.stdout.encode(errors="surrogateescape"))
+    answer = copy.list_scans("config/micro.yaml", "bad.yaml")
+    assert answer.returncode == 2
+    assert says in answer.stderr
+    assert not holds_marker((answer.stdout + answer.stderr).encode(errors="surrogateescape"))
     assert leaks(copy.folder, but=(copy.folder / "results" / "bad" / "private",)) == []
 
 
@@ -218,7 +219,7 @@ def test_a_scan_that_is_gone_or_breaks_the_reader_is_named_by_its_pseudonym_alon
     assert main(["sheet", "folder", str(raw.parent), str(copy.folder / "listed")]) == 0
     [scan] = read_map(copy.folder / "listed" / "private")
     if crash:  # a mistake in the reader whose words quote the header
-        reader = copy.folder / "src" / "lungline" / "io" / "metaimage.py"
+        reader = copy.folder / "src" / "lungline" / "readers" / "metaimage.py"
         text = reader.read_text(encoding="utf-8")
         assert "        check_size(" in text
         reader.write_text(text.replace("        check_size(", "        int(header['Comment'])\n        check_size(", 1))

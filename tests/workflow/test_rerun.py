@@ -138,6 +138,7 @@ def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_
         },
     }
     (finished.folder / "scored.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    assert finished.list_scans("config/micro.yaml", "scored.yaml").returncode == 0
     answer = finished.snakemake("--configfile", "config/micro.yaml", "scored.yaml", "--quiet", "host", "rules")
     assert answer.returncode == 0, answer.stdout[-5000:]
     with open(finished.folder / "results" / "scored" / "predictions.csv", encoding="utf-8") as handle:
@@ -171,6 +172,7 @@ def test_a_training_patient_under_another_name_in_the_test_stops_before_any_trai
         "models": {"detectors": {"micro": "results/micro/train_unet/micro"}},
     }
     (finished.folder / "planted.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
+    assert finished.list_scans("config/micro.yaml", "planted.yaml").returncode == 0
     answer = finished.snakemake("--configfile", "config/micro.yaml", "planted.yaml", "--quiet", "host")
     assert answer.returncode != 0
     said = {line.strip() for line in answer.stdout.splitlines() if "lungline check-leakage:" in line}

@@ -244,6 +244,9 @@ def _run_mix(workflow: Workflow, name: str) -> tuple[dict[str, str], Counter[str
         (results / "private").mkdir(parents=True, mode=0o700)
         shutil.copy(key, results / "private" / "key")
     configured = ("--configfile", "config/micro.yaml", f"{name}.yaml")
+    listed = workflow.list_scans(*configured[1:])
+    if listed.returncode:
+        return {}, Counter(), f"the scans were not listed: {listed.stderr[-1500:]}"
     done = workflow.snakemake(*configured, "--", f"results/{name}/predictions.csv")
     if done.returncode:
         return {}, Counter(), f"the workflow failed: {done.stdout[-1500:]}"
