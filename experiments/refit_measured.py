@@ -38,7 +38,7 @@ from lungline.storage.manifest import ScanRow
 from lungline.storage.weights import read_card, read_tensors, write_card, write_tensors
 from lungline.training.calibration import fit_measured, fit_scale_and_shift, resampled_fits
 from lungline.training.cases import gather_nodules, read_rated_nodules
-from lungline.training.loading import load_cancer_net
+from lungline.training.model_folder import load_cancer_net
 from lungline.training.patients import Patient, labels_and_logits
 from lungline.workflow.bundle import PACKAGED, read_pipeline, write_pipeline
 

@@ -66,7 +66,7 @@ class Workflow:
         words: tuple[str, ...] = (),
         listed: bool = True,
     ) -> dict[str, int]:
-        """Jobs a step that a run would do now, but for the file of the configuration; empty when there is nothing to do.
+        """Jobs a step that a run would do now, but for the file of the configuration; empty where nothing is to do.
 
         Parameters
         ----------

@@ -28,8 +28,8 @@ from lungline.detection.unet import UNet
 from lungline.device import half_precision
 from lungline.imaging.intensity import mask_outside, scale_hu
 from lungline.names import Precision
-from lungline.training.loading import checked_card, load_unet
 from lungline.training.losses import cancer_loss
+from lungline.training.model_folder import checked_card, load_unet
 from lungline.training.patients import Patients, winner_loss
 from tests import literal
 

@@ -15,7 +15,7 @@ from lungline.imaging.intensity import scale_hu
 from lungline.imaging.volume import Volume
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
-from lungline.training.loading import load_unet
+from lungline.training.model_folder import load_unet
 
 THRESHOLD = 0.8  # the paper's; candidates are ranked by the sum of probability
 

@@ -31,7 +31,7 @@ from experiments.pretrained.inserted import (
 )
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.cancer_metrics import log_loss
-from lungline.evaluation.froc import ScanMarks, match, mean_cpm
+from lungline.evaluation.free_response import ScanMarks, match, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
 from lungline.stages import detect, extract_candidates
 from lungline.training.cases import RatedNodule

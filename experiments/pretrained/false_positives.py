@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from experiments.pretrained.inserted import KEPT, OURS, rank_all, scans_of, without_lesions
 from lungline import NOTICE
-from lungline.evaluation.froc import ScanMarks
+from lungline.evaluation.free_response import ScanMarks
 from lungline.evaluation.marks import scan_marks
 from lungline.imaging import geometry
 from lungline.nodules.annotations import read_annotations

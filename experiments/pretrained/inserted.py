@@ -18,7 +18,7 @@ from lungline.config.settings import read_settings
 from lungline.detection.candidates import Candidate, read_candidates
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.cancer_metrics import brier, calibration_error
-from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, ScanScore, froc, froc_intervals, match
+from lungline.evaluation.free_response import CPM_POINTS, Finding, ScanMarks, ScanScore, froc, froc_intervals, match
 from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interval, resamples, wilson
 from lungline.evaluation.marks import scan_marks
 from lungline.nodules.annotations import read_annotations
@@ -28,7 +28,7 @@ from lungline.storage import hdf5
 from lungline.storage.manifest import read_sheet
 from lungline.training.cases import RatedNodule, read_rated_nodules
 from lungline.training.false_positive_reduction import read_candidate_cubes
-from lungline.training.loading import checked_card, load_cancer_net
+from lungline.training.model_folder import checked_card, load_cancer_net
 from lungline.training.patients import features_of, patient_logits
 
 OURS, BASELINE = "pretrained", "paper-small"  # entries of the configuration

@@ -1,7 +1,5 @@
 """Where a network runs, how exactly, and how repeatably."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor

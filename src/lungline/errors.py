@@ -5,8 +5,6 @@ exit code 2. `Quarantine` says that one scan cannot be used: the stage succeeds,
 the scan to the end result.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import traceback

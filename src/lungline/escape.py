@@ -1,7 +1,5 @@
 r"""Words of others, made harmless: what a terminal or a spreadsheet would act upon is written as \xNN."""
 
-from __future__ import annotations
-
 import re
 
 _RUN_BY_SPREADSHEETS = "=+-@"

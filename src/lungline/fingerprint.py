@@ -5,8 +5,6 @@ So the code of a stage is hashed as syntax: its module and every module of this 
 without docstrings, comments and positions.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from collections.abc import Iterator

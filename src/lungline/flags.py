@@ -6,8 +6,6 @@ to the cohort as a whole: it stands in `input_warnings.csv` or `check_leakage.cs
 stable: they are never renamed or reused.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A name that does not exist is refused with the nearest one that does; names that many modules need."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from typing import Literal

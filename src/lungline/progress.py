@@ -1,7 +1,5 @@
 """How far long work is: on a terminal a line that is written over, in a log a plain line now and then."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

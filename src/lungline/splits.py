@@ -1,7 +1,5 @@
 """Which scan is for training, validation or testing: one rule a data set, so that additions never reshuffle."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from typing import Literal, Protocol

@@ -131,3 +131,9 @@ def test_only_the_lists_of_scans_and_the_way_out_know_original_names() -> None:
     assert asking == {f"stages/{stage}.py" for stage in ("sheet", "list_scans", *WAY_OUT)}
     rules = Path(__file__).resolve().parents[2] / "rules"
     assert [path.name for path in rules.glob("*.smk") if "pseudonyms" in path.read_text("utf-8")] == []
+
+
+def test_every_module_has_a_name_of_its_own() -> None:
+    """One meaning a file name: a stage and the formula behind it are not called the same."""
+    names = [path.stem for path in MODULES if path.stem != "__init__"]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

@@ -20,7 +20,7 @@ from lungline.synthetic.cohort import plan_scan
 from lungline.synthetic.phantom import draw_scan
 from lungline.synthetic.source_nodules import NEVER_TRAINED
 from lungline.synthetic.writers import write_mhd
-from lungline.training.loading import load_cancer_net
+from lungline.training.model_folder import load_cancer_net
 from lungline.training.patients import patient_logits
 from lungline.workflow.bundle import PACKAGED, read_pipeline
 

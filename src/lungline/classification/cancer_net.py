@@ -5,8 +5,6 @@ convolutions with stride 1, "same" padding and ReLU; 2x2x2 maximum pooling. 2,24
 13,255,601 on 1 x 64^3.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

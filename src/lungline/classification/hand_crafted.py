@@ -4,8 +4,6 @@ Size and density are what readers judge a nodule by, and calcification is a sign
 Radiology 284, 2017, 228). A few hundred nodules teach a network to see much, but hardly to count.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

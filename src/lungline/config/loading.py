@@ -1,7 +1,5 @@
 """From a user's few lines to the whole, checked configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

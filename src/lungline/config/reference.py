@@ -1,7 +1,5 @@
 """What is generated from the models: the JSON schema, the reference page, and a configuration with its comments."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 import typing

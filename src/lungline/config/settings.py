@@ -1,7 +1,5 @@
 """A group of settings is a closed, frozen model; a mistake in it is one sentence that names the place."""
 
-from __future__ import annotations
-
 import functools
 import json
 import re

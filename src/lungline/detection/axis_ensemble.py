@@ -1,7 +1,5 @@
 """Three U-Nets over every slice, averaged (paper, section 4.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Nodule candidates: the strongest clusters of probability, the voxels and the cube of each (paper, section 4.2)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace

@@ -4,8 +4,6 @@ The three U-Nets (paper, section 4.2) see the slices perpendicular to z, y and x
 the two axes that are left: (y, x) along z, (z, x) along y, (z, y) along x.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

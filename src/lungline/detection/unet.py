@@ -5,8 +5,6 @@ convolution up, skips concatenated, a 1x1 convolution to one logit. With the pap
 it has 31,030,593 parameters.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

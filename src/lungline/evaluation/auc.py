@@ -1,7 +1,5 @@
 """Area under the ROC curve and its variance (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988, 837)."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

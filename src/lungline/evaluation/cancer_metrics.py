@@ -1,7 +1,5 @@
 """How good the patients' probabilities are: log loss, accuracy, ROC AUC, Brier score, calibration."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

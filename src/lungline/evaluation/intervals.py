@@ -1,7 +1,5 @@
 """A figure is never shown alone: estimates with 95 % intervals, or with the reason why there is none."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """From candidates and annotations of scans to marks that can be scored, and to their FROC curve and recall."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +9,15 @@ import numpy as np
 
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
-from lungline.evaluation.froc import CPM_POINTS, MOST_MARKS, Finding, ScanMarks, ScanScore, froc, froc_intervals
+from lungline.evaluation.free_response import (
+    CPM_POINTS,
+    MOST_MARKS,
+    Finding,
+    ScanMarks,
+    ScanScore,
+    froc,
+    froc_intervals,
+)
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 from lungline.nodules.annotations import Nodule
 from lungline.storage.submissions import Mark

@@ -4,8 +4,6 @@ The paper: Zhang, Bazaz, Fan, Shah, "Lung Cancer Detection from CT Scan Images U
 (Boston University, 2017), sections 4 and 5. DSB-17: 1,397 patients to train (362 with cancer), 198 to test (57).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lungline.evaluation import cancer_metrics
-from lungline.evaluation.froc import ScanScore, mean_cpm
+from lungline.evaluation.free_response import ScanScore, mean_cpm
 from lungline.evaluation.intervals import Estimate, wilson
 from lungline.evaluation.patient_metrics import scored, training_prior
 from lungline.storage.frames import NOT_MEASURED, Cost

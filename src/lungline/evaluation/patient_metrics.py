@@ -1,7 +1,5 @@
 """From the rows of `predictions.csv` to the results of a system, split by split."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path

@@ -4,8 +4,6 @@ A network has learnt what nodules look like in scans of its training. Thicker sl
 dose adds grain; what it says of such scans nobody has measured.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import numpy as np

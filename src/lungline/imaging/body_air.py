@@ -4,8 +4,6 @@ All of it is decided on blocks of about 2 mm: the mean of a block carries a thir
 there is an eighth of the work. Walls that matter here (chest wall, windpipe) are thicker than a block.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cc3d

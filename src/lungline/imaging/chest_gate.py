@@ -1,7 +1,5 @@
 """Whether a volume can be a CT of a chest at all: cheap checks before anything is built on it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lungline.errors import Quarantine

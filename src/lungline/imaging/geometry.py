@@ -5,8 +5,6 @@ numbers, to a world point (x, y, z, 1) in mm, LPS (x to the patient's left, y to
 Column k belongs to array axis k. Spacing, origin and direction are read off it and stored nowhere else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """HU outside the lungs, and HU as a network sees it (paper, section 3)."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

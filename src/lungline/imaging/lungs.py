@@ -6,8 +6,6 @@ what surrounds it, the lungs are the largest pieces that remain, and what they e
 nearly enclose (nodules at the pleura) is filled in. The 5 mm margin is added last.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 

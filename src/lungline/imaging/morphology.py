@@ -5,8 +5,6 @@ w(dz, dy). So the mask is widened along x once for each width, packed to bits, a
 joined at their offsets. The result is exactly that of the ball as a structuring element, for any spacing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

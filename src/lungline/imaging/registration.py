@@ -4,8 +4,6 @@ Breathing, posture and an operation change a chest in ways that no rigid motion 
 diaphragm may be off by a centimetre or more. That is enough to say which nodule is which, and not for more.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

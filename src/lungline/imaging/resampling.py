@@ -8,8 +8,6 @@ not have the spacing that was asked for. Here the new grid has exactly the spaci
 edge lies where the old one's did, and the affine returned is the one that the interpolation used.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -6,8 +6,6 @@ false pattern) and two old voxels wide where it grows (linear interpolation). It
 products. Outer edges of both grids coincide.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The label map of candidates on the slices of the source: from our grid back to where the scanner measured."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Annotated nodules in the scanner's world, and the sphere masks drawn from them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

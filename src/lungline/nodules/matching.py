@@ -1,7 +1,5 @@
 """What became of each nodule between two scans of a patient."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields

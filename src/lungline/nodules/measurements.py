@@ -5,8 +5,6 @@ Readers judge a nodule by these, and calcification is a sign of a benign one (Ma
 are the same measurements of the cached volume, in which the few voxels outside the lung mask hold air.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -3,8 +3,6 @@
 Both name the patient, as their source does. Only `lungline.stages.write_dicom` calls this.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import uuid

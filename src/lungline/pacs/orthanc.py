@@ -1,7 +1,5 @@
 """An Orthanc server, by its REST interface: what arrived, the images, and the way back."""
 
-from __future__ import annotations
-
 import base64
 import http.client
 import json

@@ -4,8 +4,6 @@ Marks are kept in `private/`, as hashes. Not in the HDF5 files, which may be sha
 found by trying all of them, and a secret key would make the files of two runs differ. A date is kept nowhere.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

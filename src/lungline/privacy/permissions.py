@@ -1,7 +1,5 @@
 """Files that only their owner can read, from the first byte on and whatever the umask says."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

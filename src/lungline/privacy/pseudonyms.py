@@ -4,8 +4,6 @@
 `identity/{scan}.json` is what `lungline ingest` knows the patient by. Folders have mode 0700, files 0600.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

@@ -4,8 +4,6 @@ SimpleITK's series reader repairs geometry silently: a missing slice stretches t
 loses its shear. So the geometry is worked out here, from the position and orientation of every slice.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress

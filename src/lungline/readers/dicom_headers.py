@@ -4,8 +4,6 @@ pydicom's warnings quote values of the header, which may identify a patient: the
 matters in them becomes a code.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os

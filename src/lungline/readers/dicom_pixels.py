@@ -1,7 +1,5 @@
 """The pixels of one DICOM slice: decoded bit by bit as they were stored, then as HU."""
 
-from __future__ import annotations
-
 import struct
 import tempfile
 from functools import lru_cache

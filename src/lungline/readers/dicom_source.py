@@ -4,8 +4,6 @@ Everything here is an identifier of the patient or stands beside one: only for t
 never for results.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

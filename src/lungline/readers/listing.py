@@ -3,8 +3,6 @@
 What is said here stands in logs of the workflow: no message names what lies below the folder, or quotes a table.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import hmac

@@ -5,8 +5,6 @@ folder, their number is exact, a compressed stream must reach its end and pass i
 checked before memory is asked for.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import zlib

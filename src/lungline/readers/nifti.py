@@ -4,8 +4,6 @@ nibabel reads the header, strictly. The voxels are read here, so that the file i
 there stands the checksum of a compressed one.
 """
 
-from __future__ import annotations
-
 import gzip
 import math
 import zlib

@@ -1,7 +1,5 @@
 """What the readers of raw scans share: the image as the file orders it, the limits, the way to HU."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Whether the raw files of a scan have changed, and how large it may be, seen without reading them."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable, Iterator

@@ -5,8 +5,6 @@ that. So the child has limits, no core dump, no words (libraries print what stan
 array back through memory that both share: no copy, and no file that could stay behind.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import json
 import mmap

@@ -3,8 +3,6 @@
 The only place that reverses axes: files order indices (i, j, k), our arrays are [z, y, x].
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Looking into files without the libraries that made them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

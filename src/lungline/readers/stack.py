@@ -4,8 +4,6 @@ Only where the slices lie counts: not their number, not their order, not SliceTh
 missing, unevenly spaced or shifted (gantry tilt) are moved onto a grid by interpolation, and say so by a code.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -9,8 +9,6 @@ removed by the next one.
 A scan in a zip is named by a path that runs through the zip: `study.zip/series 2`.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

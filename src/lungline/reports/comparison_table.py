@@ -1,7 +1,5 @@
 """The comparison of systems as a table, a page and a forest plot."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

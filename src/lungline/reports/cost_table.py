@@ -1,7 +1,5 @@
 """What a configuration will cost, as a page of text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ coordinates; in an oblique volume they are the same distances in the turned fram
 the feet (the patient's right on the left), coronal ones from the front, sagittal ones from the patient's left.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass

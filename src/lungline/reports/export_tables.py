@@ -3,8 +3,6 @@
 Nothing here knows a name; `lungline export` brings them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from lungline.detection.candidates import Candidate

@@ -1,7 +1,5 @@
 """A file of ours in words."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The page of a follow-up: what became of each nodule, with a picture of it in both scans."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

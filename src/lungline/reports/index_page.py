@@ -1,7 +1,5 @@
 """The page of a cohort: every scan in a table that can be sorted, and how good the answers are where that is known."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any

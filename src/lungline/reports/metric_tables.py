@@ -1,7 +1,5 @@
 """Results as tables: CSV for programs, Markdown for readers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figure 4 of the paper: the U-Net as it is really built."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The page of one scan: quality, answer, viewer, nodule table, pictures for print, in one HTML file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

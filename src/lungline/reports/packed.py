@@ -1,7 +1,5 @@
 """Volumes as text that fits into a page: 256 grey levels, deflated, base64, as sharp as the page has room for."""
 
-from __future__ import annotations
-
 import base64
 import zlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Curves: ROC and reliability of a system, FROC of a detector, learning curves."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from lungline.evaluation.auc import auc, roc_points
 from lungline.evaluation.cancer_metrics import calibration_error, reliability
-from lungline.evaluation.froc import CPM_POINTS
+from lungline.evaluation.free_response import CPM_POINTS
 from lungline.evaluation.intervals import Estimate
 from lungline.reports.drawing import new_figure, text_figure
 

@@ -1,7 +1,5 @@
 """Figures 1 to 5 of the paper of one scan, the page that explains them, and a picture of the fields of a file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What a person wants to see when a run has ended: where the answers lie and how good they are."""
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 from collections.abc import Mapping

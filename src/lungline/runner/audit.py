@@ -1,7 +1,5 @@
 """Whether a result tree is what was written: every file against its seal, along the chain, down to the raw scans."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Run a command: a user's mistake, a damaged file, a full disk are one line on stderr and exit code 2."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable

@@ -4,8 +4,6 @@ Snakemake's own lock is looked at and then written, so two runs that start toget
 kernel's: it cannot be had twice, and it ends with its process, however that ends.
 """
 
-from __future__ import annotations
-
 import fcntl
 import getpass
 import json

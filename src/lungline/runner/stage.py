@@ -6,8 +6,6 @@ scan: inputs are checked, a scan's flags and what is known of its raw files trav
 not at all.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import typing

@@ -14,7 +14,7 @@ from lungline.runner.stage import Made, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Field
 from lungline.storage.weights import pixels_trained_on, read_card
-from lungline.training.loading import load_unet, refuse_other_caches
+from lungline.training.model_folder import load_unet, refuse_other_caches
 
 
 @stage

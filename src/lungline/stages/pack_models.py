@@ -8,7 +8,7 @@ import torch
 from lungline.detection.slices import AXES
 from lungline.storage.checksums import check, seal_path, write_text
 from lungline.storage.weights import read_tensors, write_card, write_tensors
-from lungline.training.loading import checked_card
+from lungline.training.model_folder import checked_card
 from lungline.workflow.bundle import Pipeline, read_pipeline, write_pipeline
 
 #: What a card keeps: hashes of the files of one run are of no use elsewhere.

@@ -8,7 +8,7 @@ from lungline.detection.candidates import rank_again, read_candidates, write_can
 from lungline.device import make_repeatable, pick_device
 from lungline.runner.stage import stage
 from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
-from lungline.training.loading import load_cancer_net
+from lungline.training.model_folder import load_cancer_net
 
 
 @stage

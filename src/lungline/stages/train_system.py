@@ -12,8 +12,8 @@ from lungline.storage.manifest import read_sheet
 from lungline.storage.saved_config import read_saved_config
 from lungline.training.cancer_task import CancerTask, write_baseline
 from lungline.training.cases import SPLITS, gather, gather_nodules, read_rated_nodules
-from lungline.training.loading import take_convolutions
 from lungline.training.loop import TrainingContext, fit
+from lungline.training.model_folder import take_convolutions
 
 
 @stage

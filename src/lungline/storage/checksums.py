@@ -14,8 +14,6 @@ Stage, code and inputs come from the lineage of the run that writes: `lungline.r
 stage, `check` notes in it each file that is read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Mapping

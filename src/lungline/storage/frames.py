@@ -1,7 +1,5 @@
 """Tables that our own steps and Snakemake wrote, as data frames: for statistics, and for people."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -6,8 +6,6 @@ metadata are checksummed (HDF5 1.10 format), nothing depends on the clock, so th
 same bytes. A quarantined scan is a file without fields whose header says why.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

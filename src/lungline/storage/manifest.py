@@ -1,7 +1,5 @@
 """The scan sheet `scans.csv`: one row a scan, what it is, and what it may be used for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields

@@ -1,7 +1,5 @@
 """The tables of answers: what a system says of each patient, and `predictions.csv`, one row for every scan."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields

@@ -1,7 +1,5 @@
 """Result files: JSON that says what it is, on which data it was computed, and what it is not for."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path

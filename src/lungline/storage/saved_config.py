@@ -1,7 +1,5 @@
 """The checked configuration that a run keeps among what names paths: `private/config.json`."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

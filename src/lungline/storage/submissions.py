@@ -1,7 +1,5 @@
 """Submissions in the formats of LUNA-16 (marks of a detector) and of the Data Science Bowl 2017 (answers)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from pathlib import Path

@@ -3,8 +3,6 @@
 What is wrong in them stops a run (`Faults`) or is said on stderr and kept in `input_warnings.csv` (`Note`).
 """
 
-from __future__ import annotations
-
 import csv
 import math
 import re

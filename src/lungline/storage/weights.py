@@ -1,7 +1,5 @@
 """Weights on disk: safetensors with one JSON header, and the card beside them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

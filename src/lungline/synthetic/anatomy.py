@@ -5,8 +5,6 @@ x = y = 0 on the body's axis and z = 0 at the lower end. Every length below is w
 shrinks the whole chest. Distances are approximate: right near the surface, which is where they are used.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

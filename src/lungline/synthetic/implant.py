@@ -1,7 +1,5 @@
 """Insert nodules, and harmless tissue by the same blending, into a chest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

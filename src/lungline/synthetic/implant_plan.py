@@ -3,8 +3,6 @@
 Patients, not nodules, are dealt to the splits by a seeded hash, so that additions never reshuffle.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

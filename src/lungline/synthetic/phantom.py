@@ -1,7 +1,5 @@
 """Draw the whole chest: body, table, bones, organs, lungs with vessels and airways, and what lies in them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

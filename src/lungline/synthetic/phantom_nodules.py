@@ -5,8 +5,6 @@ spiculated (strands of 1 to 1.8 mm that run out into the lung) or lobulated (thr
 part-solid (ground glass around a solid core). Size does not tell them apart: see `patient_profile`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal

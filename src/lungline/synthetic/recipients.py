@@ -1,7 +1,5 @@
 """A receiving chest: its lungs, where a nodule may go, how noisy it is; and its variations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -5,8 +5,6 @@ share of a voxel that it covers (partial volume) is `clip(0.5 - distance / voxel
 sampled several times across thick slices. Large smooth organs are evaluated on a coarse grid and interpolated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property

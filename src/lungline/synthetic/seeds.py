@@ -1,7 +1,5 @@
 """Random streams and identifiers that depend on words only, never on order or on the clock."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Nodules that were cut out of real scans, as they lie in a folder: `nodules.csv`, `image/`, `nodule_mask/`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Trees that grow into a lung: vessels and airways that branch and taper to the periphery."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

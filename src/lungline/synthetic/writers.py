@@ -3,8 +3,6 @@
 The bytes depend on the scan only: no clock, no machine name, no random order that is not drawn from the seed.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import struct

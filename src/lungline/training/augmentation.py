@@ -3,8 +3,6 @@
 A few hundred nodules from three chests are learned by heart within minutes. Other shapes of the same nodules are not.
 """
 
-from __future__ import annotations
-
 from itertools import permutations, product
 
 import numpy as np

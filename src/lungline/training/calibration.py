@@ -1,7 +1,5 @@
 """What is fitted to a trained cancer network by logistic regression: weights of hand-crafted features, calibration."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

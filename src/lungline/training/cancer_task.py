@@ -1,7 +1,5 @@
 """A cancer network as a training, on patients or on single nodules; and the baseline that learns nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

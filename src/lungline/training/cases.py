@@ -1,7 +1,5 @@
 """What a system is trained on: patients as its kind wants to see them, or single nodules that readers have rated."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

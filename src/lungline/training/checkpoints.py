@@ -1,7 +1,5 @@
 """Where a training stands, on disk: one safetensors file, whole or not there, taken up only by the same training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

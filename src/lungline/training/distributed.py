@@ -4,8 +4,6 @@ PyTorch's launcher starts them (`torchrun --nproc-per-node N -m lungline.cli tra
 environment who is who. Started in any other way, a process is alone.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

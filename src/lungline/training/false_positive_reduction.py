@@ -4,8 +4,6 @@ A detector with a low threshold finds nearly every nodule and many vessels. The 
 candidate in three dimensions and ranks them (a second stage, as in every leading LUNA-16 system; Zheng et al. 2020).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

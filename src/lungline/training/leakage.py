@@ -1,7 +1,5 @@
 """One patient in two splits, or with two labels: found from the marks of the scans before anything is trained."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

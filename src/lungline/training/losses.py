@@ -1,7 +1,5 @@
 """The paper's two losses, on logits: -log(sigmoid(s)) = softplus(-s), so that nothing overflows."""
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.nn.functional import softplus
 

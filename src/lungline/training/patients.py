@@ -1,7 +1,5 @@
 """Patients for the cancer network: their cubes, the loss that one step of a training has, and their answers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a trained system says of one patient, from a model folder and the file that its kind reads."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from lungline.errors import LunglineError
 from lungline.storage.hdf5 import Code
 from lungline.training.calibration import interval_of
 from lungline.training.false_positive_reduction import candidate_logits
-from lungline.training.loading import checked_card, load_cancer_net
+from lungline.training.model_folder import checked_card, load_cancer_net
 from lungline.training.patients import patient_logits, read_cubes
 from lungline.training.volumes import fixed_crops, read_region
 

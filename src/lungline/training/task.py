@@ -1,7 +1,5 @@
 """What can be trained: a network with its batches, its loss, its validation, and what its model card says."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar

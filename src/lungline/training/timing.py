@@ -1,7 +1,5 @@
 """How long an optimiser step takes on this machine, found by doing a few on empty input."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -3,8 +3,6 @@
 Nothing is held in memory but the positions of the annotated voxels: a crop reads the few chunks that hold it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

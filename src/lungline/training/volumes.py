@@ -1,7 +1,5 @@
 """Whole lung regions for the cancer network (method 1): padded to one shape, or cubes of the resized volume."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -3,8 +3,6 @@
 With the model folders that it names, it is all that another program needs to give the workflow's answer.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Which files there are in the results of a study, and which follows from which."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

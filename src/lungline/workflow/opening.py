@@ -1,7 +1,5 @@
 """A study from files: the configuration, the manifest and the annotations. Reads only; nothing is written."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@ Pure: nothing is read or written here. `lungline.workflow.opening` makes a `Stud
 says which file of the results follows from which.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence

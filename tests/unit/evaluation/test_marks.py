@@ -2,7 +2,7 @@
 
 import pytest
 
-from lungline.evaluation.froc import Finding, ScanMarks
+from lungline.evaluation.free_response import Finding, ScanMarks
 from lungline.evaluation.marks import is_found, recall
 
 

@@ -6,7 +6,7 @@ from experiments.pretrained.false_positives import places
 from experiments.pretrained.found import in_boxes, tumour_boxes
 from experiments.pretrained.inserted import Finding, Judged, false_positives_at, folder_of, without_lesions
 from lungline.detection.candidates import Candidate
-from lungline.evaluation.froc import ScanMarks
+from lungline.evaluation.free_response import ScanMarks
 from lungline.training.cases import RatedNodule
 
 

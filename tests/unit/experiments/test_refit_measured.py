@@ -10,7 +10,7 @@ import torch
 from experiments import refit_measured
 from lungline.classification.hand_crafted import features
 from lungline.storage.weights import read_card, read_tensors
-from lungline.training.loading import load_cancer_net
+from lungline.training.model_folder import load_cancer_net
 from lungline.training.patients import PatientCubes
 from lungline.workflow.bundle import PACKAGED, read_pipeline
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lungline.evaluation.froc import Finding, ScanMarks
+from lungline.evaluation.free_response import Finding, ScanMarks
 from lungline.evaluation.marks import describe_froc
 from lungline.reports.performance_curves import draw_froc, draw_learning_curves, draw_roc_and_reliability
 

@@ -14,7 +14,7 @@ from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.weights import read_card
 from lungline.training.augmentation import SYMMETRIES, turned
 from lungline.training.false_positive_reduction import candidate_logits, read_candidate_cubes
-from lungline.training.loading import load_cancer_net
+from lungline.training.model_folder import load_cancer_net
 from saved_config import save_config
 
 CPU = torch.device("cpu")

@@ -4,8 +4,6 @@ The rules are those of LUNA-16's official script (Setio et al., Medical Image An
 included: they are what published figures mean.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple

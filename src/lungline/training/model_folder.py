@@ -1,7 +1,5 @@
 """Networks from a model folder: `weights.safetensors` and `card.json`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar

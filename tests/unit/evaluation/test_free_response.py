@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lungline.errors import LunglineError
-from lungline.evaluation.froc import CPM_POINTS, Finding, ScanMarks, froc, froc_intervals, match
+from lungline.evaluation.free_response import CPM_POINTS, Finding, ScanMarks, froc, froc_intervals, match
 from lungline.nodules.annotations import read_annotations
 
 NODULE = Finding((0.0, 0.0, 0.0), 10.0)

@@ -8,7 +8,7 @@ from lungline.detection.unet import UNet
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.storage import checksums
 from lungline.storage.weights import read_card, write_card, write_tensors
-from lungline.training.loading import load_unet, refuse_other_caches
+from lungline.training.model_folder import load_unet, refuse_other_caches
 
 MADE_BY = {"region": "lung_box", "outside_hu": -1000.0}
 CPU = torch.device("cpu")
