@@ -57,7 +57,7 @@ _NAMES = [field.name for field in fields(Candidate)]
 
 
 def extract_candidates(
-    probability: Volume, *, threshold: float = 0.8, count: int = 20, rank_by: RankedBy = "sum", split: bool = False
+    probability: Volume, *, threshold: float, count: int = 20, rank_by: RankedBy = "sum", split: bool = False
 ) -> tuple[list[Candidate], Volume]:
     """The `count` clusters with the largest score, strongest first, labelled 1, 2, ..., and their label map.
 

@@ -49,11 +49,11 @@ def test_sums_and_centroids_equal_regionprops(threshold):
 def test_nothing_is_invented_when_there_are_fewer_than_twenty():
     array = np.zeros((20, 20, 20), np.float32)
     array[4:7, 4:7, 4:7] = 0.9
-    found, labels = extract_candidates(Volume(array, geometry.make_affine((1, 1, 1))))
+    found, labels = extract_candidates(Volume(array, geometry.make_affine((1, 1, 1))), threshold=0.8)
     assert [c.rank for c in found] == [1]
     assert found[0].centroid_zyx == pytest.approx((5, 5, 5))
     assert np.array_equal(labels.array, array > 0)
-    found, labels = extract_candidates(Volume(np.zeros((5, 5, 5), np.float32), np.eye(4)))
+    found, labels = extract_candidates(Volume(np.zeros((5, 5, 5), np.float32), np.eye(4)), threshold=0.8)
     assert found == []
     assert not labels.array.any()
 

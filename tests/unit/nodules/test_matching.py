@@ -60,7 +60,7 @@ def subject(hu: np.ndarray, balls, seed: int) -> Subject:
     x, y, z = grid.mesh((slice(None),) * 3)
     inside = np.min([ball_distance(np.array(c), d / 2)(x, y, z) for c, d in balls], axis=0) <= 0
     probability = ct.with_array(inside.astype(np.float32))
-    found, labels = extract_candidates(probability)
+    found, labels = extract_candidates(probability, threshold=0.8)
     measured = measure_candidates(ct, labels.array, [candidate.label for candidate in found])
     rows = describe_candidates(found, measured, lungs, Grid(SHAPE, affine))
     return Subject(ct, lungs, rows)

@@ -40,6 +40,6 @@ def subject() -> Subject:
         ct.with_array(outer),
         ct.crop(box),
         probability,
-        extract_candidates(probability)[0],
+        extract_candidates(probability, threshold=0.8)[0],
         marked,
     )

@@ -36,7 +36,9 @@ def files(folder, codes=()):
     quarantined = any(code.code.startswith("Q_") for code in codes)
     for name, fields in content.items():
         hdf5.write_file(folder / f"{name}.h5", Header(name, name, tuple(codes)), {} if quarantined else fields)
-    write_candidates(folder / "candidates.csv", "s", [] if quarantined else extract_candidates(probability)[0])
+    write_candidates(
+        folder / "candidates.csv", "s", [] if quarantined else extract_candidates(probability, threshold=0.8)[0]
+    )
     paths = {name: folder / f"{name}.h5" for name in content}
     (folder / "config.json").write_text(config_text(read_config({"detectors": DETECTORS})))
     drawn = {"config": folder / "config.json", "detector": "small"}
