@@ -5,6 +5,7 @@ from snakemake.utils import min_version
 
 from lungline.reports.summary import summarise
 from lungline.runner.locks import hold, trouble_with
+from lungline.storage.saved_config import write_saved_config
 
 min_version("9.27")
 
@@ -29,8 +30,11 @@ OUTDIR = Path(steps.CONFIG.outdir)
 RUNNING = []
 
 
+# The configuration as a file, for commands that read more than a few settings. Not made by a rule: Snakemake 9.27 does
+# not look at the parameters of jobs behind an `ancient` input whose maker must run, so every change would be missed.
 onstart:
     RUNNING.append(hold(OUTDIR))  # two runs that start together both pass Snakemake's own lock
+    write_saved_config(Path(steps.FILES.config), steps.CONFIG)
 
 
 onsuccess:

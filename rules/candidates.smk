@@ -38,7 +38,6 @@ for batch in FILES.batches("extract_candidates"):
 
 rule train_reduction:
     input:
-        config=ancient(FILES.config),
         manifest=ancient(lambda wildcards: FILES.manifest_of(wildcards.detector)),
         annotations=ancient(FILES.annotations or []),
         caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.reduction_cases(wildcards.detector)),
@@ -70,6 +69,7 @@ rule train_reduction:
         gpu=gpu(),
         device=CONFIG.device,
     params:
+        config=FILES.config,
         folder=folder_of("weights"),
         caches=folder_of("caches"),
         detected=folder_of("detected"),
@@ -85,7 +85,7 @@ rule train_reduction:
     message:
         "Training the reduction network of detector {wildcards.detector}"
     shell:
-        "lungline train-reduction {params.folder:q} {input.annotations:q} --config {input.config:q}"
+        "lungline train-reduction {params.folder:q} {input.annotations:q} --config {params.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
         " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --device {resources.device}"
         " > {log} 2>&1"

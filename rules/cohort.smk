@@ -52,8 +52,6 @@ rule draw_dsb17_patient:
 
 
 rule write_cohort_tables:
-    input:
-        config=ancient(FILES.config),
     output:
         annotations=out("cohort/luna16/annotations.csv"),
         nodules=out("cohort/nodules.csv"),
@@ -70,13 +68,14 @@ rule write_cohort_tables:
         mem_mb=memory(500),
         runtime=5,
     params:
+        config=FILES.config,
         folder=folder_of("truth"),
         cohort=digest([CONFIG.seed, CONFIG.cohort.model_dump(mode="json")]),
         code=fingerprint("write_cohort_tables"),
     message:
         "Writing annotations and labels of the embedded cohort"
     shell:
-        "lungline write-cohort-tables {params.folder:q} --config {input.config:q} > {log} 2>&1"
+        "lungline write-cohort-tables {params.folder:q} --config {params.config:q} > {log} 2>&1"
 
 
 rule sheet:

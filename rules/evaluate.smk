@@ -112,7 +112,6 @@ rule draw_curves:
 
 rule draw_figures:
     input:
-        config=ancient(FILES.config),
         volume=out("resample/{scan}.h5"),
         lungs=out("segment_lungs/{scan}.h5"),
         cache=out("cache_volume/{scan}.h5"),
@@ -137,6 +136,7 @@ rule draw_figures:
         mem_mb=memory(3000),
         runtime=10,
     params:
+        config=FILES.config,
         detector=STUDY.drawing_detector,
         settings=FILES.unet_digest(STUDY.drawing_detector),
         options=lambda wildcards, input: options(nodules=input.nodules),
@@ -146,5 +146,5 @@ rule draw_figures:
     shell:
         "lungline draw-figures {output.folder:q} --scan {wildcards.scan} --volume {input.volume:q}"
         " --lungs {input.lungs:q} --cache {input.cache:q} --detected {input.detected:q}"
-        " --candidates {input.candidates:q} --config {input.config:q}"
+        " --candidates {input.candidates:q} --config {params.config:q}"
         " --detector {params.detector} {params.options} > {log} 2>&1"

@@ -31,7 +31,6 @@ rule prepare_chest:
 
 rule insert_nodules:
     input:
-        config=ancient(FILES.config),
         ingested=lambda wildcards: FILES.recipient(wildcards.scan, "ingest"),
         volume=lambda wildcards: FILES.recipient(wildcards.scan, "resample"),
         lungs=lambda wildcards: FILES.recipient(wildcards.scan, "segment_lungs"),
@@ -51,6 +50,7 @@ rule insert_nodules:
         mem_mb=memory(3000),
         runtime=10,
     params:
+        config=FILES.config,
         folder=lambda wildcards, output: str(Path(output.mhd).parents[2]),
         settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
         nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
@@ -58,14 +58,13 @@ rule insert_nodules:
     message:
         "Inserting nodules: {wildcards.scan}"
     shell:
-        "lungline insert-nodules {params.folder:q} --scan {wildcards.scan} --config {input.config:q}"
+        "lungline insert-nodules {params.folder:q} --scan {wildcards.scan} --config {params.config:q}"
         " --ingested {input.ingested:q} --volume {input.volume:q}"
         " --lungs {input.lungs:q} > {log} 2>&1"
 
 
 rule write_inserted_tables:
     input:
-        config=ancient(FILES.config),
         found=[FILES.beside_implanted(scan, ".csv") for scan in STUDY.plans],
     output:
         annotations=out("inserted/luna16/annotations.csv"),
@@ -82,13 +81,14 @@ rule write_inserted_tables:
         mem_mb=memory(500),
         runtime=5,
     params:
+        config=FILES.config,
         folder=folder_of("nodules"),
         settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
         code=fingerprint("write_inserted_tables"),
     message:
         "Writing the tables of the inserted nodules"
     shell:
-        "lungline write-inserted-tables {params.folder:q} --config {input.config:q} > {log} 2>&1"
+        "lungline write-inserted-tables {params.folder:q} --config {params.config:q} > {log} 2>&1"
 
 
 rule sheet:

@@ -57,7 +57,6 @@ rule check_annotations:
 
 rule train_unet:
     input:
-        config=ancient(FILES.config),
         manifest=ancient(lambda wildcards: FILES.manifest_of(wildcards.detector)),
         caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
         masks=lambda wildcards: FILES.of("draw_nodule_mask/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
@@ -86,6 +85,7 @@ rule train_unet:
         device=CONFIG.device,
         launcher=launcher(CONFIG.training_processes),
     params:
+        config=FILES.config,
         folder=folder_of("weights"),
         caches=folder_of("caches"),
         masks=folder_of("masks"),
@@ -99,7 +99,7 @@ rule train_unet:
     message:
         "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
     shell:
-        "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --config {input.config:q}"
+        "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --config {params.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
         " --checkpoints {params.checkpoints:q} --device {resources.device} > {log} 2>&1"
 

@@ -12,7 +12,6 @@ elif IMPLANTED:
     include: "inserted.smk"
 
 
-include: "configuration.smk"
 include: "preprocess.smk"
 include: "leakage.smk"
 include: "nodules.smk"

@@ -25,7 +25,6 @@ rule resize_volume:
 
 rule train_system:
     input:
-        config=ancient(FILES.config),
         manifest=ancient(FILES.manifest),
         inputs=lambda wildcards: FILES.lessons_of(wildcards.system),
         nodules=lambda wildcards: out("inserted/nodules.csv") if STUDY.learns_from_nodules(wildcards.system) else [],
@@ -53,6 +52,7 @@ rule train_system:
         gpu=gpu(),
         device=CONFIG.device,
     params:
+        config=FILES.config,
         folder=folder_of("weights"),
         inputs=lambda wildcards: FILES.read_by(wildcards.system),
         start=lambda wildcards, input: options(
@@ -65,14 +65,13 @@ rule train_system:
     message:
         "Training system {wildcards.system}"
     shell:
-        "lungline train-system {params.folder:q} --config {input.config:q} --system {wildcards.system}"
+        "lungline train-system {params.folder:q} --config {params.config:q} --system {wildcards.system}"
         " --scans {input.manifest:q} --inputs {params.inputs:q} {params.start} --checkpoints {params.checkpoints:q}"
         " --device {resources.device} > {log} 2>&1"
 
 
 rule describe_pipeline:
     input:
-        config=ancient(FILES.config),
         card=lambda wildcards: f"{FILES.model_folder('system', wildcards.system)}/card.json",
         cards=lambda wildcards: FILES.cards_of_system(wildcards.system),
     output:
@@ -87,6 +86,7 @@ rule describe_pipeline:
         mem_mb=memory(500),
         runtime=5,
     params:
+        config=FILES.config,
         models=lambda wildcards, input: options(
             model=os.path.dirname(input.card),
             detector=[os.path.dirname(os.path.dirname(path)) for path in input.cards[:1]],
@@ -96,7 +96,7 @@ rule describe_pipeline:
     message:
         "Describing the way of a scan to the answer of system {wildcards.system}"
     shell:
-        "lungline describe-pipeline {output.pipeline:q} --config {input.config:q} --system {wildcards.system}"
+        "lungline describe-pipeline {output.pipeline:q} --config {params.config:q} --system {wildcards.system}"
         " {params.models} > {log} 2>&1"
 
 

@@ -66,7 +66,7 @@ class Workflow:
         words: tuple[str, ...] = (),
         listed: bool = True,
     ) -> dict[str, int]:
-        """Jobs a step that a run would do now, but for the file of the configuration; empty where nothing is to do.
+        """Jobs a step that a run would do now; empty where nothing is to do.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class Workflow:
             assert "Nothing to be done" in said, said
             return {}
         jobs = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
-        return {name: count for name, count in jobs.items() if name not in ("total", "all", "write_config")}
+        return {name: count for name, count in jobs.items() if name not in ("total", "all")}
 
     def list_scans(self, *configfiles: str) -> subprocess.CompletedProcess[str]:
         """List the scans in the folders that a configuration names, as `./run` does it before the workflow."""

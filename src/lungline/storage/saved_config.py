@@ -11,7 +11,9 @@ from lungline.storage.checksums import check, unrecorded, write_sealed_text
 
 
 def write_saved_config(path: Path, config: Config) -> None:
-    """Write the whole configuration, whole or not at all, for its owner alone."""
+    """Write the whole configuration into a folder for its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
     write_sealed_text(path, config_text(config))
     path.chmod(0o600)
 
