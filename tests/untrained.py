@@ -55,7 +55,7 @@ def untrained_pipeline(folder: Path) -> Path:
         "segment_lungs": stage_settings.LUNGS,
         "cache_volume": stage_settings.CACHE,
         "detect": {"precision": "float32"},
-        "extract_candidates": {"threshold": 0.5, "count": 20},
+        "extract_candidates": {**stage_settings.CANDIDATES, "threshold": 0.5},
         "crop_patches": {"count": 20, "size": 32},
     }
     path = folder / "pipeline.json"
