@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lungline.config.models import Config
 
 #: What a step may read beside files of other steps.
-RAW, MANIFEST, ANNOTATIONS = "scans", "manifest", "annotations"
+RAW, ANNOTATIONS = "scans", "annotations"
 #: The candidates that count (those of the last step that ranks them), their label map (beside the table in which they
 #: were first found), and the folder that a classifier reads.
 CANDIDATES, LABELS, SCORED = "candidates", "labels", "scored"
