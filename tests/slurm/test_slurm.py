@@ -31,7 +31,9 @@ ON_SLURM = (
 )
 #: While two cores are idle it takes half of that; on a busy machine LUNGLINE_PATIENCE=4 waits four times as long.
 RUN_S = 240 * float(os.environ.get("LUNGLINE_PATIENCE", "1"))
-GPU = ("train_unet:gpu=1", "train_system:gpu=1", "detect_0:gpu=1")
+#: The one batch of the scans that detector `micro` searches.
+BATCH = "detect_micro_0"
+GPU = ("train_unet:gpu=1", "train_system:gpu=1", f"{BATCH}:gpu=1")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def test_what_slurm_makes_again_is_the_same_to_the_byte_with_too_little_memory_a
         path.unlink()
     for step in ("train_unet", "detect"):
         shutil.rmtree(results / step)
-    words = (*presets(copy, "short", SMALL), *ON_SLURM, "--set-resources", *GPU, too_little("detect_0"))
+    words = (*presets(copy, "short", SMALL), *ON_SLURM, "--set-resources", *GPU, too_little(BATCH))
     with ThreadPoolExecutor(max_workers=1) as aside:
         target = str(patient.relative_to(copy.folder))
         run = aside.submit(copy.snakemake, *words, "--", target, timeout_s=RUN_S)
@@ -118,7 +120,7 @@ def test_what_slurm_makes_again_is_the_same_to_the_byte_with_too_little_memory_a
     assert [run.state for run in cluster.runs() if run.job == cancelled] == ["CANCELLED"]
     assert len({run.job for run in cluster.runs() if "train_unet" in run.step}) == 4
     assert_one_gpu_job_at_a_time(cluster)
-    assert_retried_with_more_memory(cluster, "detect_0")
+    assert_retried_with_more_memory(cluster, BATCH)
     assert digests(results) == before
 
 
