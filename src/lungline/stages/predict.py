@@ -8,9 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import LunglineError
@@ -20,13 +18,14 @@ from lungline.progress import Progress, sayer
 from lungline.readers.raw_state import raw_state
 from lungline.reports.html import look_digest
 from lungline.reports.summary import answer_in_words
+from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
 from lungline.stages import draw_index, sheet, write_dicom
 from lungline.storage.checksums import check, sealed_path, write_sealed_text
-from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
+from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.workflow.bundle import PACKAGED, Pipeline, read_pipeline
-from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS, RAW, SCORED, Step, maker_of, steps_of_scan
+from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
 
 
 def run(
@@ -116,56 +115,21 @@ def _answer(
     last = maker_of(CANDIDATES, settings)
     with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as folder:
         work = Path(folder)
-        kept: dict[str | None, Path] = {
-            last: out / "candidates" / f"{scan}.csv",
+        kept: dict[str, Path] = {
+            **({last: out / "candidates" / f"{scan}.csv"} if last else {}),
             "predict_cancer": _answer_file(out, scan),
             "describe_nodules": out / "nodules" / f"{scan}.json",
             "draw_page": _page(out, scan),
         }
-        told = {
-            "scan": scan,
-            "source": row.source,
-            "scans": work / "scans.csv",
-            "device": device,
-            "detector": recipe.detector,
-            "reduction": recipe.detector and recipe.detector / "reduction",
-            "model": recipe.model,
-            "system": recipe.system,
-            "learned_from": recipe.learned_from,
-        }
-        write_sheet(work / "scans.csv", [row])
-
-        def made_by(step: str) -> Path:
-            return kept.get(step, work / step / f"{scan}{BY_NAME[step].suffix}")
-
-        def read(step: Step) -> dict[str, Any]:
-            """The files or folders that a step reads, by parameter."""
-            makers = {name: maker_of(source, settings) for name, source in step.reads.items() if source != RAW}
-            files = {name: made_by(maker) for name, maker in makers.items() if maker}
-            files |= {name: path.with_suffix(".h5") for name, path in files.items() if step.reads[name] == LABELS}
-            whole = {name for name in files if step.many or step.reads[name] == SCORED}
-            return {name: path.parent if name in whole else path for name, path in files.items()}
-
-        for step in steps_of_scan(settings):
-            if step.name == "draw_page" and not pages:
-                continue
-            say(step.message)
-            output = made_by(step.name)
-            import_module(f"lungline.stages.{step.name}").run(
-                **({"raw": raw} if RAW in step.reads.values() else {}),
-                **read(step),
-                output=output.parent if step.many else output,
-                **({"scans": [scan]} if step.many else {}),
-                **{name: told[name] for name in step.takes},
-                **settings.get(step.name, {}),
-            )
+        steps = [step for step in steps_of_scan(settings) if pages or step.name != "draw_page"]
+        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, kept=kept, say=say))
         labels = out / "candidates" / f"{scan}.h5"
-        if last and (made := made_by("extract_candidates").with_suffix(".h5")) != labels:
-            _keep(labels, made)
+        if last and (first := made["extract_candidates"].with_suffix(".h5")) != labels:
+            _keep(labels, first)
         write_dicom.forget(_dicom(out, scan))
         if dicom:
-            searched = {"labels": labels, "candidates": made_by(last)} if last else {}
-            table = made_by("describe_nodules")
+            searched = {"labels": labels, "candidates": made[last]} if last else {}
+            table = made["describe_nodules"]
             write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lungline.errors import CorruptFileError, LunglineError, Quarantine
+from lungline.errors import CorruptFileError, LunglineError
 from lungline.escape import visible
 from lungline.flags import CODES
-from lungline.readers.listing import list_folder
-from lungline.readers.scan import read_scan
+from lungline.readers.only_scan import only_scan, read_listed
 from lungline.readers.sniff import safetensors_header
-from lungline.readers.zips import place_in_zip, unpacked
+from lungline.readers.zips import place_in_zip
 from lungline.reports.file_view import describe_field, describe_header
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
@@ -46,22 +45,14 @@ def _print(lines: Iterable[str]) -> None:
 def _raw(path: Path) -> tuple[Header, dict[str, Field]]:
     """A scan as `ingest` would read it."""
     try:
-        scans = list_folder(path.absolute(), b"", None).scans
+        found = only_scan(path)
     except LunglineError:
-        if path.is_dir():
+        if path.is_dir() or place_in_zip(path):
             raise
         known = ".h5, .csv, .json, .md, .safetensors or a scan (DICOM, .mhd, .mha, .nii, .nii.gz, .zip)"
         raise LunglineError(f"{path}: expected {known}. It is none of these.") from None
-    if len(scans) > 1:
-        raise LunglineError(f"{path}: expected one scan. Found {len(scans)}; name one of the folders or files in it.")
-    place, source = scans[0].path, scans[0].row.source
-    try:
-        with unpacked(place, source) as files:
-            ct, codes = read_scan(files, source)  # type: ignore[arg-type]
-    except Quarantine as reason:
-        remedy = CODES[reason.code].remedy
-        raise LunglineError(f"{path}: not usable, {reason}. {remedy}") from None
-    header = Header("ct_hu", "ingest", tuple(codes), {"source": source})
+    ct, codes = read_listed(found, path)
+    header = Header("ct_hu", "ingest", tuple(codes), {"source": found.row.source})
     return header, {"ct": hdf5.volume_field(ct, "HU", "CT as scanned")}
 
 

@@ -1,0 +1,79 @@
+"""One scan taken through steps of the pipeline, in this process."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.workflow.bundle import Pipeline
+from lungline.workflow.steps import BY_NAME, LABELS, RAW, SCORED, Step, maker_of
+
+
+def through_steps(
+    row: ScanRow,
+    steps: Sequence[Step],
+    recipe: Pipeline,
+    work: Path,
+    *,
+    device: str,
+    raw: Path | None = None,
+    kept: Mapping[str, Path] | None = None,
+    say: Callable[[str], None],
+) -> Iterator[tuple[str, Path]]:
+    """Run each of these steps of a scan, in their order; yield its name and the file that it made.
+
+    Parameters
+    ----------
+    row : ScanRow
+    steps : sequence of Step
+        Of `steps_of_scan`, all or a part; what they read of other steps lies in `work` already.
+    recipe : Pipeline
+    work : Path
+        A folder. A step writes STEP/{scan} in it, unless `kept` names another file.
+    device : str
+        "auto", "cpu" or "cuda".
+    raw : Path or None
+        The raw scan, where one of the steps reads it.
+    kept : mapping of str to Path, or None
+        The file of a step that shall lie elsewhere.
+    say : callable
+        Is told the message of each step before it begins.
+    """
+    scan, settings = row.scan, recipe.settings
+    told = {
+        "scan": scan,
+        "source": row.source,
+        "scans": work / "scans.csv",
+        "device": device,
+        "detector": recipe.detector,
+        "reduction": recipe.detector and recipe.detector / "reduction",
+        "model": recipe.model,
+        "system": recipe.system,
+        "learned_from": recipe.learned_from,
+    }
+    write_sheet(work / "scans.csv", [row])
+
+    def made_by(step: str) -> Path:
+        return (kept or {}).get(step, work / step / f"{scan}{BY_NAME[step].suffix}")
+
+    def read(step: Step) -> dict[str, Any]:
+        """The files or folders that a step reads, by parameter."""
+        makers = {name: maker_of(source, settings) for name, source in step.reads.items() if source != RAW}
+        files = {name: made_by(maker) for name, maker in makers.items() if maker}
+        files |= {name: path.with_suffix(".h5") for name, path in files.items() if step.reads[name] == LABELS}
+        whole = {name for name in files if step.many or step.reads[name] == SCORED}
+        return {name: path.parent if name in whole else path for name, path in files.items()}
+
+    for step in steps:
+        say(step.message)
+        output = made_by(step.name)
+        import_module(f"lungline.stages.{step.name}").run(
+            **({"raw": raw} if RAW in step.reads.values() else {}),
+            **read(step),
+            output=output.parent if step.many else output,
+            **({"scans": [scan]} if step.many else {}),
+            **{name: told[name] for name in step.takes},
+            **settings.get(step.name, {}),
+        )
+        yield step.name, output
