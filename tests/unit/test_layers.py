@@ -1,4 +1,4 @@
-"""Imports go one way, down the layers: cli -> stages -> ... -> errors and other ground."""
+"""Imports go one way, down the layers: cli and api -> stages -> ... -> errors and other ground."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from lungline.fingerprint import ROOT
 
 LAYERS = (
-    ("cli",),
+    ("cli", "api"),
     ("stages",),
     ("workflow", "runner", "pacs", "privacy", "synthetic", "training", "evaluation", "reports"),
     ("nodules", "detection", "readers"),

@@ -82,6 +82,12 @@ class Froc:
         return np.asarray(np.interp(asked, self.false_positives_a_scan, self.sensitivity))
 
     @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Score of each corner (k,): it is reached by counting all marks of at least this score; first infinity."""
+        scores = [np.concatenate([one.hits, one.false_positives]) for one in self.per_scan]
+        return np.append(np.inf, np.unique(np.concatenate(scores))[::-1])
+
+    @property
     def cpm(self) -> float:
         """Competition performance metric: mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives a scan."""
         return float(self.sensitivity_at(CPM_POINTS).mean())

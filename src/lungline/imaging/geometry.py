@@ -23,10 +23,32 @@ def make_affine(
     origin_xyz_mm: Sequence[float] = (0.0, 0.0, 0.0),
     direction: ArrayLike = LPS_DIRECTION,
 ) -> Affine:
-    """Affine from spacing, world point of the centre of voxel (0, 0, 0), and unit world vectors of the array axes.
+    """The affine of an array [z, y, x].
 
-    Column k of `direction` (3, 3) belongs to array axis k. `GeometryError` if a spacing is not positive and finite, or
-    the direction is singular.
+    Parameters
+    ----------
+    spacing_zyx_mm : three floats
+        Distance of neighbouring voxel centres along each array axis.
+    origin_xyz_mm : three floats
+        World point of the centre of voxel (0, 0, 0), LPS.
+    direction : array of shape (3, 3)
+        Column k is the unit world vector (x, y, z) along array axis k. Without it z, y, x run along +z, +y, +x.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (4, 4), as `lungline.Volume` needs it.
+
+    Raises
+    ------
+    GeometryError
+        If a spacing is not positive and finite, or the direction is singular.
+
+    Examples
+    --------
+    >>> import lungline
+    >>> lungline.make_affine((2.5, 0.7, 0.8), origin_xyz_mm=(-10, -20, 30)).tolist()
+    [[0.0, 0.0, 0.8, -10.0], [0.0, 0.7, 0.0, -20.0], [2.5, 0.0, 0.0, 30.0], [0.0, 0.0, 0.0, 1.0]]
     """
     spacing = np.asarray(spacing_zyx_mm, dtype=np.float64)
     affine = np.eye(4)

@@ -23,11 +23,37 @@ _BLOCK = 24
 
 
 def resample(ct: Volume, *, spacing_mm: float = 1.0) -> Volume:
-    """The volume (any real dtype) as float32 on a grid of exactly `spacing_mm`, every voxel at its physical place.
+    """The volume on an isotropic grid by cubic spline, every voxel at its physical place.
 
-    An axis of the new grid has round(n * spacing / spacing_mm) voxels, at least 1. Beyond the outermost voxel centres
-    the signal is continued as a mirror image (scipy's ``mode="mirror"``). Source: paper section 3 (1 mm isotropic,
-    spline of order 3).
+    Parameters
+    ----------
+    ct : Volume
+        [z, y, x] of any real dtype.
+    spacing_mm : float
+        Of the new grid, exactly, along all axes.
+
+    Returns
+    -------
+    Volume
+        float32 [z, y, x]. An axis has round(n * spacing / spacing_mm) voxels, at least 1; the outer edge of its first
+        voxel lies where it did.
+
+    Raises
+    ------
+    GeometryError
+        If `spacing_mm` is not positive.
+
+    Notes
+    -----
+    Beyond the outermost voxel centres the signal is continued as a mirror image (scipy's ``mode="mirror"``). Source:
+    paper section 3 (1 mm isotropic, spline of order 3).
+
+    Examples
+    --------
+    >>> import lungline, numpy
+    >>> ct = lungline.Volume(numpy.zeros((60, 128, 128), "int16"), lungline.make_affine((2.5, 0.7, 0.7)))
+    >>> lungline.resample(ct)
+    Volume(float32 [z, y, x] = (150, 90, 90), spacing_zyx_mm = (1, 1, 1), LPS)
     """
     if not spacing_mm > 0:
         raise GeometryError(f"spacing_mm must be positive. Got {spacing_mm}.")

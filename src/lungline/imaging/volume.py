@@ -17,15 +17,39 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class Volume:
-    """Voxels and the affine that places them."""
+    """Voxels and the affine that places them.
 
-    array: NDArray  # (Z, Y, X), C order: HU for a CT, bool for a mask, 0..1 for a probability
-    affine: geometry.Affine  # (4, 4): voxel index (z, y, x) to world (x, y, z) mm, LPS
+    Attributes
+    ----------
+    array : numpy.ndarray
+        [z, y, x], C order: HU of a CT, bool of a mask, 0..1 of a probability, unsigned integers of a label map.
+    affine : numpy.ndarray
+        float64 (4, 4): voxel index (z, y, x, 1), voxel centres at whole numbers, to world (x, y, z, 1) in mm, LPS: x to
+        the patient's left, y to the back, z to the head.
+
+    Raises
+    ------
+    GeometryError
+        If the array has not three axes, one is empty, or the affine is not one.
+
+    Examples
+    --------
+    >>> import lungline, numpy
+    >>> lungline.Volume(numpy.zeros((60, 128, 128), "int16"), lungline.make_affine((2.5, 0.7, 0.7)))
+    Volume(int16 [z, y, x] = (60, 128, 128), spacing_zyx_mm = (2.5, 0.7, 0.7), LPS)
+    """
+
+    array: NDArray
+    affine: geometry.Affine
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or 0 in self.array.shape:
             raise GeometryError(f"a volume must have three axes, none empty. Got shape {self.array.shape}.")
         object.__setattr__(self, "affine", geometry.check_affine(self.affine))
+
+    def __repr__(self) -> str:
+        spacing = ", ".join(f"{step:.4g}" for step in self.spacing_zyx_mm)
+        return f"Volume({self.array.dtype} [z, y, x] = {self.array.shape}, spacing_zyx_mm = ({spacing}), LPS)"
 
     @property
     def shape_zyx(self) -> tuple[int, int, int]:
