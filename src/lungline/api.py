@@ -85,7 +85,7 @@ def read_scan(path: PathLike) -> Volume:
     ct, flags = read_listed(only_scan(path), path)
     for flag in flags:
         warnings.warn(in_words(flag.code, flag.detail), stacklevel=2)
-    return ct
+    return ct.with_array(ct.array.copy())  # its memory was shared with a child process, and is larger than the scan
 
 
 def segment_lungs(volume: Volume) -> Volume:

@@ -6,6 +6,7 @@ import ast
 import csv
 import doctest
 import inspect
+import re
 import subprocess
 import sys
 import zipfile
@@ -107,6 +108,7 @@ def test_a_volume_whose_axes_are_turned_shows_the_same_lungs_in_the_same_place()
     np.testing.assert_allclose(straight.affine, other.affine, atol=1e-9)
 
 
+@QUIET
 def test_what_the_lungs_are_warned_of_is_a_warning_of_python() -> None:
     with pytest.warns(UserWarning, match="W_ONE_LUNG") as said:
         lungline.segment_lungs(make_chest(sides=("right",)).ct)
@@ -136,6 +138,7 @@ def test_a_scan_is_the_same_from_every_container(tmp_path) -> None:
         for given in (path, str(path)):
             ct = lungline.read_scan(given)
             np.testing.assert_array_equal(ct.array, hu)
+            assert ct.array.flags.owndata
             np.testing.assert_allclose(ct.spacing_zyx_mm, (2.5, 2.1, 1.7))
             np.testing.assert_allclose(geometry.voxel_to_world(ct.affine, (0, 0, 0)), (-31, -42, 13), atol=1e-4)
 
@@ -274,9 +277,10 @@ def test_models_that_read_no_candidates_answer_without_them(scan, tmp_path) -> N
 
 def test_seeds_threads_and_modes_of_pytorch_are_left_as_they_were(untrained, monkeypatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    threads = torch.get_num_threads()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     try:
         torch.set_num_threads(2)
+        torch.set_deterministic_debug_mode(0)
         torch.manual_seed(7)
         before = torch.get_rng_state()
         lungline.detect(make_chest().ct, bundle=untrained, device="cpu")
@@ -285,15 +289,18 @@ def test_seeds_threads_and_modes_of_pytorch_are_left_as_they_were(untrained, mon
         assert torch.get_deterministic_debug_mode() == 0
     finally:
         torch.set_num_threads(threads)
+        torch.set_deterministic_debug_mode(mode)
 
 
-def test_an_answer_is_shown_as_a_page_and_as_a_line(scan, tmp_path) -> None:
+def test_an_answer_is_shown_as_a_page_and_as_a_line_and_progress_is_logged(scan, tmp_path, caplog) -> None:
+    caplog.set_level("INFO", "lungline")
     answer = lungline.predict(scan, bundle=baseline(tmp_path), device="cpu")
     page = answer._repr_html_()
     for words in ("cancer probability 0.250", "W_LUNG_VOLUME", lungline.NOTICE):
         assert words in page
         assert words in repr(answer)
     assert "<table" in page
+    assert caplog.messages[:3] == ["Reading", "Resampling", "Finding the lungs"]
 
 
 def test_the_package_is_imported_without_what_its_functions_need() -> None:
@@ -335,6 +342,22 @@ def test_the_examples_of_the_documentation_are_true(name, scan, monkeypatch, tmp
     (tests,) = doctest.DocTestFinder(recurse=False).find(getattr(lungline, name), name, globs={})
     assert tests.examples
     assert doctest.DocTestRunner().run(tests).failed == 0, capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_lines_of_the_page_run(scan, untrained, monkeypatch, tmp_path, capsys) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "python-api.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    lungline.to_nifti(lungline.read_scan(scan), tmp_path / "scan.nii.gz")
+    header, nodule = "seriesuid,coordX,coordY,coordZ,diameter_mm", "first,-26.7,-199.4,-191.3,14.2"
+    (tmp_path / "annotations.csv").write_text(f"{header}\n{nodule}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "PACKAGED", untrained)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), names)
+    assert "holiday.zip: no such file or folder" in capsys.readouterr().out
+    assert (tmp_path / "labels.nii.gz").is_file()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -65,6 +65,7 @@ def test_a_scan_that_was_written_is_read_as_it_was(tmp_path: Path) -> None:
         (np.array([0.5, 1], np.float16), np.float32),
         (np.array([0.5, 1], np.float64), np.float64),
         (np.array([0, 300], np.uint16), np.uint16),
+        (np.array([-5, 300], ">i2"), np.int16),
         (np.array([0, 200], np.int64), np.uint8),
         (np.array([-5, 200], np.int64), np.int16),
         (np.array([0, 70_000], np.uint64), np.int32),
