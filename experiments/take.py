@@ -50,10 +50,17 @@ def cell(estimate: Mapping[str, Any], **more: int) -> str | dict[str, Any]:
     return {**more, **{key: estimate[key] for key in ("value", "low", "high") if estimate[key] is not None}}
 
 
+def only(folder: Path, pattern: str) -> Any:
+    """What the one JSON file of this name holds."""
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        raise SystemExit(f"{folder}: expected one file {pattern}. Found {len(found)}. Is the run finished?")
+    return json.loads(found[0].read_text("utf-8"))
+
+
 def demo(results: Path, column: str) -> Cells:
     """The figures of the default run, or of any preset with one detector and one classifier of candidates."""
-    (detection,) = (json.loads(path.read_text("utf-8")) for path in results.glob("evaluate/detection-*.json"))
-    (cancer,) = (json.loads(path.read_text("utf-8")) for path in results.glob("evaluate/cancer-m2-*.json"))
+    detection, cancer = (only(results, name) for name in ("evaluate/detection-*.json", "evaluate/cancer-m2-*.json"))
     found, test = detection["candidates"], cancer["splits"]["test"]
     large = [size for name, size in found["recall_by_diameter_mm"].items() if name in ("6-10", ">=10")]
     hits = sum(round((size["value"] or 0) * size["nodules"]) for size in large)
@@ -76,7 +83,7 @@ def demo(results: Path, column: str) -> Cells:
 def pretrained(benchmark: Path) -> Cells:
     """The figures of the weights in the package, and of the paper's configuration where it was measured."""
     cells: Cells = {}
-    for line in json.loads((benchmark / "figures.json").read_text("utf-8"))["lines"]:
+    for line in only(benchmark, "figures.json")["lines"]:
         who, figure, value = line["who"], line["figure"], line["value"]
         if (who, figure) in MALIGNANCY:
             cells["malignancy", MALIGNANCY[who, figure], "value"] = cell(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -119,6 +120,13 @@ def test_every_result_file_says_what_measured_it_and_every_table_stands_on_a_pag
             assert all(text_of(row[column]) in text for column in table["columns"]), key
 
 
+def test_the_table_of_speed_says_what_its_result_file_says() -> None:
+    page = (REPOSITORY / "benchmarks/README.md").read_text(encoding="utf-8")
+    for one in json.loads((REPOSITORY / "benchmarks/results.json").read_text(encoding="utf-8"))["comparisons"]:
+        theirs, ours = (median(pair[way] for pair in one["pairs_cpu_wall_s"]) for way in (0, 1))
+        assert f"| {one['theirs']} | {theirs:.3g} | {ours:.3g} | {one['cpu_ratio']:.3g}" in page, one["what"]
+
+
 def test_the_first_pages_are_short() -> None:
     for name, most in (("README.md", 120), ("CONTRIBUTING.md", 60)):
         assert len((REPOSITORY / name).read_text(encoding="utf-8").splitlines()) <= most
@@ -144,7 +152,7 @@ def test_every_page_is_of_one_kind_and_in_the_list_of_pages() -> None:
     for page in (REPOSITORY / "docs").rglob("*.md"):
         name = str(page.relative_to(REPOSITORY / "docs"))
         assert name in ("README.md", "glossary.md") or name.split("/")[0] in KINDS
-        assert name == "README.md" or f"]({name})" in index
+        assert name == "README.md" or name.startswith("decisions/") or f"]({name})" in index
 
 
 @pytest.mark.parametrize("page", sorted((REPOSITORY / "docs/decisions").glob("*.md")), ids=lambda path: path.stem)

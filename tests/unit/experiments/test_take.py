@@ -64,3 +64,8 @@ def test_a_taken_cell_replaces_one_and_leaves_the_rest_to_the_byte(tmp_path: Pat
     assert after["tables"] == before["tables"]
     with pytest.raises(SystemExit, match="no column 'seed9'"):
         take.take(path, {("cohort", "auc", "seed9"): "0"}, {})
+
+
+def test_a_run_that_is_not_finished_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"expected one file evaluate/detection-\*.json. Found 0"):
+        take.demo(tmp_path, "seed1")
