@@ -28,7 +28,7 @@ from tests.repository import REPOSITORY
 from tests.unit.test_documentation import LINKED, name_of
 
 PAGES = [page for page in LINKED if page.name != "CHANGELOG.md"]
-FIRST_RUN = REPOSITORY / "docs/getting-started/first-run.md"
+FIRST_RUN, YOUR_DATA = (REPOSITORY / "docs" / name for name in ("getting-started/first-run.md", "how-to/your-data.md"))
 OURS = ("lungline ", "snakemake ", "./run", "python -m ", "pytest ")
 
 #: Kinds of commands that are read and not run here, and why. The first that fits counts.
@@ -157,7 +157,7 @@ def test_a_wrong_command_is_found(command: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_command_is_run_or_it_is_said_why_not() -> None:
-    ran = set(blocks(FIRST_RUN))
+    ran = {command for page in (FIRST_RUN, YOUR_DATA) for command in blocks(page)}
     for page in PAGES:
         for command in blocks(page):
             assert command in ran or any(re.match(kind, command) for kind in ONLY_READ), f"{name_of(page)}: {command}"
@@ -186,3 +186,19 @@ def test_the_first_run_goes_as_its_page_says(
     assert (tmp_path / "scan.png").is_file()
     assert (tmp_path / "follow-up/follow-up.html").is_file()
     assert (tmp_path / "answers/predictions.csv").is_file()
+
+
+def test_the_list_of_your_scans_is_made_as_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config").symlink_to(REPOSITORY / "config")
+    write_mhd(tmp_path / "scans/SCAN.mhd", draw_scan(plan_scan("luna16", 3, 1, 0.3)))
+    (tmp_path / "my-scans.yaml").write_text("data: {folder: scans, labels: null}\n")
+    monkeypatch.chdir(tmp_path)
+    listing, who, export = blocks(YOUR_DATA)
+    assert not main(shlex.split(listing)[1:])
+    assert (tmp_path / "results/real/scans.csv").read_text().count("\n") == 2
+    assert not main(shlex.split(who)[1:])
+    assert "SCAN.mhd" in capfd.readouterr().out
+    assert main(shlex.split(export)[1:]) == 2  # nothing is answered yet, and that is what it says
+    assert "predictions.csv" in capfd.readouterr().err
