@@ -111,13 +111,14 @@ def text_of_study(study: Any, indent: int = 0) -> str:
 
 
 def take(path: Path, cells: Cells, about: Mapping[str, str]) -> None:
-    """Put cells into a result file, which must have their rows and columns already."""
+    """Put cells into a result file, which must have their rows and columns already, and say where they are from."""
     study = json.loads(path.read_text("utf-8"))
     for (table, row, column), value in cells.items():
         if column not in study["tables"][table]["rows"][row]:
             raise SystemExit(f"{path.name}: table {table} has no column '{column}'.")
         study["tables"][table]["rows"][row][column] = value
-    study["about"].update(about)
+    for key, value in about.items():
+        study["about"][key] += f"; {value}"
     path.write_text(text_of_study(study) + "\n", encoding="utf-8")
 
 
@@ -130,8 +131,9 @@ def main() -> int:
     parser.add_argument("--commit", required=True, help="that measured")
     options = parser.parse_args()
     cells = demo(options.results, options.column) if options.study == "demo" else pretrained(options.results)
-    taken = f"{options.results.name}, {options.column}" if options.study == "demo" else options.results.name
-    take(RESULTS / f"{options.study}.json", cells, {"commit": options.commit, "taken_from": taken})
+    part = f"{options.column}: " if options.study == "demo" else ""
+    about = {"commit": f"{part}{options.commit}", "taken_from": f"{part}{options.results.name}"}
+    take(RESULTS / f"{options.study}.json", cells, about)
     return 0
 
 

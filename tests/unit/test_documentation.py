@@ -76,8 +76,6 @@ def test_every_figure_is_that_of_its_result_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_measured_figure_is_typed(page: Path) -> None:
-    if page.name in ("codes.md", "flags.md"):
-        pytest.skip("generated")
     text = code_removed(without_figures(page.read_text(encoding="utf-8")))
     assert set(TYPED.findall(text)) <= set(SETTINGS)
 

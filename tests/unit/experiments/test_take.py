@@ -59,7 +59,7 @@ def test_a_taken_cell_replaces_one_and_leaves_the_rest_to_the_byte(tmp_path: Pat
     take.take(path, {("cohort", "auc", "seed2"): {"value": 0.5}}, {"commit": "abc"})
     after = json.loads(path.read_text("utf-8"))
     assert "| 0.500 |" in markdown(after["tables"]["cohort"], ["auc"], ["seed2"])
-    assert after["about"]["commit"] == "abc"
+    assert after["about"]["commit"] == before["about"]["commit"] + "; abc"
     after["tables"]["cohort"]["rows"]["auc"]["seed2"] = before["tables"]["cohort"]["rows"]["auc"]["seed2"]
     assert after["tables"] == before["tables"]
     with pytest.raises(SystemExit, match="no column 'seed9'"):
