@@ -48,8 +48,14 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lungline' has no attribute '{name}'")
-    from lungline import api
+    try:
+        from lungline import api
+    except ModuleNotFoundError as error:
+        if error.name != "pandas":
+            raise
+        from lungline.errors import LunglineError
 
+        raise LunglineError(f"lungline.{name} needs pandas. Install it: pip install pandas") from None
     return getattr(api, name)
 
 

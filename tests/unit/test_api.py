@@ -309,6 +309,21 @@ def test_the_package_is_imported_without_what_its_functions_need() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
 
 
+def test_without_pandas_one_line_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["pandas"] = None  # as where it is not installed
+import lungline
+from lungline.errors import LunglineError
+try:
+    lungline.predict
+except LunglineError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "lungline.predict needs pandas. Install it: pip install pandas\n"
+
+
 def test_a_scan_is_read_and_its_lungs_are_found_without_pytorch(tmp_path) -> None:
     np.save(tmp_path / "hu.npy", make_chest(spacing_mm=2.0).ct.array)
     code = """
