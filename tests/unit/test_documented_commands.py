@@ -47,7 +47,7 @@ ONLY_READ = {
 
 def blocks(page: Path) -> Iterator[str]:
     """The lines of all blocks without a language, continued lines joined."""
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```\w+\n.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for block in re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         for line in block.replace("\\\n", " ").splitlines():
             if command := re.sub(r"(^|\s)#.*", "", line).strip():
