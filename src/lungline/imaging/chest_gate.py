@@ -26,7 +26,8 @@ _MIN_LUNG_ML = 10.0
 _MIN_LUNG_SHARE, _LUNG_THICK_MM = 0.06, 10.0
 #: What is darker than lung may be gas of the bowel, and must be more.
 _MIN_DARK_SHARE, _DARK_THICK_MM = 0.15, 30.0
-_MIN_TISSUE_SHARE = 0.05  # of the body: a foam core in a table's shell is no chest
+#: Soft tissue is this part of the body, or of a picture within it: foam in the shell of a table is no chest.
+_MIN_TISSUE_SHARE, _MIN_TISSUE_WITHIN = 0.2, 0.05
 _RIM_MM = 4.0  # thinner lung is the blurred edge of gas
 _FAR_MM = 1e6
 _MOST_ROOM_AT_EDGE = 0.05  # of the edge of a picture that lies within the patient
@@ -38,6 +39,7 @@ class _Lung:
     share: float  # of the body's section, through `_LUNG_THICK_MM`
     dark_share: float  # as `share`, through `_DARK_THICK_MM`, and with what is darker than lung
     tissue_share: float  # of the body
+    least_tissue_share: float
 
 
 def check_chest(ct: Volume) -> None:
@@ -53,7 +55,7 @@ def check_chest(ct: Volume) -> None:
         raise Quarantine("Q_BAD_VOXELS", f"all voxels are {ct.array.flat[0]} HU")
     lung = _measure_lung(_blocks_of(ct))
     enough = lung.share >= _MIN_LUNG_SHARE or lung.dark_share >= _MIN_DARK_SHARE
-    if not enough or lung.volume_ml < _MIN_LUNG_ML or lung.tissue_share < _MIN_TISSUE_SHARE:
+    if not enough or lung.volume_ml < _MIN_LUNG_ML or lung.tissue_share < lung.least_tissue_share:
         found = f"{lung.volume_ml:.0f} ml like lung, {lung.share:.1%} of the body's section"
         expected = f"at least {_MIN_LUNG_ML:.0f} ml and {_MIN_LUNG_SHARE:.0%}"
         raise Quarantine("Q_NOT_CHEST_CT", f"{found}, {lung.tissue_share:.0%} soft tissue; {expected}")
@@ -77,10 +79,11 @@ def _measure_lung(blocks: Blocks) -> _Lung:
     room = edge[edge < _ROOM_HU]
     if room.size < _MOST_ROOM_AT_EDGE * edge.size:  # the picture lies within the patient
         air, inside = hu < _AIR_HU, np.ones(hu.shape, dtype=bool)
-        darkest = _LUNG_HU[0]
+        darkest, least_tissue = _LUNG_HU[0], _MIN_TISSUE_WITHIN
     else:
         air, inside = _body(blocks)
         darkest = min(_LUNG_HU[0], float(np.median(room)) + _ABOVE_ROOM_HU)
+        least_tissue = _MIN_TISSUE_SHARE
     apart = (_FAR_MM, *blocks.spacing_zyx_mm[1:])  # slices that do not touch
     core = erode(air, _RIM_MM, apart)
     lung, dark = (air & (hu > least) & (hu < _LUNG_HU[1]) for least in (_LUNG_HU[0], darkest))
@@ -90,6 +93,7 @@ def _measure_lung(blocks: Blocks) -> _Lung:
         _share_of_section(lung & core, inside, blocks, _LUNG_THICK_MM),
         _share_of_section(dark & core, inside, blocks, _DARK_THICK_MM),
         int(np.count_nonzero(tissue)) / max(1, int(np.count_nonzero(inside))),
+        least_tissue,
     )
 
 

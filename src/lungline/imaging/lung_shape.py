@@ -86,7 +86,7 @@ def judge_shape(parts: Sequence[MissingPart], affine: Affine) -> list[tuple[str,
     places = []
     for part in parts:
         x, y, z = np.round(voxel_to_world(affine, part.centre_zyx)).astype(int).tolist()
-        places.append(f"{part.volume_ml:.0f} ml or more of the {part.side} lung around x {x}, y {y}, z {z} mm")
+        places.append(f"about {part.volume_ml:.0f} ml of the {part.side} lung around x {x}, y {y}, z {z} mm")
     return [("W_LUNG_MISSING", "; ".join(places))]
 
 

@@ -109,7 +109,7 @@ def test_missing_parts_are_told_in_millilitres_and_world_millimetres():
     [(code, detail)] = judge_shape(parts, affine)
     assert code == "W_LUNG_MISSING"
     x, y, z = (affine @ [*parts[0].centre_zyx, 1])[:3].round().astype(int)
-    assert detail == f"{parts[0].volume_ml:.0f} ml or more of the left lung around x {x}, y {y}, z {z} mm"
+    assert detail == f"about {parts[0].volume_ml:.0f} ml of the left lung around x {x}, y {y}, z {z} mm"
     assert judge_shape([], affine) == []
 
 
