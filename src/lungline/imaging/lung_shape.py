@@ -28,6 +28,7 @@ SMALLEST_ML = 15.0
 _BLOCK_MM = 4.0
 #: The lengths below are those of adults, whose lungs are together at least so wide; children have shorter ones.
 _ADULT_WIDTH_MM = 200.0
+_SMALLEST_SCALE = 0.55  # for smaller ones, blocks are too coarse
 #: Half the thickness by which two healthy lungs differ; the second where no lung of that side lies below.
 _THIN_MM, _THIN_AT_BASE_MM = 9.0, 24.0
 #: Nearer to the midline lie aorta and hilum; farther than the second distance, the outline of the lungs is the ribs.
@@ -66,7 +67,7 @@ def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> list[MissingPart]:
         return []
     first = np.array([s.start for s in box]) - _PAD * np.array(blocks.edge)
     midline, width = _midline_and_width(left, right)
-    scale = min(1.0, width * blocks.spacing_zyx_mm[2] / _ADULT_WIDTH_MM)
+    scale = float(np.clip(width * blocks.spacing_zyx_mm[2] / _ADULT_WIDTH_MM, _SMALLEST_SCALE, 1.0))
     both = _missing_of_both(left, right, midline, scale, blocks.spacing_zyx_mm)
     found: list[MissingPart] = []
     for side, missing in zip(_SIDES, both, strict=True):
