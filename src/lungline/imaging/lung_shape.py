@@ -55,7 +55,7 @@ def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> list[MissingPart]:
     """Parts that are missing from lungs (Z, Y, X) in LPS order, from `SMALLEST_ML` on, the largest first.
 
     A child's are told from less on, in proportion. None where there is one lung only: nothing tells how large the other
-    was.
+    was. Nor where no slice shows both.
     """
     box = bounding_box(lungs)
     blocks = average_blocks(lungs[box].view(np.uint8), np.asarray(spacing_zyx_mm, dtype=np.float64), _BLOCK_MM)
@@ -63,7 +63,8 @@ def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> list[MissingPart]:
     columns = np.arange(seen.shape[2])
     right = seen & (columns < _PAD + middle_column(seen[:, :, _PAD:-_PAD]))
     left = seen & ~right
-    if min(np.count_nonzero(left), np.count_nonzero(right)) < ONE_LUNG_SHARE * np.count_nonzero(seen):
+    one_lung = min(np.count_nonzero(left), np.count_nonzero(right)) < ONE_LUNG_SHARE * np.count_nonzero(seen)
+    if one_lung or not _show_both(left, right).any():
         return []
     first = np.array([s.start for s in box]) - _PAD * np.array(blocks.edge)
     midline, width = _midline_and_width(left, right)
@@ -111,13 +112,17 @@ def _missing_of_both(
     return out
 
 
+def _show_both(left: Mask, right: Mask) -> Mask:
+    """Which axial slices show both lungs."""
+    return _shadow(_shadow(left), axis=1) & _shadow(_shadow(right), axis=1)
+
+
 def _midline_and_width(left: Mask, right: Mask) -> tuple[float, int]:
     """Column half way between the outer ends of both lungs, and how many columns they take at most.
 
     It is the median of the slices that show both, so that a part which is missing from some does not move it.
     """
-    both = left.any(axis=(1, 2)) & right.any(axis=(1, 2))
-    first, last = _ends(_shadow((left | right)[both], axis=1))
+    first, last = _ends(_shadow((left | right)[_show_both(left, right)], axis=1))
     return float(np.median(first + last)) / 2, int((last - first).max()) + 1
 
 

@@ -91,6 +91,15 @@ def test_a_single_lung_has_nothing_to_be_compared_with():
     assert found(lungs) == []
 
 
+def test_lungs_on_different_levels_and_specks_are_not_compared():
+    lungs = np.zeros(SHAPE_ZYX, dtype=bool)
+    lungs[5:30, 20:50, 10:40] = lungs[50:75, 20:50, 60:90] = True
+    assert found(lungs) == []
+    speck = np.zeros(SHAPE_ZYX, dtype=bool)
+    speck[40, 30, [20, 80]] = True
+    assert found(speck) == []
+
+
 def test_a_child_is_measured_by_its_own_size():
     small = (SPACING_MM / 2,) * 3
     assert missing_parts(two_lungs(), small) == []
