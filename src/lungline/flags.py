@@ -19,8 +19,8 @@ _TABLE = """
 # ingest: the folder and its files
 Q_UNREADABLE: a raw file is missing, or cannot be read at all (permission, disk)
     Restore the raw files: the next run reads them. After a fault of the disk, --forcerun the ingest file.
-Q_LIMIT: a size is beyond the limits: 2048 rows and columns, 5000 slices, 2^28 voxels, 2^30 bytes, 20,000 files a \
-folder or zip, 2 GiB a scan in a zip, 2 GiB of memory
+Q_LIMIT: a size is beyond the limits: 2048 rows and columns, 5000 slices, 3 * 2^27 voxels (1536 slices of 512 x 512), \
+9 * 2^27 bytes, 20,000 files a folder or zip, 2 GiB a scan in a zip, 2 GiB of memory
     Not a chest CT, or a damaged or hostile file. Split or re-export the scan.
 Q_DECODER_DIED: reading the scan ended in a crash, which it was kept apart for
     A damaged or hostile file, or one that shows a fault of a decoder: export the series again, uncompressed.
@@ -82,7 +82,7 @@ Q_BAD_RESCALE: the rescale is not finite, or its slope not positive
     Export the series again.
 Q_BAD_VOXELS: voxels are not finite, or all equal
     Check the file; export the scan again.
-Q_NOT_CHEST_CT: too small, or without the share of lung and soft tissue that a chest has
+Q_NOT_CHEST_CT: too small, or a body without lung: less than 10 ml of it, or less than 6 % of the body's section
     Check body part and calibration (HU: air -1000, water 0).
 Q_BAD_MHD: the MetaImage header or its pixel file is not as it must be
     Write the image again; header and pixels lie in one folder.
@@ -109,6 +109,10 @@ W_LUNG_GAS: a quarter of the lung mask or more is darker than lung
     Look at the lung mask: gas of stomach or bowel, air around a collapsed lung, or severe emphysema.
 W_LUNG_DENSE: much of the lung is not air
     Consolidation may stay outside the lung mask: look at it.
+W_LUNG_MISSING: by the shape of the lungs 15 ml or more are missing from the lung mask (of a child in \
+proportion): a tumour, consolidation or fluid that was taken for chest wall
+    Look there: what lies outside the mask is not searched, and a tumour that reaches beyond it is measured too \
+small. A larger segment_lungs.margin_mm takes more of it in.
 # whole volumes
 W_VOLUME_CROPPED: the lung region is larger than what the system takes; its rim was cut off
     Nodules in the rim are not seen. Train with a larger input.pad_to.

@@ -7,6 +7,7 @@ dose adds grain; what it says of such scans nobody has measured.
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungline.imaging.volume import Volume
 
@@ -32,13 +33,19 @@ def describe_acquisition(ct: Volume) -> dict[str, float]:
     a sharp kernel and a low dose and falls with a smooth kernel and thick slices; edges hardly count. 0 where there
     is no soft tissue.
     """
-    hu = ct.array[::_EVERY].astype(np.float32)
-    left, here, right = hu[:, :, :-2], hu[:, :, 1:-1], hu[:, :, 2:]
-    soft = np.all([(part > _SOFT_HU[0]) & (part < _SOFT_HU[1]) for part in (left, here, right)], axis=0)
-    bend = (left - 2 * here + right)[soft]
+    bends = [_bend_in_tissue(plane.astype(np.float32)) for plane in ct.array[::_EVERY]]  # a plane at a time: memory
+    bend = np.concatenate(bends)
     noise = 1.4826 * float(np.median(np.abs(bend))) / 6**0.5 if bend.size else 0.0
     z, y, x = (float(step) for step in ct.spacing_zyx_mm)
     return {"slice_mm": round(z, 4), "pixel_mm": round(max(y, x), 4), "noise_hu": round(noise, 2)}
+
+
+def _bend_in_tissue(plane_hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Second difference along x of an axial plane (Y, X), where it lies in soft tissue."""
+    left, here, right = plane_hu[:, :-2], plane_hu[:, 1:-1], plane_hu[:, 2:]
+    soft = np.all([(part > _SOFT_HU[0]) & (part < _SOFT_HU[1]) for part in (left, here, right)], axis=0)
+    bend: NDArray[np.float32] = (left - 2 * here + right)[soft]
+    return bend
 
 
 def ranges_of(scans: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:

@@ -59,9 +59,9 @@ class Blocks:
         return mask
 
 
-def average_blocks(ct_hu: NDArray, spacing_zyx_mm: NDArray[np.float64]) -> Blocks:
-    """Means over blocks of about `BLOCK_MM`; voxels that fill no whole block at the end are left out."""
-    edge = [max(1, min(n, round(BLOCK_MM / s))) for n, s in zip(ct_hu.shape, spacing_zyx_mm, strict=True)]
+def average_blocks(ct_hu: NDArray, spacing_zyx_mm: NDArray[np.float64], block_mm: float = BLOCK_MM) -> Blocks:
+    """Means over blocks of about `block_mm`; voxels that fill no whole block at the end are left out."""
+    edge = [max(1, min(n, round(block_mm / s))) for n, s in zip(ct_hu.shape, spacing_zyx_mm, strict=True)]
     mean = ct_hu
     for axis, step in enumerate(edge):
         whole = mean.shape[axis] // step * step

@@ -22,6 +22,8 @@ MARGIN_MM = 5.0
 PLAUSIBLE_ML = (1000.0, 9000.0)
 _POSSIBLE_ML = (20.0, 12000.0)
 
+#: The darkest lungs, of severe emphysema, are still brighter than this; what lies between is used with a warning.
+_SURELY_GAS_HU = -985.0
 #: Dents up to twice this wide are filled: vessels at the hilum, nodules at the pleura.
 _CLOSING_MM = 10.0
 #: A piece counts as lung from this share of the largest piece on ...
@@ -29,7 +31,7 @@ _SMALLEST_SHARE = 0.05
 #: ... and, below this share, only if it reaches up to the largest piece's middle: bowel does not.
 _SURELY_LUNG_SHARE = 0.25
 #: The lesser lung's share of both, below which the scan is said to hold one lung.
-_ONE_LUNG_SHARE = 0.1
+ONE_LUNG_SHARE = 0.1
 #: Two lungs show as two hills of the mask's projection on the left-right axis, with a valley this deep.
 _VALLEY = 0.6
 #: Share of the mask that is not air: 0.01..0.05 in sample scans and phantoms, 0.065 with consolidation in both lungs.
@@ -76,7 +78,7 @@ def segment_lungs(ct: Volume, *, threshold_hu: float = THRESHOLD_HU) -> tuple[Ma
     found = blocks.to_voxels(near, ct.shape_zyx) & (ct.array < threshold_hu)
     if not found.any():
         raise Quarantine("Q_LUNGS_EMPTY", "no air inside a body")
-    if (typical := float(np.median(ct.array[found]))) < DARKEST_LUNG_HU:
+    if (typical := float(np.median(ct.array[found]))) < _SURELY_GAS_HU:
         raise Quarantine("Q_LUNGS_EMPTY", f"the air inside the body is gas, not lung: {typical:.0f} HU")
     lungs = _fill_each_side(found, ct)
     return lungs, LungQuality(
@@ -170,7 +172,7 @@ def judge(quality: LungQuality, plausible_ml: tuple[float, float] = PLAUSIBLE_ML
         found.append(("W_LUNG_SLAB", f"cut at {q.lower_end_share:.2f} below, {q.upper_end_share:.2f} above"))
     elif not plausible_ml[0] <= q.volume_ml <= plausible_ml[1]:
         found.append(("W_LUNG_VOLUME", f"{q.volume_ml:.0f} ml"))
-    if min(q.left_ml, q.right_ml) < _ONE_LUNG_SHARE * q.volume_ml:
+    if min(q.left_ml, q.right_ml) < ONE_LUNG_SHARE * q.volume_ml:
         found.append(("W_ONE_LUNG", f"left {q.left_ml:.0f} ml, right {q.right_ml:.0f} ml"))
     if q.cut_area_mm2 >= _CUT_AREA_MM2:
         found.append(("W_LUNG_CUT", f"{q.cut_area_mm2:.0f} mm2 at the edge of the picture"))

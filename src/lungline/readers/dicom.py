@@ -260,9 +260,12 @@ def _check_rescale(stack: Sequence[Slice]) -> None:
 
 
 def _looks_like_hu(array: NDArray[np.int16]) -> list[Code]:
-    """Stored values without a rescale count as HU where there is air at -1000 and tissue near 0."""
-    air, soft = np.mean(array < -900), np.mean(np.abs(array) < 200)
-    found = f"no rescale; {air:.0%} of the values are those of air, {soft:.0%} near those of water"
+    """Stored values without a rescale count as HU where there is air at -1000 and, of the rest, tissue near 0."""
+    counts = np.zeros(3)  # slice by slice, for the sake of memory
+    for plane in array:
+        counts += plane.size, np.count_nonzero(plane < -900), np.count_nonzero((plane > -200) & (plane < 200))
+    air, soft = counts[1] / counts[0], counts[2] / max(1, counts[0] - counts[1])
+    found = f"no rescale; {air:.0%} of the values are those of air, {soft:.0%} of the others near those of water"
     if air < 0.02 or soft < 0.05:
         raise Quarantine("Q_NO_RESCALE", found)
     return [Code("W_ASSUMED_HU", found)]

@@ -12,9 +12,9 @@ from lungline.errors import Quarantine
 
 MAX_IN_PLANE = 2048  # rows or columns
 MAX_SLICES = 5000
-MAX_VOXELS = 2**28
+MAX_VOXELS = 3 * 2**27  # 1536 slices of 512 x 512: a whole trunk in thin slices
 MAX_FILES = 20_000  # of a folder or a zip
-MAX_BYTES = 2**30  # of the voxels, in the type of the file
+MAX_BYTES = 9 * 2**27  # of the voxels, in the type of the file
 AIR_HU = -1024  # the lowest value a scanner means; below it lies only padding
 ROOM_MM = 1e5  # no scanner's origin is farther away
 _SPACING_MM = (0.05, 20.0)  # what a CT can have
@@ -76,7 +76,7 @@ def check_size(columns: int, rows: int, slices: int, bytes_per_voxel: int = 2) -
     voxels = columns * rows * slices
     too_many = voxels > MAX_VOXELS or voxels * bytes_per_voxel > MAX_BYTES
     if max(columns, rows) > MAX_IN_PLANE or slices > MAX_SLICES or too_many:
-        limit = f"{MAX_IN_PLANE} x {MAX_IN_PLANE} x {MAX_SLICES}, 2^28 voxels and 2^30 bytes"
+        limit = f"{MAX_IN_PLANE} x {MAX_IN_PLANE} x {MAX_SLICES}, {MAX_VOXELS} voxels and {MAX_BYTES} bytes"
         raise Quarantine("Q_LIMIT", f"the image claims {found}; at most {limit}")
 
 

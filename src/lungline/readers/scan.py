@@ -60,8 +60,10 @@ def _read_here(path: Path, source: Source) -> tuple[Volume, list[Code]]:
 def volume_of(image: RawImage) -> Volume:
     """The image as int16 HU whose affine takes (z, y, x): its columns are those of (i, j, k), reversed."""
     affine = np.asarray(image.affine_ijk)[:, [2, 1, 0, 3]]
-    hu = np.empty(image.array.shape, dtype=np.int16)
-    for k, plane in enumerate(image.array):  # slice by slice, for the sake of memory
+    stored = image.array
+    in_place = stored.dtype == np.int16 and stored.flags.writeable  # the memory holds two such arrays, and not three
+    hu = stored if in_place else np.empty(stored.shape, dtype=np.int16)
+    for k, plane in enumerate(stored):  # slice by slice, for the sake of memory
         hu[k] = hu_int16(plane)
     return Volume(hu, affine)
 

@@ -1,5 +1,6 @@
 """Find the lungs and add a margin around them (paper, section 3)."""
 
+from lungline.imaging.lung_shape import judge_shape, missing_parts
 from lungline.imaging.lungs import add_margin, judge, segment_lungs
 from lungline.runner.stage import Made, ScanFile, scan_stage
 from lungline.storage import hdf5
@@ -17,10 +18,12 @@ def run(
     """
     ct = hdf5.read_volume(volume, "ct")
     lungs, quality = segment_lungs(ct, threshold_hu=threshold_hu)
-    warnings = judge(quality, (plausible_ml_low, plausible_ml_high))
+    missing = missing_parts(lungs, ct.spacing_zyx_mm)
+    warnings = judge(quality, (plausible_ml_low, plausible_ml_high)) + judge_shape(missing, ct.affine)
     mask = add_margin(lungs, ct, margin_mm)
     fields = {
         "lungs": hdf5.volume_field(ct.with_array(lungs), "1", "Both lungs with all they enclose"),
         "mask": hdf5.volume_field(ct.with_array(mask), "1", f"Lungs and {margin_mm} mm around them"),
     }
-    return Made(fields, [Code(*warning) for warning in warnings], {"quality": quality.as_json()})
+    numbers = {**quality.as_json(), "missing_ml": round(sum(part.volume_ml for part in missing), 3)}
+    return Made(fields, [Code(*warning) for warning in warnings], {"quality": numbers})

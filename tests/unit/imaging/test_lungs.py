@@ -82,6 +82,14 @@ def test_a_lung_darker_than_any_lung_is_used_with_a_warning():
     assert (code, detail) == ("W_LUNG_GAS", f"{quality.gas_share:.2f} of the mask is darker than -970 HU")
 
 
+def test_severe_emphysema_of_both_lungs_is_used_with_a_warning():
+    both = [(LUNG_ZYX_MM[side], LUNG_RADII_MM, -976) for side in ("right", "left")]
+    chest = make_chest(lesions=both, gas=False, windpipe=False)
+    lungs, quality = segment_lungs(chest.ct)
+    assert dice(lungs, chest.lungs) > 0.95
+    assert codes_of(quality) == ["W_LUNG_GAS"]
+
+
 @pytest.mark.parametrize(
     ("centre", "radii"),
     [
@@ -223,4 +231,5 @@ def test_every_code_is_explained():
     from lungline.flags import CODES
 
     warnings = {"W_LUNG_VOLUME", "W_LUNG_SLAB", "W_ONE_LUNG", "W_LUNG_CUT", "W_LUNG_DENSE", "W_LUNG_LEAK", "W_LUNG_GAS"}
+    warnings.add("W_LUNG_MISSING")
     assert set(CODES) >= warnings | {"Q_LUNGS_EMPTY", "Q_LUNG_VOLUME"}

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from lungline.readers.raw import MAX_VOXELS
 from lungline.readers.raw_state import raw_state, share_of_memory
 from scans import chest, write_dicom, write_mhd
 
@@ -85,8 +86,8 @@ def test_the_voxels_are_guessed_from_the_sizes_of_the_files(tmp_path):
 
 def test_a_larger_scan_may_take_more_memory_and_none_more_than_the_largest_accepted():
     adult = 300 * 512 * 512
-    shares = [share_of_memory([voxels]) for voxels in (0, adult, 2 * adult, 2**28, 2**30)]
+    shares = [share_of_memory([voxels]) for voxels in (0, adult, 2 * adult, MAX_VOXELS, 2**30)]
     assert shares[0] == shares[1] == 0.4
     assert shares[1] < shares[2] < shares[3] == shares[4] == 1.0
-    assert share_of_memory([1, 2**28, 7]) == 1.0
+    assert share_of_memory([1, MAX_VOXELS, 7]) == 1.0
     assert share_of_memory([]) == 0.4

@@ -14,6 +14,7 @@ import scans
 from lungline.errors import LunglineError, Quarantine
 from lungline.imaging.geometry import voxel_to_world
 from lungline.readers.nifti import read_nifti
+from lungline.readers.raw import check_size
 from lungline.readers.scan import hash_of_files, raw_files, read_scan
 from scans import chest, write_dicom, write_mhd
 
@@ -144,3 +145,35 @@ def test_a_broken_link_is_named_without_what_it_points_to(tmp_path):
 def test_an_unknown_source_is_refused(tmp_path):
     with pytest.raises(LunglineError, match="dicom, mhd or nifti"):
         read_scan(tmp_path, "png")
+
+
+_PEAK = """
+import resource, sys
+from pathlib import Path
+from lungline.readers.scan import read_scan
+ct, _ = read_scan(Path(sys.argv[1]), "mhd")
+peaks = [resource.getrusage(who).ru_maxrss >> 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(*ct.array.shape, *peaks)
+"""
+
+
+@pytest.mark.parametrize(("element", "size", "slices"), [("SHORT", 2, 1536), ("FLOAT", 4, 1100)])
+def test_a_whole_trunk_in_thin_slices_is_read_within_2_gib(tmp_path, element, size, slices):
+    header = (
+        "ObjectType = Image\nNDims = 3\nTransformMatrix = 1 0 0 0 1 0 0 0 -1\nOffset = 0 0 0\n"  # from the head down
+        f"ElementSpacing = 0.78 0.78 0.625\nDimSize = 512 512 {slices}\nElementType = MET_{element}\n"
+        "ElementDataFile = LOCAL\n"
+    )
+    with open(tmp_path / "trunk.mha", "wb") as file:
+        file.write(header.encode())
+        file.truncate(len(header) + 512 * 512 * slices * size)  # water: zeros that take no room on the disk
+    command = [sys.executable, "-c", _PEAK, tmp_path / "trunk.mha"]
+    *shape, own_mib, childs_mib = map(int, subprocess.run(command, check=True, capture_output=True).stdout.split())
+    assert shape == [slices, 512, 512]
+    assert max(own_mib, childs_mib) < 2048
+
+
+def test_a_larger_image_is_refused_before_it_is_read():
+    check_size(512, 512, 1536)
+    with pytest.raises(Quarantine, match=r"Q_LIMIT: the image claims 512 x 512 x 1537 .* at most .* 402653184 voxels"):
+        check_size(512, 512, 1537)

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 
+from lungline.imaging.geometry import make_affine
+from lungline.imaging.lungs import segment_lungs as find_lungs
+from lungline.imaging.volume import Volume
 from lungline.stages import segment_lungs
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Code, Header
@@ -41,6 +44,25 @@ def test_the_header_says_how_good_the_mask_is(store, tmp_path):
     quality = header.provenance["quality"]
     assert quality["volume_ml"] == pytest.approx(quality["left_ml"] + quality["right_ml"], abs=0.01)
     assert header.parameters["margin_mm"] == 5.0
+
+
+def test_a_mass_that_the_mask_leaves_out_is_told_and_the_mask_stays_as_it_was(store, tmp_path):
+    size = (130, 145, 180)
+    z, y, x = np.ogrid[: size[0], : size[1], : size[2]]
+    hu = np.full(size, -1000, dtype=np.float32)
+    hu[np.broadcast_to(((y - 72) / 62) ** 2 + ((x - 90) / 86) ** 2 <= 1, size)] = 40
+    for middle in (48, 132):
+        hu[((z - 65) / 56) ** 2 + ((y - 72) / 42) ** 2 + ((x - middle) / 30) ** 2 <= 1] = -850
+    mass = ((z - 65) ** 2 + (y - 72) ** 2 + (x - 160) ** 2 <= 17**2) & (hu < -500)  # at the ribs of the left side
+    hu[mass] = 40
+    ct = Volume(hu, make_affine((2.0, 2.0, 2.0), (-180.0, -140.0, 500.0)))
+    segment_lungs.run(store(ct), tmp_path / "lungs.h5", **LUNGS)
+    header = hdf5.read_header(tmp_path / "lungs.h5")
+    [told] = [code for code in header.codes if code.code == "W_LUNG_MISSING"]
+    missing_ml = header.provenance["quality"]["missing_ml"]
+    assert missing_ml == pytest.approx(np.count_nonzero(mass) * 8 / 1000, rel=0.5)
+    assert told.detail.startswith(f"about {missing_ml:.0f} ml of the left lung around x 1")
+    np.testing.assert_array_equal(hdf5.read_array(tmp_path / "lungs.h5", "lungs"), find_lungs(ct)[0])
 
 
 def test_a_scan_without_lungs_is_quarantined_and_written_without_masks(store, tmp_path):
