@@ -16,11 +16,10 @@ from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import Slice
 from lungline.readers.dicom_pixels import DamagedSliceError, slice_hu
 from lungline.readers.lungs_seen import litres_of_lung
-from lungline.readers.stack import MIN_SLICES, SAME_PLACE_MM, Stack, can_be_straightened
+from lungline.readers.stack import CLOSEST, MIN_SLICES, SAME_PLACE_MM, Stack, can_be_straightened
 from lungline.storage.hdf5 import Code
 
 _FEW = 0.1  # part of a series that may be dropped
-_HALF = 0.5  # of a step: slices nearer than this lie at nearly one position
 _LEVEL = 0.05  # part of a step by which a slice may be off the grid of others
 _MOST_SEEDS = 8  # acquisitions that the joining begins with
 
@@ -145,10 +144,10 @@ def _extended(main: list[Slice], others: list[list[Slice]]) -> list[Slice]:
     for part in sorted(others, key=distance):
         low, high = depth(whole[0]), depth(whole[-1])
         for side in (
-            [item for item in part if depth(item) < low - _HALF * step],
-            [item for item in part if depth(item) > high + _HALF * step],
+            [item for item in part if depth(item) < low - CLOSEST * step],
+            [item for item in part if depth(item) > high + CLOSEST * step],
         ):
-            off = [((depth(item) - low) / step + _HALF) % 1 - _HALF for item in side]
+            off = [((depth(item) - low) / step + 0.5) % 1 - 0.5 for item in side]
             worth = len(side) >= MIN_SLICES or (side and max(map(abs, off)) <= _LEVEL)
             if worth and fits(longer := in_order([*whole, *side])):
                 whole = longer
@@ -187,7 +186,7 @@ def _thin_out(unique: list[Slice]) -> tuple[list[Slice], list[Code]]:
     gaps = np.diff(depths)
     apart = gaps[gaps > SAME_PLACE_MM]
     step = float(np.median(apart)) if apart.size else 0.0
-    firsts = np.flatnonzero(np.diff(depths, prepend=-np.inf) >= max(_HALF * step, SAME_PLACE_MM))
+    firsts = np.flatnonzero(np.diff(depths, prepend=-np.inf) >= max(CLOSEST * step, SAME_PLACE_MM))
     clusters = [unique[start:end] for start, end in pairwise((*firsts.tolist(), len(unique)))]
     extra = len(unique) - len(clusters)
     if extra and extra <= _FEW * len(clusters):

@@ -15,6 +15,7 @@ from lungline.storage.hdf5 import Code
 
 SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
 MIN_SLICES = 3
+CLOSEST = 0.55  # part of a step: slices nearer than this lie at nearly one position
 _LEVEL = 0.05  # part of a step by which a slice may be off its place on an even grid
 _MAX_ADJACENT_MISSING = 2
 _MAX_MISSING = 0.02  # part of all slices
@@ -67,12 +68,14 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
 def can_be_straightened(stack: Stack) -> bool:
     """Whether `straighten` takes slices that lie so; the array is not looked at."""
     depths_mm = stack.positions_xyz_mm @ np.cross(stack.along_i_xyz, stack.along_j_xyz)
+    if np.diff(depths_mm).min() <= SAME_PLACE_MM:
+        return False
     try:
         even_grid(depths_mm, stack.seams)
         _in_plane_shifts(stack, depths_mm)
     except Quarantine:
         return False
-    return bool(np.diff(depths_mm).min() > SAME_PLACE_MM)
+    return True
 
 
 def even_grid(
@@ -97,7 +100,7 @@ def even_grid(
     if np.abs(depths_mm - grid[places]).max() <= _LEVEL * (grid[1] - grid[0]):
         return grid, _filled(steps - 1, seams)
     regular = np.abs(gaps - step) <= 2 * _LEVEL * step
-    in_runs = float(np.mean(~regular)) <= _FEW_SEAMS and gaps.min() >= step / _MAX_UNEVEN
+    in_runs = float(np.mean(~regular)) <= _FEW_SEAMS and gaps.min() >= CLOSEST * step
     if not in_runs and gaps.max() > _MAX_UNEVEN * gaps.min():
         raise uneven
     if in_runs:

@@ -9,7 +9,7 @@ from lungline.flags import CODES
 from lungline.readers.listing import list_folder
 from lungline.readers.scan import read_scan
 from lungline.readers.sniff import safetensors_header
-from lungline.readers.zips import place_in_zip, unpacked
+from lungline.readers.zips import is_inside, unpacked
 from lungline.reports.file_view import describe_field, describe_header
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
@@ -20,7 +20,7 @@ def run(file: Path, *, png: Path | None = None) -> None:
 
     A scan is a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these.
     """
-    if not file.exists() and place_in_zip(file) is None:
+    if not file.exists() and not is_inside(file):
         raise LunglineError(f"{file}: no such file or folder. Check its name, and the folder that you are in.")
     if file.suffix in (".csv", ".json", ".md"):
         print(visible(file.read_text(encoding="utf-8", errors="surrogateescape"), keep="\n\t"), end="")
