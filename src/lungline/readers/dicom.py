@@ -22,6 +22,7 @@ from lungline.readers.assembly import assemble, depths_of, in_order, places_of
 from lungline.readers.dicom_headers import Folder, Slice, quiet, read_folder, regular_files
 from lungline.readers.dicom_pixels import LOSSY, SUPPORTED, DamagedSliceError, slice_hu
 from lungline.readers.raw import RawImage, check_affine, check_size
+from lungline.readers.sandbox import run_apart
 from lungline.readers.series_choice import Ranking, Series, drop_strays, rank_series, told_of_choice, why_left_out
 from lungline.readers.stack import straighten
 from lungline.storage.hdf5 import Code
@@ -65,14 +66,19 @@ def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]
     Identifiers: only for the way out (`lungline export`), never for results. `points_xyz_mm` (n, 3) are world points,
     LPS. `Quarantine` if the folder holds no CT any more.
     """
-    with quiet():
-        chosen = in_order(used_slices(path)[0])
-        depths = depths_of(chosen)
-        wanted = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3) @ chosen[0].normal
-        nearest = [chosen[int(np.argmin(np.abs(depths - depth)))] for depth in wanted]
-        tag = "SOPInstanceUID"
-        read = (pydicom.dcmread(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
-        return [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
+    tag = "SOPInstanceUID"
+
+    def work() -> tuple[NDArray[np.int16], list[tuple[str, int]]]:
+        with quiet():
+            chosen = in_order(used_slices(path)[0])
+            depths = depths_of(chosen)
+            wanted = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3) @ chosen[0].normal
+            nearest = [chosen[int(np.argmin(np.abs(depths - depth)))] for depth in wanted]
+            read = (pydicom.dcmread(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
+            found = [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
+            return np.zeros(1, np.int16), found
+
+    return [(uid, frame) for uid, frame in run_apart(work)[1]]
 
 
 def _read_best(folder: Folder, ranking: Ranking | None = None) -> _Read:

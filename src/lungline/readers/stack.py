@@ -135,20 +135,27 @@ def _grid_of_longest_run(depths_mm: NDArray[np.float64], regular: NDArray[np.boo
 
 
 def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Code]]:
-    """Shift (K, 2) of each slice against the first, in pixels (i, j); zero where the stack is straight."""
+    """Shift (K, 2) of each slice against the first, in pixels (i, j); zero where the stack is straight.
+
+    Slices of one acquisition lie on a line; acquisitions may lie aside of one another.
+    """
     off = stack.positions_xyz_mm - stack.positions_xyz_mm[0]
     shifts_mm = np.stack([off @ stack.along_i_xyz, off @ stack.along_j_xyz], axis=1)
     shifts_ij = shifts_mm / stack.spacing_ij_mm
     if np.ptp(shifts_ij, axis=0).max() <= _STRAIGHT_PIXELS:
         return np.zeros_like(shifts_ij), []
-    line = np.stack([depths_mm, np.ones_like(depths_mm)], axis=1)
+    seams = np.zeros(len(depths_mm) - 1, dtype=bool) if stack.seams is None else stack.seams
+    runs = np.concatenate([[0], np.cumsum(seams)])
+    line = np.column_stack([depths_mm, *(runs == run for run in range(runs[-1] + 1))]).astype(np.float64)
     slope = np.linalg.lstsq(line, shifts_mm, rcond=None)[0]
     if np.abs((shifts_mm - line @ slope) / stack.spacing_ij_mm).max() > _LINE_PIXELS:
         raise Quarantine("Q_NO_GEOMETRY", "the positions of the slices do not lie on a straight line")
     tilt = float(np.degrees(np.arctan(np.linalg.norm(slope[0]))))
     if tilt > _MAX_TILT_DEGREES:
         raise Quarantine("Q_BAD_TILT", f"tilt of {tilt:.1f} degrees; at most {_MAX_TILT_DEGREES:.0f}")
-    return shifts_ij, [Code("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected")]
+    aside = float(np.linalg.norm(np.ptp(slope[1:], axis=0)))
+    off = f"; acquisitions up to {aside:.1f} mm aside of one another" if aside > max(stack.spacing_ij_mm) / 4 else ""
+    return shifts_ij, [Code("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected{off}")]
 
 
 def _interpolate(
