@@ -76,6 +76,10 @@ def moved(by_mm: float) -> np.ndarray:
     return np.concatenate([Z[:19], Z[19:38] + by_mm, Z[38:]])
 
 
+ASIDE = both(
+    chest(Z[:28], AcquisitionNumber=1, prefix="a"),
+    chest(Z[28:], AcquisitionNumber=2, prefix="b", centre_xy_mm=(10.0, 0.0)),
+)
 ACQUISITIONS = [
     Case("missing", "one-of-three-holds", acquired(thirds, [30]), {"W_GAP_FILLED"}, words=("1 of 56",)),
     Case("missing", "at-both-seams", acquired(thirds, [18, 37, 38]), {"W_GAP_FILLED"}, words=("3 of 56", "meet")),
@@ -92,6 +96,7 @@ ACQUISITIONS = [
     Case("off-grid", "by-minus-2", acquired(thirds, z=moved(-2.0)), {"W_NONUNIFORM"}),
     Case("off-grid", "nearly-doubled", acquired(thirds, z=moved(-4.0)), {JOINED, "W_NONUNIFORM"}),
     Case("off-grid", "and-tilted", acquired(thirds, z=moved(1.5), tilt_degrees=8), {"W_NONUNIFORM", "W_TILT"}),
+    Case("off-grid", "aside-of-the-other", ASIDE, {"W_TILT"}, words=("10.0 mm aside",)),
     Case("off-grid", "one-number-for-all", acquired(lambda k: 1, z=moved(1.5)), {"W_NONUNIFORM"}),
     Case("doubled", "one-slice", both(chest(), chest(Z[20:21], prefix="x", seed=5)), {"W_DUPLICATE_SLICES"}),
     Case(
@@ -284,7 +289,7 @@ def test_the_whole_chest_is_read_and_what_is_not_is_named(case: Case, tmp_path: 
     ends = [(ct.affine @ [k, *middle[1:], 1])[2] for k in (0, len(ct.array) - 1)]
     np.testing.assert_allclose(ends, case.span_mm, atol=5.1 if "W_TILT" in case.flags else 2.6)
     assert ct.spacing_zyx_mm[0] <= case.step_mm * 1.001
-    assert off_truth(ct) < 0.03
+    assert off_truth(ct) < (0.06 if "W_TILT" in case.flags else 0.03)  # what is straightened is blurred at edges
 
 
 def test_there_are_many_variations_of_every_kind() -> None:

@@ -198,7 +198,7 @@ def _read_one(path: Path) -> list[Slice] | Other | str:
         if kind == _DICOMDIR:
             return "not_dicom"
         if kind in _ENHANCED_CT or (header.get("NumberOfFrames") or 1) > 1:
-            return _frames_of(path, header, kind) if header.get("Modality") == "CT" else _other(header)
+            return _frames_of(path, header, kind) if _text(header, "Modality") == "CT" else _other(header)
         found = _slice_of(path, header, kind)
         return [found] if isinstance(found, Slice) else found
     except (Quarantine, OSError, MemoryError):
@@ -237,12 +237,12 @@ def _flattened(header: Dataset, frame: Dataset) -> Dataset:
 
 def _other(header: Dataset, kind: str = "") -> Other:
     """An image that is no slice of a CT; of its words only those are told that say nothing of a patient."""
-    modality = str(header.get("Modality", ""))
+    modality = _text(header, "Modality")
     return Other(_whole(header, "SeriesNumber"), kind or (modality if modality in _MODALITIES else "no CT image"))
 
 
 def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Slice | Other | str:
-    if header.get("Modality", "CT" if sop_class == CT else "") != "CT":
+    if (_text(header, "Modality") if "Modality" in header else "CT" if sop_class == CT else "") != "CT":
         return _other(header)
     if sop_class == _SECONDARY_CAPTURE or header.get("SamplesPerPixel", 1) != 1:
         return _other(header, "screen capture")
@@ -282,7 +282,7 @@ def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Sl
 
 
 def _text(header: Dataset, key: str) -> str:
-    """An element as text, "" where it is missing or cannot be read."""
+    """An element as text without blanks around it, "" where it is missing or cannot be read."""
     try:
         value = header.get(key)
     except Exception:
