@@ -83,6 +83,7 @@ ASIDE = both(
 ACQUISITIONS = [
     Case("missing", "one-of-three-holds", acquired(thirds, [30]), {"W_GAP_FILLED"}, words=("1 of 56",)),
     Case("missing", "at-both-seams", acquired(thirds, [18, 37, 38]), {"W_GAP_FILLED"}, words=("3 of 56", "meet")),
+    Case("missing", "two-of-the-middle-hold", acquired(thirds, [25, 26]), {"W_GAP_FILLED"}, words=("2 of 56",)),
     Case("missing", "a-number-a-slice", acquired(lambda k: k, [30]), {"W_GAP_FILLED"}),
     Case("missing", "numbers-fall", acquired(lambda k: 9 - k // 19, [30]), {"W_GAP_FILLED"}),
     Case("missing", "tilted", acquired(thirds, [30], tilt_degrees=8), {"W_GAP_FILLED", "W_TILT"}),
@@ -304,6 +305,7 @@ REFUSED = {
     "only-iodine": (unit("MGML"), "Q_NOT_HU: .*mg/ml"),
     "only-effective-z": (unit("Z_EFF"), "Q_NOT_HU: .*atomic numbers"),
     "only-an-unnamed-unit": (unit("fish"), "Q_NOT_HU: .*not specified"),
+    "only-becquerels": (unit("US", Units="BQML"), "Q_NOT_HU: .*Bq/ml"),
     "only-a-real-world-unit": (other(**real_world("mg/ml")), "Q_NOT_HU: .*another unit"),
     "a-table-instead-of-a-slope": (other(ModalityLUTSequence=Items([Dataset()])), "Q_NO_RESCALE: .*table"),
     "two-passes-that-nothing-parts": (both(chest(), chest(prefix="x", seed=5)), "Q_DUPLICATE_SLICES: 112"),

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 #: Header elements that are looked at, beside those of the pixels.
 TAGS = (
     "ImageType", "SeriesDescription", "DerivationDescription", "DerivationCodeSequence", "RescaleType",
-    "RealWorldValueMappingSequence", "VolumeBasedCalculationTechnique",
+    "RealWorldValueMappingSequence", "VolumeBasedCalculationTechnique", "Units",
 )  # fmt: skip
 Use = Literal["slice", "projection", "not HU", "other"]
 
@@ -129,6 +129,8 @@ def _foreign_unit(header: Dataset) -> str:
         return _UNITS[stated]
     if stated in _HU | _MODIFIED_HU:
         return ""
+    if (unit := _plain_text(header.get("Units"))) not in _HU | {""}:
+        return _UNITS.get(unit, "another unit")
     mapped = {
         _plain_text(unit.get("CodeValue"))
         for item in _items(header, "RealWorldValueMappingSequence")

@@ -19,6 +19,7 @@ CLOSEST = 0.55  # part of a step: slices nearer than this lie at nearly one posi
 _LEVEL = 0.05  # part of a step by which a slice may be off its place on an even grid
 _MAX_ADJACENT_MISSING = 2
 _MAX_MISSING = 0.02  # part of all slices
+_MAX_MISSING_JOINED = 0.05  # of several acquisitions, where the choice is to lose one of them
 _MAX_UNEVEN = 2.0  # largest over smallest distance
 _FEW_SEAMS = 0.1  # part of all distances that may be another where even runs of slices meet
 _STRAIGHT_PIXELS = 0.25  # in-plane drift over the whole stack that is left as it is
@@ -117,7 +118,8 @@ def _filled(missing: NDArray[np.int_], seams: NDArray[np.bool_]) -> list[Code]:
     if not total:
         return []
     lost = f"{total} of {len(missing) + 1 + total} slices missing, at most {adjacent} side by side"
-    if adjacent > _MAX_ADJACENT_MISSING or missing[~seams].sum() > _MAX_MISSING * (len(missing) + 1 + total):
+    most = (_MAX_MISSING_JOINED if seams.any() else _MAX_MISSING) * (len(missing) + 1 + total)
+    if adjacent > _MAX_ADJACENT_MISSING or missing[~seams].sum() > most:
         raise Quarantine("Q_MISSING_SLICES", lost)
     between = int(missing[seams].sum())
     return [Code("W_GAP_FILLED", lost + (f", {between} of them where acquisitions meet" if between else ""))]
