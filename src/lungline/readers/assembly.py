@@ -180,7 +180,7 @@ def _told(chosen: list[Slice], unique: list[Slice]) -> list[Code]:
 def _thin_out(unique: list[Slice]) -> tuple[list[Slice], list[Code]]:
     """One of the slices at each (nearly) single position, where only a few are doubled.
 
-    `Quarantine` with `Q_DUPLICATE_SLICES` where many different slices share positions.
+    `Quarantine` with `Q_TOO_FEW_SLICES`, or `Q_DUPLICATE_SLICES` where many different slices share positions.
     """
     depths = depths_of(unique)
     gaps = np.diff(depths)
@@ -197,7 +197,10 @@ def _thin_out(unique: list[Slice]) -> tuple[list[Slice], list[Code]]:
         if fits(kept):
             found = f"{extra} of {len(unique)} slices left out: a different one lies at (nearly) the same position"
             return kept, [Code("W_DUPLICATE_SLICES", found)]
-    if (different := n_positions(unique)) < len(unique):
+    different = n_positions(unique)
+    if different < MIN_SLICES:
+        raise Quarantine("Q_TOO_FEW_SLICES", f"{different} slices at different places; expected {MIN_SLICES}")
+    if different < len(unique):
         raise Quarantine("Q_DUPLICATE_SLICES", f"{len(unique)} different slices at {different} positions")
     return unique, []
 
