@@ -43,7 +43,7 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
     """Read the CT series of a folder (or of the one file that `path` is) that shows the lungs.
 
     Returns int16 HU on a rectilinear grid, and what had to be left out, filled or corrected. `Quarantine` if there is
-    no CT, or its geometry or its pixels cannot be trusted; see `docs/codes.md`.
+    no CT, or its geometry or its pixels cannot be trusted; see `docs/reference/codes.md`.
     """
     with quiet():
         read = _read_best(read_folder(regular_files(path)))
