@@ -70,6 +70,7 @@ _MODIFIED_HU = {"HU MOD"}
 _UNITS = {
     "MGML": "mg/ml", "Z EFF": "effective atomic numbers", "ED": "electron density", "EDW": "electron density",
     "MG ML": "mg/ml", "PCT": "percent", "OD": "optical density", "BQML": "Bq/ml", "GML": "g/ml",
+    "CNTS": "counts", "PROPCNTS": "counts", "CPS": "counts", "PROPCPS": "counts", "PCNT": "percent",
 }  # fmt: skip
 _ENERGY = re.compile(r"\b(\d{2,3}) ?KEV\b")
 _RATIO = {"1", "RATIO", "NO UNITS"}
@@ -129,8 +130,8 @@ def _foreign_unit(header: Dataset) -> str:
         return _UNITS[stated]
     if stated in _HU | _MODIFIED_HU:
         return ""
-    if (unit := _plain_text(header.get("Units"))) not in _HU | {""}:
-        return _UNITS.get(unit, "another unit")
+    if unit := _UNITS.get(_plain_text(header.get("Units"))):
+        return unit
     mapped = {
         _plain_text(unit.get("CodeValue"))
         for item in _items(header, "RealWorldValueMappingSequence")
