@@ -5,9 +5,11 @@ from contextlib import suppress
 
 import numpy as np
 
+from lungline.errors import Quarantine
 from lungline.imaging.body_air import air_in_body, average_blocks
 from lungline.readers.dicom_headers import Slice
 from lungline.readers.dicom_pixels import DamagedSliceError, slice_hu
+from lungline.readers.raw import check_size
 
 _MOST_SLICES = 24  # more are not looked at
 _PIXEL_MM = 2.0
@@ -25,7 +27,8 @@ def litres_of_lung(slices: Sequence[Slice], extent_mm: float) -> float:
     at = np.unique(np.linspace(0, len(slices) - 1, min(len(slices), _MOST_SLICES)).round().astype(int))
     planes = []
     for item in (slices[k] for k in at):
-        with suppress(DamagedSliceError):
+        with suppress(DamagedSliceError, Quarantine):
+            check_size(item.columns, item.rows, 1)
             planes.append(slice_hu(item))
     if not planes:
         return 0.0
