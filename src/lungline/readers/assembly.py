@@ -20,6 +20,7 @@ from lungline.readers.stack import CLOSEST, MIN_SLICES, SAME_PLACE_MM, Stack, ca
 from lungline.storage.hdf5 import Code
 
 _FEW = 0.1  # part of a series that may be dropped
+_NEARLY = 0.4  # of a step: slices nearer than this are one too many
 _LEVEL = 0.05  # part of a step by which a slice may be off the grid of others
 _MOST_SEEDS = 8  # acquisitions that the joining begins with
 
@@ -186,7 +187,7 @@ def _thin_out(unique: list[Slice]) -> tuple[list[Slice], list[Code]]:
     gaps = np.diff(depths)
     apart = gaps[gaps > SAME_PLACE_MM]
     step = float(np.median(apart)) if apart.size else 0.0
-    firsts = np.flatnonzero(np.diff(depths, prepend=-np.inf) >= max(CLOSEST * step, SAME_PLACE_MM))
+    firsts = np.flatnonzero(np.diff(depths, prepend=-np.inf) >= max(_NEARLY * step, SAME_PLACE_MM))
     clusters = [unique[start:end] for start, end in pairwise((*firsts.tolist(), len(unique)))]
     extra = len(unique) - len(clusters)
     if extra and extra <= _FEW * len(clusters):
