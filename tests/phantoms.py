@@ -81,3 +81,20 @@ def make_chest(
         hu[np.broadcast_to((y - disc[0]) ** 2 + (x - disc[1]) ** 2 > disc[2] ** 2, shape)] = -1024
     hu = np.maximum(hu, -1024)
     return Chest(Volume(hu, geometry.make_affine((spacing_mm,) * 3)), body, lungs, pipe & ~lungs, bowel)
+
+
+def adult_chest(x, y, z):
+    """HU at world points (mm, LPS): a trunk on a table whose lungs reach from z = -130 to 130; 5 litres of lung."""
+    hu = np.full(np.broadcast(x, y, z).shape, float(AIR_HU))
+    body = ((x / 170) ** 2 + (y / 110) ** 2 <= 1) & (abs(z) < 900)
+    hu[body] = SOFT_HU
+    hu[body & ((x / 162) ** 2 + (y / 102) ** 2 > 1)] = -100
+    hu[body & (x**2 + (y - 82) ** 2 < 17**2)] = 350
+    for side in (-1, 1):
+        lung = ((x - side * 82) / 60) ** 2 + (y / 78) ** 2 + (z / 130) ** 2 <= 1
+        hu[lung] = LUNG_HU
+    hu[body & (x**2 + (y - 8) ** 2 < 9**2) & (z > 20)] = GAS_HU
+    for centre, radius in (((-75, 20, 60), 9), ((80, -10, -50), 8), ((70, 35, 70), 8)):
+        hu[(x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2 <= radius**2] = 50
+    hu[np.broadcast_to((abs(y - 124) < 5) & (abs(x) < 190), hu.shape)] = -150
+    return hu

@@ -68,7 +68,7 @@ def write_dicom(
         dataset.file_meta.MediaStorageSOPClassUID = CT
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         if change is None or change(k, dataset) is not False:
-            name = folder / f"{prefix}{(k * 37) % 101:03d}.dcm"
+            name = folder / f"{prefix}{(k * 37) % 101 + k // 101 * 101:03d}.dcm"
             pydicom.dcmwrite(name, dataset, enforce_file_format=True)
     return folder
 

@@ -34,8 +34,10 @@ Q_BAD_ZIP: the zip is damaged or encrypted, or holds links, another zip, or name
     Unpack it yourself, look at what comes out, and name the folder.
 W_FILES_SKIPPED: the folder holds files that are not DICOM
     Nothing to do; remove them for silence.
-W_SERIES_CHOSEN: the folder holds further series or images; the best axial CT was used
+W_SERIES_CHOSEN: the folder holds further series or images; the series that shows the lungs best was used
     To use another series, give its files a folder of their own.
+W_OTHER_STUDY: the folder holds CT slices of other patients or studies; nothing is said of them here
+    List the folder with `lungline sheet` or `lungline predict`: each patient and study gets a row of its own.
 # ingest: geometry
 Q_NO_GEOMETRY: position, orientation, spacing or size is missing, or changes within the series
     Export the series again, with its geometry; nothing is guessed.
@@ -45,7 +47,7 @@ Q_BAD_DIRECTION: the axes of the image are not at right angles
     Resample the image to a plain grid.
 Q_TOO_FEW_SLICES: fewer than 3 slices at different places
     Complete the series.
-Q_MISSING_SLICES: more than 2 adjacent slices, or more than 2 % of all, are missing
+Q_MISSING_SLICES: more than 2 adjacent slices are missing, or more than 2 % of all (5 % of several acquisitions)
     Complete the series.
 W_GAP_FILLED: a few missing slices were interpolated
     Complete the series if a nodule lies there.
@@ -59,10 +61,13 @@ Q_BAD_TILT: the slices are sheared by more than 35 degrees
     Check the positions in the header.
 Q_DUPLICATE_SLICES: different slices lie at the same position, and acquisition numbers do not part them
     Give each acquisition a folder of its own.
-W_DUPLICATE_SLICES: copies of slices were dropped
-    Nothing to do.
-W_MULTI_ACQUISITION: several acquisitions overlap; the most complete one was used
+W_DUPLICATE_SLICES: copies of slices, or a few different ones at one position, were dropped
+    Nothing to do for copies; else look at the scan there.
+W_MULTI_ACQUISITION: the series holds several acquisitions; those that follow one another were joined, or the most \
+complete one was used
     To use another acquisition, give it a folder of its own.
+W_PART_ONLY: a part of what was scanned could not be joined to the rest and is not read
+    Nodules in that part are not seen. Give it a folder of its own, or export the series again.
 W_SLICES_DROPPED: a small minority of slices without geometry, or with another one, was dropped
     Check the series.
 # ingest: pixels
@@ -76,8 +81,10 @@ W_LOSSY: the pixels were, or may have been, compressed with loss
     Prefer the original images.
 Q_NO_RESCALE: RescaleSlope or RescaleIntercept is missing, and the values are not plainly HU
     Export the series again.
-W_ASSUMED_HU: no rescale is given, but the values are plainly HU
+W_ASSUMED_HU: no rescale or no unit is given, but the values are plainly HU
     Check the scan's calibration.
+Q_NOT_HU: the values are not HU: another unit, a map of a material, a subtraction or a segmentation
+    Export the images in HU; maps and subtractions are no CT of the chest.
 Q_BAD_RESCALE: the rescale is not finite, or its slope not positive
     Export the series again.
 Q_BAD_VOXELS: voxels are not finite, or all equal

@@ -7,7 +7,7 @@ loses its shear. So the geometry is worked out here, from the position and orien
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,215 +16,135 @@ from numpy.typing import ArrayLike, NDArray
 from pydicom.uid import UID_dictionary
 
 from lungline.errors import Quarantine
+from lungline.imaging.chest_gate import check_chest
+from lungline.imaging.volume import Volume
+from lungline.readers.assembly import assemble, depths_of, in_order, places_of
 from lungline.readers.dicom_headers import Folder, Slice, quiet, read_folder, regular_files
 from lungline.readers.dicom_pixels import LOSSY, SUPPORTED, DamagedSliceError, slice_hu
 from lungline.readers.raw import RawImage, check_affine, check_size
-from lungline.readers.stack import MIN_SLICES, SAME_PLACE_MM, Stack, even_grid, straighten
+from lungline.readers.sandbox import run_apart
+from lungline.readers.series_choice import Ranking, Series, drop_strays, rank_series, told_of_choice, why_left_out
+from lungline.readers.stack import straighten
 from lungline.storage.hdf5 import Code
 
-_AXIAL = 0.7  # cosine between the normal of axial slices and the long axis of the body
-_MOST_LOCALIZERS = 4  # slices of one series that may stand across the others
 _SMALL_MINORITY = 0.1  # part of a series that may be dropped
-_NEARLY_ALL = 0.9  # part of the largest extent that counts as the whole chest, too
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A series as an image, the slices that it was made of, and what had to be left out, filled or corrected."""
+
+    image: RawImage
+    slices: list[Slice]
+    codes: list[Code]
 
 
 def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
-    """Read the best axial CT series of a folder (or the one file that `path` is).
+    """Read the CT series of a folder (or of the one file that `path` is) that shows the lungs.
 
     Returns int16 HU on a rectilinear grid, and what had to be left out, filled or corrected. `Quarantine` if there is
     no CT, or its geometry or its pixels cannot be trusted; see `docs/reference/codes.md`.
     """
     with quiet():
-        chosen, codes = used_slices(path)
-        rescaled = chosen[0].slope is not None
-        chosen, array, more = _decode_all(chosen)
-        codes += more + _lossy(chosen) + ([] if rescaled else _looks_like_hu(array))
-    first = chosen[0]
-    assert first.orientation  # `choose_series` takes no other slices
-    assert first.spacing_ji_mm
-    stack = Stack(
-        array=array,
-        positions_xyz_mm=np.array([item.position_xyz_mm for item in chosen]),
-        along_i_xyz=np.array(first.orientation[:3]),
-        along_j_xyz=np.array(first.orientation[3:]),
-        spacing_ij_mm=first.spacing_ji_mm[::-1],  # type: ignore[arg-type]
-    )
-    image, more = straighten(stack)
-    check_affine(image.affine_ijk)
-    return image, codes + more
+        read = _read_best(read_folder(regular_files(path)))
+    return read.image, read.codes
 
 
 def used_slices(path: Path) -> tuple[list[Slice], list[Code]]:
     """The slices that a scan is read from, along their normal, and what had to be left out; call inside `quiet`."""
-    chosen, codes = choose_series(read_folder(regular_files(path)))
-    check_size(chosen[0].columns, chosen[0].rows, len(chosen))
-    _check_rescale(chosen)
-    chosen, more = one_acquisition(chosen)
-    return chosen, codes + more
+    folder = read_folder(regular_files(path))
+    ranking = rank_series(folder)
+    if len(ranking.series) > 1:  # which of them is the chest, only its pixels say
+        read = _read_best(folder, ranking)
+        return read.slices, read.codes
+    return _slices_of(ranking.series[0], ranking, folder)
 
 
 def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]]:
     """SOPInstanceUID and frame (from 1) of the slice of the chosen series that lies nearest to each point.
 
-    Identifiers: only for the way out (`lungline export`), never for results. No pixel is read. `points_xyz_mm` (n, 3)
-    are world points, LPS. `Quarantine` if the folder holds no CT any more.
+    Identifiers: only for the way out (`lungline export`), never for results. `points_xyz_mm` (n, 3) are world points,
+    LPS. `Quarantine` if the folder holds no CT any more.
     """
-    with quiet():
-        chosen = _sorted(choose_series(read_folder(regular_files(path)))[0])
-        depths = _depths(chosen)
-        wanted = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3) @ chosen[0].normal
-        nearest = [chosen[int(np.argmin(np.abs(depths - depth)))] for depth in wanted]
-        tag = "SOPInstanceUID"
-        read = (pydicom.dcmread(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
-        return [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
+    tag = "SOPInstanceUID"
+
+    def work() -> tuple[NDArray[np.int16], list[tuple[str, int]]]:
+        with quiet():
+            chosen = in_order(used_slices(path)[0])
+            depths = depths_of(chosen)
+            wanted = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3) @ chosen[0].normal
+            nearest = [chosen[int(np.argmin(np.abs(depths - depth)))] for depth in wanted]
+            read = (pydicom.dcmread(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
+            found = [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
+            return np.zeros(1, np.int16), found
+
+    return [(uid, frame) for uid, frame in run_apart(work)[1]]
 
 
-def choose_series(folder: Folder) -> tuple[list[Slice], list[Code]]:
-    """The slices of the best axial CT of the folder, and what was left out.
+def _read_best(folder: Folder, ranking: Ranking | None = None) -> _Read:
+    """The best series that can be read and shows a chest; the best one that can be read where none shows a chest."""
+    ranking = ranking or rank_series(folder)
+    unread: list[tuple[Series, str]] = []
+    no_chest: list[tuple[Series, str]] = []
+    first: tuple[Series, _Read] | None = None
+    refusal: Quarantine | None = None
+    for series in ranking.series:
+        try:
+            read = _read_series(series, ranking, folder)
+        except Quarantine as reason:
+            refusal = refusal or reason
+            unread.append((series, f"{reason.code}, {reason.detail}"))
+            continue
+        try:
+            if len(ranking.series) > 1:
+                check_chest(Volume(read.image.array, read.image.affine_ijk[:, [2, 1, 0, 3]]).to_lps())
+        except Quarantine as reason:
+            no_chest.append((series, f"{reason.code}, {reason.detail}"))
+            first = first or (series, read)
+            continue
+        return _with_choice(read, series, unread + no_chest, ranking, folder)
+    if first:
+        return _with_choice(first[1], first[0], unread, ranking, folder)
+    assert refusal
+    raise refusal
 
-    Best is: axial, covering (nearly) the largest extent, then the most positions, then ORIGINAL.
-    """
-    stacks = _stacks(folder.slices)
-    if not stacks:
-        _nothing_usable(folder)
-    extents = {id(stack): float(np.ptp(_depths(stack))) for stack in stacks}
-    usable = [s for s in stacks if abs(s[0].normal[2]) >= _AXIAL and _n_positions(s) >= MIN_SLICES] or stacks
-    enough = _NEARLY_ALL * max(extents[id(stack)] for stack in usable)
-    best = max(
-        (stack for stack in usable if extents[id(stack)] >= enough),
-        key=lambda s: (_n_positions(s), s[0].original, -s[0].series_number, s[0].series),
-    )
-    codes = _check_same_series(best, folder.slices)
-    left_out = len({item.series for item in folder.slices} - {best[0].series})
-    turned = len(stacks) - 1 - left_out
-    if left_out > 0 or turned > 0 or folder.other_images or folder.enhanced:
-        found = f"{len(best)} slices used; left out: {max(left_out, 0)} other CT series, "
-        codes.append(Code("W_SERIES_CHOSEN", f"{found}{folder.other_images + folder.enhanced} other images"))
+
+def _with_choice(read: _Read, best: Series, tried: list[tuple[Series, str]], ranking: Ranking, folder: Folder) -> _Read:
+    """What was read, with the flags that say what else lies in the folder."""
+    known = {id(series) for series, _ in tried} | {id(best)}
+    lesser = [(series, why_left_out(series, best)) for series in ranking.series if id(series) not in known]
+    codes = told_of_choice(best, [*tried, *lesser, *ranking.left_out], folder)
     if folder.not_dicom:
         codes.append(Code("W_FILES_SKIPPED", f"{folder.not_dicom} files are not DICOM"))
-    if folder.damaged > _SMALL_MINORITY * len(folder.slices):
-        raise Quarantine("Q_DAMAGED_SLICES", f"{folder.damaged} damaged files beside {len(folder.slices)} slices")
     if folder.damaged:
         codes.append(Code("W_DAMAGED_SLICES", f"{folder.damaged} files with a damaged header"))
-    return best, codes
+    return _Read(read.image, read.slices, codes + read.codes)
 
 
-def _nothing_usable(folder: Folder) -> None:
-    """Say why there is not one stack of slices with a geometry."""
-    found = (
-        f"{len(folder.slices)} CT slices, {folder.enhanced} enhanced, {folder.other_images} other images, "
-        f"{folder.damaged} damaged, {folder.not_dicom} not DICOM"
-    )
-    if folder.slices:
-        raise Quarantine("Q_NO_GEOMETRY", f"no slice with position, orientation and PixelSpacing: {found}")
-    raise Quarantine("Q_ENHANCED_CT" if folder.enhanced else "Q_NO_CT_SERIES", found)
+def _slices_of(series: Series, ranking: Ranking, folder: Folder) -> tuple[list[Slice], list[Code]]:
+    """One slice a position of a series, before its pixels are read."""
+    if folder.damaged > _SMALL_MINORITY * len(folder.slices):
+        raise Quarantine("Q_DAMAGED_SLICES", f"{folder.damaged} damaged files beside {len(folder.slices)} slices")
+    codes = drop_strays(series, ranking, folder.slices)
+    first = series.slices[0]
+    check_size(first.columns, first.rows, len(series.slices))
+    _check_rescale(series.slices)
+    chosen, more = assemble(series.slices)
+    return chosen, codes + more
 
 
-def _stacks(slices: Sequence[Slice]) -> list[list[Slice]]:
-    """Slices of one series that share orientation, spacing and shape."""
-    stacks: list[list[Slice]] = []
-    for item in slices:
-        if not item.has_geometry:
-            continue
-        home = next((stack for stack in stacks if _belongs(item, stack[0])), None)
-        if home is None:
-            stacks.append([item])
-        else:
-            home.append(item)
-    return stacks
-
-
-def _belongs(item: Slice, other: Slice) -> bool:
-    return (
-        (item.series, item.rows, item.columns) == (other.series, other.rows, other.columns)
-        and np.allclose(item.orientation or (), other.orientation or (), atol=2e-3)
-        and np.allclose(item.spacing_ji_mm or (), other.spacing_ji_mm or (), rtol=1e-3)
-    )
-
-
-def _depths(stack: Sequence[Slice]) -> NDArray[np.float64]:
-    """Position of each slice along the normal of the first, mm."""
-    return np.array([item.position_xyz_mm for item in stack]) @ stack[0].normal
-
-
-def _n_positions(stack: Sequence[Slice]) -> int:
-    return 1 + int((np.diff(np.sort(_depths(stack))) > SAME_PLACE_MM).sum())
-
-
-def _check_same_series(best: list[Slice], slices: Sequence[Slice]) -> list[Code]:
-    """A few slices of the chosen series may lack a geometry or have another one; more may not."""
-    kept = {id(item) for item in best}
-    others = [item for item in slices if item.series == best[0].series and id(item) not in kept]
-    across = [item for item in others if item.has_geometry and abs(item.normal @ best[0].normal) < _AXIAL]
-    localizers = across if len(across) <= _MOST_LOCALIZERS else []
-    strays = [item for item in others if item not in localizers]
-    if len(strays) > _SMALL_MINORITY * len(best):
-        found = f"{len(strays)} slices beside {len(best)} have no or another position, orientation, spacing or shape"
-        raise Quarantine("Q_NO_GEOMETRY", found)
-    found = f"{len(strays)} slices dropped: no or another position, orientation, spacing or shape"
-    return [Code("W_SLICES_DROPPED", found)] if strays else []
-
-
-def one_acquisition(stack: list[Slice]) -> tuple[list[Slice], list[Code]]:
-    """One slice a position, sorted along the normal.
-
-    Copies are dropped. Where different slices lie at one position, or acquisitions interleave, the most
-    complete acquisition is taken: the patient may have moved between them.
-    """
-    unique, copies = _without_copies(_sorted(stack))
-    codes = [Code("W_DUPLICATE_SLICES", f"{copies} copies of slices dropped")] if copies else []
-    if _is_even(unique) and not _interleave(unique):
-        return unique, codes
-    acquisitions: dict[int, list[Slice]] = {}
-    for item in unique:
-        acquisitions.setdefault(item.acquisition, []).append(item)
-    if len(acquisitions) > 1:
-        complete = max(acquisitions.values(), key=lambda a: (_n_positions(a), -a[0].acquisition))
-        if _n_positions(unique) < len(unique) or _is_even(complete):
-            found = f"{len(acquisitions)} acquisitions; the one with {len(complete)} of {len(unique)} slices used"
-            codes.append(Code("W_MULTI_ACQUISITION", found))
-            unique = complete
-    if _n_positions(unique) < len(unique):
-        found = f"{len(unique)} different slices at {_n_positions(unique)} positions"
-        raise Quarantine("Q_DUPLICATE_SLICES", found)
-    return unique, codes
-
-
-def _sorted(stack: Sequence[Slice]) -> list[Slice]:
-    depths = _depths(stack)
-    order = sorted(range(len(stack)), key=lambda k: (depths[k], stack[k].instance, stack[k].path.name, stack[k].frame))
-    return [stack[k] for k in order]
-
-
-def _interleave(stack: list[Slice]) -> bool:
-    """Whether acquisitions of several slices each alternate along the normal, instead of following one another."""
-    counts = Counter(item.acquisition for item in stack)
-    order = [item.acquisition for item in stack if counts[item.acquisition] >= MIN_SLICES]
-    changes = sum(a != b for a, b in pairwise(order))
-    return changes >= len(set(order)) > 0
-
-
-def _is_even(stack: list[Slice]) -> bool:
-    """Whether the slices, as they lie, fill an even grid without a gap."""
-    try:
-        return _n_positions(stack) == len(stack) and even_grid(_depths(stack))[1] == []
-    except Quarantine:
-        return False
-
-
-def _without_copies(stack: list[Slice]) -> tuple[list[Slice], int]:
-    """Drop slices that lie where another one lies and show the same."""
-    depths = _depths(stack)
-    firsts = np.flatnonzero(np.diff(depths, prepend=-np.inf) > SAME_PLACE_MM)
-    kept: list[Slice] = []
-    for start, end in pairwise((*firsts.tolist(), len(stack))):
-        group = stack[start:end]
-        shown: dict[bytes, Slice] = {}
-        for item in group if len(group) > 1 else []:
-            with suppress(DamagedSliceError):  # its whole copy serves
-                shown.setdefault(slice_hu(item).tobytes(), item)
-        kept += shown.values() if shown else group[:1]
-    return kept, len(stack) - len(kept)
+def _read_series(series: Series, ranking: Ranking, folder: Folder) -> _Read:
+    chosen, codes = _slices_of(series, ranking, folder)
+    stated = chosen[0].slope is not None
+    chosen, array, more = _decode_all(chosen)
+    codes = codes + more + _lossy(chosen)
+    if not stated:
+        codes += _looks_like_hu(array)
+    elif not all(item.says_hu for item in chosen):
+        codes += _looks_like_hu(array, "Q_NOT_HU", "the unit of the values is not specified")
+    image, more = straighten(places_of(chosen, array))
+    check_affine(image.affine_ijk)
+    return _Read(image, chosen, codes + more)
 
 
 def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], list[Code]]:
@@ -250,6 +170,8 @@ def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], lis
 
 def _check_rescale(stack: Sequence[Slice]) -> None:
     """All slices must say how stored values become HU, or none; then the values must prove it."""
+    if any(item.has_lut for item in stack):
+        raise Quarantine("Q_NO_RESCALE", "values become HU by a table (ModalityLUTSequence), which is not read")
     given = [(item.slope, item.intercept) for item in stack]
     stated = [(s, i) for s, i in given if s is not None and i is not None]
     if any(not np.isfinite(s) or not np.isfinite(i) or s <= 0 for s, i in stated):
@@ -259,15 +181,15 @@ def _check_rescale(stack: Sequence[Slice]) -> None:
         raise Quarantine("Q_NO_RESCALE", found)
 
 
-def _looks_like_hu(array: NDArray[np.int16]) -> list[Code]:
-    """Stored values without a rescale count as HU where there is air at -1000 and, of the rest, tissue near 0."""
+def _looks_like_hu(array: NDArray[np.int16], code: str = "Q_NO_RESCALE", lack: str = "no rescale") -> list[Code]:
+    """Values that nobody calls HU count as HU where there is air at -1000 and, of the rest, tissue near 0."""
     counts = np.zeros(3)  # slice by slice, for the sake of memory
     for plane in array:
         counts += plane.size, np.count_nonzero(plane < -900), np.count_nonzero((plane > -200) & (plane < 200))
     air, soft = counts[1] / counts[0], counts[2] / max(1, counts[0] - counts[1])
-    found = f"no rescale; {air:.0%} of the values are those of air, {soft:.0%} of the others near those of water"
+    found = f"{lack}; {air:.0%} of the values are those of air, {soft:.0%} of the others near those of water"
     if air < 0.02 or soft < 0.05:
-        raise Quarantine("Q_NO_RESCALE", found)
+        raise Quarantine(code, found)
     return [Code("W_ASSUMED_HU", found)]
 
 

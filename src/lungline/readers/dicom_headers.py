@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from lungline.errors import Quarantine
+from lungline.readers import image_kinds, owners
 from lungline.readers.raw import MAX_FILES, ROOM_MM, is_dicom, is_file
 
 _TAGS = [
@@ -28,19 +29,51 @@ _TAGS = [
     "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
     "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "PixelPaddingValue", "RescaleSlope", "RescaleIntercept", "LossyImageCompression",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence", "SliceThickness",
+    "ConvolutionKernel", "KVP", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
+    *image_kinds.TAGS, *owners.TAGS, "FrameOfReferenceUID",
 ]  # fmt: skip
 #: Where an enhanced CT says of each frame, or of all, what a classic slice says of itself.
 _FRAME_GROUPS = (
     "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
-    "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "FrameContentSequence",
+    "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "FrameContentSequence", "CTReconstructionSequence",
+    "RealWorldValueMappingSequence",
 )  # fmt: skip
-_OF_A_FRAME = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
+_OF_A_FRAME = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+)
+#: What tells reconstructions of one series apart, beside where the slices lie.
+_RECONSTRUCTION = (
+    "ConvolutionKernel", "SliceThickness", "KVP", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
+    "ImageType",
+)  # fmt: skip
 CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_NOT_A_SLICE = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCREEN SAVE", "DOSE_INFO", "MIP", "MINIP"}
+_MODALITIES = (
+    "MR",
+    "PT",
+    "NM",
+    "US",
+    "CR",
+    "DX",
+    "MG",
+    "XA",
+    "SR",
+    "PR",
+    "SEG",
+    "RTSTRUCT",
+    "RTDOSE",
+    "RTPLAN",
+    "OT",
+    "SC",
+)
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _MAX_INFLATED_BYTES = 1 << 26
 
@@ -50,7 +83,8 @@ class Slice:
     """The header of one CT slice, as far as it matters here; `frame` is 0 but in an enhanced CT.
 
     Position, orientation and spacing are None where missing or not valid; slope and intercept are None where missing,
-    not finite where they are no numbers.
+    not finite where they are no numbers. `owner` (patient and study, `lungline.readers.owners`), series and frame of
+    reference are identifiers: they are compared, and leave ingest nowhere.
     """
 
     path: Path
@@ -58,7 +92,9 @@ class Slice:
     series_number: int
     acquisition: int
     instance: int
-    original: bool
+    use: str  # of `image_kinds`, as rank and kind
+    rank: int
+    kind: str
     rows: int
     columns: int
     position_xyz_mm: tuple[float, ...] | None
@@ -68,6 +104,14 @@ class Slice:
     intercept: float | None
     syntax: str
     lossy: bool
+    owner: tuple[str, ...]
+    frame_of_reference: str
+    says_hu: bool
+    has_lut: bool
+    kernel: str
+    thickness_mm: float | None
+    energy_kev: float | None
+    reconstruction: str  # slices that differ in it are of different reconstructions of a series
     frame: int = 0
 
     @property
@@ -83,6 +127,14 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Other:
+    """An image that is no slice of a CT: the number of its series, and what it is, in words."""
+
+    series_number: int
+    kind: str
+
+
+@dataclass(frozen=True)
 class Folder:
     """What was found among the files: slices of a CT, and how many files are something else.
 
@@ -90,8 +142,8 @@ class Folder:
     """
 
     slices: list[Slice]
+    others: Counter[Other] = field(default_factory=Counter)
     enhanced: int = 0
-    other_images: int = 0
     damaged: int = 0
     not_dicom: int = 0
 
@@ -129,11 +181,12 @@ def read_folder(files: list[Path]) -> Folder:
     """Read the headers of all files, without their pixels; call inside `quiet`."""
     found = [_read_one(path) for path in files]
     counts = Counter(word for word in found if isinstance(word, str))
-    return Folder([item for slices in found if not isinstance(slices, str) for item in slices], **counts)
+    others = Counter(item for item in found if isinstance(item, Other))
+    return Folder([item for slices in found if isinstance(slices, list) for item in slices], others, **counts)
 
 
-def _read_one(path: Path) -> list[Slice] | str:
-    """The slice (or the frames) of a file, or the word under which the file is counted."""
+def _read_one(path: Path) -> list[Slice] | Other | str:
+    """The slice (or the frames) of a file, what other image it is, or the word under which the file is counted."""
     if not path.stat().st_size:
         return "damaged"
     if not is_dicom(path):
@@ -145,16 +198,16 @@ def _read_one(path: Path) -> list[Slice] | str:
         if kind == _DICOMDIR:
             return "not_dicom"
         if kind in _ENHANCED_CT or (header.get("NumberOfFrames") or 1) > 1:
-            return _frames_of(path, header, kind) if header.get("Modality") == "CT" else "other_images"
+            return _frames_of(path, header, kind) if _text(header, "Modality") == "CT" else _other(header)
         found = _slice_of(path, header, kind)
-        return found if isinstance(found, str) else [found]
+        return [found] if isinstance(found, Slice) else found
     except (Quarantine, OSError, MemoryError):
         raise
     except Exception:  # pydicom raises about nine kinds of exception on damaged files
         return "damaged"
 
 
-def _frames_of(path: Path, header: Dataset, kind: str) -> list[Slice] | str:
+def _frames_of(path: Path, header: Dataset, kind: str) -> list[Slice] | Other | str:
     """The frames of an enhanced CT, if it says of each where it lies."""
     frames = header.get("PerFrameFunctionalGroupsSequence") or []
     if not frames or len(frames) != int(header.get("NumberOfFrames") or 0):
@@ -162,7 +215,7 @@ def _frames_of(path: Path, header: Dataset, kind: str) -> list[Slice] | str:
     slices = []
     for number, frame in enumerate(frames):
         found = _slice_of(path, _flattened(header, frame), kind, number)
-        if isinstance(found, str):
+        if not isinstance(found, Slice):
             return found
         slices.append(found)
     return slices if all(item.has_geometry for item in slices) else "enhanced"
@@ -182,12 +235,20 @@ def _flattened(header: Dataset, frame: Dataset) -> Dataset:
     return flat
 
 
-def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice | str:
-    image_type = {str(word).strip().upper() for word in header.get("ImageType") or []}
-    if header.get("Modality", "CT" if kind == CT else "") != "CT" or kind == _SECONDARY_CAPTURE:
-        return "other_images"
-    if image_type & _NOT_A_SLICE or header.get("SamplesPerPixel", 1) != 1:
-        return "other_images"
+def _other(header: Dataset, kind: str = "") -> Other:
+    """An image that is no slice of a CT; of its words only those are told that say nothing of a patient."""
+    modality = _text(header, "Modality")
+    return Other(_whole(header, "SeriesNumber"), kind or (modality if modality in _MODALITIES else "no CT image"))
+
+
+def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Slice | Other | str:
+    if (_text(header, "Modality") if "Modality" in header else "CT" if sop_class == CT else "") != "CT":
+        return _other(header)
+    if sop_class == _SECONDARY_CAPTURE or header.get("SamplesPerPixel", 1) != 1:
+        return _other(header, "screen capture")
+    kind = image_kinds.kind_of(header)
+    if kind.use == "other":
+        return _other(header, kind.words)
     if not all(header.get(key) for key in ("Rows", "Columns", "SeriesInstanceUID")):
         return "damaged"
     return Slice(
@@ -197,7 +258,9 @@ def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice |
         acquisition=_whole(header, "AcquisitionNumber"),
         instance=_whole(header, "InstanceNumber"),
         frame=frame,
-        original="ORIGINAL" in image_type,
+        use=kind.use,
+        rank=kind.rank,
+        kind=kind.words,
         rows=int(header.Rows),
         columns=int(header.Columns),
         position_xyz_mm=_floats(header, "ImagePositionPatient", 3, lambda xyz: max(map(abs, xyz)) < ROOM_MM),
@@ -207,7 +270,24 @@ def _slice_of(path: Path, header: Dataset, kind: str, frame: int = 0) -> Slice |
         intercept=_number(header, "RescaleIntercept"),
         syntax=str(header.file_meta.TransferSyntaxUID),
         lossy=str(header.get("LossyImageCompression", "")).strip() == "01",
+        owner=owners.owner_of(header),
+        frame_of_reference=_text(header, "FrameOfReferenceUID"),
+        says_hu=image_kinds.says_hu(header),
+        has_lut="ModalityLUTSequence" in header,
+        kernel=_text(header, "ConvolutionKernel"),
+        thickness_mm=_number(header, "SliceThickness"),
+        energy_kev=image_kinds.energy_kev(header),
+        reconstruction="\n".join(_text(header, key) for key in _RECONSTRUCTION),
     )
+
+
+def _text(header: Dataset, key: str) -> str:
+    """An element as text without blanks around it, "" where it is missing or cannot be read."""
+    try:
+        value = header.get(key)
+    except Exception:
+        return ""
+    return "" if value is None else str(value).strip()
 
 
 def _floats(

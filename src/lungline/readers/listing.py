@@ -15,6 +15,7 @@ from typing import Concatenate, ParamSpec
 
 from lungline.errors import LunglineError
 from lungline.readers.raw import is_dicom, is_file, looks_like_dicom, scan_suffix, source_of_name
+from lungline.readers.studies import place_of_study, scans_of_folder
 from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 from lungline.storage.manifest import ScanRow
@@ -177,6 +178,7 @@ def list_dsb17(folder: Path) -> Listing:
 def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
     """Every folder with DICOM files, every .mhd, .mha, .nii, .nii.gz, at any depth, also in a zip; for the test.
 
+    Where images of several patients or studies lie in one folder, each of them is a scan.
     `key` is the secret that turns a path into a pseudonym, always the same. Ids of `labels` are a scan's relative path
     or the last part of it, without suffix.
     """
@@ -218,6 +220,9 @@ def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
         if is_dicom(folder):
             yield folder, "dicom"
         return
+    if place_of_study(folder):
+        yield folder, "dicom"
+        return
     if place := place_in_zip(folder):
         inside = place[0] / place[1]
         for path, source in scans_in_zip(place[0]):
@@ -233,7 +238,7 @@ def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
             continue
         seen.add(real)
         if holds_dicom(Path(here)):
-            yield Path(here), "dicom"
+            yield from ((path, "dicom") for path in scans_of_folder(Path(here)))
         for name in sorted(files):
             if not name.startswith("."):
                 yield from _scans_of_file(Path(here, name))

@@ -7,7 +7,7 @@ from lungline.flags import in_words
 from lungline.imaging.volume import Volume
 from lungline.readers.listing import Listed, list_folder
 from lungline.readers.scan import read_scan
-from lungline.readers.zips import place_in_zip, unpacked
+from lungline.readers.zips import is_inside, unpacked
 from lungline.storage.hdf5 import Code
 
 
@@ -16,7 +16,7 @@ def only_scan(path: Path) -> Listed:
 
     `LunglineError` if there is none, or more than one.
     """
-    if not path.exists() and place_in_zip(path) is None:
+    if not path.exists() and not is_inside(path):
         raise LunglineError(f"{path}: no such file or folder. Check its name, and the folder that you are in.")
     scans = list_folder(path.absolute(), b"", None).scans
     if len(scans) > 1:

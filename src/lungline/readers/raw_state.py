@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lungline.readers.metaimage import files_of
 from lungline.readers.raw import MAX_VOXELS
+from lungline.readers.studies import place_of_study
 from lungline.readers.zips import place_in_zip
 
 _ADULT_VOXELS, _ADULT_SHARE = 300 * 512 * 512, 0.4
@@ -48,6 +49,8 @@ def raw_state(path: Path, source: str) -> RawState:
 
 def _described_files(path: Path, source: str) -> Iterator[tuple[str, int]]:
     """Of each file a line that changes with it, and the bytes that its voxels may take."""
+    if study := place_of_study(path):
+        path = study[0]
     if place := place_in_zip(path):
         yield from ((line, _COMPRESSED * size) for line, size in _described([(place[1], place[0])]))
         return

@@ -15,10 +15,13 @@ from lungline.storage.hdf5 import Code
 
 SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
 MIN_SLICES = 3
+CLOSEST = 0.55  # part of a step: slices nearer than this lie at nearly one position
 _LEVEL = 0.05  # part of a step by which a slice may be off its place on an even grid
 _MAX_ADJACENT_MISSING = 2
 _MAX_MISSING = 0.02  # part of all slices
+_MAX_MISSING_JOINED = 0.05  # of several acquisitions, where the choice is to lose one of them
 _MAX_UNEVEN = 2.0  # largest over smallest distance
+_FEW_SEAMS = 0.1  # part of all distances that may be another where even runs of slices meet
 _STRAIGHT_PIXELS = 0.25  # in-plane drift over the whole stack that is left as it is
 _LINE_PIXELS = 1.0  # how far a slice may be off the line through all of them
 _MAX_TILT_DEGREES = 35.0
@@ -37,6 +40,8 @@ class Stack:
     along_j_xyz: NDArray[np.float64]
     #: Distance of neighbouring columns, and of neighbouring rows.
     spacing_ij_mm: tuple[float, float]
+    #: (K - 1,), whether a new acquisition begins after a slice; none if not given.
+    seams: NDArray[np.bool_] | None = None
 
 
 def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
@@ -47,7 +52,7 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     """
     normal = np.cross(stack.along_i_xyz, stack.along_j_xyz)
     depths_mm = stack.positions_xyz_mm @ normal
-    grid_mm, codes = even_grid(depths_mm)
+    grid_mm, codes = even_grid(depths_mm, stack.seams)
     shifts_ij, tilt_codes = _in_plane_shifts(stack, depths_mm)
     corner_ij = shifts_ij.min(axis=0)
     array = _interpolate(stack.array, depths_mm, shifts_ij - corner_ij, grid_mm)
@@ -56,51 +61,103 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     affine[:3, 0] = stack.along_i_xyz * spacing_i
     affine[:3, 1] = stack.along_j_xyz * spacing_j
     affine[:3, 2] = normal * (grid_mm[-1] - grid_mm[0]) / (len(grid_mm) - 1)
-    affine[:3, 3] = stack.positions_xyz_mm[0] + affine[:3, :2] @ corner_ij
+    first = stack.positions_xyz_mm[0] + normal * (grid_mm[0] - depths_mm[0])
+    affine[:3, 3] = first + affine[:3, :2] @ corner_ij
     return RawImage(array, affine), codes + tilt_codes
 
 
-def even_grid(depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Code]]:
-    """Evenly spaced depths for slices at rising `depths_mm` (K,) along the normal, and what had to be done for it."""
+def can_be_straightened(stack: Stack) -> bool:
+    """Whether `straighten` takes slices that lie so; the array is not looked at."""
+    depths_mm = stack.positions_xyz_mm @ np.cross(stack.along_i_xyz, stack.along_j_xyz)
+    if np.diff(depths_mm).min() <= SAME_PLACE_MM:
+        return False
+    try:
+        even_grid(depths_mm, stack.seams)
+        _in_plane_shifts(stack, depths_mm)
+    except Quarantine:
+        return False
+    return True
+
+
+def even_grid(
+    depths_mm: NDArray[np.float64], seams: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], list[Code]]:
+    """Evenly spaced depths for slices at rising `depths_mm` (K,) along the normal, and what had to be done for it.
+
+    Where even runs of slices meet off one another's grid, the grid is that of the longest run. `seams` (K - 1,) says
+    where acquisitions meet: slices missing there are filled, too, and do not count as missing of the whole.
+    """
     if len(depths_mm) < MIN_SLICES:
         raise Quarantine("Q_TOO_FEW_SLICES", f"{len(depths_mm)} slices at different places; expected {MIN_SLICES}")
     gaps = np.diff(depths_mm)
-    steps = np.rint(gaps / np.median(gaps)).clip(1).astype(int)
-    found = f"slices {gaps.min():.3f} to {gaps.max():.3f} mm apart"
+    step = float(np.median(gaps))
+    steps = np.rint(gaps / step).clip(1).astype(int)
+    seams = np.zeros(len(gaps), dtype=bool) if seams is None else seams
+    uneven = Quarantine("Q_NONUNIFORM_SPACING", f"slices {gaps.min():.3f} to {gaps.max():.3f} mm apart")
     if steps.sum() > MAX_SLICES:
-        raise Quarantine("Q_NONUNIFORM_SPACING", found)
+        raise uneven
     places = np.concatenate([[0], np.cumsum(steps)])
     grid = np.linspace(depths_mm[0], depths_mm[-1], int(places[-1]) + 1)
-    step = grid[1] - grid[0]
-    missing = int(steps.sum()) - len(gaps)
-    if np.abs(depths_mm - grid[places]).max() <= _LEVEL * step:
-        if not missing:
-            return grid, []
-        lost = f"{missing} of {len(grid)} slices missing, at most {steps.max() - 1} side by side"
-        if steps.max() - 1 > _MAX_ADJACENT_MISSING or missing > _MAX_MISSING * len(grid):
-            raise Quarantine("Q_MISSING_SLICES", lost)
-        return grid, [Code("W_GAP_FILLED", lost)]
-    if gaps.max() > _MAX_UNEVEN * gaps.min():
-        raise Quarantine("Q_NONUNIFORM_SPACING", found)
-    n_even = round((depths_mm[-1] - depths_mm[0]) / float(np.median(gaps))) + 1
-    return np.linspace(depths_mm[0], depths_mm[-1], n_even), [Code("W_NONUNIFORM", found)]
+    if np.abs(depths_mm - grid[places]).max() <= _LEVEL * (grid[1] - grid[0]):
+        return grid, _filled(steps - 1, seams)
+    regular = np.abs(gaps - step) <= 2 * _LEVEL * step
+    in_runs = float(np.mean(~regular)) <= _FEW_SEAMS and gaps.min() >= CLOSEST * step
+    if not in_runs and gaps.max() > _MAX_UNEVEN * gaps.min():
+        raise uneven
+    if in_runs:
+        filled = _filled(np.floor(gaps / step + _LEVEL).astype(int) - 1, seams)
+        return _grid_of_longest_run(depths_mm, regular), [Code("W_NONUNIFORM", uneven.detail), *filled]
+    n_even = round((depths_mm[-1] - depths_mm[0]) / step) + 1
+    return np.linspace(depths_mm[0], depths_mm[-1], n_even), [Code("W_NONUNIFORM", uneven.detail)]
+
+
+def _filled(missing: NDArray[np.int_], seams: NDArray[np.bool_]) -> list[Code]:
+    """What to say of slices that are missing in each gap (K - 1,); `Quarantine` if they are too many."""
+    missing = missing.clip(0)
+    total, adjacent = int(missing.sum()), int(missing.max())
+    if not total:
+        return []
+    lost = f"{total} of {len(missing) + 1 + total} slices missing, at most {adjacent} side by side"
+    most = (_MAX_MISSING_JOINED if seams.any() else _MAX_MISSING) * (len(missing) + 1 + total)
+    if adjacent > _MAX_ADJACENT_MISSING or missing[~seams].sum() > most:
+        raise Quarantine("Q_MISSING_SLICES", lost)
+    between = int(missing[seams].sum())
+    return [Code("W_GAP_FILLED", lost + (f", {between} of them where acquisitions meet" if between else ""))]
+
+
+def _grid_of_longest_run(depths_mm: NDArray[np.float64], regular: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Depths on the grid of the longest run of regular gaps, as far as there are slices within half a step."""
+    ends = np.flatnonzero(~np.concatenate([[False], regular, [False]]))
+    longest = int(np.argmax(np.diff(ends)))
+    first, last = int(ends[longest]), int(ends[longest + 1]) - 1
+    step = (depths_mm[last] - depths_mm[first]) / (last - first)
+    below = int(np.floor((depths_mm[first] - depths_mm[0]) / step + 0.5))
+    above = int(np.floor((depths_mm[-1] - depths_mm[first]) / step + 0.5))
+    return depths_mm[first] + step * np.arange(-below, above + 1)
 
 
 def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Code]]:
-    """Shift (K, 2) of each slice against the first, in pixels (i, j); zero where the stack is straight."""
+    """Shift (K, 2) of each slice against the first, in pixels (i, j); zero where the stack is straight.
+
+    Slices of one acquisition lie on a line; acquisitions may lie aside of one another.
+    """
     off = stack.positions_xyz_mm - stack.positions_xyz_mm[0]
     shifts_mm = np.stack([off @ stack.along_i_xyz, off @ stack.along_j_xyz], axis=1)
     shifts_ij = shifts_mm / stack.spacing_ij_mm
     if np.ptp(shifts_ij, axis=0).max() <= _STRAIGHT_PIXELS:
         return np.zeros_like(shifts_ij), []
-    line = np.stack([depths_mm, np.ones_like(depths_mm)], axis=1)
+    seams = np.zeros(len(depths_mm) - 1, dtype=bool) if stack.seams is None else stack.seams
+    runs = np.concatenate([[0], np.cumsum(seams)])
+    line = np.column_stack([depths_mm, *(runs == run for run in range(runs[-1] + 1))]).astype(np.float64)
     slope = np.linalg.lstsq(line, shifts_mm, rcond=None)[0]
     if np.abs((shifts_mm - line @ slope) / stack.spacing_ij_mm).max() > _LINE_PIXELS:
         raise Quarantine("Q_NO_GEOMETRY", "the positions of the slices do not lie on a straight line")
     tilt = float(np.degrees(np.arctan(np.linalg.norm(slope[0]))))
     if tilt > _MAX_TILT_DEGREES:
         raise Quarantine("Q_BAD_TILT", f"tilt of {tilt:.1f} degrees; at most {_MAX_TILT_DEGREES:.0f}")
-    return shifts_ij, [Code("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected")]
+    aside = float(np.linalg.norm(np.ptp(slope[1:], axis=0)))
+    off = f"; acquisitions up to {aside:.1f} mm aside of one another" if aside > max(stack.spacing_ij_mm) / 4 else ""
+    return shifts_ij, [Code("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected{off}")]
 
 
 def _interpolate(
@@ -120,7 +177,7 @@ def _interpolate(
     out = np.empty(shape, dtype=np.int16)
     for k, depth in enumerate(grid_mm):
         below = int(np.clip(np.searchsorted(depths_mm, depth, side="right") - 1, 0, len(depths_mm) - 2))
-        weight = float((depth - depths_mm[below]) / (depths_mm[below + 1] - depths_mm[below]))
+        weight = float(np.clip((depth - depths_mm[below]) / (depths_mm[below + 1] - depths_mm[below]), 0, 1))
         if min(weight, 1 - weight) * (depths_mm[below + 1] - depths_mm[below]) <= _LEVEL * step:
             weight = float(round(weight))  # a slice that is in place stays as it was measured
         plane = np.zeros(shape[1:], dtype=np.float32)

@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from lungline.errors import Quarantine
 from lungline.readers import metaimage
 from lungline.readers.raw import MAX_FILES, looks_like_dicom, scan_suffix, source_of_name
 from lungline.readers.sandbox import run_apart
+from lungline.readers.studies import files_of_study, place_of_study, studies_among
 
 MAX_UNPACKED_BYTES = 1 << 31  # of one scan
 _SECONDS = 120.0
@@ -70,14 +71,27 @@ def scans_in_zip(zip_file: Path) -> list[tuple[Path, str]]:
 def unpacked(path: Path, source: str) -> Iterator[Path]:
     """Where a scan can be read: `path` itself, or, of a scan in a zip, a private copy that is gone afterwards.
 
-    `Quarantine` with `Q_BAD_ZIP`, `Q_LIMIT`, or as `run_apart` does.
+    Of one of several studies in a folder (or a folder in a zip) it is a private folder of links to its files.
+    `Quarantine` with `Q_BAD_ZIP`, `Q_LIMIT`, `Q_UNREADABLE`, or as `run_apart` does.
     """
+    if study := place_of_study(path):
+        with unpacked(study[0], source) as folder, _private_folder() as chosen:
+            for file in map(Path, _apart(lambda: [str(path) for path in files_of_study(folder, study[1])])):
+                (chosen / file.name).symlink_to(file.absolute())
+            yield chosen
+        return
     place = place_in_zip(path)
     if place is None:
         yield path
         return
     with _private_folder() as folder:
         yield folder / _apart(lambda: _unpack(*place, source, folder))
+
+
+def is_inside(path: Path) -> bool:
+    """Whether a path that does not exist (or the link to it) names a scan in a zip, or one of several in a folder."""
+    study = place_of_study(path)
+    return study[0].is_dir() or is_inside(study[0]) if study else place_in_zip(path) is not None
 
 
 def _apart(work: Callable[[], Any]) -> Any:
@@ -142,7 +156,9 @@ def _scans(zip_file: Path) -> list[tuple[str, str]]:
             folders[info.filename.rpartition("/")[0]].append(info.filename)
         for folder, names in sorted(folders.items()):
             if looks_like_dicom(sorted(map(Path, names)), start_of):
-                found.append((folder, "dicom"))
+                studies = studies_among([*map(Path, names)], lambda path: cast(BinaryIO, archive.open(path.as_posix())))
+                several = sorted(studies) if len(studies) > 1 else [""]
+                found += [("/".join(filter(None, (folder, study))), "dicom") for study in several]
             found += [(name, source_of_name(name)) for name in sorted(names) if scan_suffix(name)]
     return found
 

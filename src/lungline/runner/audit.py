@@ -8,7 +8,7 @@ from pathlib import Path
 from lungline.errors import CorruptFileError, LunglineError, Quarantine
 from lungline.fingerprint import code_fingerprint
 from lungline.readers.scan import digests_of_files, hash_of_files, raw_files
-from lungline.readers.zips import place_in_zip, unpacked
+from lungline.readers.zips import is_inside, unpacked
 from lungline.storage import hdf5
 from lungline.storage.checksums import Seal, read_seal, seal_path, sha256
 from lungline.storage.manifest import ScanRow, read_sheet
@@ -138,7 +138,7 @@ def _about_raw(row: ScanRow, results: Path) -> Iterator[Finding]:
     """Are the raw files those that were ingested? Their names may be a patient's and are never told."""
     name = f"private/raw/{row.scan}"
     header, ingested = _origin_of(row.scan, results), read_seal(results / "ingest" / f"{row.scan}.h5")
-    there = (results / name).exists() or place_in_zip(results / name)
+    there = (results / name).exists() or is_inside(results / name)
     if header is None or "raw_sha256" not in header.provenance or not there:
         yield Finding(name, "raw scan not here", "its bytes cannot be compared")
         return

@@ -14,6 +14,7 @@ from lungline.privacy.permissions import open_to_others, write_secret
 from lungline.privacy.pseudonyms import Original, read_map
 from lungline.readers.dicom import nearest_slices
 from lungline.readers.raw import is_dicom, scan_suffix
+from lungline.readers.studies import place_of_study
 from lungline.readers.zips import place_in_zip, unpacked
 from lungline.reports.export_tables import (
     cancer_submission,
@@ -127,6 +128,8 @@ def _labelled(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, A
 
 
 def _is_dicom(raw: Path) -> bool:
+    if place_of_study(raw):
+        return True
     if place := place_in_zip(raw):
         return not scan_suffix(place[1])
     return raw.is_dir() or (raw.is_file() and is_dicom(raw))

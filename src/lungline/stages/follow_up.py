@@ -17,7 +17,7 @@ from lungline.nodules.matching import SCHEMA, FollowUpRow, follow_nodules, pair_
 from lungline.nodules.table import NoduleRow, read_nodules, rows_as_json
 from lungline.privacy.identity import IDENTIFIERS, acquisition_date, read_identity
 from lungline.readers.listing import list_folder
-from lungline.readers.zips import place_in_zip
+from lungline.readers.zips import is_inside
 from lungline.runner.stage import stage
 from lungline.stages import ingest, predict, resample, segment_lungs
 from lungline.storage import hdf5
@@ -132,7 +132,7 @@ def write(
 
 def _only_scan(raw: Path) -> Path:
     """Where the one scan lies that is meant."""
-    if not raw.exists() and place_in_zip(raw) is None:
+    if not raw.exists() and not is_inside(raw):
         raise LunglineError(f"{raw}: expected a scan. There is none.")
     found = list_folder(raw.absolute(), b"", None).scans
     if len(found) > 1:

@@ -8,7 +8,7 @@ from lungline.escape import visible
 from lungline.flags import CODES
 from lungline.readers.only_scan import only_scan, read_listed
 from lungline.readers.sniff import safetensors_header
-from lungline.readers.zips import place_in_zip
+from lungline.readers.zips import is_inside
 from lungline.reports.file_view import describe_field, describe_header
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
@@ -19,7 +19,7 @@ def run(file: Path, *, png: Path | None = None) -> None:
 
     A scan is a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these.
     """
-    if not file.exists() and place_in_zip(file) is None:
+    if not file.exists() and not is_inside(file):
         raise LunglineError(f"{file}: no such file or folder. Check its name, and the folder that you are in.")
     if file.suffix in (".csv", ".json", ".md"):
         print(visible(file.read_text(encoding="utf-8", errors="surrogateescape"), keep="\n\t"), end="")
@@ -47,7 +47,7 @@ def _raw(path: Path) -> tuple[Header, dict[str, Field]]:
     try:
         found = only_scan(path)
     except LunglineError:
-        if path.is_dir() or place_in_zip(path):
+        if path.is_dir() or is_inside(path):
             raise
         known = ".h5, .csv, .json, .md, .safetensors or a scan (DICOM, .mhd, .mha, .nii, .nii.gz, .zip)"
         raise LunglineError(f"{path}: expected {known}. It is none of these.") from None

@@ -200,7 +200,10 @@ def test_the_axial_series_is_chosen_among_localizer_coronal_and_short_ones(tmp_p
     ct, codes = read_scan(tmp_path, "dicom")
     np.testing.assert_array_equal(ct.array, hu)
     assert codes_of(codes) == ["W_SERIES_CHOSEN", "W_FILES_SKIPPED"]
-    assert codes[0].detail == "8 slices used; left out: 2 other CT series, 11 other images"
+    left_out = "series 0, 4 slices: spans 8 of 18 mm; series 0, 30 slices: not axial"
+    assert codes[0].detail == (
+        f"series 0, 8 slices used; left out: {left_out}; series 0, SR: 9 images; series 0, localizer: 2 images"
+    )
     assert codes[1].detail == "2 files are not DICOM"
 
 
