@@ -30,7 +30,7 @@ Q_NO_CT_SERIES: the folder holds no CT slices
     Check that it is the right folder and modality.
 Q_ENHANCED_CT: the only CT is multi-frame and does not say of every frame where it lies
     Export the series as classic DICOM, one file a slice.
-Q_BAD_ZIP: the zip is damaged or encrypted, or holds links, another zip, or names that lead out of it
+Q_BAD_ZIP: the zip is damaged or encrypted, or holds links, a zip within a zip, or names that lead out of it
     Unpack it yourself, look at what comes out, and name the folder.
 W_FILES_SKIPPED: the folder holds files that are not DICOM
     Nothing to do; remove them for silence.

@@ -11,12 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import ArrayLike, NDArray
 from pydicom.uid import UID_dictionary
 
 from lungline.errors import Quarantine
-from lungline.readers.dicom_headers import Folder, Slice, quiet, read_folder, regular_files
+from lungline.readers.dicom_headers import Folder, Slice, quiet, read_dataset, read_folder, regular_files
 from lungline.readers.dicom_pixels import LOSSY, SUPPORTED, DamagedSliceError, slice_hu
 from lungline.readers.raw import RawImage, check_affine, check_size
 from lungline.readers.stack import MIN_SLICES, SAME_PLACE_MM, Stack, even_grid, straighten
@@ -75,7 +74,7 @@ def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]
         wanted = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3) @ chosen[0].normal
         nearest = [chosen[int(np.argmin(np.abs(depths - depth)))] for depth in wanted]
         tag = "SOPInstanceUID"
-        read = (pydicom.dcmread(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
+        read = (read_dataset(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
         return [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
 
 

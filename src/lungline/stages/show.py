@@ -57,7 +57,7 @@ def _raw(path: Path) -> tuple[Header, dict[str, Field]]:
     place, source = scans[0].path, scans[0].row.source
     try:
         with unpacked(place, source) as files:
-            ct, codes = read_scan(files, source)  # type: ignore[arg-type]
+            ct, codes = read_scan(files, source)
     except Quarantine as reason:
         remedy = CODES[reason.code].remedy
         raise LunglineError(f"{path}: not usable, {reason}. {remedy}") from None
