@@ -8,14 +8,20 @@ the scan to the end result.
 import errno
 import os
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 
 class LunglineError(Exception):
-    """A user's mistake or a broken file: one line that names what, where, expected, found, remedy.
+    """A user's mistake or a broken file: one line that names what, where, expected, found, remedy."""
 
-    Of a table that is wrong in several places: one line a place.
-    """
+
+class FaultsError(LunglineError):
+    """Of a table that is wrong in several places: a line for each, after a first one that says how many they are."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
 
 
 class GeometryError(LunglineError):

@@ -24,7 +24,7 @@ class ScanFormat:
 FORMATS: Mapping[str, ScanFormat] = {
     "dicom": ScanFormat(),
     "mhd": ScanFormat((".mhd", ".mha"), companions=(".raw", ".zraw")),
-    "nifti": ScanFormat((".nii.gz", ".nii"), companions=(".img", ".img.gz"), sniffed=(".hdr", ".hdr.gz")),
+    "nifti": ScanFormat((".nii", ".nii.gz"), companions=(".img", ".img.gz"), sniffed=(".hdr", ".hdr.gz")),
 }
 
 if TYPE_CHECKING:

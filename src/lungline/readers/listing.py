@@ -22,7 +22,8 @@ from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.scan_formats import SUFFIXES_IN_WORDS, scan_suffix, source_of_name
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 from lungline.storage.manifest import ScanRow
-from lungline.storage.tables import Faults, Note, read_rows
+from lungline.storage.spreadsheets import invisible_in
+from lungline.storage.tables import Faults, Note, kind_of_word, read_rows
 
 P = ParamSpec("P")
 
@@ -48,18 +49,25 @@ def read_labels(path: Path) -> Labels:
     lines: dict[str, int] = {}
     notes: list[Note] = []
     faults = Faults(path)
-    for line, words in read_rows(path, ("id", "cancer"), faults):
-        name, label = words["id"], _LABEL.match(words["cancer"])
-        if not name or not label:
-            faults.add(line, "expected an id and cancer = 0 or 1.")
+    for line, words in read_rows(path, ("id", "cancer"), faults, numbers=("cancer",), foreign=True):
+        name, label = words["id"], label_of(words["cancer"])
+        if not name or label is None:
+            wrong = f"cancer is {kind_of_word(words['cancer'])}" if name else "the id is nothing"
+            faults.add(line, f"expected an id and cancer = 0 or 1. Found: {wrong}.")
         elif name not in of:
-            of[name], lines[name] = int(label[1]), line
-        elif of[name] != int(label[1]):
+            of[name], lines[name] = label, line
+        elif of[name] != label:
             faults.add(line, f"the id of line {lines[name]} with another label. Remove the wrong one.")
         else:
             notes.append(Note(path.name, line, "T_ROW_TWICE", f"the same as line {lines[name]}; left out"))
     faults.refuse()
     return Labels(path, of, lines, notes)
+
+
+def label_of(word: str) -> int | None:
+    """0 or 1, also written as 1.0, true or FALSE; None for any other word."""
+    found = _LABEL.match({"true": "1", "false": "0"}.get(word.lower(), word))
+    return int(found[1]) if found else None
 
 
 def match_labels(table: Labels, names: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], list[Note]]:
@@ -85,11 +93,20 @@ def match_labels(table: Labels, names: Mapping[str, Sequence[str]]) -> tuple[dic
             faults.add(table.lines[rows[0]], "this id means several scans. Write the path below the folder instead.")
     faults.refuse()
     strangers = [
-        Note(table.path.name, table.lines[name], "T_UNKNOWN_SCAN", "this id is no scan of the folder; not used")
+        Note(
+            table.path.name,
+            table.lines[name],
+            "T_UNKNOWN_SCAN",
+            f"this id{_odd(name)} is no scan of the folder; not used",
+        )
         for name in table.of
         if name not in known
     ]
     return labels, [*table.notes, *strangers]
+
+
+def _odd(name: str) -> str:
+    return f" (with {inside} in it)" if (inside := invisible_in(name)) else ""
 
 
 def without_label(table: Labels, scans: Sequence[str], labels: Mapping[str, int]) -> list[Note]:

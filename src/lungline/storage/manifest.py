@@ -58,7 +58,7 @@ def read_sheet(path: Path) -> list[ScanRow]:
     path = Path(path)
     rows: dict[str, ScanRow] = {}
     faults = Faults(path)
-    for line, words in read_rows(path, COLUMNS, faults):
+    for line, words in read_rows(path, COLUMNS, faults, foreign=True):
         try:
             row = ScanRow(
                 **{name: words[name] for name in COLUMNS[:4]},
