@@ -61,6 +61,8 @@ def lack_of_the_disk(error: BaseException | None) -> str | None:
     Words are believed only of an error without a number: with one, they quote names of files, which others choose.
     """
     while error is not None:
+        if isinstance(error, FileNotFoundError) and error.filename is None and "temporary directory" in str(error):
+            return "No usable folder for temporary files (TMPDIR)"
         for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
             lack, own = os.strerror(number), getattr(error, "errno", None)
             if own == number or (own is None and (lack in str(error) or f"errno = {number}," in str(error))):

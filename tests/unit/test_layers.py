@@ -19,7 +19,7 @@ LAYERS = (
     ("imaging", "config"),
     (
         *("errors", "allocator", "names", "escape", "flags", "device", "progress", "fingerprint", "splits"),
-        "scan_formats",
+        *("environment", "scan_formats"),
     ),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
