@@ -14,7 +14,7 @@ from pydicom.uid import UID
 
 from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import CT, DEFLATED, Slice, check_inflated_size, read_dataset
-from lungline.readers.raw import AIR_HU, hu_int16, lies_around
+from lungline.readers.raw import AIR_HU, hu_int16
 
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
 _RLE = {"1.2.840.10008.1.2.5"}
@@ -53,8 +53,8 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
         hu: NDArray = _shifted(stored, int(intercept))
     else:
         hu = stored * slope + intercept
-    if padding.is_range and lies_around(padding.mask):
-        return hu_int16(np.where(padding.mask, AIR_HU, hu))
+    if padding.is_range:
+        hu = np.where(_from_corners(padding.mask), AIR_HU, hu)
     if padding.mask.any() and hu.max() > _MAX_CT_HU:
         # a padding value that is no plausible HU; below -1024 all is padding anyway
         hu = np.where(padding.mask & np.greater(hu, _MAX_CT_HU), AIR_HU, hu)
@@ -188,6 +188,16 @@ def _padding(array: NDArray, dataset: Dataset) -> Padding:
     signed = dataset.PixelRepresentation == 1
     ends = [end - modulus * (signed and 2 * end >= modulus) for end in (unsigned, limit % modulus)]
     return Padding((array >= min(ends)) & (array <= max(ends)), True)
+
+
+def _from_corners(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The parts of a mask (rows, columns) that reach a corner: around a field of view, and not within the body."""
+    from scipy import ndimage
+
+    parts, _ = ndimage.label(mask)
+    corners = {int(parts[j, i]) for j in (0, -1) for i in (0, -1)} - {0}
+    found: NDArray[np.bool_] = np.isin(parts, list(corners))
+    return found
 
 
 def _used_bits(array: NDArray, bits_stored: int, high_bit: int, signed: bool) -> NDArray:
