@@ -211,6 +211,10 @@ def renamed(build: Callable[[Path], Path], name: Callable[[str], str]) -> Callab
 NIFTI = {
     "a slope that is NaN": (nifti(scl_slope=np.nan, scl_inter=np.nan), READ),
     "a slope that is NaN, unpacked": (nifti("a.nii", scl_slope=np.nan), READ),
+    "an intercept without a slope": (
+        nifti(scl_slope=np.nan, scl_inter=-1024),
+        "Q_BAD_RESCALE: scl_inter is -1024 beside a scl_slope that is no number",
+    ),
     "a slope of 0": (nifti(scl_slope=0, scl_inter=7), READ),
     "an intercept that is NaN": (nifti(scl_inter=np.nan), "Q_BAD_RESCALE: scl_inter is nan beside scl_slope 1"),
     "a slope that is infinite": (nifti(scl_slope=np.inf), "Q_BAD_RESCALE: scl_slope is inf"),

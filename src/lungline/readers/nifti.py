@@ -163,6 +163,8 @@ def _read_header(stream: BinaryIO) -> NiftiHeader:
 def _scale(header: Any) -> tuple[float, float]:
     """Slope and intercept; a slope of 0, or none (NaN), means that the voxels are stored as they are."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if math.isnan(slope) and math.isfinite(intercept) and intercept != 0:  # readers do not agree on what it means
+        raise Quarantine("Q_BAD_RESCALE", f"scl_inter is {intercept:g} beside a scl_slope that is no number")
     if slope == 0 or math.isnan(slope):
         return 1.0, 0.0
     if not math.isfinite(slope) or slope < 0:
