@@ -150,6 +150,10 @@ META = {
         "Q_BAD_MHD: ElementDataFile names a file twice",
     ),
     "a LIST of volumes": (in_slices("LIST 3D", "s{}".format, listed=["a.raw"]), "Q_BAD_MHD: a LIST of files is read"),
+    "a LIST of one file with all slices": (
+        in_slices("LIST", "s{}.raw".format, listed=["a.raw"]),
+        f"Q_BAD_MHD: ElementDataFile names 1 files for {SLICES} slices",
+    ),
     "a LIST that leads out": (
         in_slices("LIST", "s{}.raw".format, listed=["../s0.raw"] * SLICES),
         "Q_BAD_MHD: ElementDataFile is not a plain file name",

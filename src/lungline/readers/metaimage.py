@@ -38,7 +38,7 @@ def read_metaimage(path: Path) -> RawImage:
     files = [data_file(path, name) for name in header.data_files] or [path]
     if len(set(files)) < len(files):
         raise Quarantine("Q_BAD_MHD", "ElementDataFile names a file twice")
-    if len(files) not in (1, slices):
+    if len(files) != (slices if header.is_list else 1):
         raise Quarantine("Q_BAD_MHD", f"ElementDataFile names {len(files)} files for {slices} slices")
     array: NDArray = np.empty(math.prod(header.shape) * dtype.itemsize, dtype=np.uint8)
     for file, part in zip(files, np.split(array, len(files)), strict=True):

@@ -50,6 +50,8 @@ class MetaHeader:
 
     keys: Mapping[str, str]
     data_files: tuple[str, ...]
+    #: Whether each of them holds one slice.
+    is_list: bool
     #: Bytes of the header, behind which the pixels may follow.
     size: int
 
@@ -129,7 +131,8 @@ def read_meta_header(path: Path) -> MetaHeader:
         keys = _read_keys(handle)
         size = handle.tell()
         _check_words(keys)
-        return MetaHeader(keys, tuple(_data_files(keys, handle)), size)
+        names, is_list = _data_files(keys, handle)
+        return MetaHeader(keys, tuple(names), is_list, size)
 
 
 def _read_keys(handle: BinaryIO) -> dict[str, str]:
@@ -198,11 +201,11 @@ def _check_meaning(keys: Mapping[str, str]) -> None:
         raise Quarantine("Q_BAD_SPACING", f"DistanceUnits are {_LENGTHS.get(unit, 'none that is known')}, not mm")
 
 
-def _data_files(keys: Mapping[str, str], handle: BinaryIO) -> list[str]:
-    """The names of the files with the pixels: one, or one a slice."""
+def _data_files(keys: Mapping[str, str], handle: BinaryIO) -> tuple[list[str], bool]:
+    """The names of the files with the pixels, and whether each holds one slice."""
     name = keys["ElementDataFile"]
     if name.upper() == "LOCAL":
-        return []
+        return [], False
     if name.startswith("LIST") and name.split()[0] == "LIST":
         if not _LIST.match(name):
             raise Quarantine("Q_BAD_MHD", "a LIST of files is read with one slice a file (LIST, LIST 2D)")
@@ -210,10 +213,10 @@ def _data_files(keys: Mapping[str, str], handle: BinaryIO) -> list[str]:
         if len(text) > _MAX_NAMES_BYTES:
             raise Quarantine("Q_LIMIT", f"the list of pixel files has more than {_MAX_NAMES_BYTES} bytes")
         lines = text.decode("utf-8", errors="surrogateescape").splitlines()
-        return [line.strip() for line in lines if line.strip()] or [""]
+        return [line.strip() for line in lines if line.strip()] or [""], True
     if found := _PATTERN.match(name):
-        return _of_pattern(found, keys)
-    return [name]
+        return _of_pattern(found, keys), True
+    return [name], False
 
 
 def _of_pattern(found: re.Match[str], keys: Mapping[str, str]) -> list[str]:
