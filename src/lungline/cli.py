@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from lungline import NOTICE, __version__
 from lungline.allocator import keep_freed_memory
+from lungline.environment import folder_is_gone, make_usable
 from lungline.escape import visible
 from lungline.names import did_you_mean
 from lungline.runner.commands import exit_code_of
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = did_you_mean(name, commands())
         print(f"lungline: no command '{name}'.{hint} Run 'lungline --help' for the list.", file=sys.stderr)
         return 2
+    if folder_is_gone():
+        print(f"lungline {name}: the folder that you are in is gone. Change to one that exists.", file=sys.stderr)
+        return 2
+    make_usable()
     keep_freed_memory()
     run = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}").run
     options = parser_of(run, name).parse_args(words[1:])

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from lungline.environment import threads_asked_for
 from lungline.errors import LunglineError
 from lungline.names import Precision
 
@@ -34,7 +35,7 @@ def make_repeatable(seed: int) -> None:
     torch.manual_seed(seed)
     # the same as use_deterministic_algorithms, which first imports PyTorch's compiler: 1.9 s of every job
     torch.set_deterministic_debug_mode("warn" if torch.cuda.is_available() else "error")
-    cores, processes = (int(os.environ.get(name, "1")) for name in ("OMP_NUM_THREADS", "LOCAL_WORLD_SIZE"))
+    cores, processes = threads_asked_for() or 1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     torch.set_num_threads(max(1, cores // processes))  # processes that train together share the cores of a job
 
 

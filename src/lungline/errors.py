@@ -8,14 +8,20 @@ the scan to the end result.
 import errno
 import os
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 
 class LunglineError(Exception):
-    """A user's mistake or a broken file: one line that names what, where, expected, found, remedy.
+    """A user's mistake or a broken file: one line that names what, where, expected, found, remedy."""
 
-    Of a table that is wrong in several places: one line a place.
-    """
+
+class FaultsError(LunglineError):
+    """Of a table that is wrong in several places: a line for each, after a first one that says how many they are."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
 
 
 class GeometryError(LunglineError):
@@ -55,6 +61,8 @@ def lack_of_the_disk(error: BaseException | None) -> str | None:
     Words are believed only of an error without a number: with one, they quote names of files, which others choose.
     """
     while error is not None:
+        if isinstance(error, FileNotFoundError) and error.filename is None and "temporary directory" in str(error):
+            return "No usable folder for temporary files (TMPDIR)"
         for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
             lack, own = os.strerror(number), getattr(error, "errno", None)
             if own == number or (own is None and (lack in str(error) or f"errno = {number}," in str(error))):

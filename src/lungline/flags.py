@@ -26,11 +26,11 @@ Q_DECODER_DIED: reading the scan ended in a crash, which it was kept apart for
     A damaged or hostile file, or one that shows a fault of a decoder: export the series again, uncompressed.
 Q_DECODER_TIMEOUT: reading the scan took more than 8 minutes
     A hostile file, or a slow disk: then copy the scan to a fast one. Or --forcerun the ingest file.
-Q_NO_CT_SERIES: the folder holds no CT slices
+Q_NO_CT_SERIES: the folder holds no CT slices, or the image says that it is no CT in HU
     Check that it is the right folder and modality.
 Q_ENHANCED_CT: the only CT is multi-frame and does not say of every frame where it lies
     Export the series as classic DICOM, one file a slice.
-Q_BAD_ZIP: the zip is damaged or encrypted, or holds links, another zip, or names that lead out of it
+Q_BAD_ZIP: the zip is damaged or encrypted, or holds links, a zip within a zip, or names that lead out of it
     Unpack it yourself, look at what comes out, and name the folder.
 W_FILES_SKIPPED: the folder holds files that are not DICOM
     Nothing to do; remove them for silence.

@@ -10,6 +10,7 @@ from lungline.config.entries import DetectorSpec, ExtractCandidates, SystemSpec
 from lungline.config.settings import Names, Once, Settings
 from lungline.errors import LunglineError
 from lungline.names import Device, Precision, known
+from lungline.scan_formats import Source
 from lungline.splits import Split
 
 Text = Annotated[str, Field(min_length=1)]
@@ -47,7 +48,7 @@ class Chest(Settings):
     """A real chest that receives nodules."""
 
     path: Text = Field(description="Path of the scan.")
-    source: Literal["dicom", "mhd", "nifti"] = Field(description="Its format.")
+    source: Source = Field(description="Its format.")
     splits: Annotated[tuple[Split, ...], Field(min_length=1), Once]
     """Splits in which it receives nodules."""
     smallest_mm: float = Field(0.0, ge=0, description="Smallest diameter of a nodule that it takes, mm.")

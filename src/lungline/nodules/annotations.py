@@ -52,7 +52,7 @@ def _read(path: Path, measured: bool) -> tuple[list[Nodule], list[Note]]:
     places: dict[tuple[object, ...], Nodule] = {}
     notes: list[Note] = []
     faults = Faults(path)
-    for line, words in read_rows(path, COLUMNS, faults):
+    for line, words in read_rows(path, COLUMNS, faults, numbers=COLUMNS[1:], foreign=True):
         try:
             x, y, z, diameter = (decimal(words[name], name) for name in COLUMNS[1:])
         except LunglineError as error:

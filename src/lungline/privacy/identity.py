@@ -15,9 +15,10 @@ from pathlib import Path
 
 from lungline.errors import CorruptFileError
 from lungline.privacy.permissions import write_secret
-from lungline.readers.raw import is_dicom
-from lungline.readers.scan import Source, raw_files, real_path
+from lungline.readers.dicom_sniff import is_dicom
+from lungline.readers.scan import raw_files, real_path
 from lungline.readers.zips import unpacked
+from lungline.scan_formats import Source, scan_suffix
 
 #: Kind of mark, and what a report calls it.
 KINDS = {
@@ -59,7 +60,8 @@ def identifiers(raw: Path, source: Source) -> dict[str, tuple[str, ...]]:
                 if modality in (None, "CT") and value and value.casefold() not in _NOBODY:
                     found[tag].add(value)
     else:
-        name = real_path(raw).name.partition(".nii")[0].removesuffix(".mhd").removesuffix(".mha")
+        name = real_path(raw).name
+        name = name.removesuffix(scan_suffix(name))
         if _UID.fullmatch(name):
             found["SeriesInstanceUID"].add(name)
     return {kind: tuple(sorted(_hash(kind, value) for value in values)) for kind, values in found.items() if values}
@@ -77,9 +79,7 @@ def acquisition_date(raw: Path) -> date | None:
 
 def _headers(files: Sequence[Path], tags: Sequence[str]) -> Iterator[tuple[str | None, dict[str, str]]]:
     """Modality (None if not stated) and these tags, as text, of every DICOM file that can be read."""
-    import pydicom
-
-    from lungline.readers.dicom_headers import check_inflated_size, quiet
+    from lungline.readers.dicom_headers import check_inflated_size, quiet, read_dataset
 
     with quiet():
         for path in files:
@@ -87,7 +87,7 @@ def _headers(files: Sequence[Path], tags: Sequence[str]) -> Iterator[tuple[str |
                 if not is_dicom(path):
                     continue
                 check_inflated_size(path)
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags, "Modality"])
+                header = read_dataset(path, stop_before_pixels=True, specific_tags=[*tags, "Modality"])
                 found = header.get("Modality"), {tag: str(header.get(tag) or "").strip() for tag in tags}
             except Exception:  # pydicom raises about nine kinds of exception on damaged files
                 continue

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import ArrayLike, NDArray
 from pydicom.uid import UID_dictionary
 
@@ -19,7 +18,7 @@ from lungline.errors import Quarantine
 from lungline.imaging.chest_gate import check_chest
 from lungline.imaging.volume import Volume
 from lungline.readers.assembly import assemble, depths_of, in_order, places_of
-from lungline.readers.dicom_headers import Folder, Slice, quiet, read_folder, regular_files
+from lungline.readers.dicom_headers import Folder, Slice, quiet, read_dataset, read_folder, regular_files
 from lungline.readers.dicom_pixels import LOSSY, SUPPORTED, DamagedSliceError, slice_hu
 from lungline.readers.raw import RawImage, check_affine, check_size
 from lungline.readers.sandbox import run_apart
@@ -74,7 +73,7 @@ def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]
             depths = depths_of(chosen)
             wanted = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3) @ chosen[0].normal
             nearest = [chosen[int(np.argmin(np.abs(depths - depth)))] for depth in wanted]
-            read = (pydicom.dcmread(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
+            read = (read_dataset(s.path, specific_tags=[tag], stop_before_pixels=True) for s in nearest)
             found = [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
             return np.zeros(1, np.int16), found
 

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from lungline.errors import Quarantine
 from lungline.readers import image_kinds, owners
-from lungline.readers.raw import MAX_FILES, ROOM_MM, is_dicom, is_file
+from lungline.readers.dicom_sniff import is_dicom, lacks_preamble, start_of_file
+from lungline.readers.raw import MAX_FILES, ROOM_MM, is_file
 
 _TAGS = [
     "SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
@@ -185,6 +187,20 @@ def read_folder(files: list[Path]) -> Folder:
     return Folder([item for slices in found if isinstance(slices, list) for item in slices], others, **counts)
 
 
+def read_dataset(path: Path, **options: Any) -> Dataset:
+    """pydicom's dataset of a file; one without preamble is read as what it begins with. Call inside `quiet`.
+
+    Without the elements of the file itself, the transfer syntax is the uncompressed one that the elements are in.
+    """
+    bare = lacks_preamble(start_of_file(path))
+    dataset = pydicom.dcmread(path, force=bare, **options)
+    if bare and "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
 def _read_one(path: Path) -> list[Slice] | Other | str:
     """The slice (or the frames) of a file, what other image it is, or the word under which the file is counted."""
     if not path.stat().st_size:
@@ -193,7 +209,7 @@ def _read_one(path: Path) -> list[Slice] | Other | str:
         return "not_dicom"
     try:
         check_inflated_size(path)
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        header = read_dataset(path, stop_before_pixels=True, specific_tags=_TAGS)
         kind = str(header.file_meta.get("MediaStorageSOPClassUID", "") or header.get("SOPClassUID", ""))
         if kind == _DICOMDIR:
             return "not_dicom"

@@ -4,6 +4,7 @@ import struct
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pydicom
@@ -12,16 +13,16 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from lungline.errors import Quarantine
-from lungline.readers.dicom_headers import CT, DEFLATED, Slice, check_inflated_size
+from lungline.readers.dicom_headers import CT, DEFLATED, Slice, check_inflated_size, read_dataset
 from lungline.readers.raw import AIR_HU, hu_int16
 
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
 _RLE = {"1.2.840.10008.1.2.5"}
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 57, 70)}
 _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
-_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91)}
+_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}  # the last three: high throughput
 SUPPORTED = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
-LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91)}  # 91 may be
+LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91, 203)}  # 91 and 203 may be
 _BIT_WORDS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 _MAX_SLICE_BYTES = 1 << 26  # of a file
 _MAX_FRAMES_BYTES = 1 << 29
@@ -30,6 +31,13 @@ _MAX_CT_HU = 3071  # the highest HU of a 12-bit scanner
 
 class DamagedSliceError(Exception):
     """The pixels of one slice cannot be decoded."""
+
+
+class Padding(NamedTuple):
+    """Which pixels (rows, columns) the header calls padding, and whether it names a range of values."""
+
+    mask: NDArray[np.bool_]
+    is_range: bool
 
 
 def slice_hu(item: Slice) -> NDArray[np.int16]:
@@ -45,9 +53,11 @@ def slice_hu(item: Slice) -> NDArray[np.int16]:
         hu: NDArray = _shifted(stored, int(intercept))
     else:
         hu = stored * slope + intercept
-    if padding is not None and hu.max() > _MAX_CT_HU:
+    if padding.is_range:
+        hu = np.where(_from_corners(padding.mask), AIR_HU, hu)
+    if padding.mask.any() and hu.max() > _MAX_CT_HU:
         # a padding value that is no plausible HU; below -1024 all is padding anyway
-        hu = np.where(padding & np.greater(hu, _MAX_CT_HU), AIR_HU, hu)
+        hu = np.where(padding.mask & np.greater(hu, _MAX_CT_HU), AIR_HU, hu)
     return hu_int16(hu)
 
 
@@ -59,8 +69,8 @@ def _shifted(stored: NDArray, by: int) -> NDArray:
     return moved
 
 
-def stored_values(item: Slice) -> tuple[NDArray, NDArray[np.bool_] | None]:
-    """The stored integers (rows, columns), signed as the header says, and where they equal PixelPaddingValue."""
+def stored_values(item: Slice) -> tuple[NDArray, Padding]:
+    """The stored integers (rows, columns), signed as the header says, and where they are said to be padding."""
     try:
         state = item.path.stat()
         dataset = _dataset(item.path, state.st_size, state.st_mtime_ns)
@@ -84,7 +94,7 @@ def _dataset(path: Path, n_bytes: int, _mtime_ns: int) -> Dataset:
     if n_bytes > _MAX_FRAMES_BYTES:
         raise Quarantine("Q_LIMIT", f"a DICOM file of {n_bytes} bytes; at most {_MAX_FRAMES_BYTES}")
     check_inflated_size(path)
-    dataset = pydicom.dcmread(path)
+    dataset = read_dataset(path)
     if n_bytes > _MAX_SLICE_BYTES and (dataset.get("NumberOfFrames") or 1) == 1:
         raise DamagedSliceError(f"a slice of more than {_MAX_SLICE_BYTES} bytes")
     return dataset
@@ -166,13 +176,28 @@ def stops_within_a_row(array: NDArray) -> bool:
     return bool(np.ptp(above) <= 2 and np.ptp(first) <= 2 and min(above) - end > columns // 32)
 
 
-def _padding(array: NDArray, dataset: Dataset) -> NDArray[np.bool_] | None:
-    """Where the stored pixels, all their bits counted, equal PixelPaddingValue (signed or not)."""
-    value = dataset.get("PixelPaddingValue")
+def _padding(array: NDArray, dataset: Dataset) -> Padding:
+    """Where the stored pixels, all their bits counted, equal PixelPaddingValue (signed or not), or lie in its range."""
+    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
     if not isinstance(value, int):
-        return None
-    unsigned = value % (1 << int(dataset.BitsAllocated))
-    return (array == unsigned) | (array == unsigned - (1 << int(dataset.BitsAllocated)))
+        return Padding(np.zeros(array.shape, dtype=bool), False)
+    modulus = 1 << int(dataset.BitsAllocated)
+    unsigned = value % modulus
+    if not isinstance(limit, int):
+        return Padding((array == unsigned) | (array == unsigned - modulus), False)
+    signed = dataset.PixelRepresentation == 1
+    ends = [end - modulus * (signed and 2 * end >= modulus) for end in (unsigned, limit % modulus)]
+    return Padding((array >= min(ends)) & (array <= max(ends)), True)
+
+
+def _from_corners(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The parts of a mask (rows, columns) that reach a corner: around a field of view, and not within the body."""
+    from scipy import ndimage
+
+    parts, _ = ndimage.label(mask)
+    corners = {int(parts[j, i]) for j in (0, -1) for i in (0, -1)} - {0}
+    found: NDArray[np.bool_] = np.isin(parts, list(corners))
+    return found
 
 
 def _used_bits(array: NDArray, bits_stored: int, high_bit: int, signed: bool) -> NDArray:

@@ -23,7 +23,7 @@ from pydicom.valuerep import validate_value
 
 from lungline.errors import LunglineError
 from lungline.readers.dicom import used_slices
-from lungline.readers.dicom_headers import Slice, quiet
+from lungline.readers.dicom_headers import Slice, quiet, read_dataset
 from lungline.readers.sandbox import run_apart
 from lungline.readers.scan import real_path
 
@@ -86,7 +86,7 @@ def read_series(path: Path) -> Series:
     if 1 < len(files) < len(slices):
         raise LunglineError("the series consists of several enhanced CTs, and a segmentation can refer to one of them.")
     with quiet():
-        headers = [_mended(pydicom.dcmread(file, stop_before_pixels=True), slices) for file in files]
+        headers = [_mended(read_dataset(file, stop_before_pixels=True), slices) for file in files]
     return Series(slices, headers)
 
 

@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec
 
 from lungline.errors import LunglineError
-from lungline.readers.raw import is_dicom, is_file, looks_like_dicom, scan_suffix, source_of_name
+from lungline.readers.by_format import is_scan
+from lungline.readers.census import Census
+from lungline.readers.dicom_sniff import is_dicom, looks_like_dicom
+from lungline.readers.raw import is_file
 from lungline.readers.studies import place_of_study, scans_of_folder
 from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
+from lungline.scan_formats import SUFFIXES_IN_WORDS, scan_suffix, source_of_name
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
 from lungline.storage.manifest import ScanRow
-from lungline.storage.tables import Faults, Note, read_rows
+from lungline.storage.spreadsheets import invisible_in
+from lungline.storage.tables import Faults, Note, kind_of_word, read_rows
 
 P = ParamSpec("P")
 
@@ -45,18 +50,25 @@ def read_labels(path: Path) -> Labels:
     lines: dict[str, int] = {}
     notes: list[Note] = []
     faults = Faults(path)
-    for line, words in read_rows(path, ("id", "cancer"), faults):
-        name, label = words["id"], _LABEL.match(words["cancer"])
-        if not name or not label:
-            faults.add(line, "expected an id and cancer = 0 or 1.")
+    for line, words in read_rows(path, ("id", "cancer"), faults, numbers=("cancer",), foreign=True):
+        name, label = words["id"], label_of(words["cancer"])
+        if not name or label is None:
+            wrong = f"cancer is {kind_of_word(words['cancer'])}" if name else "the id is nothing"
+            faults.add(line, f"expected an id and cancer = 0 or 1. Found: {wrong}.")
         elif name not in of:
-            of[name], lines[name] = int(label[1]), line
-        elif of[name] != int(label[1]):
+            of[name], lines[name] = label, line
+        elif of[name] != label:
             faults.add(line, f"the id of line {lines[name]} with another label. Remove the wrong one.")
         else:
             notes.append(Note(path.name, line, "T_ROW_TWICE", f"the same as line {lines[name]}; left out"))
     faults.refuse()
     return Labels(path, of, lines, notes)
+
+
+def label_of(word: str) -> int | None:
+    """0 or 1, also written as 1.0, true or FALSE; None for any other word."""
+    found = _LABEL.match({"true": "1", "false": "0"}.get(word.lower(), word))
+    return int(found[1]) if found else None
 
 
 def match_labels(table: Labels, names: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], list[Note]]:
@@ -82,11 +94,20 @@ def match_labels(table: Labels, names: Mapping[str, Sequence[str]]) -> tuple[dic
             faults.add(table.lines[rows[0]], "this id means several scans. Write the path below the folder instead.")
     faults.refuse()
     strangers = [
-        Note(table.path.name, table.lines[name], "T_UNKNOWN_SCAN", "this id is no scan of the folder; not used")
+        Note(
+            table.path.name,
+            table.lines[name],
+            "T_UNKNOWN_SCAN",
+            f"this id{_odd(name)} is no scan of the folder; not used",
+        )
         for name in table.of
         if name not in known
     ]
     return labels, [*table.notes, *strangers]
+
+
+def _odd(name: str) -> str:
+    return f" (with {inside} in it)" if (inside := invisible_in(name)) else ""
 
 
 def without_label(table: Labels, scans: Sequence[str], labels: Mapping[str, int]) -> list[Note]:
@@ -107,11 +128,15 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """The scans of a folder; what was found in its label tables and does not stop the run; names of these tables."""
+    """The scans of a folder; what was found in its label tables and does not stop the run; names of these tables.
+
+    `passed_over` counts, of a plain folder, what is no scan.
+    """
 
     scans: list[Listed]
     notes: list[Note] = field(default_factory=list)
     tables: tuple[str, ...] = ()
+    passed_over: Census = field(default_factory=Census)
 
 
 def _without_names(list_scans: Callable[Concatenate[Path, P], Listing]) -> Callable[Concatenate[Path, P], Listing]:
@@ -134,9 +159,14 @@ def list_luna16(folder: Path) -> Listing:
     found = [
         _listed(f"{folder}, subset{fold}, .mhd file {n}", path, "mhd", "luna16", split_of_luna_fold(fold), fold=fold)
         for fold in range(10)
-        for n, path in enumerate(sorted((folder / f"subset{fold}").glob("*.mhd")), start=1)
+        for n, path in enumerate(_of_luna16(folder / f"subset{fold}"), start=1)
     ]
     return Listing(_checked(found, folder, "subset0 .. subset9 with .mhd files"))
+
+
+def _of_luna16(subset: Path) -> list[Path]:
+    files = sorted(subset.iterdir()) if subset.is_dir() else []
+    return [path for path in files if path.suffix.lower() == ".mhd" and not path.name.startswith(".")]
 
 
 @_without_names
@@ -176,14 +206,15 @@ def list_dsb17(folder: Path) -> Listing:
 
 @_without_names
 def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
-    """Every folder with DICOM files, every .mhd, .mha, .nii, .nii.gz, at any depth, also in a zip; for the test.
+    """Every folder with DICOM files and every file that is a scan by itself, at any depth, also in a zip; for the test.
 
     Where images of several patients or studies lie in one folder, each of them is a scan.
     `key` is the secret that turns a path into a pseudonym, always the same. Ids of `labels` are a scan's relative path
     or the last part of it, without suffix.
     """
     places, names = {}, {}
-    for path, source in _scans_below(folder):
+    census = Census()
+    for path, source in _scans_below(folder, census):
         original = path.relative_to(folder).as_posix() if path != folder else folder.name
         scan = f"scan-{hmac.new(key, os.fsencode(path), hashlib.sha256).hexdigest()[:10]}"
         places[scan] = (path, source, original)
@@ -193,10 +224,10 @@ def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
         Listed(ScanRow(scan, source, "folder", "test", None, of.get(scan)), original, path)
         for scan, (path, source, original) in places.items()
     ]
-    scans = _checked(found, folder, "a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip of them")
+    scans = _checked(found, folder, f"a folder of DICOM files, {SUFFIXES_IN_WORDS}, or a zip of them", census)
     if labels is None:
-        return Listing(scans)
-    return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,))
+        return Listing(scans, passed_over=census)
+    return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,), census)
 
 
 def _listed(place: str, path: Path, source: str, dataset: str, split: Split, **known: int | None) -> Listed:
@@ -213,19 +244,20 @@ def _stop(error: OSError) -> None:
     raise error
 
 
-def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
+def _scans_below(folder: Path, census: Census) -> Iterator[tuple[Path, str]]:
     """(path, source) of every scan, sorted; links to folders are followed, each place once."""
     if folder.is_file():
-        yield from _scans_of_file(folder)
-        if is_dicom(folder):
-            yield folder, "dicom"
+        found = [*_scans_of_file(folder, census), *([(folder, "dicom")] if is_dicom(folder) else [])]
+        yield from found
+        if not found and not is_zip(folder):
+            census.pass_over([folder.name])
         return
     if place_of_study(folder):
         yield folder, "dicom"
         return
     if place := place_in_zip(folder):
         inside = place[0] / place[1]
-        for path, source in scans_in_zip(place[0]):
+        for path, source in scans_in_zip(place[0], census):
             if path.is_relative_to(inside):
                 yield folder / path.relative_to(inside), source
         return
@@ -237,19 +269,31 @@ def _scans_below(folder: Path) -> Iterator[tuple[Path, str]]:
             folders.clear()
             continue
         seen.add(real)
-        if holds_dicom(Path(here)):
-            yield from ((path, "dicom") for path in scans_of_folder(Path(here)))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield from _scans_of_file(Path(here, name))
+        yield from _scans_of_folder(Path(here), sorted(files), census)
 
 
-def _scans_of_file(path: Path) -> Iterator[tuple[Path, str]]:
+def _scans_of_folder(folder: Path, names: Sequence[str], census: Census) -> Iterator[tuple[Path, str]]:
+    """The scans that lie directly in a folder; the files that are none are counted."""
+    dicom = holds_dicom(folder)
+    if dicom:
+        yield from ((path, "dicom") for path in scans_of_folder(folder))
+    others: list[str] = []
+    scans: list[str] = []
+    for name in names:
+        hidden = name.startswith(".")
+        found = [] if hidden else list(_scans_of_file(folder / name, census))
+        yield from found
+        if hidden or not is_zip(folder / name):
+            (scans if found else others).append(name)
+    census.pass_over(others, scans, dicom=dicom)
+
+
+def _scans_of_file(path: Path, census: Census) -> Iterator[tuple[Path, str]]:
     """The scan that a file is by itself, or those in a zip."""
-    if scan_suffix(path.name):
+    if is_scan(path):
         yield path, source_of_name(path.name)
     elif is_zip(path) and path.is_file():
-        yield from scans_in_zip(path)
+        yield from scans_in_zip(path, census)
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -258,10 +302,11 @@ def holds_dicom(folder: Path) -> bool:
         return looks_like_dicom(sorted(Path(entry.path) for entry in entries if is_file(entry)))
 
 
-def _checked(found: list[Listed], folder: Path, expected: str) -> list[Listed]:
+def _checked(found: list[Listed], folder: Path, expected: str, passed_over: Census | None = None) -> list[Listed]:
     """Refuse a folder without scans, and one that holds a scan twice."""
     if not found:
-        raise LunglineError(f"{folder}: expected {expected}. Found none.")
+        beside = f" Passed over: {passed_over.in_words()}." if passed_over and passed_over.counts else ""
+        raise LunglineError(f"{folder}: expected {expected}. Found none.{beside}")
     twice = len(found) - len({item.row.scan for item in found})
     if twice:
         raise LunglineError(f"{folder}: {twice} scans stand there under an id of another. Remove the copies.")

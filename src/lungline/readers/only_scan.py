@@ -31,7 +31,7 @@ def read_listed(found: Listed, subject: object) -> tuple[Volume, list[Code]]:
     """
     try:
         with unpacked(found.path, found.row.source) as files:
-            return read_scan(files, found.row.source)  # type: ignore[arg-type]
+            return read_scan(files, found.row.source)
     except Quarantine as reason:
         raise not_usable(subject, reason.code, reason.detail) from None
     except OSError as error:  # its own words name the raw file

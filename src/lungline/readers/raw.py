@@ -1,9 +1,7 @@
 """What the readers of raw scans share: the image as the file orders it, the limits, the way to HU."""
 
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +16,6 @@ MAX_BYTES = 9 * 2**27  # of the voxels, in the type of the file
 AIR_HU = -1024  # the lowest value a scanner means; below it lies only padding
 ROOM_MM = 1e5  # no scanner's origin is farther away
 _SPACING_MM = (0.05, 20.0)  # what a CT can have
-_SOURCES = {".nii.gz": "nifti", ".nii": "nifti", ".mhd": "mhd", ".mha": "mhd"}
-_LOOK_INTO = 8  # files of a folder that are opened before it counts as one without DICOM
 
 
 @dataclass(frozen=True)
@@ -38,34 +34,6 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:  # links in a circle lead to no file
         return False
-
-
-def scan_suffix(name: str) -> str:
-    """The end of a file's name that says it is a scan by itself (MetaImage, NIfTI); "" where there is none."""
-    return next((suffix for suffix in _SOURCES if name.endswith(suffix)), "")
-
-
-def source_of_name(name: str) -> str:
-    """How to read a file that is a scan by itself."""
-    return _SOURCES[scan_suffix(name)]
-
-
-def start_of_file(path: Path) -> bytes:
-    """What the mark of DICOM is looked for in."""
-    with open(path, "rb") as handle:
-        return handle.read(132)
-
-
-def is_dicom(path: Path, start_of: Callable[[Path], bytes] = start_of_file) -> bool:
-    """Whether a file carries the mark of DICOM; a DICOMDIR, which is only a list, does not count."""
-    return path.name.upper() != "DICOMDIR" and start_of(path)[128:] == b"DICM"
-
-
-def looks_like_dicom(files: Sequence[Path], start_of: Callable[[Path], bytes] = start_of_file) -> bool:
-    """Whether the sorted files of one folder are a scan: by a name in .dcm, else by the mark in the first files."""
-    return any(path.suffix.lower() == ".dcm" for path in files) or any(
-        is_dicom(path, start_of) for path in files[:_LOOK_INTO]
-    )
 
 
 def check_size(columns: int, rows: int, slices: int, bytes_per_voxel: int = 2) -> None:
@@ -99,13 +67,26 @@ def check_affine(affine_ijk: NDArray[np.float64]) -> None:
 def hu_int16(values: NDArray) -> NDArray[np.int16]:
     """HU of any numeric type as int16: rounded, padding (below -1024 HU) set to -1024, clipped to what int16 holds.
 
-    `Quarantine` with `Q_BAD_VOXELS` if a value is not finite.
+    In a plane (rows, columns) of floats, NaN outside the field of view is padding, too. `Quarantine` with
+    `Q_BAD_VOXELS` if any other value is not finite.
     """
     if values.dtype.kind == "f":
+        missing = np.isnan(values)
+        if missing.any() and values.ndim == 2 and lies_around(missing):
+            values = np.where(missing, values.dtype.type(AIR_HU), values)
         if not np.all(np.isfinite(values)):
-            raise Quarantine("Q_BAD_VOXELS", "the image holds values that are not finite")
+            raise Quarantine("Q_BAD_VOXELS", "the image holds values that are not finite, within its field of view")
         values = np.rint(values)
     if values.dtype == np.int16:
         native = values.astype(np.int16, copy=False)
         return native if native.min(initial=AIR_HU) >= AIR_HU else np.maximum(native, np.int16(AIR_HU))
     return np.clip(values, AIR_HU, np.iinfo(np.int16).max).astype(np.int16)
+
+
+def lies_around(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask (rows, columns) is what lies around a field of view, round, square or turned.
+
+    No row and no column has a piece of it between two pixels outside it.
+    """
+    rows, columns = ((~m).astype(np.int8) for m in (mask, mask.T))
+    return all(int((np.diff(m, axis=1, prepend=0) > 0).sum(axis=1).max(initial=0)) <= 1 for m in (rows, columns))

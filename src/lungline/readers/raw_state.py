@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungline.readers.metaimage import files_of
+from lungline.readers.by_format import reader_of
 from lungline.readers.raw import MAX_VOXELS
 from lungline.readers.studies import place_of_study
 from lungline.readers.zips import place_in_zip
+from lungline.scan_formats import FORMATS
 
 _ADULT_VOXELS, _ADULT_SHARE = 300 * 512 * 512, 0.4
 _COMPRESSED = 4  # times smaller than its voxels, such a file
@@ -38,7 +39,7 @@ def share_of_memory(voxels: Iterable[int]) -> float:
 
 
 def raw_state(path: Path, source: str) -> RawState:
-    """Look at the raw files of a scan, which may be missing, without opening one (a header of MetaImage excepted)."""
+    """Look at the raw files of a scan, which may be missing, without opening one (but headers)."""
     try:
         found = sorted(_described_files(path, source))
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
@@ -59,7 +60,7 @@ def _described_files(path: Path, source: str) -> Iterator[tuple[str, int]]:
         with os.scandir(path) as entries:
             yield from _described(((e.name, e) for e in entries if not e.name.startswith(".")), _SLICE_BYTES)
     else:
-        files = files_of(path) if source == "mhd" else [path]
+        files = reader_of(source).files_of(path) if FORMATS[source].suffixes else [path]
         yield from _described((file.name, file) for file in files)
 
 
@@ -68,7 +69,7 @@ def _described(files: Iterable[tuple[str, os.DirEntry[str] | Path]], least: int 
         try:
             found = file.stat()
             line = f"{name} {found.st_size} {found.st_mtime_ns} {found.st_mode}"
-            times = _COMPRESSED if name.endswith(_COMPRESSED_ENDS) else 1
+            times = _COMPRESSED if name.lower().endswith(_COMPRESSED_ENDS) else 1
             yield line, max(times * found.st_size, least)
         except OSError as error:  # a link that leads nowhere is a change, too, once it leads somewhere
             yield f"{name} {type(error).__name__}", 0

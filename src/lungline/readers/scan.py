@@ -7,19 +7,17 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from lungline.errors import LunglineError, Quarantine
 from lungline.imaging.volume import Volume
-from lungline.readers import metaimage
+from lungline.readers.by_format import reader_of
 from lungline.readers.raw import RawImage, hu_int16
 from lungline.readers.sandbox import Answer, run_apart
+from lungline.scan_formats import FORMATS, Source
 from lungline.storage.checksums import sha256
 from lungline.storage.hdf5 import Code
-
-Source = Literal["dicom", "mhd", "nifti"]
 
 
 def read_scan(path: Path, source: Source) -> tuple[Volume, list[Code]]:
@@ -39,19 +37,7 @@ def read_scan(path: Path, source: Source) -> tuple[Volume, list[Code]]:
 
 
 def _read_here(path: Path, source: Source) -> tuple[Volume, list[Code]]:
-    codes: list[Code] = []
-    if source == "dicom":
-        from lungline.readers.dicom import read_dicom
-
-        image, codes = read_dicom(path)
-    elif source == "mhd":
-        image = metaimage.read_metaimage(path)
-    elif source == "nifti":
-        from lungline.readers.nifti import read_nifti
-
-        image = read_nifti(path)
-    else:
-        raise LunglineError(f"source must be dicom, mhd or nifti. Got '{source}'.")
+    image, codes = reader_of(source).read(path)
     ct = volume_of(image)
     del image  # before the axes are turned, which may take a copy
     return ct.to_lps(), codes
@@ -79,15 +65,11 @@ def real_path(path: Path) -> Path:
 
 
 def raw_files(path: Path, source: Source) -> list[Path]:
-    """The files that a scan consists of: all in a DICOM folder, header and pixels of a MetaImage, or one."""
+    """The files that a scan consists of: all in a DICOM folder, a header and its pixels, or one."""
     path = real_path(path)
-    if source == "dicom":
-        from lungline.readers.dicom_headers import regular_files
-
-        return regular_files(path)
-    if not path.is_file():  # a pipe or a device would never end
+    if FORMATS[source].suffixes and not path.is_file():  # a pipe or a device would never end
         raise Quarantine("Q_UNREADABLE", "the scan is not a regular file")
-    return metaimage.files_of(path) if source == "mhd" else [path]
+    return reader_of(source).files_of(path)
 
 
 def digests_of_files(files: Sequence[Path]) -> tuple[str, ...]:

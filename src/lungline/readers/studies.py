@@ -17,8 +17,8 @@ import pydicom
 
 from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import quiet, regular_files
+from lungline.readers.dicom_sniff import START_BYTES, begins_as_dicom, lacks_preamble
 from lungline.readers.owners import TAGS, groups_of, owner_of
-from lungline.readers.raw import is_dicom
 from lungline.readers.sandbox import run_apart
 from lungline.readers.stack import MIN_SLICES
 
@@ -131,11 +131,16 @@ def _name_of(owners: Sequence[tuple[str, ...]], date: str) -> str:
 def _owner_and_date(path: Path, opener: Opener | None) -> tuple[str, ...] | None:
     """Whose image a file is, and the date of the study; None if it is none, or does not say."""
     try:
-        if opener is None and not is_dicom(path):
-            return None
         with opener(path) if opener else open(path, "rb") as file:
+            start = file.read(START_BYTES)
+            if not begins_as_dicom(start):
+                return None
+            file.seek(0)
             header = pydicom.filereader.read_partial(
-                file, stop_when=lambda tag, vr, length: tag > _LAST_TAG, specific_tags=_TAGS
+                file,
+                stop_when=lambda tag, vr, length: tag > _LAST_TAG,
+                specific_tags=_TAGS,
+                force=lacks_preamble(start),
             )
         if str(header.get("Modality", "")) in _NO_IMAGES:
             return None

@@ -1,12 +1,12 @@
 """Scans in a zip: listed without unpacking it, and unpacked only for as long as they are read.
 
 Zips come from others. They are opened in a child process with limits (`lungline.readers.sandbox`), and refused as a
-whole where a name leads out of the zip or stands twice, where an entry is a link, encrypted or a zip itself, where it
-holds too many files, or where a scan in it is too large. A scan is written flat into a folder that only its owner can
-read, so that no name in the zip decides where a file comes to lie; a folder that a killed process left behind is
-removed by the next one.
+whole where a name leads out of the zip or stands twice, where an entry is a link or encrypted, where it holds too many
+files, or where a scan in it is too large. A zip in a zip is read as a folder of it; one in that one is refused. A scan
+is written flat into a folder that only its owner can read, so that no name in the zip decides where a file comes to
+lie; a folder that a killed process left behind is removed by the next one.
 
-A scan in a zip is named by a path that runs through the zip: `study.zip/series 2`.
+A scan in a zip is named by a path that runs through the zip: `study.zip/series 2`, `all.zip/study.zip/series 2`.
 """
 
 import fcntl
@@ -26,10 +26,13 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from lungline.errors import Quarantine
-from lungline.readers import metaimage
-from lungline.readers.raw import MAX_FILES, looks_like_dicom, scan_suffix, source_of_name
+from lungline.readers.by_format import is_scan, reader_of
+from lungline.readers.census import NO_SCANS, Census
+from lungline.readers.dicom_sniff import START_BYTES, looks_like_dicom
+from lungline.readers.raw import MAX_FILES
 from lungline.readers.sandbox import run_apart
 from lungline.readers.studies import files_of_study, place_of_study, studies_among
+from lungline.scan_formats import FORMATS, source_of_name
 
 MAX_UNPACKED_BYTES = 1 << 31  # of one scan
 _SECONDS = 120.0
@@ -55,15 +58,23 @@ def place_in_zip(path: Path) -> tuple[Path, str] | None:
     return None
 
 
-def scans_in_zip(zip_file: Path) -> list[tuple[Path, str]]:
+def scans_in_zip(zip_file: Path, census: Census | None = None) -> list[tuple[Path, str]]:
     """(path, source) of every scan in a zip, as `lungline.readers.listing` finds them in a folder.
 
-    A zip that is refused is one scan by itself, so that it gets a row; `unpacked` says why.
+    A zip that is refused is one scan by itself, so that it gets a row; `unpacked` says why, also of one in
+    a zip. What is passed over is counted in `census`.
     """
+
+    def work() -> tuple[list[tuple[str, str]], dict[str, int]]:
+        passed_over = Census()
+        return _scans(zip_file, passed_over), passed_over.told()
+
     try:
-        found = _apart(lambda: _scans(zip_file))
+        found, counts = _apart(work)
     except Quarantine:
         return [(zip_file, "dicom")]
+    if census is not None:
+        census.add(counts if found else {**counts, NO_SCANS: 1})
     return [(zip_file / place, source) for place, source in found]
 
 
@@ -106,15 +117,18 @@ def _apart(work: Callable[[], Any]) -> Any:
     return run_apart(guarded, seconds=_SECONDS)[1]
 
 
-def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The files of a zip without hidden ones; a zip that is not as an honest one is refused."""
+def _entries(archive: zipfile.ZipFile, *, inner: bool = False) -> list[zipfile.ZipInfo]:
+    """The files of a zip (or of an `inner` one) without hidden ones; a zip that is not as an honest one is refused."""
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
         raise Quarantine("Q_LIMIT", f"the zip holds {len(infos)} entries; at most {MAX_FILES}")
     if len({info.filename for info in infos}) < len(infos):
         raise Quarantine("Q_BAD_ZIP", "a name stands in it twice")
     for info in infos:
-        if fault := _fault(info):
+        fault = _fault(info)
+        if not fault and inner and not info.is_dir() and is_zip(Path(info.filename)):
+            fault = "it lies in a zip and holds another one; unpack it yourself and name the folder"
+        if fault:
             raise Quarantine("Q_BAD_ZIP", fault)
     return [info for info in infos if not info.is_dir() and not _is_hidden(info.filename)]
 
@@ -134,8 +148,6 @@ def _fault(info: zipfile.ZipInfo) -> str:
         return "it is encrypted; unpack it yourself and name the folder"
     if info.compress_type not in _METHODS:
         return f"it is packed by method {info.compress_type}; only plain zips are read (stored, deflated)"
-    if is_zip(Path(name)):
-        return "it holds another zip; unpack it yourself and name the folder"
     return ""
 
 
@@ -143,49 +155,99 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _scans(zip_file: Path) -> list[tuple[str, str]]:
+@contextmanager
+def _inner_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[zipfile.ZipFile]:
+    """A zip that lies in a zip, in a file without a name."""
+    _check_unpacked([info])
+    with archive.open(info) as packed, tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(packed, file, 1 << 20)
+        with zipfile.ZipFile(file) as inner:
+            yield inner
+
+
+def _scans(zip_file: Path, census: Census) -> list[tuple[str, str]]:
     found = []
     with zipfile.ZipFile(zip_file) as archive:
+        entries = _entries(archive)
+        found += _scans_among(archive, entries, census)
+        for info in entries:
+            if is_zip(Path(info.filename)):
+                found += [
+                    (f"{info.filename}/{place}".rstrip("/"), source)
+                    for place, source in _scans_inside(archive, info, census)
+                ]
+    return found
 
-        def start_of(path: Path) -> bytes:
-            with archive.open(path.as_posix()) as handle:
-                return handle.read(132)
 
-        folders: dict[str, list[str]] = defaultdict(list)
-        for info in _entries(archive):
-            folders[info.filename.rpartition("/")[0]].append(info.filename)
-        for folder, names in sorted(folders.items()):
-            if looks_like_dicom(sorted(map(Path, names)), start_of):
-                studies = studies_among([*map(Path, names)], lambda path: cast(BinaryIO, archive.open(path.as_posix())))
-                several = sorted(studies) if len(studies) > 1 else [""]
-                found += [("/".join(filter(None, (folder, study))), "dicom") for study in several]
-            found += [(name, source_of_name(name)) for name in sorted(names) if scan_suffix(name)]
+def _scans_inside(archive: zipfile.ZipFile, info: zipfile.ZipInfo, census: Census) -> list[tuple[str, str]]:
+    """The scans of a zip in a zip; one that is refused is one scan by itself."""
+    try:
+        with _inner_zip(archive, info) as inner:
+            found = _scans_among(inner, _entries(inner, inner=True), census)
+        census.add({} if found else {NO_SCANS: 1})
+        return found
+    except (Quarantine, *_FAULTS):
+        return [("", "dicom")]
+
+
+def _scans_among(archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], census: Census) -> list[tuple[str, str]]:
+    def start_of(path: Path) -> bytes:
+        with archive.open(path.as_posix()) as handle:
+            return handle.read(START_BYTES)
+
+    found = []
+    folders: dict[str, list[str]] = defaultdict(list)
+    for info in entries:
+        folders[info.filename.rpartition("/")[0]].append(info.filename)
+    for folder, names in sorted(folders.items()):
+        scans = [name for name in sorted(names) if is_scan(Path(name), start_of)]
+        others = [name for name in sorted(names) if name not in scans and not is_zip(Path(name))]
+        dicom = looks_like_dicom(list(map(Path, others)), start_of)
+        if dicom:
+            studies = studies_among([*map(Path, others)], lambda path: cast(BinaryIO, archive.open(path.as_posix())))
+            several = sorted(studies) if len(studies) > 1 else [""]
+            found += [("/".join(filter(None, (folder, study))), "dicom") for study in several]
+        found += [(name, source_of_name(name)) for name in scans]
+        census.pass_over(others, scans, dicom=dicom)
     return found
 
 
 def _unpack(zip_file: Path, place: str, source: str, folder: Path) -> str:
     """Write the files of a scan into `folder`; the name of the one that is the scan, or "" for the folder."""
     with zipfile.ZipFile(zip_file) as archive:
-        entries = {info.filename: info for info in _entries(archive)}
-        if source == "dicom":
-            _write(archive, [info for name, info in entries.items() if name.rpartition("/")[0] == place], folder)
-            return ""
-        if place not in entries:
-            raise Quarantine("Q_UNREADABLE", "the zip no longer holds the scan")
-        _write(archive, [entries[place]], folder)
-        name = PurePosixPath(place).name
-        if source == "mhd":
-            pixels = metaimage.data_file_name(folder / name)
-            beside = str(PurePosixPath(place).with_name(pixels)) if PurePosixPath(pixels).name else place
-            if beside != place and beside in entries:
-                _write(archive, [entries[beside]], folder)
-        return name
+        entries = _entries(archive)
+        for info in entries:
+            if is_zip(Path(info.filename)) and f"{place}/".startswith(f"{info.filename}/"):
+                with _inner_zip(archive, info) as inner:
+                    inside = place[len(info.filename) + 1 :]
+                    return _unpack_from(inner, _entries(inner, inner=True), inside, source, folder)
+        return _unpack_from(archive, entries, place, source, folder)
 
 
-def _write(archive: zipfile.ZipFile, wanted: Sequence[zipfile.ZipInfo], folder: Path) -> None:
+def _unpack_from(
+    archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], place: str, source: str, folder: Path
+) -> str:
+    entries = {info.filename: info for info in infos}
+    if not FORMATS[source].suffixes:
+        _write(archive, [info for name, info in entries.items() if name.rpartition("/")[0] == place], folder)
+        return ""
+    if place not in entries:
+        raise Quarantine("Q_UNREADABLE", "the zip no longer holds the scan")
+    _write(archive, [entries[place]], folder)
+    name = PurePosixPath(place).name
+    names = dict.fromkeys(f"{place[: -len(name)]}{other}" for other in reader_of(source).names_beside(folder / name))
+    _write(archive, [entries[other] for other in names if other in entries and other != place], folder)
+    return name
+
+
+def _check_unpacked(wanted: Sequence[zipfile.ZipInfo]) -> None:
     size = sum(info.file_size for info in wanted)  # the library stops reading an entry there, whatever it holds
     if size > MAX_UNPACKED_BYTES:
         raise Quarantine("Q_LIMIT", f"unpacked, the scan takes {size} bytes; at most {MAX_UNPACKED_BYTES}")
+
+
+def _write(archive: zipfile.ZipFile, wanted: Sequence[zipfile.ZipInfo], folder: Path) -> None:
+    _check_unpacked(wanted)
     for info in wanted:
         with archive.open(info) as packed, open(folder / PurePosixPath(info.filename).name, "xb") as file:
             shutil.copyfileobj(packed, file, 1 << 20)

@@ -144,7 +144,7 @@ def _about_raw(row: ScanRow, results: Path) -> Iterator[Finding]:
         return
     try:
         with unpacked(results / name, row.source) as raw:
-            files = raw_files(raw, row.source)  # type: ignore[arg-type]
+            files = raw_files(raw, row.source)
             now, then = Counter(digests_of_files(files)), Counter(ingested.raw if ingested else ())
             same = hash_of_files(files) == header.provenance["raw_sha256"]
     except (OSError, LunglineError, Quarantine) as error:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
+from lungline.errors import DamagedFileError, FaultsError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.storage.checksums import set_aside
 
@@ -30,6 +30,8 @@ def _in_words(error: Exception) -> str | None:
     """What happened and what to do, safe to print; None of a mistake of ours."""
     if isinstance(error, DamagedFileError):
         return f"{visible(str(error))} {set_aside(error.path)}"
+    if isinstance(error, FaultsError):
+        return "\n".join(map(visible, error.lines))
     if isinstance(error, LunglineError):
         return visible(str(error))
     if cause := lack_of_the_disk(error):

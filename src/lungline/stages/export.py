@@ -13,7 +13,7 @@ from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.privacy.permissions import open_to_others, write_secret
 from lungline.privacy.pseudonyms import Original, read_map
 from lungline.readers.dicom import nearest_slices
-from lungline.readers.raw import is_dicom, scan_suffix
+from lungline.readers.dicom_sniff import is_dicom
 from lungline.readers.studies import place_of_study
 from lungline.readers.zips import place_in_zip, unpacked
 from lungline.reports.export_tables import (
@@ -23,6 +23,7 @@ from lungline.reports.export_tables import (
     original_names,
     predictions_table,
 )
+from lungline.scan_formats import scan_suffix
 from lungline.stages import write_dicom
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result

@@ -151,7 +151,7 @@ def _subject(row: ScanRow, out: Path, work: Path, settings: Any) -> Subject:
     scan = row.scan
     ct, volume, lungs = (work / f"{stage}-{scan}.h5" for stage in ("ingest", "resample", "lungs"))
     raw = out / "private/raw" / scan
-    ingest.run(raw, ct, source=row.source, identity=work / f"identity-{scan}.json")  # type: ignore[arg-type]
+    ingest.run(raw, ct, source=row.source, identity=work / f"identity-{scan}.json")
     resample.run(ct, volume, **settings["resample"])
     segment_lungs.run(volume, lungs, **settings["segment_lungs"])
     nodules = read_nodules(read_result(out / "nodules" / f"{scan}.json"))

@@ -12,7 +12,6 @@ from lungline.imaging.acquisition import describe_acquisition
 from lungline.imaging.chest_gate import check_chest
 from lungline.privacy.identity import Identity, identifiers, write_identity
 from lungline.readers.scan import (
-    Source,
     digests_of_files,
     hash_of_files,
     hash_of_histogram,
@@ -22,6 +21,7 @@ from lungline.readers.scan import (
 )
 from lungline.readers.zips import unpacked
 from lungline.runner.stage import Made, scan_stage, stage
+from lungline.scan_formats import Source
 from lungline.storage.hdf5 import Code, volume_field
 
 

@@ -7,10 +7,8 @@ import yaml
 from lungline.config.loading import read_config_files
 from lungline.config.models import Config
 from lungline.nodules.annotations import note_annotations
-from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
-from lungline.readers.listing import Listing, list_dsb17, list_folder, list_luna16, read_labels
-from lungline.storage.manifest import write_sheet
-from lungline.storage.tables import say, write_notes
+from lungline.privacy.scan_list import list_plain_folder, say_what_was_seen, write_scan_list
+from lungline.readers.listing import Listing, list_dsb17, list_luna16
 from lungline.workflow.opening import refuse_missing_folders
 
 
@@ -40,27 +38,22 @@ def run(
         return
     refuse_missing_folders(settings)
     out = Path(settings.outdir)
-    listings = list_data(settings, out / "private")
-    found = [item for listing in listings for item in listing.scans]
-    now = {item.row.scan for item in found}
-    remember(out / "private", found, forget=read_map(out / "private").keys() - now)
-    write_sheet(out / "scans.csv", [item.row for item in found])
-    notes = [note for listing in listings for note in listing.notes]
+    listings = list_data(settings, out)
+    now = {item.row.scan for listing in listings for item in listing.scans}
     annotations = settings.annotations or (settings.data.luna16 and Path(settings.data.luna16, "annotations.csv"))
-    if annotations:
-        notes += note_annotations(Path(annotations), now)
-    write_notes(out / "input_warnings.csv", notes)
-    say(notes, out / "input_warnings.csv")
+    notes = note_annotations(Path(annotations), now) if annotations else []
+    write_scan_list(out, listings, notes=notes)
+    for listing in listings:
+        say_what_was_seen(listing)
 
 
-def list_data(settings: Config, private: Path) -> list[Listing]:
-    """The scans in each folder of `data:`; PRIVATE holds the key of pseudonyms."""
+def list_data(settings: Config, out: Path) -> list[Listing]:
+    """The scans in each folder of `data:`; `out` holds the key of pseudonyms."""
     data, found = settings.data, []
     if data and data.luna16:
         found.append(list_luna16(Path(data.luna16).absolute()))
     if data and data.dsb17:
         found.append(list_dsb17(Path(data.dsb17).absolute()))
     if data and data.folder:
-        labels = read_labels(Path(data.labels)) if data.labels else None
-        found.append(list_folder(Path(data.folder).absolute(), pseudonym_key(private), labels))
+        found.append(list_plain_folder(Path(data.folder), out, Path(data.labels) if data.labels else None))
     return found

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from lungline.errors import LunglineError
-from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
-from lungline.readers.listing import list_dsb17, list_folder, list_luna16, read_labels
+from lungline.privacy.scan_list import list_plain_folder, listed_before, say_what_was_seen, write_scan_list
+from lungline.readers.listing import list_dsb17, list_luna16
 from lungline.readers.zips import place_in_zip
-from lungline.storage.manifest import read_sheet, write_sheet
-from lungline.storage.tables import replace_notes, say
 
 
 def run(
@@ -26,34 +24,33 @@ def run(
     """Write OUT/scans.csv, OUT/input_warnings.csv, OUT/private/map.csv and one link a scan in OUT/private/raw.
 
     KIND says how FOLDER is laid out: luna16, dsb17 or folder. In a plain folder, each folder with DICOM files and each
-    .mhd, .mha, .nii, .nii.gz is a scan, and gets a pseudonym, also in a zip; FOLDER may be one such file. LABELS of a
-    plain folder is a table `id,cancer`. With ONLY, scans of other names are passed over.
+    .mhd, .mha, .nii, .nii.gz, .hdr with .img is a scan, and gets a pseudonym, also in a zip; FOLDER may be one such
+    file. The last line says what was seen, and what was passed over, by kind. LABELS of a plain folder is a table
+    `id,cancer`. With ONLY, scans of other names are passed over.
     """
     if labels is not None and kind != "folder":
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
     if not folder.is_dir() and not (kind == "folder" and (folder.is_file() or place_in_zip(folder))):
         raise LunglineError(f"{folder}: expected a folder of scans. There is none.")
-    folder, private, sheet = folder.absolute(), out / "private", out / "scans.csv"
+    folder = folder.absolute()
     if kind == "folder":
-        listing = list_folder(folder, pseudonym_key(private), read_labels(labels) if labels else None)
+        listing = list_plain_folder(folder, out, labels)
     else:
         listing = list_luna16(folder) if kind == "luna16" else list_dsb17(folder)
-    found = [item for item in listing.scans if not only or item.row.scan in only]
-    before = read_sheet(sheet) if sheet.is_file() else []
-    if strangers := {row.scan for row in before if row.dataset != kind} & {item.row.scan for item in found}:
-        raise LunglineError(f"{folder}: {len(strangers)} scans stand in {sheet} as scans of another data set.")
-    now = {item.row.scan: item.row for item in found}
-    places = {scan: original.path for scan, original in read_map(private).items()}
+    found = {item.row.scan for item in listing.scans if not only or item.row.scan in only}
+    before = listed_before(out)
+    if strangers := {scan for scan, (row, _) in before.items() if row.dataset != kind} & found:
+        raise LunglineError(
+            f"{folder}: {len(strangers)} scans stand in {out / 'scans.csv'} as scans of another data set."
+        )
     gone = {
-        row.scan
-        for row in before
-        if row.dataset == kind and row.scan not in now and places.get(row.scan, out).is_relative_to(folder)
+        scan
+        for scan, (row, place) in before.items()
+        if row.dataset == kind and scan not in found and (place or out).is_relative_to(folder)
     }
-    others = [row for row in before if row.scan not in now and row.scan not in gone]
-    remember(private, found, forget=gone)
-    write_sheet(sheet, [*others, *now.values()])
-    replace_notes(out / "input_warnings.csv", listing.tables, listing.notes)
-    say(listing.notes, out / "input_warnings.csv")
-    labelled = sum(row.label is not None for row in now.values())
+    others = [row for scan, (row, _) in before.items() if scan not in found and scan not in gone]
+    now = write_scan_list(out, [listing], only=found.__contains__, keep=others, tables=listing.tables)
+    labelled = sum(row.label is not None for row in now)
     summary = f"{len(now)} scans of {kind} ({labelled} with a label), {len(gone)} gone, {len(others)} others kept"
-    print(f"{sheet}: {summary}", file=sys.stderr)  # stdout may belong to a workflow that lists scans on its way
+    print(f"{out / 'scans.csv'}: {summary}", file=sys.stderr)  # stdout may belong to a workflow that lists scans
+    say_what_was_seen(listing)

@@ -23,6 +23,11 @@ from lungline.errors import CorruptFileError
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
 from lungline.storage.checksums import check, sealed_path
+from lungline.storage.dimension_scales import attach_scales, is_scale
+
+# With HDF5_PLUGIN_PATH set, HDF5 may have found a filter there before hdf5plugin brings its own; one of hdf5plugin's
+# that is loaded so cannot write.
+hdf5plugin.register(("blosc",), force=True)
 
 FORMAT = "lungline"
 FORMAT_VERSION = 1
@@ -100,10 +105,10 @@ def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compr
         file.attrs["parameters"] = json.dumps(dict(header.parameters), sort_keys=True)
         file.attrs["provenance"] = json.dumps(dict(header.provenance), sort_keys=True)
         for name, item in fields.items():
-            _write_field(file, name, item, compression)
+            attach_scales(_write_field(file, name, item, compression), item.axes, item.affine)
 
 
-def _write_field(file: h5py.File, name: str, item: Field, compression: Compression) -> None:
+def _write_field(file: h5py.File, name: str, item: Field, compression: Compression) -> h5py.Dataset:
     array = np.ascontiguousarray(item.array)
     stored = array.view(np.uint8) if array.dtype == bool else array
     filters: dict[str, Any] = {}
@@ -115,6 +120,7 @@ def _write_field(file: h5py.File, name: str, item: Field, compression: Compressi
     dataset.attrs.update(axes=item.axes, unit=item.unit, description=item.description, boolean=boolean)
     if item.affine is not None:
         dataset.attrs[_AFFINE] = np.asarray(item.affine, dtype=np.float64)
+    return dataset
 
 
 @contextmanager
@@ -169,7 +175,7 @@ def read_header(path: Path) -> Header:
 def field_names(path: Path) -> list[str]:
     """Names of the fields, sorted; empty for a quarantined scan."""
     with open_file(path) as file:
-        return sorted(file)
+        return sorted(name for name in file if not is_scale(file, name))
 
 
 def read_field(path: Path, name: str) -> Field:

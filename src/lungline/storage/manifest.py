@@ -6,10 +6,10 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from lungline.errors import LunglineError
+from lungline.scan_formats import FORMATS
 from lungline.storage.checksums import unrecorded, write_text
 from lungline.storage.tables import Faults, read_rows, table_text
 
-SOURCES = ("dicom", "mhd", "nifti")
 DATASETS = ("luna16", "dsb17", "folder")
 SPLITS = ("train", "valid", "test")
 _SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -35,7 +35,7 @@ class ScanRow:
             raise LunglineError(
                 "a scan id holds letters, digits, '.', '_' and '-', at most 128, a letter or digit first."
             )
-        for name, allowed in (("source", SOURCES), ("dataset", DATASETS), ("split", SPLITS)):
+        for name, allowed in (("source", tuple(FORMATS)), ("dataset", DATASETS), ("split", SPLITS)):
             if getattr(self, name) not in allowed:
                 raise LunglineError(f"{name} must be one of {', '.join(allowed)}.")
         if self.fold not in (None, *range(10)):
@@ -58,7 +58,7 @@ def read_sheet(path: Path) -> list[ScanRow]:
     path = Path(path)
     rows: dict[str, ScanRow] = {}
     faults = Faults(path)
-    for line, words in read_rows(path, COLUMNS, faults):
+    for line, words in read_rows(path, COLUMNS, faults, foreign=True):
         try:
             row = ScanRow(
                 **{name: words[name] for name in COLUMNS[:4]},

@@ -1,15 +1,23 @@
 """Submissions in the formats of LUNA-16 (marks of a detector) and of the Data Science Bowl 2017 (answers)."""
 
-import math
-from collections.abc import Iterable
+import csv
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.storage.checksums import check
-from lungline.storage.tables import read_rows, table_text
+from lungline.storage.spreadsheets import bare, cells, without_declaration
+from lungline.storage.tables import Faults, decimal, read_rows, table_text, table_text_of
 
 MARK_COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "probability")
 ANSWER_COLUMNS = ("id", "cancer")
+
+#: What the column of ids may be called in a list of scans, letters alone; the first that is there counts.
+_NAMES_OF_IDS = (
+    "seriesuid", "seriesuids", "seriesinstanceuid", "seriesinstanceuids", "series", "scan", "scans", "scanid", "id",
+    "ids", "uid", "patient", "patientid", "case", "caseid", "filename", "name",
+)  # fmt: skip
 
 #: World (x, y, z) in mm, and the score.
 Mark = tuple[float, float, float, float]
@@ -18,22 +26,21 @@ Mark = tuple[float, float, float, float]
 def read_marks(path: Path) -> dict[str, list[Mark]]:
     """The marks of a LUNA-16 submission by scan, in the order of the file.
 
-    `LunglineError` with the line number for a number that is not finite or a mark that stands there twice.
+    `LunglineError` with every line that has a number that is not finite, or a mark that stands there twice.
     """
     marks: dict[str, dict[tuple[float, ...], Mark]] = {}
-    for line, words in read_rows(Path(path), MARK_COLUMNS):
-        where, scan = f"{path}, line {line}", words["seriesuid"]
+    faults = Faults(Path(path))
+    for line, words in read_rows(Path(path), MARK_COLUMNS, faults, numbers=MARK_COLUMNS[1:], foreign=True):
         try:
-            x, y, z, score = (float(words[name]) for name in MARK_COLUMNS[1:])
-        except ValueError as error:
-            raise LunglineError(f"{where}: expected numbers in {', '.join(MARK_COLUMNS[1:])}. {error}") from None
-        if not all(map(math.isfinite, (x, y, z, score))):
-            found = f"({x}, {y}, {z}), probability {score}"
-            raise LunglineError(f"{where}: expected finite numbers. Found {found}. Mend the system that made them.")
-        places = marks.setdefault(scan, {})
+            x, y, z, score = (decimal(words[name], name) for name in MARK_COLUMNS[1:])
+        except LunglineError as error:
+            faults.add(line, f"{error} Mend the system that made the marks.")
+            continue
+        places = marks.setdefault(words["seriesuid"], {})
         if (x, y, z) in places:
-            raise LunglineError(f"{where}: scan '{scan}' has a mark at ({x}, {y}, {z}) already. Remove one.")
+            faults.add(line, f"this scan has a mark at ({x}, {y}, {z}) already. Remove one.")
         places[x, y, z] = (x, y, z, score)
+    faults.refuse()
     return {scan: list(places.values()) for scan, places in marks.items()}
 
 
@@ -48,18 +55,43 @@ def marks_text(marks: Iterable[tuple[str, Mark]]) -> str:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The scans of a `seriesuids.csv`: one id a line, no header; `LunglineError` if one stands there twice."""
+    """The scans of a `seriesuids.csv`: one id a line, with or without a header, which is no scan.
+
+    `LunglineError` with every line that holds several ids, or one that stands there twice.
+    """
+    path = Path(path)
     check(path)
+    text, marks = without_declaration(table_text_of(path))
+    try:
+        mark = next((mark for mark in marks if any(len(words) > 1 for _, words in cells(text, mark))), marks[0])
+        rows = [(line, [bare(word) for word in words]) for line, words in cells(text, mark)]
+    except csv.Error as error:
+        raise LunglineError(f"{path}: expected one id a line. Found quotes that do not match ({error}).") from None
+    column = _column_of_ids(rows)
+    faults = Faults(path)
     ids: dict[str, int] = {}
-    for line, text in enumerate(Path(path).read_text(encoding="utf-8-sig").splitlines(), start=1):
-        word = text.strip().rstrip(",")
-        if word in ids:
-            raise LunglineError(f"{path}, line {line}: scan '{word}' stands there twice, first in line {ids[word]}.")
-        if word:
-            ids[word] = line
+    for line, words in rows if column is None else rows[1:]:
+        found = list(filter(None, words)) if column is None else [words[column] if column < len(words) else ""]
+        if len(found) > 1 or not found[0]:
+            faults.add(line, f"expected one id. Found {len(found) if found[0] else 'none'}.")
+        elif found[0] in ids:
+            faults.add(line, f"this scan stands there twice, first in line {ids[found[0]]}.")
+        ids.setdefault(found[0], line)
+    faults.refuse()
     if not ids:
         raise LunglineError(f"{path}: no scan. Expected the id of every searched scan, one a line.")
     return list(ids)
+
+
+def _column_of_ids(rows: Sequence[tuple[int, list[str]]]) -> int | None:
+    """The column of the ids, if the first row is a header: it names one, or has no digit where all others have."""
+    first = [re.sub(r"[^a-z]", "", word.lower()) for word in rows[0][1]] if rows else []
+    for name in _NAMES_OF_IDS:
+        if name in first:
+            return first.index(name)
+    if len(rows) > 1 and len(first) == 1 and not re.search(r"\d", rows[0][1][0]):
+        return 0 if all(re.search(r"\d", words[0]) for _, words in rows[1:]) else None
+    return None
 
 
 def ids_text(ids: Iterable[str]) -> str:

@@ -8,18 +8,28 @@ import math
 import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 
-from lungline.errors import LunglineError
+from lungline.errors import FaultsError, LunglineError
 from lungline.storage.checksums import check, write_sealed_text
+from lungline.storage.spreadsheets import (
+    bare,
+    cells,
+    decoded,
+    first_row,
+    invisible_in,
+    points_for_commas,
+    without_declaration,
+)
 
 Row = tuple[int, dict[str, str]]
 
 _MAX_BYTES = 1 << 28
 _MOST_SHOWN = 20
-_DELIMITERS = ",;\t"
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
 
@@ -34,12 +44,12 @@ class Faults:
         self._found.append((line, what))
 
     def refuse(self) -> None:
-        """`LunglineError` with every fault that was added, in the order of the lines; nothing if there is none."""
+        """`FaultsError` with every fault that was added, in the order of the lines; nothing if there is none."""
         lines = [f"line {line}: {what}" for line, what in sorted(self._found)]
         if len(lines) == 1:
-            raise LunglineError(f"{self._path}, {lines[0]}")
+            raise FaultsError([f"{self._path}, {lines[0]}"])
         if lines:
-            raise LunglineError("\n".join([f"{self._path}: {len(lines)} faults.", *shortened(lines)]))
+            raise FaultsError([f"{self._path}: {len(lines)} faults.", *shortened(lines)])
 
 
 def shortened(lines: Sequence[str]) -> list[str]:
@@ -48,80 +58,128 @@ def shortened(lines: Sequence[str]) -> list[str]:
     return [f"  {line}" for line in [*lines[:_MOST_SHOWN], *more]]
 
 
-def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) -> list[Row]:
-    """The rows of a table as (line where the row begins, column -> text); blank lines are skipped.
+def read_rows(
+    path: Path,
+    columns: Sequence[str],
+    faults: Faults | None = None,
+    *,
+    numbers: Sequence[str] = (),
+    foreign: bool = False,
+) -> list[Row]:
+    """The rows of a table as (line where the row begins, column -> text); blank lines and columns are skipped.
 
-    A byte order mark is dropped. Columns are parted by the comma, the semicolon or the tab: by that one with
-    which the header names all that is needed; further columns are read, too.
+    A byte order mark and a line `sep=;` are dropped. Columns are parted by the comma, the semicolon or the tab: by that
+    one with which the header names all that is needed; further columns are read, too. Of `foreign` tables, cells lose
+    quotes and invisible characters around them. Where the comma parts no columns, decimal commas of the columns
+    `numbers` become points.
 
     `LunglineError` if the file is no such table, or does not fit its seal: it names every line that is wrong, quoting
     nothing, as words may identify a patient. Rows that are wrong are only added to `faults`, if it is given.
     """
     check(path)
     gathered = faults or Faults(path)
-    text = _text(path)
-    lines = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(path, text, columns), strict=True)
-    rows: list[Row] = []
-    header = [name.strip() for name in next(lines)]
-    start = lines.line_num + 1
+    text, marks = without_declaration(table_text_of(path))
+    delimiter = _delimiter(path, text, marks, columns)
+    names = first_row(text, delimiter)
+    lines: list[int] = []
+    table: list[list[str]] = []
+    start = 1
     try:
-        for words in lines:
-            if len(words) == len(header):
-                rows.append((start, {name: word.strip() for name, word in zip(header, words, strict=True)}))
-            elif any(word.strip() for word in words):
-                gathered.add(start, f"expected {len(header)} columns. Got {len(words)}.")
-            start = lines.line_num + 1
+        for start, words in islice(cells(text, delimiter), 1, None):
+            if fault := _fault_of(words, names, columns):
+                gathered.add(start, fault)
+                continue
+            lines.append(start)
+            padded = [*words, *[""] * len(names)][: len(names)]
+            table.append([bare(word) if foreign else word.strip() for word in padded])
     except csv.Error as error:
-        gathered.add(start, f"not a CSV table ({error}). What follows was not read.")
+        gathered.add(_line_of_error(text, delimiter), f"not a CSV table ({error}). What follows was not read.")
     if faults is None:
         gathered.refuse()
-    return [row for row in rows if any(row[1].values())]
+    held: dict[str, list[str]] = {name: [row[k] for row in table] for k, name in enumerate(names) if name}
+    held |= zip(numbers, points_for_commas([held[name] for name in numbers], delimiter), strict=True)
+    return [(line, {name: column[k] for name, column in held.items()}) for k, line in enumerate(lines)]
 
 
-def _text(path: Path) -> str:
+def _fault_of(words: Sequence[str], names: Sequence[str], columns: Sequence[str]) -> str:
+    """What is wrong with the number of cells of a row; empty ones at its end may be there or not."""
+    used = max((k for k, word in enumerate(words, start=1) if word.strip()), default=0)
+    needed = max(k for k, name in enumerate(names, start=1) if name in columns)
+    if needed <= len(words) and used <= len(names):
+        return ""
+    return f"expected {len(names)} columns. Got {used if used > len(names) else len(words)}."
+
+
+def _line_of_error(text: str, delimiter: str) -> int:
+    """The line where the row begins that is no CSV."""
+    line = 1
+    rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    with suppress(csv.Error):
+        for _ in rows:
+            line = rows.line_num + 1
+    return line
+
+
+def table_text_of(path: Path) -> str:
+    """The text of a table; `LunglineError` names every line that holds no text."""
     if path.stat().st_size > _MAX_BYTES:
         raise LunglineError(f"{path}: too large for a table. Expected at most {_MAX_BYTES} bytes.")
     raw = path.read_bytes()
+    try:
+        text = decoded(raw)
+    except UnicodeDecodeError:
+        text = ""
     faults = Faults(path)
-    for number, line in enumerate(raw.split(b"\n"), start=1):
+    lines = text.encode().split(b"\n") if text else raw.split(b"\n")
+    for number, line in enumerate(lines, start=1):
         try:
             if "\0" in line.decode("utf-8"):
                 faults.add(number, "holds NUL bytes. Save the table as UTF-8 text.")
         except UnicodeDecodeError:
             faults.add(number, "not UTF-8 text. Save the table as UTF-8.")
     faults.refuse()
-    return raw.decode("utf-8-sig")
+    return text
 
 
-def _delimiter(path: Path, text: str, columns: Sequence[str]) -> str:
+def _delimiter(path: Path, text: str, marks: str, columns: Sequence[str]) -> str:
     """The character with which the header names every column, each once."""
-    headers = {}
-    for delimiter in _DELIMITERS:
-        try:
-            names = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
-        except csv.Error:
-            continue
-        headers[delimiter] = [name.strip() for name in names]
+    headers = {mark: first_row(text, mark) for mark in marks}
     for delimiter, header in headers.items():
-        if set(columns) <= set(header) and len(set(header)) == len(header):
+        if all(header.count(name) == 1 for name in columns):
             return delimiter
     best = max(headers.values(), key=lambda header: len(set(header) & set(columns)), default=[])
     missing = [name for name in columns if name not in best]
-    found = f"{', '.join(missing)} missing" if missing else "a column stands there twice"
+    twice = [name for name in columns if best.count(name) > 1]
+    found = f"{', '.join(missing)} missing" if missing else f"{', '.join(twice)} twice"
     raise LunglineError(
         f"{path}, line 1: expected the columns {', '.join(columns)}, with comma, semicolon or tab between them. "
-        f"Found {found}. Mend the header."
+        f"Found {found}.{_nearly(best, missing)} Mend the header."
     )
+
+
+def _nearly(header: Sequence[str], missing: Sequence[str]) -> str:
+    """The names of a header that look like missing ones, with what is invisible in them; they are no ids."""
+    wanted = {re.sub(r"[^a-z0-9]", "", name.lower()) for name in missing}
+    found = [name for name in header if re.sub(r"[^a-z0-9]", "", name.lower()) in wanted]
+    return f" There is {', '.join(map(ascii, found))}." if found else ""
+
+
+def kind_of_word(word: str) -> str:
+    """What a cell holds, in words that do not quote it, but show what is invisible in it."""
+    if not word:
+        return "nothing"
+    if re.fullmatch(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?|[+-]?[0-9]+,", word):
+        return "a decimal comma"
+    if _DECIMAL.match(word):
+        return "another number" if math.isfinite(float(word)) else "a number that is too large"
+    return f"a word with {inside}" if (inside := invisible_in(word)) else "another word"
 
 
 def decimal(word: str, name: str) -> float:
     """A finite number with a decimal point; `LunglineError`, which does not quote the word, for anything else."""
     if _DECIMAL.match(word) and math.isfinite(float(word)):
         return float(word)
-    found = "nothing" if not word else "another word"
-    if _DECIMAL.match(word.replace(",", ".", 1)):
-        found = "a decimal comma" if "," in word else "a number that is too large"
-    raise LunglineError(f"{name}: expected a finite number with a decimal point. Found {found}.")
+    raise LunglineError(f"{name}: expected a finite number with a decimal point. Found {kind_of_word(word)}.")
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

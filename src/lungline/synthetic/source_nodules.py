@@ -35,7 +35,7 @@ def read_nodule_rows(folder: Path) -> list[NoduleRow]:
             decimal(row["diameter_mm"], "diameter_mm"),
             int(row["Diagnosis_value"]),
         )
-        for _, row in read_rows(folder / "nodules.csv", _COLUMNS)
+        for _, row in read_rows(folder / "nodules.csv", _COLUMNS, numbers=("diameter_mm",), foreign=True)
         if row["patient_id"] not in NEVER_TRAINED
     ]
 

@@ -224,7 +224,8 @@ def headers() -> Iterator[Case]:
         changes = {key: value} if key != "Injected" else {"Shell": "$(id)"}
         if key in ("ElementNumberOfChannels", "HeaderSize", "Injected"):
             changes["ElementDataFile"] = "scan.raw"
-        yield of_kind(key, REFUSE, lambda f, c=changes: _with(f, c))
+        truth = ANSWER if key in ("HeaderSize", "Injected") else REFUSE  # all of the file, and a key that says nothing
+        yield of_kind(key, truth, lambda f, c=changes: _with(f, c))
     yield of_kind("NDims-4", REFUSE, lambda f: write(f, sound_hu(), NDims="4"))
     yield of_kind("NDims-huge", REFUSE, lambda f: write(f, sound_hu(), NDims="1000000000"))
     yield of_kind("header-size-positive", REFUSE, lambda f: _with(f, {"HeaderSize": "96"}))

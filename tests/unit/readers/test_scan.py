@@ -143,7 +143,7 @@ def test_a_broken_link_is_named_without_what_it_points_to(tmp_path):
 
 
 def test_an_unknown_source_is_refused(tmp_path):
-    with pytest.raises(LunglineError, match="dicom, mhd or nifti"):
+    with pytest.raises(LunglineError, match="one of dicom, mhd, nifti"):
         read_scan(tmp_path, "png")
 
 

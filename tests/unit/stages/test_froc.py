@@ -82,12 +82,12 @@ def test_mostly_silent_scans_give_a_warning(scored):
     ("wrong", "complaint"),
     [
         ({"ids": "a\n"}, "1 of 2 scans with marks are not in the list of 1 scans"),
-        ({"ids": "a\nb\na\n"}, "line 3: scan 'a' stands there twice, first in line 1"),
+        ({"ids": "a\nb\na\n"}, "line 3: this scan stands there twice, first in line 1"),
         ({"ids": "\n"}, "no scan"),
-        ({"marks": MARKS + "a,9,9,9,nan\n"}, "line 6: expected finite numbers"),
-        ({"marks": MARKS + "a,9,9,9,inf\n"}, "line 6: expected finite numbers"),
-        ({"marks": MARKS + "a,9,9,9,high\n"}, "line 6: expected numbers in"),
-        ({"marks": MARKS + "a,0,0,0,0.1\n"}, r"line 6: scan 'a' has a mark at \(0\.0, 0\.0, 0\.0\) already"),
+        ({"marks": MARKS + "a,9,9,9,nan\n"}, "line 6: probability: expected a finite number"),
+        ({"marks": MARKS + "a,9,9,9,inf\n"}, "line 6: probability: expected a finite number"),
+        ({"marks": MARKS + "a,9,9,9,high\n"}, "line 6: probability: expected a finite number"),
+        ({"marks": MARKS + "a,0,0,0,0.1\n"}, r"line 6: this scan has a mark at \(0\.0, 0\.0, 0\.0\) already"),
         ({"nodules": "z,0,0,0,10\n"}, "none of the 1 annotations belongs"),
     ],
 )

@@ -162,3 +162,32 @@ def test_a_quarantined_scan_is_a_file_that_says_why(tmp_path):
     hdf5.write_file(tmp_path / "q.h5", Header("ct_hu", "ingest", (Code("Q_NO_GEOMETRY", "no position"),)), {})
     assert hdf5.read_header(tmp_path / "q.h5").status == "quarantined"
     assert hdf5.field_names(tmp_path / "q.h5") == []
+
+
+def test_axes_have_names_and_places_in_mm_and_are_no_fields(tmp_path, ct):
+    cubes = Field(np.zeros((2, 3, 4)), "candidate,measurement,x", "1", "numbers")
+    slab = Field(ct.array[:7], "zyx", "HU", "a part", ct.affine)
+    fields = {"ct": hdf5.volume_field(ct, "HU", "a CT"), "mask": Field(ct.array > 0, "zyx", "1", "m", ct.affine)}
+    hdf5.write_file(tmp_path / "a.h5", Header("ct_hu", "resample"), {**fields, "slab": slab, "cubes": cubes})
+    assert hdf5.field_names(tmp_path / "a.h5") == ["ct", "cubes", "mask", "slab"]
+    with h5py.File(tmp_path / "a.h5") as file:
+        dims = {name: [dim[0].name for dim in file[name].dims] for name in ("ct", "mask", "slab", "cubes")}
+        assert dims["ct"] == dims["mask"] == ["/z", "/y", "/x"]
+        assert dims["slab"] == ["/z_2", "/y", "/x"]
+        assert dims["cubes"] == ["/candidate", "/measurement", "/x_2"]
+        for k, (name, count) in enumerate(zip("zyx", ct.array.shape, strict=True)):
+            index = np.zeros((count, 3))
+            index[:, k] = np.arange(count)
+            np.testing.assert_allclose(file[name][()], geometry.voxel_to_world(ct.affine, index)[:, 2 - k])
+            assert file[name].attrs["units"] == "mm"
+
+
+def test_axes_of_an_oblique_scan_keep_their_distances(tmp_path, ct):
+    turn = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
+    affine = ct.affine.copy()
+    affine[:3, :3] = turn @ affine[:3, :3]
+    hdf5.write_file(tmp_path / "a.h5", Header("ct_hu", "x"), {"ct": Field(ct.array, "zyx", "HU", "a CT", affine)})
+    with h5py.File(tmp_path / "a.h5") as file:
+        steps = [np.diff(file[name][()]) for name in "zyx"]
+    for step, spacing in zip(steps, geometry.spacing_zyx_mm(affine), strict=True):
+        np.testing.assert_allclose(step, spacing)

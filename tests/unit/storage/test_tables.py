@@ -48,7 +48,7 @@ def test_marks_semicolons_further_columns_and_blank_lines_are_understood(tmp_pat
         (b"id;cancer,x\na;1,2\n", "line 1: expected the columns id, cancer, with comma, semicolon or tab"),
         (b"007,1\nNA,0\n", "id, cancer missing"),
         (b"id,cancer\na,1\nb,\x000\n", "line 3: holds NUL bytes"),
-        ("id,cancer\na,1\n".encode("utf-16"), "line 1: not UTF-8 text"),
+        ("id,cancer\na,1\n".encode("utf-16-le"), "line 1: holds NUL bytes"),
         (b"id,cancer\n" + b"x" * (1 << 20) + b",1\n", "line 2: not a CSV table .field larger"),
         (b'id,cancer\na,1\n"b,0\nc,1\n', "line 3: not a CSV table"),
         (b"id,cancer\na,1\n\xff,0\n", "line 3: not UTF-8"),

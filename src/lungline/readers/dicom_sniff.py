@@ -1,0 +1,74 @@
+"""Whether a file is DICOM, seen at its first bytes, with or without the preamble that a file should have.
+
+Old software and careless exports leave out the 128 bytes and the mark, or even the file's own elements (group 2). Such
+a file counts where it begins with an element of these groups, as DICOM would write it; nothing else is forced.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lungline.readers.census import kind_of_file
+
+START_BYTES = 132
+_MARK = b"DICM"
+_META, _FIRST = 0x0002, 0x0008  # groups that a file without preamble begins with
+_TEXT_VRS = {b"CS", b"UI", b"UL", b"DA", b"TM", b"SH", b"LO", b"IS", b"DS", b"PN", b"DT", b"AE", b"AS", b"US"}
+_LONG_VRS = {b"OB", b"OW", b"SQ", b"UN", b"UT"}
+_LONGEST_FIRST = 1024  # bytes of the first element
+_SUFFIXES = (".dcm", ".dicom", ".ima", ".dic")
+
+
+def start_of_file(path: Path) -> bytes:
+    """What the mark of DICOM is looked for in; nothing of a file that cannot be read."""
+    if not path.is_file():  # a pipe would never end
+        return b""
+    with suppress(PermissionError), open(path, "rb") as handle:
+        return handle.read(START_BYTES)
+    return b""
+
+
+def is_dicom(path: Path, start_of: Callable[[Path], bytes] = start_of_file) -> bool:
+    """Whether a file begins as DICOM; a DICOMDIR, which is only a list, does not count."""
+    return path.name.upper() != "DICOMDIR" and begins_as_dicom(start_of(path))
+
+
+def looks_like_dicom(files: Sequence[Path], start_of: Callable[[Path], bytes] = start_of_file) -> bool:
+    """Whether the files of one folder are a scan: by a name in .dcm or .ima, else by the first bytes of any of them."""
+    if any(path.suffix.lower() in _SUFFIXES for path in files):
+        return True
+    likely_first = sorted(files, key=lambda path: (kind_of_file(path.name) != "", path.name))
+    return any(is_dicom(path, start_of) for path in likely_first)
+
+
+def begins_as_dicom(start: bytes) -> bool:
+    """Whether these are the first bytes of a DICOM file."""
+    return start[128:132] == _MARK or lacks_preamble(start)
+
+
+def lacks_preamble(start: bytes) -> bool:
+    """Whether these first bytes are those of a DICOM file that begins with its elements."""
+    return start[128:132] != _MARK and any(_begins_with_element(start, order) for order in "<>")
+
+
+def _begins_with_element(start: bytes, order: str) -> bool:
+    """Whether an element of group 2 or 8 stands there, followed by one of the same group where that can be seen."""
+    if len(start) < 16:
+        return False
+    group, element = struct.unpack_from(f"{order}HH", start)
+    if group not in (_META, _FIRST) or element > 0x0100:
+        return False
+    kind = start[4:6]
+    if kind in _TEXT_VRS:
+        at, length = 8, struct.unpack_from(f"{order}H", start, 6)[0]
+    elif kind in _LONG_VRS and start[6:8] == b"\0\0":
+        at, length = 12, struct.unpack_from(f"{order}I", start, 8)[0]
+    elif group == _FIRST and order == "<":  # implicit: the length alone
+        at, length = 8, struct.unpack_from("<I", start, 4)[0]
+    else:
+        return False
+    if length % 2 or length > _LONGEST_FIRST:
+        return False
+    following = start[at + length : at + length + 2]
+    return len(following) < 2 or struct.unpack(f"{order}H", following)[0] == group
