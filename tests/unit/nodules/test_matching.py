@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import pickle
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -159,6 +162,39 @@ def test_table_json_and_page_say_the_same(twice, followed, tmp_path) -> None:
     assert "Not a medical device" in page
     assert f"{rows[0].volume_change_percent:+.0f} %" in page
     assert "candidate 1" in page
+
+
+AGAIN = """
+import pickle, sys
+from pathlib import Path
+from lungline.stages import follow_up
+
+here = Path(sys.argv[1])
+twice = pickle.loads((here / "twice").read_bytes())
+rows, motion = follow_up.compare(*twice, days=100, tolerance_mm=12.0, seed=int(sys.argv[3]))
+tables = [here / "nodules/a.json", here / "nodules/b.json"]
+follow_up.write(here / sys.argv[2], tables, rows, list(twice), motion, days=100, tolerance_mm=12.0, notes=[])
+"""
+
+
+def test_the_same_scans_give_the_same_bytes_here_and_in_another_process(twice, tmp_path) -> None:
+    """SimpleITK draws its points by the clock unless it is given a seed, and by seed 0 it means the clock, too."""
+    for name in ("a", "b"):
+        write_result(tmp_path / f"nodules/{name}.json", {"scan": name})
+    (tmp_path / "twice").write_bytes(pickle.dumps(twice))
+    tables = [tmp_path / "nodules/a.json", tmp_path / "nodules/b.json"]
+    for number in range(3):
+        rows, motion = follow_up.compare(*twice, days=100, tolerance_mm=12.0, seed=0)
+        output = tmp_path / f"here-{number}.json"
+        follow_up.write(output, tables, rows, list(twice), motion, days=100, tolerance_mm=12.0, notes=[])
+    for name, seed in (("elsewhere.json", "0"), ("another-seed.json", "5")):
+        subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path), name, seed], check=True)
+
+    def made(name: str) -> list[bytes]:
+        return [(tmp_path / name).with_suffix(suffix).read_bytes() for suffix in (".json", ".csv", ".html")]
+
+    assert made("here-0") == made("here-1") == made("here-2") == made("elsewhere")
+    assert made("here-0")[0] != made("another-seed")[0]
 
 
 def test_nothing_is_paired_beyond_the_tolerance_and_the_sum_of_distances_is_smallest() -> None:
