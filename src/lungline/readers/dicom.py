@@ -7,6 +7,7 @@ loses its shear. So the geometry is worked out here, from the position and orien
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,7 +52,21 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
     )
     image, more = straighten(stack)
     check_affine(image.affine_ijk)
-    return image, codes + more
+    return replace(image, instance_numbers=_numbers_of_planes(image, chosen)), codes + more
+
+
+def _numbers_of_planes(image: RawImage, chosen: Sequence[Slice]) -> tuple[int, ...] | None:
+    """InstanceNumber of the slice nearest to each plane; the frame's number in an enhanced CT, whose frames share one.
+
+    None where the numbers tell no slice from another, as where they are missing.
+    """
+    frames = len({item.path for item in chosen}) == 1 and len(chosen) > 1
+    numbers = [item.frame + 1 if frames else item.instance for item in chosen]
+    if len(set(numbers)) == 1 or numbers.count(0) > 1:
+        return None
+    depths, (first, *_) = _depths(chosen), image.affine_ijk[:3, 3:4].T
+    planes = (first + np.outer(np.arange(image.array.shape[0]), image.affine_ijk[:3, 2])) @ chosen[0].normal
+    return tuple(numbers[int(np.argmin(np.abs(depths - depth)))] for depth in planes)
 
 
 def used_slices(path: Path) -> tuple[list[Slice], list[Code]]:

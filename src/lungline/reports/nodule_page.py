@@ -10,7 +10,14 @@ from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reports.html import render
 from lungline.reports.packed import LEVELS_HU, Layer, Packed
 
-_PICTURES = 6  # candidates with pictures for print: those that the system takes most seriously
+_PICTURES = 6  # candidates with pictures for print
+_SCORES = {
+    "false-positive reduction": "the probability that the network of the second stage gives it of being a nodule",
+    "sum": "the sum of the detector's probability over its outline",
+    "mean": "the mean of the detector's probability over its outline",
+    "max": "the largest probability of the detector in its outline",
+    None: "what the candidates are ranked by",
+}
 
 
 def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
@@ -32,11 +39,13 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
         table=table,
         patient=table["patient"],
         quality=_quality(table),
-        answer=_answer(table),
+        answer=_answer(table, nodules),
         answer_name="suspicion" if opinion else "cancer",
         opinion=opinion,
-        nodules=nodules,
-        pictures=sorted(nodules, key=lambda n: (-(n.cancer_probability or 0.0), n.rank))[:_PICTURES],
+        findings=[n for n in nodules if n.finding],
+        others=[n for n in nodules if not n.finding],
+        score=_SCORES[table["ranked_by"]],
+        pictures=[n for n in nodules if n.finding or n.decided][:_PICTURES],
         about=None if packed is None else _about(table, nodules, packed, layers),
         layers={name: layer.text for name, layer in layers.items()},
     )
@@ -57,7 +66,7 @@ def _quality(table: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _answer(table: Mapping[str, Any]) -> dict[str, str]:
+def _answer(table: Mapping[str, Any], nodules: Sequence[NoduleRow]) -> dict[str, str]:
     """The answer exactly, its interval or why there is none, which candidate decided of how many, and who says so."""
     patient = table["patient"]
     if patient["probability"] is None:
@@ -67,9 +76,11 @@ def _answer(table: Mapping[str, Any]) -> dict[str, str]:
         low, high = patient["interval"]
         facts["Interval"] = f"{low:.3f} to {high:.3f}: {patient['interval_reason']}"
     if patient["n_candidates"] is not None:
-        facts["Candidates"] = str(patient["n_candidates"])
-        decided = patient["deciding_rank"]
-        facts["Strongest"] = "none was found" if decided is None else f"candidate {decided}"
+        facts["Judged"] = f"{patient['n_candidates']} of {len(nodules)}, the highest scores first"
+        decided = next((n for n in nodules if n.decided), None)
+        facts["Decided by"] = "none was found" if decided is None else f"number {decided.rank}"
+        if decided is not None and not decided.finding:
+            facts["Decided by"] += ", which is no finding"
     if table["system"]:
         facts["System"] = str(table["system"])
     return facts
@@ -95,6 +106,7 @@ def _about(
         "affine": packed.affine.tolist(),
         "levels_hu": LEVELS_HU.tolist(),
         "source_slices": source["shape_zyx"][0],
+        "instance_numbers": source["instance_numbers"],
         "slice_of_mm": [*to_index[:3].tolist(), float(to_index[3]) + 1],
         "candidates": [
             {
@@ -102,6 +114,7 @@ def _about(
                 "point": geometry.world_to_voxel(packed.affine, (n.x_mm, n.y_mm, n.z_mm)).tolist(),
                 "diameter_mm": n.longest_axial_mm,
                 "decided": n.decided,
+                "finding": n.finding,
             }
             for n in nodules
         ],

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from browser import NARROW, WIDE, open_browser
 from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
-from lungline.nodules.table import Grid, NoduleRow, rows_as_json
+from lungline.nodules.table import Grid, NoduleRow, SourceGrid, split_nodules
 from lungline.stages import draw_index, draw_page
 from lungline.storage import hdf5
 from lungline.storage.checksums import write_sealed_text
@@ -33,12 +34,12 @@ def ball(centre_xyz_mm, diameter_mm=10.0) -> np.ndarray:
     return np.linalg.norm(geometry.voxel_to_world(AFFINE, index) - centre_xyz_mm, axis=-1) <= diameter_mm / 2
 
 
-def row(rank, place, side, logit) -> NoduleRow:
+def row(rank, place, side, logit, *, finding=True) -> NoduleRow:
     z, y, x = geometry.world_to_voxel(AFFINE, place)
-    slice_number = round((place[2] - 500) / 2) + 1
-    sizes = (10.0, 523.6, 12.0, 80.0, "solid", 0.9)
-    chance = 1 / (1 + np.exp(-logit))
-    return NoduleRow(rank, *place, z, y, x, slice_number, side, "middle", *sizes, logit, chance, rank == 2)
+    number = round((place[2] - 500) / 2) + 1
+    slices, sizes = (number, 61 - number, 500.0 + 2 * (number - 1)), (10.0, 523.6, -446.0, 80.0, "solid", -12.0, 0.97)
+    about = (rank, 0.9951234 - rank / 10, finding)
+    return NoduleRow(*about, *place, z, y, x, *slices, side, "middle", *sizes, 0.27, logit, expit(logit), rank == 2)
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +57,17 @@ def folder(tmp_path_factory) -> Path:
         item = hdf5.volume_field(Volume(array.astype(np.float32) if name == "ct" else array, AFFINE), "1", "")
         hdf5.write_file(folder / f"{name}.h5", Header("x", "resample"), {field: item})
     grid = Grid((60, 118, 162), geometry.make_affine((2.0, 1.0, 1.0), (-80.0, -60.0, 500.0)))
+    source = SourceGrid(grid.shape_zyx, grid.affine, tuple(range(60, 0, -1)))  # the scanner counts from the head
     rows = [row(1, LEFT, "left", -2.0), row(2, RIGHT, "right", 0.5)]
     patient = {"probability": 0.6225, "logit": 0.5, "interval": [0.41, 0.8],
                "interval_reason": "of the calibration", "n_candidates": 2, "deciding_rank": 2}  # fmt: skip
     table = {"schema": "nodules/1", "scan": "good", "system": "m2", "status": "warned",
              "codes": [{"code": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
-             "grid": grid.as_json(), "source_grid": grid.as_json(),
+             "grid": grid.as_json(), "source_grid": source.as_json(),
              "quality": LungQuality(800.0, 390.0, 410.0, -850.0, 0.02, 0, 0, 0, 0, 0).as_json(),
-             "nodules": rows_as_json(rows)}  # fmt: skip
+             "ranked_by": "false-positive reduction", "min_score": None, **split_nodules(rows)}  # fmt: skip
     nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no probability"}
-    empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules"))
+    empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules", "also_looked_at"))
     codes = [{"code": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
     bad = table | empty | {"scan": "bad", "status": "quarantined", "codes": codes, "patient": nobody}
     alone = {"learned_from": "nodules", "interval": None, "interval_reason": "nothing was found"}
@@ -155,7 +157,7 @@ def test_a_click_on_a_candidate_leads_to_it_and_left_stays_left(good) -> None:
     np.testing.assert_allclose(crosshair_mm(good), LEFT, atol=0.01)
     assert good.run("viewer.hu()") == pytest.approx(60, abs=5)
     good.run(DRAWN)
-    assert "slice 22 of 60" in good.run("document.getElementById('where').textContent")
+    assert "image 39, slice 22 of 60 from below" in good.run("document.getElementById('where').textContent")
     good.press("o")  # the probability would colour the picture
     good.run(DRAWN)
     # the ball in the patient's left lung lies in the right half of the axial and the coronal picture, and is bright
