@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
@@ -87,9 +88,9 @@ class SourceGrid(Grid):
         return super().as_json() | {"instance_numbers": numbers}
 
     def slice_at(self, point_xyz_mm: tuple[float, float, float]) -> int:
-        """Index of the slice that lies nearest to a point."""
+        """Index of the slice that lies nearest to a point; of two as near the upper one, as the page counts."""
         index = geometry.world_to_voxel(self.affine, point_xyz_mm)[0]
-        return min(max(round(index), 0), self.shape_zyx[0] - 1)
+        return min(max(math.floor(index + 0.5), 0), self.shape_zyx[0] - 1)
 
     def number_of(self, index: int) -> int | None:
         """InstanceNumber of a slice."""

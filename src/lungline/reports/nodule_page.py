@@ -8,7 +8,7 @@ import numpy as np
 from lungline.imaging import geometry
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reports.html import render
-from lungline.reports.packed import LEVELS_HU, Layer, Packed
+from lungline.reports.packed import FADE_MM, LEVELS_HU, Layer, Packed, crop_radius_mm
 
 _PICTURES = 6  # candidates with pictures for print
 _SCORES = {
@@ -48,6 +48,9 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
         pictures=[n for n in nodules if n.finding or n.decided][:_PICTURES],
         about=None if packed is None else _about(table, nodules, packed, layers),
         layers={name: layer.text for name, layer in layers.items()},
+        coarse_mm=None
+        if packed is None or not packed.crops
+        else float(max(packed.ct.step_zyx * geometry.spacing_zyx_mm(packed.affine))),
     )
 
 
@@ -99,6 +102,7 @@ def _about(
         name: {"id": f"layer-{name}"} | {key: value for key, value in vars(layer).items() if key != "text"}
         for name, layer in layers.items()
     }
+    points = [geometry.world_to_voxel(packed.affine, (n.x_mm, n.y_mm, n.z_mm)).tolist() for n in nodules]
     source = table["source_grid"]
     to_index = np.linalg.inv(np.array(source["affine_zyx_to_lps_xyz_mm"]))[0]
     return {
@@ -111,16 +115,20 @@ def _about(
         "candidates": [
             {
                 "rank": n.rank,
-                "point": geometry.world_to_voxel(packed.affine, (n.x_mm, n.y_mm, n.z_mm)).tolist(),
+                "point": point,
                 "diameter_mm": n.longest_axial_mm,
                 "decided": n.decided,
                 "finding": n.finding,
             }
-            for n in nodules
+            for n, point in zip(nodules, points, strict=True)
         ],
+        "fade_mm": FADE_MM,
         "layers": {
             "ct": named["ct"],
-            "crops": [named[f"crop{i}"] for i in range(len(packed.crops))],
+            "crops": [
+                named[f"crop{i}"] | {"centre": points[i], "radius_mm": crop_radius_mm(nodules[i])}
+                for i in range(len(packed.crops))
+            ],
             "probability": named.get("probability"),
         },
     }

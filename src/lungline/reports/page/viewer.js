@@ -94,11 +94,14 @@ function paintLayer(context, plane, layer, point, centre, scale, colours) {
   const inner = scratch.getContext("2d");
   const image = inner.createImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
+  const away = layer.centre && fading(layer, plane, index);
   for (let row = 0; row < height; row++) {
     const v = headUp ? height - 1 - row : row;
     let i = index * strides[across] + v * strides[down];
-    for (let column = 0; column < width; column++, i += strides[right])
-      pixels[row * width + column] = colours[layer.data[i]];
+    for (let column = 0; column < width; column++, i += strides[right]) {
+      const colour = colours[layer.data[i]];
+      pixels[row * width + column] = away ? (colour & 0xffffff) | (away(v, column) << 24) : colour;
+    }
   }
   inner.putImageData(image, 0, 0);
   const place = place_on(context.canvas, plane, centre, scale);
@@ -108,6 +111,20 @@ function paintLayer(context, plane, layer, point, centre, scale, colours) {
   const y0 = place.y(headUp ? high : low);
   const y1 = place.y(headUp ? low : high);
   context.drawImage(scratch, x0, y0, x1 - x0, y1 - y0);
+}
+
+// How opaque the voxels of one slice of a sharp crop are: it fades into the coarser scan, or its edges would look like
+// something in the patient.
+function fading(layer, plane, index) {
+  const { right, down, across } = plane;
+  const from = (axis, voxel) =>
+    (layer.first_zyx[axis] + (voxel + 0.5) * layer.step_zyx[axis] - layer.centre[axis]) * spacing[axis];
+  const depth = from(across, index);
+  return (row, column) => {
+    const distance = Math.hypot(depth, from(down, row), from(right, column));
+    const t = Math.min(Math.max((layer.radius_mm - distance) / about.fade_mm, 0), 1);
+    return Math.round(255 * t * t * (3 - 2 * t));
+  };
 }
 
 function place_on(canvas, plane, centre, scale) {
