@@ -37,7 +37,7 @@ def as_sent(k: int, dataset: Dataset, more: Callable[[int, Dataset], object] | N
     for name, value in PATIENT.items():
         setattr(dataset, name, value)
     dataset.SeriesNumber, dataset.SliceThickness, dataset.Manufacturer = 3, 2.5, "Acme"
-    dataset.PositionReferenceIndicator, dataset.PatientPosition = "", "HFS"
+    dataset.PositionReferenceIndicator, dataset.PatientPosition = "XY", "HFS"
     dataset.KVP, dataset.RescaleType = 120, "HU"
     if more is not None:
         more(k, dataset)

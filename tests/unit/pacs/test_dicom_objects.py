@@ -1,5 +1,7 @@
 """DICOM out: valid, at the right place, and saying what the nodule table says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
@@ -10,7 +12,7 @@ from lungline import NOTICE
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
 from lungline.nodules.table import NoduleRow
-from lungline.pacs.dicom_objects import dicom_objects, planes_of
+from lungline.pacs.dicom_objects import _colour, dicom_objects, planes_of
 from lungline.readers.dicom import read_dicom
 from lungline.readers.dicom_source import read_series
 from lungline.readers.scan import volume_of
@@ -206,6 +208,89 @@ def test_the_same_answer_has_the_same_uids_and_another_has_others(tmp_path) -> N
     first, again, other = (dicom_objects(series, table_of([], p), [], None) for p in (0.5, 0.5, 0.6))
     assert first.sr.SOPInstanceUID == again.sr.SOPInstanceUID != other.sr.SOPInstanceUID
     assert first.sr.SeriesInstanceUID != other.sr.SeriesInstanceUID
+
+
+def without_clock(dataset: pydicom.Dataset) -> dict:
+    """Every element but dates and times, as JSON has it."""
+
+    def plain(items) -> list:
+        return [without_clock(item) for item in items]
+
+    return {
+        element.tag: plain(element.value) if element.VR == "SQ" else element.value
+        for element in dataset
+        if element.VR not in ("DA", "TM", "DT")
+    }
+
+
+@pytest.mark.parametrize("name", ["seg", "sr"])
+def test_the_same_answer_written_twice_is_the_same_bytes_but_for_dates_and_times(written, tmp_path, name) -> None:
+    """highdicom draws a DimensionOrganizationUID each time; equal lengths show that nothing else has moved."""
+    folder, outline, rows = written
+    again = getattr(dicom_objects(read_series(folder / "raw"), table_of(rows), rows, outline), name)
+    again.save_as(tmp_path / "again.dcm", enforce_file_format=True)
+    first, second = (folder / f"{name}.dcm").read_bytes(), (tmp_path / "again.dcm").read_bytes()
+    assert len(first) == len(second)
+    assert sum(a != b for a, b in zip(first, second, strict=True)) < 200  # digits of the clock
+    assert without_clock(pydicom.dcmread(folder / f"{name}.dcm")) == without_clock(
+        pydicom.dcmread(tmp_path / "again.dcm")
+    )
+
+
+def test_a_segment_says_its_side_its_colour_and_how_large_the_finding_is(written) -> None:
+    folder, _, rows = written
+    seg, source = pydicom.dcmread(folder / "seg.dcm"), pydicom.dcmread(next((folder / "raw").iterdir()))
+    sides = [item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0] for item in seg.SegmentSequence]
+    assert [(side.CodeValue, side.CodeMeaning) for side in sides] == [("7771000", "Left"), ("24028007", "Right")]
+    colours = [tuple(item.RecommendedDisplayCIELabValue) for item in seg.SegmentSequence]
+    assert len(set(colours)) == len(rows)
+    assert all(0 <= part <= 0xFFFF for colour in colours for part in colour)
+    assert (seg.PositionReferenceIndicator, source.PositionReferenceIndicator) == ("XY", "XY")
+
+
+def test_neighbouring_ranks_differ_in_colour() -> None:
+    colours = np.array([_colour(rank).value for rank in range(1, 21)], dtype=float)
+    away = np.linalg.norm(colours[:, None] - colours, axis=2)
+    assert away[np.triu_indices(20, 1)].min() > 2000  # of 65535, about 8 in CIELab
+    assert np.linalg.norm(np.diff(colours, axis=0), axis=1).min() > 20_000
+
+
+def test_only_findings_have_segments_and_groups_and_the_others_are_counted(written, tmp_path) -> None:
+    import highdicom as hd
+
+    folder, outline, rows = written
+    rows = [rows[0], replace(rows[1], finding=False)]
+    made = dicom_objects(read_series(folder / "raw"), table_of(rows), rows, outline)
+    for name in ("seg", "sr"):
+        getattr(made, name).save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+        assert complaints(tmp_path / f"{name}.dcm") == []
+    seg, content = pydicom.dcmread(tmp_path / "seg.dcm"), hd.sr.srread(tmp_path / "sr.dcm").content
+    assert [item.SegmentNumber for item in seg.SegmentSequence] == [1]
+    voxels = int(seg.pixel_array.sum()) * np.prod(SPACING)
+    assert voxels == pytest.approx((outline.array == 1).sum(), rel=0.08)  # and none of the other's
+    assert [group.tracking_identifier for group in content.get_volumetric_roi_measurement_groups()] == ["finding 1"]
+    (scan,) = content.get_image_measurement_groups()
+    counts = {item.name.value: item.value for item in scan.get_measurements()}
+    assert (counts["findings"], counts["also-looked-at"]) == (1, 1)
+    nothing = [replace(row, finding=False) for row in rows]
+    made = dicom_objects(read_series(folder / "raw"), table_of(nothing), nothing, outline)
+    assert made.seg is None
+    made.sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    (scan,) = hd.sr.srread(tmp_path / "sr.dcm").content.get_image_measurement_groups()
+    assert scan.finding_type.value == "none-found"
+
+
+def test_a_score_that_is_no_probability_is_no_certainty(written, tmp_path) -> None:
+    import highdicom as hd
+
+    folder, outline, rows = written
+    rows = [replace(row, score=1234.5) for row in rows]
+    table = table_of(rows) | {"ranked_by": "sum"}
+    dicom_objects(read_series(folder / "raw"), table, rows, outline).sr.save_as(tmp_path / "sr.dcm")
+    assert complaints(tmp_path / "sr.dcm") == []
+    for group in hd.sr.srread(tmp_path / "sr.dcm").content.get_volumetric_roi_measurement_groups():
+        assert measured(group, codes.DCM.CertaintyOfFinding) == []
+        assert {item.name.value: item.value for item in group.get_measurements()}["score"] == 1234.5
 
 
 def test_an_opinion_of_nodules_is_no_probability_of_cancer(tmp_path) -> None:
