@@ -40,6 +40,7 @@ _SCORE = Code("score", "99LUNGLINE", "Score that findings are ranked by")
 _IMAGE = Code("instance-number", "99LUNGLINE", "Instance Number of the nearest image, or number of its frame")
 _POSITION = Code("slice-position", "99LUNGLINE", "Position of the nearest image along the normal of the images")
 _GOLDEN_DEGREES = 137.508  # between the hues of neighbouring ranks, so that no two are alike
+_LIGHTNESS, _CHROMA = 70.0, 36.0  # every hue of these is a colour that a screen can show
 _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 
@@ -162,9 +163,9 @@ def _segmentation(series: Series, rows: Sequence[NoduleRow], marked: NDArray[np.
 
 
 def _colour(rank: int) -> hd.color.CIELabColor:
-    """A light, strong colour that the next ranks do not share."""
+    """A light colour that the next ranks do not share."""
     hue = np.deg2rad(rank * _GOLDEN_DEGREES)
-    return hd.color.CIELabColor(70.0, float(60 * np.cos(hue)), float(60 * np.sin(hue)))
+    return hd.color.CIELabColor(_LIGHTNESS, float(_CHROMA * np.cos(hue)), float(_CHROMA * np.sin(hue)))
 
 
 def _as_in_file(series: Series, marked: NDArray[np.uint8]) -> NDArray[np.uint8]:

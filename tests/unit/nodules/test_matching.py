@@ -181,7 +181,7 @@ def test_table_json_and_page_say_the_same(twice, followed, tmp_path) -> None:
     assert "&lt;b&gt;odd" in page
     assert "Not a medical device" in page
     assert f"{rows[0].volume_change_percent:+.0f} %" in page
-    assert "number 1" in page
+    assert f"number 1, score {twice[0].nodules[0].score:.3f}" in page
 
 
 AGAIN = """

@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.sr.codedict import codes
+from skimage.color import lab2rgb, rgb2lab
 
 from dicom_series import FRAME, PATIENT, SERIES, STUDY, complaints, write_series
 from lungline import NOTICE
@@ -251,8 +252,12 @@ def test_a_segment_says_its_side_its_colour_and_how_large_the_finding_is(written
 def test_neighbouring_ranks_differ_in_colour() -> None:
     colours = np.array([_colour(rank).value for rank in range(1, 21)], dtype=float)
     away = np.linalg.norm(colours[:, None] - colours, axis=2)
-    assert away[np.triu_indices(20, 1)].min() > 2000  # of 65535, about 8 in CIELab
-    assert np.linalg.norm(np.diff(colours, axis=0), axis=1).min() > 20_000
+    assert away[np.triu_indices(20, 1)].min() > 1500  # of 65535, about 6 in CIELab
+    assert np.linalg.norm(np.diff(colours, axis=0), axis=1).min() > 15_000
+    lightness, a, b = (colours / 65535 * (100, 255, 255) - (0, 128, 128)).T
+    shown = lab2rgb(np.stack([lightness, a, b], axis=-1))
+    np.testing.assert_allclose(rgb2lab(shown)[:, 0], 70, atol=0.5)  # what a screen cannot show would be clipped
+    np.testing.assert_allclose(rgb2lab(shown)[:, 1:], np.stack([a, b], axis=-1), atol=0.5)
 
 
 def test_only_findings_have_segments_and_groups_and_the_others_are_counted(written, tmp_path) -> None:
