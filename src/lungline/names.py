@@ -15,10 +15,10 @@ LearnedFrom = Literal["patients", "nodules"]
 #: What the number of such a system is called: readers' opinion of nodules is no probability of cancer.
 ANSWER_NAMES: dict[LearnedFrom, str] = {"patients": "probability", "nodules": "suspicion"}
 
-#: What candidates are ranked by: a network's probability, or what is taken of the detector's over a candidate.
-ScoreOf = Literal["false-positive reduction", "sum", "mean", "max"]
+#: What candidates are ranked by: the probability of a network (fpr: false-positive reduction), or what is taken of the detector's over a candidate.
+ScoreOf = Literal["fpr", "sum", "mean", "max"]
 #: Those that are a probability, 0..1.
-PROBABILITIES = ("false-positive reduction", "mean", "max")
+PROBABILITIES = ("fpr", "mean", "max")
 
 #: Where a network is computed; see `lungline.device.pick_device`.
 Device = Literal["auto", "cpu", "cuda"]

@@ -109,13 +109,13 @@ def describe_candidates(
     source: SourceGrid,
     logits: Sequence[float] = (),
     deciding_rank: int | None = None,
-    min_score: float | None = None,
+    min_finding_score: float | None = None,
 ) -> list[NoduleRow]:
     """A row for every candidate, in their order.
 
     `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
     The system's `logits` go by rank: fewer where it reads fewer candidates. Without an answer no rank decides. From
-    `min_score` on a candidate is a finding; all are where it is None.
+    `min_finding_score` on a candidate is a finding; all are where it is None.
     """
     from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
@@ -132,7 +132,7 @@ def describe_candidates(
         rows.append(
             NoduleRow(
                 **{name: getattr(candidate, name) for name in _OF_CANDIDATE},
-                finding=min_score is None or candidate.score >= min_score,
+                finding=min_finding_score is None or candidate.score >= min_finding_score,
                 slice=1 + nearest,
                 instance_number=source.number_of(nearest),
                 slice_position_mm=source.position_mm(nearest),

@@ -12,7 +12,7 @@ from lungline.reports.packed import FADE_MM, LEVELS_HU, Layer, Packed, crop_radi
 
 _PICTURES = 6  # candidates with pictures for print
 _SCORES = {
-    "false-positive reduction": "the probability that the network of the second stage gives it of being a nodule",
+    "fpr": "the probability that the network of the second stage gives it of being a nodule",
     "sum": "the sum of the detector's probability over its outline",
     "mean": "the mean of the detector's probability over its outline",
     "max": "the largest probability of the detector in its outline",

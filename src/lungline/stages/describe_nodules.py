@@ -37,7 +37,7 @@ def run(
     system: str = "",
     learned_from: LearnedFrom = "patients",
     ranked_by: ScoreOf | None = None,
-    min_score: float | None = None,
+    min_finding_score: float | None = None,
 ) -> None:
     """Write OUTPUT (.json, layout nodules/1) and the same rows beside it as .csv.
 
@@ -53,10 +53,10 @@ def run(
         The entry of `systems:` that answered.
     learned_from : "patients" or "nodules"
         What the system was taught: who has cancer, or which nodules readers took for malignant.
-    ranked_by : "false-positive reduction", "sum", "mean", "max" or None
+    ranked_by : "fpr" (false-positive reduction), "sum", "mean", "max" or None
         What the score of a candidate is: the probability that a network gives, or taken of the detector's probability
         over its voxels; None where it is not known.
-    min_score : float or None
+    min_finding_score : float or None
         The score from which on a candidate is a finding, chosen on validation scans; None: all are.
     """
     if output.suffix != ".json":
@@ -83,7 +83,7 @@ def run(
                 source,
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
                 int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
-                min_score,
+                min_finding_score,
             )
     table = {
         "schema": SCHEMA,
@@ -94,7 +94,7 @@ def run(
         "patient": _patient(answer) | {"learned_from": learned_from},
         **grids,
         "ranked_by": ranked_by,
-        "min_score": min_score,
+        "min_finding_score": min_finding_score,
         **(split_nodules(rows) if usable and candidates else {"nodules": None, "also_looked_at": None}),
     }
     write_result(output, table)

@@ -263,7 +263,7 @@ def settings_of(config: Config, step: str, *, detector: str | None = None, size:
     if step == "detect":
         return {"precision": config.precision}
     if step == "extract_candidates":
-        return config.candidate_settings(str(detector)).model_dump(exclude={"min_score"})
+        return config.candidate_settings(str(detector)).model_dump(exclude={"min_finding_score"})
     if step == "rank_candidates":
         second = config.detectors[str(detector)].reduction
         assert second is not None
@@ -272,7 +272,10 @@ def settings_of(config: Config, step: str, *, detector: str | None = None, size:
         return {"count": config.extract_candidates.count, **config.crop_patches.model_dump()}
     if step == "describe_nodules" and detector is not None:
         picked, second = config.candidate_settings(detector), config.detectors[detector].reduction
-        return {"ranked_by": "false-positive reduction" if second else picked.rank_by, "min_score": picked.min_score}
+        return {
+            "ranked_by": "fpr" if second else picked.rank_by,
+            "min_finding_score": picked.min_finding_score,
+        }
     return {"size": size} if step == "resize_volume" else {}
 
 

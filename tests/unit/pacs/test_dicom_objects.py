@@ -68,7 +68,7 @@ def rows_of(outline: Volume) -> list[NoduleRow]:
 def table_of(rows, probability=0.777299861) -> dict:
     return {
         "system": "m2",
-        "ranked_by": "false-positive reduction",
+        "ranked_by": "fpr",
         "nodules": None if rows is None else [{} for row in rows if row.finding],
         "also_looked_at": None if rows is None else [{} for row in rows if not row.finding],
         "patient": {"probability": probability},

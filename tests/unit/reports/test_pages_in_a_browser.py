@@ -67,7 +67,7 @@ def folder(tmp_path_factory) -> Path:
              "codes": [{"code": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
              "grid": grid.as_json(), "source_grid": source.as_json(),
              "quality": LungQuality(800.0, 390.0, 410.0, -850.0, 0.02, 0, 0, 0, 0, 0).as_json(),
-             "ranked_by": "false-positive reduction", "min_score": None, **split_nodules(rows)}  # fmt: skip
+             "ranked_by": "fpr", "min_finding_score": None, **split_nodules(rows)}  # fmt: skip
     nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no probability"}
     empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules", "also_looked_at"))
     codes = [{"code": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
@@ -78,7 +78,11 @@ def folder(tmp_path_factory) -> Path:
         write_result(folder / "nodules" / f"{name}.json", content)
         draw_page.run(folder / "pages" / f"{name}.html", nodules=folder / "nodules" / f"{name}.json",
                       volume=folder / "ct.h5", lungs=folder / "lungs.h5", detected=folder / "detect.h5")  # fmt: skip
-    chosen = table | {"scan": "chosen", "min_score": 0.85, **split_nodules([rows[0], replace(rows[1], finding=False)])}
+    chosen = table | {
+        "scan": "chosen",
+        "min_finding_score": 0.85,
+        **split_nodules([rows[0], replace(rows[1], finding=False)]),
+    }
     write_result(folder / "nodules" / "chosen.json", chosen)
     with pytest.MonkeyPatch.context() as little:
         for name, room in (("chosen", packed.ROOM), ("coarse", 100_000)):

@@ -145,20 +145,20 @@ def test_the_interval_of_a_calibrated_answer_is_given_and_says_what_of(folder) -
 def test_findings_stand_apart_from_what_was_looked_at_as_well_and_both_tables_rank_by_one_score(folder) -> None:
     found = read_candidates(folder / "candidates" / "s.csv")
     least = found[1].score
-    table = described(folder, min_score=least, ranked_by="sum")
+    table = described(folder, min_finding_score=least, ranked_by="sum")
     assert [row["rank"] for row in table["nodules"]] == [1, 2]  # the score of a finding is reached, too
     assert [row["rank"] for row in table["also_looked_at"]] == [3, 4]
     assert {row["finding"] for row in table["nodules"]} == {True}
     assert {row["finding"] for row in table["also_looked_at"]} == {False}
-    assert (table["min_score"], table["ranked_by"]) == (least, "sum")
+    assert (table["min_finding_score"], table["ranked_by"]) == (least, "sum")
     rows = read_nodules(table)
     assert [row.score for row in rows] == pytest.approx([candidate.score for candidate in found])
     assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
     with open(folder / "nodules.csv", newline="", encoding="utf-8") as handle:
         assert [row["finding"] for row in csv.DictReader(handle)] == ["true", "true", "false", "false"]
     everything = described(folder)
-    assert (everything["min_score"], everything["also_looked_at"]) == (None, [])
-    nothing = described(folder, min_score=1e9)
+    assert (everything["min_finding_score"], everything["also_looked_at"]) == (None, [])
+    nothing = described(folder, min_finding_score=1e9)
     assert (nothing["nodules"], len(nothing["also_looked_at"])) == ([], 4)
 
 
