@@ -15,7 +15,8 @@ LearnedFrom = Literal["patients", "nodules"]
 #: What the number of such a system is called: readers' opinion of nodules is no probability of cancer.
 ANSWER_NAMES: dict[LearnedFrom, str] = {"patients": "probability", "nodules": "suspicion"}
 
-#: What candidates are ranked by: the probability of a network (fpr: false-positive reduction), or what is taken of the detector's over a candidate.
+#: What candidates are ranked by: a network's probability (fpr: false-positive reduction), or what is taken of the
+#: detector's over a candidate.
 ScoreOf = Literal["fpr", "sum", "mean", "max"]
 #: Those that are a probability, 0..1.
 PROBABILITIES = ("fpr", "mean", "max")
