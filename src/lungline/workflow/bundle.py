@@ -16,7 +16,7 @@ from lungline.names import LearnedFrom
 from lungline.storage.checksums import check, write_sealed_text
 from lungline.workflow.steps import steps_of_scan
 
-#: The pipeline that comes with the package: see docs/model-card.md.
+#: The pipeline that comes with the package: see docs/reference/model-card.md.
 PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
 
 
