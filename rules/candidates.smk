@@ -75,6 +75,7 @@ rule train_reduction:
         detected=folder_of("detected"),
         candidates=folder_of("candidates"),
         checkpoints=out("checkpoints"),
+        cost=out("benchmarks/train_unet/{detector}/reduction.json"),
         entry=lambda wildcards: entry_name(wildcards.detector),
         settings=lambda wildcards: FILES.reduction_digest(wildcards.detector),
         nodules=lambda wildcards: STUDY.nodules_digest(STUDY.reduction_cases(wildcards.detector)),
@@ -87,8 +88,8 @@ rule train_reduction:
     shell:
         "lungline train-reduction {params.folder:q} {input.annotations:q} --config {params.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
-        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --device {resources.device}"
-        " > {log} 2>&1"
+        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --cost {params.cost:q}"
+        " --device {resources.device} > {log} 2>&1"
 
 
 for batch in FILES.batches("rank_candidates"):

@@ -90,6 +90,7 @@ rule train_unet:
         caches=folder_of("caches"),
         masks=folder_of("masks"),
         checkpoints=out("checkpoints"),
+        cost=out("benchmarks/train_unet/{detector}/{axis}.json"),
         entry=lambda wildcards: entry_name(wildcards.detector),
         settings=lambda wildcards: FILES.unet_digest(wildcards.detector),
         rows=lambda wildcards: STUDY.rows_digest(
@@ -101,7 +102,7 @@ rule train_unet:
     shell:
         "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --config {params.config:q}"
         " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
-        " --checkpoints {params.checkpoints:q} --device {resources.device} > {log} 2>&1"
+        " --checkpoints {params.checkpoints:q} --cost {params.cost:q} --device {resources.device} > {log} 2>&1"
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.

@@ -20,12 +20,13 @@ rule describe_nodules:
     params:
         inputs=lambda wildcards, input: options(**dict(input.items())),
         learned_from=lambda wildcards: "nodules" if STUDY.learns_from_nodules(wildcards.system) else "patients",
+        settings=lambda wildcards: settings("describe_nodules", detector=STUDY.detector_of(wildcards.system)),
         code=fingerprint("describe_nodules"),
     message:
         "Describing the candidates of {wildcards.scan}"
     shell:
         "lungline describe-nodules {output.table:q} --scan {wildcards.scan} --system {wildcards.system}"
-        " --learned-from {params.learned_from} {params.inputs} > {log} 2>&1"
+        " --learned-from {params.learned_from} {params.settings} {params.inputs} > {log} 2>&1"
 
 
 rule draw_page:

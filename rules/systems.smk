@@ -59,6 +59,7 @@ rule train_system:
             start=[os.path.dirname(path) for path in input.start], nodules=input.nodules
         ),
         checkpoints=out("checkpoints"),
+        cost=out("benchmarks/train_system/{system}.json"),
         settings=lambda wildcards: FILES.system_digest(wildcards.system),
         rows=lambda wildcards: STUDY.rows_digest(STUDY.cases_of(wildcards.system), "scan", "split", "label"),
         code=fingerprint("train_system"),
@@ -67,7 +68,7 @@ rule train_system:
     shell:
         "lungline train-system {params.folder:q} --config {params.config:q} --system {wildcards.system}"
         " --scans {input.manifest:q} --inputs {params.inputs:q} {params.start} --checkpoints {params.checkpoints:q}"
-        " --device {resources.device} > {log} 2>&1"
+        " --cost {params.cost:q} --device {resources.device} > {log} 2>&1"
 
 
 rule describe_pipeline:

@@ -38,7 +38,7 @@ def as_sent(k: int, dataset: Dataset, more: Callable[[int, Dataset], object] | N
     for name, value in PATIENT.items():
         setattr(dataset, name, value)
     dataset.SeriesNumber, dataset.SliceThickness, dataset.Manufacturer = 3, 2.5, "Acme"
-    dataset.PositionReferenceIndicator, dataset.PatientPosition = "", "HFS"
+    dataset.PositionReferenceIndicator, dataset.PatientPosition = "XY", "HFS"
     dataset.KVP, dataset.RescaleType = 120, "HU"
     return more(k, dataset) if more is not None else None
 

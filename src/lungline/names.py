@@ -15,6 +15,12 @@ LearnedFrom = Literal["patients", "nodules"]
 #: What the number of such a system is called: readers' opinion of nodules is no probability of cancer.
 ANSWER_NAMES: dict[LearnedFrom, str] = {"patients": "probability", "nodules": "suspicion"}
 
+#: What candidates are ranked by: a network's probability (fpr: false-positive reduction), or what is taken of the
+#: detector's over a candidate.
+ScoreOf = Literal["fpr", "sum", "mean", "max"]
+#: Those that are a probability, 0..1.
+PROBABILITIES = ("fpr", "mean", "max")
+
 #: Where a network is computed; see `lungline.device.pick_device`.
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -9,6 +9,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -40,13 +41,17 @@ class Pacs:
         program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
         if program is None:
             pytest.skip("needs Orthanc (Debian: apt install orthanc)")
-        self.http, self.dicom = free_port(), free_port()
+        self.http, self.dicom, self.folder, self.program = free_port(), free_port(), folder, program
         settings = json.loads((REPOSITORY / "examples/pacs/orthanc.json").read_text(encoding="utf-8"))
         settings |= {"HttpPort": self.http, "DicomPort": self.dicom, "StableAge": 1, "StorageDirectory": str(folder)}
         settings |= {"IndexDirectory": str(folder), "DicomModalities": {}, "OverwriteInstances": True}
         (folder / "orthanc.json").write_text(json.dumps(settings), encoding="utf-8")
-        self.log = open(folder / "orthanc.log", "wb")  # noqa: SIM115  closed with the process
-        self.process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=self.log, stderr=self.log)
+        self.start()
+
+    def start(self) -> None:
+        self.log = open(self.folder / "orthanc.log", "wb")  # noqa: SIM115  closed with the process
+        command = [self.program, str(self.folder / "orthanc.json")]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -117,11 +122,12 @@ def listened(pacs, pipeline, tmp_path_factory):
     return folder, listen(pacs, folder / "out", pipeline)
 
 
-def listen(pacs, out: Path, pipeline: Path, code: int = 0) -> list[str]:
+def listen(pacs, out: Path, pipeline: Path, code: int = 0, settle_s: float = 1.5) -> list[str]:
     """What `lungline listen --once` says of studies."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         words = ["listen", pacs.url, "--out", str(out), "--once", "--every-s", "0.5", "--pipeline", str(pipeline)]
+        words += ["--settle-s", str(settle_s)]
         assert main(words) == code
     first, *others = said.getvalue().splitlines()
     assert f"listening to {pacs.server.url}" in first
@@ -165,6 +171,57 @@ def test_what_was_answered_is_not_answered_again_though_it_arrives_again(pacs, p
     (said,) = listen(pacs, folder / "out", pipeline)
     assert "no new CT since it was answered" in said
     assert (len(pacs.holds("SEG")), len(pacs.holds("SR"))) == (1, 1)
+
+
+def test_an_image_that_replaced_another_under_its_identifier_is_new(pacs, pipeline, listened, tmp_path) -> None:
+    """Orthanc's id of an image is made of identifiers, so it stays when the pixels are others."""
+    folder, _ = listened
+    shutil.copytree(folder / "sent", tmp_path / "again")
+    path = sorted((tmp_path / "again").iterdir())[30]
+    image = pydicom.dcmread(path)
+    pixels = image.pixel_array.copy()
+    pixels[10:20, 10:20] += 500
+    image.PixelData = pixels.tobytes()
+    image.save_as(path)
+    time.sleep(1.1)
+    pacs.send(tmp_path / "again")
+    (said,) = listen(pacs, folder / "out", pipeline)
+    assert "SEG and SR stored" in said
+    assert (len(pacs.holds("SEG")), len(pacs.holds("SR"))) == (2, 2)
+    assert listen(pacs, folder / "out", pipeline) == []
+
+
+def test_a_study_of_which_half_arrived_before_a_restart_is_answered_when_it_is_whole(
+    pacs, pipeline, listened, tmp_path
+) -> None:
+    """Orthanc calls every study stable when it starts."""
+    folder, _ = listened
+    hu = np.rint(make_chest(spacing_mm=2.0).ct.array).astype(np.int16)
+
+    def of_another(k: int, dataset: pydicom.Dataset) -> None:
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{STUDY}.9", f"{SERIES}.9"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{SERIES}.9.{k + 1}"
+
+    files = sorted(write_series(tmp_path / "all", hu, spacing_kji=(2.0, 2.0, 2.0), more=of_another).iterdir())
+    for name, some in (("first", files[::2]), ("second", files[1::2])):
+        (tmp_path / name).mkdir()
+        for path in some:
+            path.rename(tmp_path / name / path.name)
+    pacs.send(tmp_path / "first")
+    pacs.stop()
+    pacs.start()
+    assert all(study.stable for study in pacs.server.studies())
+    late = threading.Timer(2.0, pacs.send, [tmp_path / "second"])
+    late.start()
+    said = listen(pacs, folder / "out", pipeline, settle_s=4.0)
+    late.join()
+    assert len(said) == 1
+    assert "SEG and SR stored" in said[0]
+    assert not any(code in said[0] for code in ("W_GAP_FILLED", "W_NONUNIFORM"))
+    (report,) = pacs.holds("SR", f"{STUDY}.9")
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    images = next(s for s in study.ReferencedSeriesSequence if s.SeriesInstanceUID == f"{SERIES}.9")
+    assert len(images.ReferencedSOPSequence) == len(files)
 
 
 def test_a_study_without_ct_a_useless_one_and_a_failure_are_named(pacs, pipeline, listened, tmp_path) -> None:

@@ -121,12 +121,14 @@ def test_the_report_agrees_with_the_nodule_table_and_names_the_patient_of_the_so
         assert np.abs(centre - [row["x_mm"], row["y_mm"], row["z_mm"]]).max() < 1e-3
         measured = {item.name.value: item.value for item in group.get_measurements()}
         wanted = {
-            codes.SCT.LongAxis: row["longest_axial_mm"],
-            codes.SCT.Volume: row["volume_mm3"],
-            codes.DCM.CertaintyOfFinding: 100 * row["nodule_probability"],
-            codes.DCM.ProbabilityOfCancer: 100 * row["cancer_probability"],
+            codes.SCT.LongAxis.value: row["longest_axial_mm"],
+            codes.SCT.Volume.value: row["volume_mm3"],
+            codes.DCM.ProbabilityOfCancer.value: 100 * row["cancer_probability"],
+            "score": row["score"],  # a sum, so no certainty
+            "slice-position": row["slice_position_mm"],
+            "instance-number": row["instance_number"],
         }
-        assert measured == {code.value: pytest.approx(value, rel=1e-9) for code, value in wanted.items()}
+        assert measured == {code: pytest.approx(value, rel=1e-9) for code, value in wanted.items()}
     (of_scan,) = report.content.get_image_measurement_groups()
     assert [item.value for item in of_scan.get_measurements(codes.DCM.ProbabilityOfCancer)] == [
         pytest.approx(100 * float(answered[patient]["probability"]))

@@ -34,6 +34,10 @@ class ExtractCandidates(Settings):
     rank_by: RankBy = "sum"
     """What "strongest" means, of the probability over a candidate; the paper's is the sum."""
     split: bool = Field(False, description="Take a cluster with several peaks apart.")
+    min_finding_score: float | None = None
+    """Score from which on a candidate is a finding in table, page, SEG and SR, to be chosen on validation scans
+    (`lungline evaluate-detection --split valid` says which score leaves how many false positives); null: every
+    candidate is one."""
 
 
 class OwnCandidates(Settings):
@@ -43,6 +47,7 @@ class OwnCandidates(Settings):
     count: Count | None = None
     rank_by: RankBy | None = None
     split: bool | None = None
+    min_finding_score: float | None = None
 
 
 class SliceSampling(Settings):

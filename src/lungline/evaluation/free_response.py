@@ -81,6 +81,14 @@ class Froc:
         asked = np.asarray(false_positives_a_scan, dtype=np.float64)
         return np.asarray(np.interp(asked, self.false_positives_a_scan, self.sensitivity))
 
+    def score_at(self, false_positives_a_scan: float) -> float | None:
+        """The smallest score of a mark with which no more false positives a scan stand above; None where none is."""
+        false = np.sort(np.concatenate([score.false_positives for score in self.per_scan]))[::-1]
+        marks = np.concatenate([false, *(score.hits for score in self.per_scan)])
+        allowed = int(false_positives_a_scan * self.scans + 1e-9)
+        above = marks if allowed >= len(false) else marks[marks > false[allowed]]
+        return float(above.min()) if len(above) else None
+
     @property
     def thresholds(self) -> NDArray[np.float64]:
         """Score of each corner (k,): it is reached by counting all marks of at least this score; first infinity."""

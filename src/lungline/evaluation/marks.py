@@ -130,7 +130,14 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
     """CPM, sensitivities and curve with their intervals, ready for JSON; without a nodule, the reason."""
     if not any(scan.nodules for scan in marks.values()):
         reason = Estimate(None, reason="no annotated nodule in these scans")
-        return {"cpm": reason.as_json(), "sensitivity_at": {}, "scans": len(marks), "nodules": 0, "curve": None}
+        return {
+            "cpm": reason.as_json(),
+            "sensitivity_at": {},
+            "score_at": {},
+            "scans": len(marks),
+            "nodules": 0,
+            "curve": None,
+        }
     result = froc(marks)
     intervals = froc_intervals(result, (*CPM_POINTS, *CURVE_POINTS), seed=seed)
     at_cpm, on_curve = intervals.at[: len(CPM_POINTS)], intervals.at[len(CPM_POINTS) :]
@@ -139,6 +146,7 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
         "sensitivity_at": {
             f"{point:g}": estimate.as_json() for point, estimate in zip(CPM_POINTS, at_cpm, strict=True)
         },
+        "score_at": {f"{point:g}": result.score_at(point) for point in CPM_POINTS},
         **{name: getattr(result, name) for name in ("scans", "nodules", "true_positives", "false_positives")},
         "false_negatives": result.nodules - result.true_positives,
         "marks_after_cut": result.marks_after_cut,

@@ -19,6 +19,7 @@ _GRID_MM = 2.0
 _RIM_MM = 6.0  # around the lungs that takes part: the chest wall holds the lungs in place
 _SHRINK, _SMOOTH_MM, _SHARE = (4, 2, 1), (8.0, 4.0, 2.0), (1.0, 0.5, 0.15)  # a level each, coarse to fine
 _STEP, _SMALLEST_STEP, _ITERATIONS = 2.0, 1e-3, 150
+_SEEDS = 2**32 - 1  # what SimpleITK takes, less 0, by which it means the clock
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,14 @@ class Motion:
         return np.asarray((np.asarray(points_xyz_mm) - self.matrix[:3, 3]) @ self.matrix[:3, :3])
 
 
-def register_lungs(first: Volume, first_lungs: Volume, second: Volume, second_lungs: Volume) -> Motion:
+def register_lungs(
+    first: Volume, first_lungs: Volume, second: Volume, second_lungs: Volume, *, seed: int = 0
+) -> Motion:
     """The rigid motion from the first scan to the second under which their lungs look most alike.
 
     `first` and `second` are HU, the lungs bool on the same grids, not empty. HU are correlated within the lungs of the
-    first and a rim around them, from coarse to fine, by SimpleITK, on one thread: the same scans give the same motion.
+    first and a rim around them, from coarse to fine, by SimpleITK, at points that are drawn from the seed (0 or more)
+    and on one thread: the same scans and seed give the same motion, bit by bit.
     It starts from the middles of the lungs, unturned, so a scan that is turned by more than about 30 degrees against
     the other may not be found.
     """
@@ -55,7 +59,7 @@ def register_lungs(first: Volume, first_lungs: Volume, second: Volume, second_lu
     method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(sitk.BinaryDilate(fixed_lungs, [round(_RIM_MM / _GRID_MM)] * 3))
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentagePerLevel(_SHARE)
+    method.SetMetricSamplingPercentagePerLevel(_SHARE, 1 + seed % _SEEDS)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(_STEP, _SMALLEST_STEP, _ITERATIONS)
     method.SetOptimizerScalesFromPhysicalShift()

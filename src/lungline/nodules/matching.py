@@ -32,12 +32,18 @@ class FollowUpRow:
     third: Third
     rank_before: int | None
     rank_after: int | None
+    score_before: float | None  # what the rank is by
+    score_after: float | None
+    finding_before: bool | None
+    finding_after: bool | None
     x_mm_before: float | None  # centroids in each scanner's own world, LPS
     y_mm_before: float | None
     z_mm_before: float | None
     x_mm_after: float | None
     y_mm_after: float | None
     z_mm_after: float | None
+    instance_number_before: int | None  # of the nearest slice
+    instance_number_after: int | None
     distance_mm: float | None  # between the two after registration
     longest_axial_mm_before: float | None
     longest_axial_mm_after: float | None
@@ -89,20 +95,27 @@ def follow_nodules(
     imaged_after: Sequence[bool],
     days: int | None,
 ) -> list[FollowUpRow]:
-    """A row for every nodule: those in both scans first, by growth, then new ones, then those gone.
+    """A row for every finding: those in both scans first, by growth, then new ones, then those gone.
+
+    What was looked at as well counts where it is the other end of a finding: a nodule that fades below the score of a
+    finding is not gone.
 
     `pairs` are positions in `before` and `after` that are one nodule, `distances_mm` how far apart they lie after
     registration. `imaged_before` says of each of `after` whether the earlier scan shows its place; `imaged_after`
     likewise. `days` lie between the scans.
     """
-    rows = [_row("paired", before[i], after[j], d, days) for (i, j), d in zip(pairs, distances_mm, strict=True)]
+    rows = [
+        _row("paired", before[i], after[j], d, days)
+        for (i, j), d in zip(pairs, distances_mm, strict=True)
+        if before[i].finding or after[j].finding
+    ]
     rows.sort(key=lambda row: -(row.volume_change_percent or 0.0))
     old, young = {i for i, _ in pairs}, {j for _, j in pairs}
     for j, nodule in enumerate(after):
-        if j not in young:
+        if j not in young and nodule.finding:
             rows.append(_row("new" if imaged_before[j] else "not-imaged", None, nodule))
     for i, nodule in enumerate(before):
-        if i not in old:
+        if i not in old and nodule.finding:
             rows.append(_row("gone" if imaged_after[i] else "not-imaged", nodule, None))
     return rows
 

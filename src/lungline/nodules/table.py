@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,13 +35,17 @@ class NoduleRow:
     """One candidate; sizes and densities are those of `Measurements`, of the unmasked scan."""
 
     rank: int  # as in the table of candidates
+    score: float  # what the rank is by
+    finding: bool  # whether the score is worth showing
     x_mm: float  # centroid in the scanner's world, LPS
     y_mm: float
     z_mm: float
     z: float  # the same point as a voxel index on the grid of the cache
     y: float
     x: float
-    slice: int  # number of the source slice that lies nearest, 1 for the lowest
+    slice: int  # number of the source slice that lies nearest, counted from below: 1 for the lowest
+    instance_number: int | None  # of that slice, by which a PACS finds it; None where the source has none
+    slice_position_mm: float  # of that slice, along the normal of the slices; of axial ones its z
     side: Side  # the patient's
     third: Third  # of that lung's height
     longest_axial_mm: float
@@ -48,6 +53,8 @@ class NoduleRow:
     mean_hu: float
     spread_hu: float  # standard deviation
     kind: Attenuation
+    core_hu: float
+    solid_share: float
     nodule_probability: float  # the detector's, mean over the cluster
     cancer_logit: float | None  # the system's answer to this candidate's cube alone; None if it was not shown it
     cancer_probability: float | None
@@ -55,6 +62,7 @@ class NoduleRow:
 
 
 COLUMNS = ("scan", *(field.name for field in fields(NoduleRow)))
+_OF_CANDIDATE = ("rank", "score", "x_mm", "y_mm", "z_mm", "z", "y", "x")
 
 
 @dataclass(frozen=True)
@@ -68,18 +76,46 @@ class Grid:
         return {"shape_zyx": list(self.shape_zyx), "affine_zyx_to_lps_xyz_mm": self.affine.tolist()}
 
 
+@dataclass(frozen=True)
+class SourceGrid(Grid):
+    """The grid of a scan as it was read; its first axis runs through the slices, lowest first."""
+
+    #: InstanceNumber of each slice, or of the one nearest to it; None where the source has none.
+    instance_numbers: tuple[int, ...] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        numbers = None if self.instance_numbers is None else list(self.instance_numbers)
+        return super().as_json() | {"instance_numbers": numbers}
+
+    def slice_at(self, point_xyz_mm: tuple[float, float, float]) -> int:
+        """Index of the slice that lies nearest to a point; of two as near the upper one, as the page counts."""
+        index = geometry.world_to_voxel(self.affine, point_xyz_mm)[0]
+        return min(max(math.floor(index + 0.5), 0), self.shape_zyx[0] - 1)
+
+    def number_of(self, index: int) -> int | None:
+        """InstanceNumber of a slice."""
+        return None if self.instance_numbers is None else self.instance_numbers[index]
+
+    def position_mm(self, index: int) -> float:
+        """Where a slice lies along the normal of the slices, which points to the head."""
+        along = self.affine[:3, 0]
+        return float(along @ (self.affine[:3, 3] + index * along) / np.linalg.norm(along))
+
+
 def describe_candidates(
     candidates: Sequence[Candidate],
     measurements: Sequence[Measurements],
     lungs: Volume,
-    source: Grid,
+    source: SourceGrid,
     logits: Sequence[float] = (),
     deciding_rank: int | None = None,
+    min_finding_score: float | None = None,
 ) -> list[NoduleRow]:
     """A row for every candidate, in their order.
 
     `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
-    The system's `logits` go by rank: fewer where it reads fewer candidates. Without an answer no rank decides.
+    The system's `logits` go by rank: fewer where it reads fewer candidates. Without an answer no rank decides. From
+    `min_finding_score` on a candidate is a finding; all are where it is None.
     """
     from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
@@ -92,10 +128,14 @@ def describe_candidates(
     rows = []
     for candidate, measured, (side, third) in zip(candidates, measurements, places, strict=True):
         logit = logits[candidate.rank - 1] if candidate.rank <= len(logits) else None
+        nearest = source.slice_at(candidate.centroid_xyz_mm)
         rows.append(
             NoduleRow(
-                **{name: getattr(candidate, name) for name in ("rank", "x_mm", "y_mm", "z_mm", "z", "y", "x")},
-                slice=_slice_number(source, candidate),
+                **{name: getattr(candidate, name) for name in _OF_CANDIDATE},
+                finding=min_finding_score is None or candidate.score >= min_finding_score,
+                slice=1 + nearest,
+                instance_number=source.number_of(nearest),
+                slice_position_mm=source.position_mm(nearest),
                 side=side,
                 third=third,
                 longest_axial_mm=measured.long_axis_mm,
@@ -103,6 +143,8 @@ def describe_candidates(
                 mean_hu=measured.mean_hu,
                 spread_hu=measured.sd_hu,
                 kind=measured.attenuation,
+                core_hu=measured.core_hu,
+                solid_share=measured.solid_share,
                 nodule_probability=candidate.mean_probability,
                 cancer_logit=logit,
                 cancer_probability=None if logit is None else float(expit(logit)),
@@ -138,11 +180,6 @@ def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Side,
     return found
 
 
-def _slice_number(source: Grid, candidate: Candidate) -> int:
-    index = geometry.world_to_voxel(source.affine, candidate.centroid_xyz_mm)[0]
-    return 1 + min(max(round(index), 0), source.shape_zyx[0] - 1)
-
-
 def rows_as_json(rows: Sequence[Any]) -> list[dict[str, Any]]:
     """Rows of this table or of another as JSON, numbers as they stand in the CSV: to nine digits."""
 
@@ -169,8 +206,16 @@ def word(value: Any) -> Any:
     return f"{value:.9g}" if isinstance(value, float) else value
 
 
+def split_nodules(rows: Sequence[NoduleRow]) -> dict[str, list[dict[str, Any]]]:
+    """The rows as JSON, findings apart from what was looked at as well."""
+    return {
+        "nodules": rows_as_json([row for row in rows if row.finding]),
+        "also_looked_at": rows_as_json([row for row in rows if not row.finding]),
+    }
+
+
 def read_nodules(table: Mapping[str, Any]) -> list[NoduleRow]:
-    """The rows of the JSON that `describe-nodules` wrote; none where the scan was not searched."""
+    """All rows of the JSON that `describe-nodules` wrote, by rank; none where the scan was not searched."""
     if table.get("schema") != SCHEMA:
         raise LunglineError(f"expected a table of layout {SCHEMA}. Found {table.get('schema')!r}. Make it anew.")
-    return [NoduleRow(**row) for row in table["nodules"] or []]
+    return [NoduleRow(**row) for row in [*(table["nodules"] or []), *(table["also_looked_at"] or [])]]

@@ -1,4 +1,4 @@
-"""What is said of a scan as DICOM: a segmentation of its candidates, and a report of their measurements.
+"""What is said of a scan as DICOM: a segmentation of its findings, and a report of their measurements.
 
 Both name the patient, as their source does. Only `lungline.stages.write_dicom` calls this.
 """
@@ -21,6 +21,7 @@ from pydicom.sr.coding import Code
 from lungline import NOTICE, __version__
 from lungline.imaging.source_planes import Plane, ranks_on_planes
 from lungline.imaging.volume import Volume
+from lungline.names import PROBABILITIES
 from lungline.nodules.table import NoduleRow
 from lungline.readers.dicom_headers import quiet
 from lungline.readers.dicom_source import Series
@@ -30,16 +31,22 @@ MAKER = "lungline"
 _SEG_NUMBER, _SR_NUMBER = 9001, 9002
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 #: What DICOM has no code for.
-_CANDIDATES = Code("candidates", "99LUNGLINE", "Number of nodule candidates")
-_NONE_FOUND = Code("none-found", "99LUNGLINE", "No nodule candidate found")
+_FINDINGS = Code("findings", "99LUNGLINE", "Number of findings")
+_ALSO = Code("also-looked-at", "99LUNGLINE", "Number of candidates with a smaller score than a finding")
+_NONE_FOUND = Code("none-found", "99LUNGLINE", "No nodule found")
 _NOT_SEARCHED = Code("not-searched", "99LUNGLINE", "Nodules not searched by this system")
-_SOME_FOUND = Code("found", "99LUNGLINE", "Nodule candidates found")
+_SOME_FOUND = Code("found", "99LUNGLINE", "Nodules found")
+_SCORE = Code("score", "99LUNGLINE", "Score that findings are ranked by")
+_IMAGE = Code("instance-number", "99LUNGLINE", "Instance Number of the nearest image, or number of its frame")
+_POSITION = Code("slice-position", "99LUNGLINE", "Position of the nearest image along the normal of the images")
+_GOLDEN_DEGREES = 137.508  # between the hues of neighbouring ranks, so that no two are alike
+_LIGHTNESS, _CHROMA = 70.0, 36.0  # every hue of these is a colour that a screen can show
 _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 
 @dataclass(frozen=True)
 class Objects:
-    """`seg` is None for a scan without candidates."""
+    """`seg` is None for a scan without findings."""
 
     seg: Segmentation | None
     sr: hd.sr.Comprehensive3DSR
@@ -48,23 +55,26 @@ class Objects:
 def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[NoduleRow], ranks: Volume | None) -> Objects:
     """The segmentation and the report of a scan that was read from `series`.
 
-    `table` is the nodule table (`lungline/schemas/nodules-1.json`) and `rows` are its rows; `ranks` (Z, Y, X) int holds
-    the rank of each candidate in its voxels (`rank_map`), None where there is no candidate.
+    `table` is the nodule table (`lungline/schemas/nodules-1.json`) and `rows` are its rows, of which the findings are
+    written; `ranks` (Z, Y, X) int holds the rank of each candidate in its voxels (`rank_map`), None where there is no
+    candidate.
 
     UIDs follow from the source and from what is said: the same answer to the same series has the same UIDs, so an
-    archive that gets it twice keeps it once.
+    archive that gets it twice keeps it once. But for dates and times it has the same bytes.
     """
+    findings = [row for row in rows if row.finding]
     said = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
     if ranks is not None:
         said.update(np.ascontiguousarray(ranks.array).data)
     name = _Names(series.uid("SeriesInstanceUID"), said.hexdigest())
     with quiet():  # highdicom's warnings quote the patient's name
-        if ranks is None or not rows:
+        if ranks is None or not findings:
             return Objects(None, _report(series, table, [], [], None, name))
-        marked = ranks_on_planes(ranks, planes_of(series))
-        seg = _segmentation(series, rows, marked, name)
-        shown = [np.flatnonzero((marked == row.rank).any(axis=(1, 2))).tolist() for row in rows]
-        return Objects(seg, _report(series, table, rows, shown, seg, name))
+        wanted = np.isin(ranks.array, [row.rank for row in findings])
+        marked = ranks_on_planes(ranks.with_array(np.where(wanted, ranks.array, 0)), planes_of(series))
+        seg = _segmentation(series, findings, marked, name)
+        shown = [np.flatnonzero((marked == row.rank).any(axis=(1, 2))).tolist() for row in findings]
+        return Objects(seg, _report(series, table, findings, shown, seg, name))
 
 
 @dataclass(frozen=True)
@@ -118,23 +128,27 @@ def planes_of(series: Series) -> list[Plane]:
 
 
 def _segmentation(series: Series, rows: Sequence[NoduleRow], marked: NDArray[np.uint8], name: _Names) -> Segmentation:
-    """A segment a candidate, numbered by rank, on the pixels of the source; `marked` is (slices, rows, columns)."""
+    """A segment a finding, numbered by rank, on the pixels of the source; `marked` is (slices, rows, columns)."""
     algorithm = hd.AlgorithmIdentificationSequence(MAKER, codes.DCM.ArtificialIntelligence, __version__)
     described = [
         hd.seg.SegmentDescription(
             segment_number=row.rank,
-            segment_label=f"candidate {row.rank}",
+            segment_label=f"finding {row.rank}, {row.longest_axial_mm:.1f} mm",
             segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
             segmented_property_type=codes.SCT.Nodule,
             algorithm_type="AUTOMATIC",
             algorithm_identification=algorithm,
-            tracking_uid=name.uid(f"candidate {row.rank}"),
-            tracking_id=f"candidate {row.rank}",
+            tracking_uid=name.uid(f"finding {row.rank}"),
+            tracking_id=f"finding {row.rank}",
             anatomic_regions=[codes.SCT.Lung],
+            display_color=_colour(row.rank),
         )
         for row in rows
     ]
-    return hd.seg.Segmentation(
+    for segment, row in zip(described, rows, strict=True):
+        (region,) = segment.AnatomicRegionSequence
+        region.AnatomicRegionModifierSequence = [sr.CodedConcept.from_code(_SIDES[row.side])]
+    seg = hd.seg.Segmentation(
         source_images=list(series.headers),
         pixel_array=_as_in_file(series, marked),
         segmentation_type="BINARY",
@@ -143,6 +157,15 @@ def _segmentation(series: Series, rows: Sequence[NoduleRow], marked: NDArray[np.
         content_description=NOTICE,
         **name.of("SEG", _SEG_NUMBER),
     )
+    for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):  # highdicom draws one
+        item.DimensionOrganizationUID = name.uid("dimensions")
+    return seg
+
+
+def _colour(rank: int) -> hd.color.CIELabColor:
+    """A light colour that the next ranks do not share."""
+    hue = np.deg2rad(rank * _GOLDEN_DEGREES)
+    return hd.color.CIELabColor(_LIGHTNESS, float(_CHROMA * np.cos(hue)), float(_CHROMA * np.sin(hue)))
 
 
 def _as_in_file(series: Series, marked: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -165,21 +188,21 @@ def _report(
     seg: Segmentation | None,
     name: _Names,
 ) -> sr.Comprehensive3DSR:
-    """A report by TID 1500: a group of the scan, and one of every candidate; `shown` says in which slices it lies."""
+    """A report by TID 1500: a group of the scan, and one of every finding; `shown` says in which slices it lies."""
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{MAKER} {__version__}').int}",
         manufacturer_name=MAKER,
         model_name=MAKER,
         serial_number=__version__,
     )
-    of_candidates = [
-        _of_candidate(row, _sources(series, numbers), series, name, _of_patients(table))
+    of_findings = [
+        _of_finding(row, _sources(series, numbers), series, name, table)
         for row, numbers in zip(rows, shown, strict=True)
     ]
     report = sr.MeasurementReport(
         sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device)),
         codes.LN.CTUnspecifiedBodyRegion,
-        [_of_scan(table, rows, name), *of_candidates],
+        [_of_scan(table, rows, name), *of_findings],
         title=codes.DCM.ImagingMeasurementReport,
     )
     contains = sr.RelationshipTypeValues.CONTAINS
@@ -193,9 +216,10 @@ def _report(
 
 
 def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) -> Any:
-    """How many candidates there are, and the probability of cancer where there is one."""
+    """How many findings there are, and the probability of cancer where there is one."""
     searched, probability = table["nodules"] is not None, table["patient"]["probability"]
-    measured = [sr.Measurement(_CANDIDATES, float(len(rows)), codes.UCUM.NoUnits)] if searched else []
+    counts = {_FINDINGS: len(rows), _ALSO: len(table["also_looked_at"])} if searched else {}
+    measured = [sr.Measurement(what, float(count), codes.UCUM.NoUnits) for what, count in counts.items()]
     if probability is not None and _of_patients(table):
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["system"]))
     found = (_SOME_FOUND if rows else _NONE_FOUND) if searched else _NOT_SEARCHED
@@ -212,23 +236,38 @@ def _of_patients(table: Mapping[str, Any]) -> bool:
     return table["patient"].get("learned_from", "patients") == "patients"
 
 
-def _of_candidate(
-    row: NoduleRow, sources: Sequence[sr.SourceImageForSegmentation], series: Series, name: _Names, of_patients: bool
-) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
-    """Place, size and scores of one candidate, with its segment and the images that show it."""
+def _measured(row: NoduleRow, table: Mapping[str, Any]) -> list[sr.Measurement]:
+    """Size, scores and nearest image of one finding; the certainty is what the rank is by."""
     measured = [
         sr.Measurement(codes.SCT.LongAxis, row.longest_axial_mm, codes.UCUM.Millimeter),
         sr.Measurement(codes.SCT.Volume, row.volume_mm3, codes.UCUM.CubicMillimeter),
-        _percent(codes.DCM.CertaintyOfFinding, row.nodule_probability, None),
+        sr.Measurement(_POSITION, row.slice_position_mm, codes.UCUM.Millimeter),
     ]
-    if row.cancer_probability is not None and of_patients:
+    if table["ranked_by"] in PROBABILITIES:
+        measured.append(_percent(codes.DCM.CertaintyOfFinding, row.score, None))
+    else:
+        measured.append(sr.Measurement(_SCORE, row.score, codes.UCUM.NoUnits))
+    if row.instance_number is not None:
+        measured.append(sr.Measurement(_IMAGE, float(row.instance_number), codes.UCUM.NoUnits))
+    if row.cancer_probability is not None and _of_patients(table):
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, row.cancer_probability, None))
+    return measured
+
+
+def _of_finding(
+    row: NoduleRow,
+    sources: Sequence[sr.SourceImageForSegmentation],
+    series: Series,
+    name: _Names,
+    table: Mapping[str, Any],
+) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """Place, size and scores of one finding, with its segment and the images that show it."""
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        sr.TrackingIdentifier(name.uid(f"candidate {row.rank}"), f"candidate {row.rank}"),
+        sr.TrackingIdentifier(name.uid(f"finding {row.rank}"), f"finding {row.rank}"),
         referenced_segment=sr.ReferencedSegment(_SEGMENTATION, name.uid("SEG"), row.rank, source_images=sources),
         finding_type=codes.SCT.Nodule,
         finding_sites=[sr.FindingSite(codes.SCT.Lung, laterality=_SIDES[row.side])],
-        measurements=measured,
+        measurements=_measured(row, table),
     )
     centre = sr.Scoord3DContentItem(
         codes.DCM.Center,
@@ -242,7 +281,7 @@ def _of_candidate(
 
 
 def _sources(series: Series, numbers: Sequence[int]) -> list[sr.SourceImageForSegmentation]:
-    """The images, or frames of an enhanced CT, that show a candidate."""
+    """The images, or frames of an enhanced CT, that show a finding."""
     if series.is_one_file:
         header, frames = series.headers[0], [series.slices[k].frame + 1 for k in numbers]
         return [sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID, frames)]

@@ -28,9 +28,10 @@ class Study:
 
     #: Orthanc's; a hash of PatientID and StudyInstanceUID, so it belongs into a private folder.
     id: str
-    #: Whether nothing has arrived for the time `StableAge` of Orthanc's configuration.
+    #: Whether nothing has arrived for the time `StableAge` of Orthanc's configuration; after a restart of Orthanc true
+    #: of every study, however much of it is still on its way.
     stable: bool
-    #: When something arrived last.
+    #: When something arrived last, to the second.
     updated: str
 
 
@@ -64,6 +65,19 @@ class Orthanc:
         for series in self._ask(f"studies/{study}/series"):
             found.setdefault(str(series["MainDicomTags"].get("Modality", "")), []).extend(series["Instances"])
         return found
+
+    def count(self, study: str) -> int:
+        """How many instances a study has."""
+        return int(self._ask(f"studies/{study}/statistics")["CountInstances"])
+
+    def digest(self, instance: str) -> str:
+        """Of the bytes of an instance, whose id stays when other bytes take its place; by Orthanc's own MD5."""
+        try:
+            return self._request(f"instances/{instance}/attachments/dicom/md5").decode("ascii")
+        except LunglineError as refusal:
+            if isinstance(refusal, UnreachableError):
+                raise
+            return str(self._ask(f"instances/{instance}")["FileUuid"])  # where it keeps none (StoreMD5ForAttachments)
 
     def fetch(self, instance: str, target: Path) -> None:
         """Write an instance to a file of mode 0600."""

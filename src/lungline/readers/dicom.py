@@ -7,7 +7,7 @@ loses its shear. So the geometry is worked out here, from the position and orien
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,20 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
     with quiet():
         read = _read_best(read_folder(regular_files(path)))
     return read.image, read.codes
+
+
+def _numbers_of_planes(image: RawImage, chosen: Sequence[Slice]) -> tuple[int, ...] | None:
+    """InstanceNumber of the slice nearest to each plane; the frame's number in an enhanced CT, whose frames share one.
+
+    None where the numbers tell no slice from another, as where they are missing.
+    """
+    frames = len({item.path for item in chosen}) == 1 and len(chosen) > 1
+    numbers = [item.frame + 1 if frames else item.instance for item in chosen]
+    if len(set(numbers)) == 1 or numbers.count(0) > 1:
+        return None
+    depths, (first, *_) = depths_of(chosen), image.affine_ijk[:3, 3:4].T
+    planes = (first + np.outer(np.arange(image.array.shape[0]), image.affine_ijk[:3, 2])) @ chosen[0].normal
+    return tuple(numbers[int(np.argmin(np.abs(depths - depth)))] for depth in planes)
 
 
 def used_slices(path: Path) -> tuple[list[Slice], list[Code]]:
@@ -143,6 +157,7 @@ def _read_series(series: Series, ranking: Ranking, folder: Folder) -> _Read:
         codes += _looks_like_hu(array, "Q_NOT_HU", "the unit of the values is not specified")
     image, more = straighten(places_of(chosen, array))
     check_affine(image.affine_ijk)
+    image = replace(image, instance_numbers=_numbers_of_planes(image, chosen))
     return _Read(image, chosen, codes + more)
 
 

@@ -40,6 +40,7 @@ _GEOMETRY = (
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "Rows", "Columns",
     "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
+_OF_FRAME = "PositionReferenceIndicator"  # what the origin of the frame of reference is, in words
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _SEXES = ("M", "F", "O")
 _DATE = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
@@ -98,7 +99,7 @@ def _mended(header: Dataset, slices: Sequence[Slice]) -> Dataset:
     tags = list(header.keys())  # to walk over the elements would read them all, and some cannot be read
     for tag in tags:
         name = keyword_for_tag(tag)
-        checked = tag.group in _ABOUT or name in _MAY_BE_EMPTY or name in _LOSSY
+        checked = tag.group in _ABOUT or name in (*_MAY_BE_EMPTY, *_LOSSY, _OF_FRAME)
         if not (name in _GEOMETRY or name in _UIDS or (checked and _is_allowed(header, tag))):
             del header[tag]
     for name in _MAY_BE_EMPTY:

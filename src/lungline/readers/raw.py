@@ -26,6 +26,8 @@ class RawImage:
     array: NDArray
     #: (4, 4): index (i, j, k, 1) to world (x, y, z, 1) in mm, LPS.
     affine_ijk: NDArray[np.float64]
+    #: InstanceNumber of each of the K planes, or of the slice that lies nearest to it; None where there is none.
+    instance_numbers: tuple[int, ...] | None = None
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:

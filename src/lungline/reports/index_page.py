@@ -48,6 +48,7 @@ def index_page(
     strongest = {
         scan: next((nodule for nodule in read_nodules(table) if nodule.decided), None) for scan, table in tables.items()
     }
+    findings = {scan: len(table["nodules"]) for scan, table in tables.items() if table["nodules"] is not None}
     return render(
         "index_page.html",
         title="Lung cancer in chest CT: answers",
@@ -57,7 +58,10 @@ def index_page(
         systems=", ".join(sorted({row.system for row in rows if row.system})),
         answer_name=ANSWER_NAMES["nodules" if taught == {"nodules"} else "patients"],
         order=_ORDER,
-        rows=[(row, strongest.get(row.scan), links.get(row.scan)) for row in sorted(rows, key=_first)],
+        rows=[
+            (row, findings.get(row.scan), strongest.get(row.scan), links.get(row.scan))
+            for row in sorted(rows, key=_first)
+        ],
     )
 
 

@@ -8,9 +8,16 @@ import numpy as np
 from lungline.imaging import geometry
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reports.html import render
-from lungline.reports.packed import LEVELS_HU, Layer, Packed
+from lungline.reports.packed import FADE_MM, LEVELS_HU, Layer, Packed, crop_radius_mm
 
-_PICTURES = 6  # candidates with pictures for print: those that the system takes most seriously
+_PICTURES = 6  # candidates with pictures for print
+_SCORES = {
+    "fpr": "the probability that the network of the second stage gives it of being a nodule",
+    "sum": "the sum of the detector's probability over its outline",
+    "mean": "the mean of the detector's probability over its outline",
+    "max": "the largest probability of the detector in its outline",
+    None: "what the candidates are ranked by",
+}
 
 
 def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
@@ -32,13 +39,18 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
         table=table,
         patient=table["patient"],
         quality=_quality(table),
-        answer=_answer(table),
+        answer=_answer(table, nodules),
         answer_name="suspicion" if opinion else "cancer",
         opinion=opinion,
-        nodules=nodules,
-        pictures=sorted(nodules, key=lambda n: (-(n.cancer_probability or 0.0), n.rank))[:_PICTURES],
+        findings=[n for n in nodules if n.finding],
+        others=[n for n in nodules if not n.finding],
+        score=_SCORES[table["ranked_by"]],
+        pictures=[n for n in nodules if n.finding or n.decided][:_PICTURES],
         about=None if packed is None else _about(table, nodules, packed, layers),
         layers={name: layer.text for name, layer in layers.items()},
+        coarse_mm=None
+        if packed is None or not packed.crops
+        else float(max(packed.ct.step_zyx * geometry.spacing_zyx_mm(packed.affine))),
     )
 
 
@@ -57,7 +69,7 @@ def _quality(table: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _answer(table: Mapping[str, Any]) -> dict[str, str]:
+def _answer(table: Mapping[str, Any], nodules: Sequence[NoduleRow]) -> dict[str, str]:
     """The answer exactly, its interval or why there is none, which candidate decided of how many, and who says so."""
     patient = table["patient"]
     if patient["probability"] is None:
@@ -67,9 +79,11 @@ def _answer(table: Mapping[str, Any]) -> dict[str, str]:
         low, high = patient["interval"]
         facts["Interval"] = f"{low:.3f} to {high:.3f}: {patient['interval_reason']}"
     if patient["n_candidates"] is not None:
-        facts["Candidates"] = str(patient["n_candidates"])
-        decided = patient["deciding_rank"]
-        facts["Strongest"] = "none was found" if decided is None else f"candidate {decided}"
+        facts["Judged"] = f"{patient['n_candidates']} of {len(nodules)}, the highest scores first"
+        decided = next((n for n in nodules if n.decided), None)
+        facts["Decided by"] = "none was found" if decided is None else f"number {decided.rank}"
+        if decided is not None and not decided.finding:
+            facts["Decided by"] += ", which is no finding"
     if table["system"]:
         facts["System"] = str(table["system"])
     return facts
@@ -88,6 +102,7 @@ def _about(
         name: {"id": f"layer-{name}"} | {key: value for key, value in vars(layer).items() if key != "text"}
         for name, layer in layers.items()
     }
+    points = [geometry.world_to_voxel(packed.affine, (n.x_mm, n.y_mm, n.z_mm)).tolist() for n in nodules]
     source = table["source_grid"]
     to_index = np.linalg.inv(np.array(source["affine_zyx_to_lps_xyz_mm"]))[0]
     return {
@@ -95,19 +110,25 @@ def _about(
         "affine": packed.affine.tolist(),
         "levels_hu": LEVELS_HU.tolist(),
         "source_slices": source["shape_zyx"][0],
+        "instance_numbers": source["instance_numbers"],
         "slice_of_mm": [*to_index[:3].tolist(), float(to_index[3]) + 1],
         "candidates": [
             {
                 "rank": n.rank,
-                "point": geometry.world_to_voxel(packed.affine, (n.x_mm, n.y_mm, n.z_mm)).tolist(),
+                "point": point,
                 "diameter_mm": n.longest_axial_mm,
                 "decided": n.decided,
+                "finding": n.finding,
             }
-            for n in nodules
+            for n, point in zip(nodules, points, strict=True)
         ],
+        "fade_mm": FADE_MM,
         "layers": {
             "ct": named["ct"],
-            "crops": [named[f"crop{i}"] for i in range(len(packed.crops))],
+            "crops": [
+                named[f"crop{i}"] | {"centre": points[i], "radius_mm": crop_radius_mm(nodules[i])}
+                for i in range(len(packed.crops))
+            ],
             "probability": named.get("probability"),
         },
     }

@@ -20,7 +20,8 @@ ROOM = 6_500_000
 #: Voxels (z, y, x) that are averaged into one, sharpest first.
 _BLOCKS = ((1, 1, 1), (2, 1, 1), (2, 2, 2), (3, 3, 3), (4, 4, 4), (6, 6, 6))
 _AROUND_MM = 15.0  # shown around the lungs
-_CROP_MM = 20.0  # from the centre of a candidate to the edges of its sharp crop
+_CROP_MM = 20.0  # from the centre of a candidate to where its sharp crop ends
+FADE_MM = 10.0  # over which a crop passes into the scan, so that no edge is seen
 _FAINTEST = 26  # of 255: a probability below 0.1 is not shown
 
 
@@ -78,7 +79,7 @@ def pack(ct: Volume, lungs: Volume, probability: Volume | None, nodules: Sequenc
     crops: list[Layer] = []
     if blocks != (1, 1, 1):
         for nodule, point in zip(nodules, points, strict=True):
-            reach = np.ceil(max(_CROP_MM, nodule.longest_axial_mm / 2 + 5) / ct.spacing_zyx_mm)
+            reach = np.ceil(crop_radius_mm(nodule) / ct.spacing_zyx_mm)
             low = np.maximum(np.rint(point - shift - reach), 0).astype(int)
             high = np.minimum(np.rint(point - shift + reach) + 1, base.shape_zyx).astype(int)
             part = levels[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
@@ -88,6 +89,11 @@ def pack(ct: Volume, lungs: Volume, probability: Volume | None, nodules: Sequenc
         first = geometry.world_to_voxel(base.affine, geometry.voxel_to_world(probability.affine, (0, 0, 0)))
         shown = _pack_probability(probability.array, np.rint(first))
     return Packed(base.shape_zyx, base.affine, scan, tuple(crops), shown)
+
+
+def crop_radius_mm(nodule: NoduleRow) -> float:
+    """From the centre of a candidate to where its sharp crop ends; it is whole within `FADE_MM` less."""
+    return max(_CROP_MM, nodule.longest_axial_mm / 2 + FADE_MM)
 
 
 def _region(lungs: Volume, points_zyx: Sequence[NDArray[np.float64]]) -> tuple[slice, slice, slice]:

@@ -30,7 +30,7 @@ def summarise(outdir: Path) -> str:
 def answer_in_words(row: Prediction, learned_from: LearnedFrom) -> str:
     """What was said of one scan, in a line."""
     said = row.status if row.probability is None else f"{ANSWER_NAMES[learned_from]} {row.probability:.3f}"
-    candidates = [] if row.n_candidates is None else [f"{row.n_candidates} candidates"]
+    candidates = [] if row.n_candidates is None else [f"{row.n_candidates} candidates judged"]
     return ", ".join([said, *candidates, *row.codes])
 
 

@@ -1,17 +1,14 @@
 """Crop the two-channel cubes around the candidates of scans (paper, section 4.2), and measure each candidate."""
 
-from dataclasses import astuple, fields
 from pathlib import Path
 
 import numpy as np
 
 from lungline.detection.candidates import crop_patches, read_candidates
-from lungline.nodules.measurements import Measurements, measure_candidates
+from lungline.nodules.measurements import KEPT, measure_candidates
 from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field
-
-_COLUMNS = [field.name for field in fields(Measurements)]
 
 
 @stage
@@ -51,12 +48,13 @@ def _crop(
     ct = hdf5.read_volume(cache, "ct")
     patches = crop_patches(ct.array, probability, found, count=count, size=size)
     wanted = [candidate.label for candidate in found]
-    rows = [astuple(one) for one in measure_candidates(ct, hdf5.read_array(labels, "labels"), wanted)]
-    measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(_COLUMNS))
+    of_each = measure_candidates(ct, hdf5.read_array(labels, "labels"), wanted)
+    rows = [[getattr(one, name) for name in KEPT] for one in of_each]
+    measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(KEPT))
     cubes = "channel 0: scaled HU, channel 1: nodule probability"
     centroid = "centroid in the scanner's world, LPS; NaN if absent"
     score = "what the candidates are ranked by, falling; NaN if absent"
-    about = f"{', '.join(_COLUMNS)} of every candidate of the table, by rank"
+    about = f"{', '.join(KEPT)} of every candidate of the table, by rank"
     return {
         "patches": Field(patches.cubes, "candidate,channel,z,y,x", "1", cubes),
         "valid": Field(patches.valid, "candidate", "1", "true where the slot holds a candidate"),

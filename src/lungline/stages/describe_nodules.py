@@ -5,9 +5,9 @@ from typing import Any
 
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
-from lungline.names import LearnedFrom
+from lungline.names import LearnedFrom, ScoreOf
 from lungline.nodules.measurements import measure_candidates
-from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
+from lungline.nodules.table import SCHEMA, Grid, NoduleRow, SourceGrid, describe_candidates, rows_as_csv, split_nodules
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
 from lungline.storage.checksums import write_sealed_text
@@ -15,7 +15,10 @@ from lungline.storage.hdf5 import Header
 from lungline.storage.predictions import read_answers
 from lungline.storage.results import write_result
 
-_INTERVAL = "95 %, as far as the calibration depends on the cases that it was fitted to; not how sure one patient's is"
+_INTERVAL = (
+    "between these the number would mostly lie (95 %) had other cases been at hand for its calibration. "
+    "How far the system may be wrong about this patient is not in it"
+)
 _NO_INTERVAL = "the system is not calibrated, or found nothing: there is nothing to measure it by"
 _NO_ANSWER = "the patient has no probability"
 
@@ -33,6 +36,8 @@ def run(
     answers: Path | None = None,
     system: str = "",
     learned_from: LearnedFrom = "patients",
+    ranked_by: ScoreOf | None = None,
+    min_finding_score: float | None = None,
 ) -> None:
     """Write OUTPUT (.json, layout nodules/1) and the same rows beside it as .csv.
 
@@ -48,6 +53,11 @@ def run(
         The entry of `systems:` that answered.
     learned_from : "patients" or "nodules"
         What the system was taught: who has cancer, or which nodules readers took for malignant.
+    ranked_by : "fpr" (false-positive reduction), "sum", "mean", "max" or None
+        What the score of a candidate is: the probability that a network gives, or taken of the detector's probability
+        over its voxels; None where it is not known.
+    min_finding_score : float or None
+        The score from which on a candidate is a finding, chosen on validation scans; None: all are.
     """
     if output.suffix != ".json":
         raise LunglineError(f"{output}: expected a name that ends in .json. The table as CSV is written beside it.")
@@ -56,7 +66,7 @@ def run(
     usable, rows = header.status != "quarantined", list[NoduleRow]()
     grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None}
     if usable:
-        source = Grid(*hdf5.read_grid(ingested, "ct"))
+        source = SourceGrid(*hdf5.read_grid(ingested, "ct"), _instance_numbers(ingested))
         grid = hdf5.read_grid(volume, "ct") if labels is None else hdf5.read_grid(labels, "labels")
         grids = {
             "grid": Grid(*grid).as_json(),
@@ -73,6 +83,7 @@ def run(
                 source,
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
                 int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
+                min_finding_score,
             )
     table = {
         "schema": SCHEMA,
@@ -82,10 +93,19 @@ def run(
         "codes": _codes(header, answer),
         "patient": _patient(answer) | {"learned_from": learned_from},
         **grids,
-        "nodules": rows_as_json(rows) if usable and candidates else None,
+        "ranked_by": ranked_by,
+        "min_finding_score": min_finding_score,
+        **(split_nodules(rows) if usable and candidates else {"nodules": None, "also_looked_at": None}),
     }
     write_result(output, table)
     write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows))
+
+
+def _instance_numbers(ingested: Path) -> tuple[int, ...] | None:
+    """Of each slice of the scan as it was read, where its source has such numbers."""
+    if "instance_number" not in hdf5.field_names(ingested):
+        return None
+    return tuple(hdf5.read_array(ingested, "instance_number").tolist())
 
 
 def _codes(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:

@@ -75,8 +75,8 @@ def _described(results: Path, rows: list[Prediction]) -> dict[str, dict[str, lis
     found: dict[str, dict[str, list[NoduleRow]]] = {}
     for row in rows:
         for path in _tables(results, row.scan):
-            if (table := read_result(path))["nodules"]:
-                found.setdefault(table["system"] or "none", {})[row.scan] = read_nodules(table)
+            if nodules := read_nodules(table := read_result(path)):
+                found.setdefault(table["system"] or "none", {})[row.scan] = nodules
     return dict(sorted(found.items()))
 
 
@@ -115,7 +115,7 @@ def _export_dicom(
 
 def _labelled(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """Label map and table of a scan's candidates, by the workflow or by `predict`: options of `write-dicom`."""
-    centres = [(row["z"], row["y"], row["x"]) for row in table["nodules"] or ()]
+    centres = [(row.z, row.y, row.x) for row in read_nodules(table)]
     if not centres:
         return {}
     folders = [(results / "candidates", results / "candidates")]  # by `predict`

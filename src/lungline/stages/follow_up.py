@@ -52,7 +52,8 @@ def run(
 
     Each is one scan: a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these. One that OUT
     answers already is not predicted again. The two are laid on one another by a rigid motion of the lungs; nodules are
-    one where they lie within TOLERANCE_MM. DAYS between the scans are taken from the DICOM headers where both have a
+    one where they lie within TOLERANCE_MM. The same scans give the same bytes: what is drawn at random follows the seed
+    of the run that trained the system. DAYS between the scans are taken from the DICOM headers where both have a
     date; no date is kept.
     """
     recipe = read_pipeline(pipeline)
@@ -75,17 +76,17 @@ def run(
     with tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as work:
         subjects = [_subject(row, out, Path(work), recipe.settings) for row in rows]
         notes = _about_the_patient([Path(work) / f"identity-{row.scan}.json" for row in rows])
-    followed, motion = compare(subjects[0], subjects[1], days=days, tolerance_mm=tolerance_mm)
+    followed, motion = compare(subjects[0], subjects[1], days=days, tolerance_mm=tolerance_mm, seed=recipe.seed)
     write(out / "follow-up.json", tables, followed, subjects, motion, days=days, tolerance_mm=tolerance_mm, notes=notes)
     told = ", ".join(f"{sum(row.state == s for row in followed)} {s}" for s in ("paired", "new", "gone", "not-imaged"))
     print("\n".join([*notes, f"{out / 'follow-up.html'}: {told}"]))
 
 
 def compare(
-    before: Subject, after: Subject, *, days: int | None, tolerance_mm: float
+    before: Subject, after: Subject, *, days: int | None, tolerance_mm: float, seed: int = 0
 ) -> tuple[list[FollowUpRow], Motion]:
-    """Lay the two scans on one another, and say what became of each nodule."""
-    motion = register_lungs(before.ct, before.lungs, after.ct, after.lungs)
+    """Lay the two scans on one another, at points drawn from the seed, and say what became of each nodule."""
+    motion = register_lungs(before.ct, before.lungs, after.ct, after.lungs, seed=seed)
     if motion.overlap < LEAST_OVERLAP:
         found = f"laid on one another, the lungs of the two scans share only {motion.overlap:.0%}"
         wanted = f"expected {LEAST_OVERLAP:.0%}. Are both of one patient, and both whole chests?"

@@ -1,11 +1,14 @@
 """Read a raw scan (DICOM, MetaImage, NIfTI) as HU in LPS order; what cannot be used is quarantined.
 
-The output holds `ct`: int16 HU (Z, Y, X) at the scanner's own spacing. A scan that cannot be used becomes a
+The output holds `ct`: int16 HU (Z, Y, X) at the scanner's own spacing, and of a DICOM series `instance_number`: int32
+(Z,). A scan that cannot be used becomes a
 file without fields that says why, and the command still ends well.
 """
 
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lungline.errors import LunglineError, Quarantine, place_of
 from lungline.imaging.acquisition import describe_acquisition
@@ -17,12 +20,12 @@ from lungline.readers.scan import (
     hash_of_histogram,
     hash_of_hu,
     raw_files,
-    read_scan,
+    read_numbered_scan,
 )
 from lungline.readers.zips import unpacked
 from lungline.runner.stage import Made, scan_stage, stage
 from lungline.scan_formats import Source
-from lungline.storage.hdf5 import Code, volume_field
+from lungline.storage.hdf5 import Code, Field, volume_field
 
 
 @stage
@@ -50,7 +53,7 @@ def _ingest(raw: Path, *, source: Source, marks: dict[str, tuple[str, ...]] | No
             files = raw_files(here, source)
             digests = digests_of_files(files)
             provenance = {"raw_sha256": hash_of_files(files), "raw_files": len(files)}
-            ct, codes = read_scan(here, source)
+            ct, codes, numbers = read_numbered_scan(here, source)
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
             return Made({}, [Code(reason.code, reason.detail)], provenance, raw=digests)
@@ -65,5 +68,8 @@ def _ingest(raw: Path, *, source: Source, marks: dict[str, tuple[str, ...]] | No
         provenance["acquisition"] = describe_acquisition(ct)
         if marks is not None:
             marks.update(histogram_sha256=(hash_of_histogram(ct),), **identifiers(here, source))
-        field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
-        return Made({"ct": field}, codes, provenance, raw=digests)
+        fields = {"ct": volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")}
+        if numbers is not None:
+            about = "InstanceNumber of the nearest slice of the series; in an enhanced CT the number of the frame"
+            fields["instance_number"] = Field(np.array(numbers, dtype=np.int32), "z", "1", about)
+        return Made(fields, codes, provenance, raw=digests)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from lungline import NOTICE
@@ -22,6 +22,8 @@ from lungline.stages.write_dicom import SEG, SR, WHY_NOT
 from lungline.storage.predictions import read_predictions
 from lungline.storage.results import read_result
 
+_CLOCK_S = 1.1  # Orthanc tells arrivals to the second: what comes in the same second looks the same
+
 
 def run(
     url: str,
@@ -31,6 +33,7 @@ def run(
     device: str = "auto",
     send_to: str | None = None,
     every_s: float = 5.0,
+    settle_s: float = 60.0,
     once: bool = False,
 ) -> int:
     """Look into the Orthanc at URL for studies with CT that nothing was said of yet; `lungline predict` answers each.
@@ -38,7 +41,9 @@ def run(
     SEG and SR are stored in the same study, and sent on to the DICOM node SEND_TO, a name of Orthanc's configuration.
     OUT/{study}/ holds what `predict` writes of a study; its images are deleted again. OUT/private/journal.json knows
     which study is which and what came of it. What failed is tried again at the next start. One line on stdout says
-    what came of each study. ONCE ends when nothing is left to do, with 1 if something failed.
+    what came of each study. A study is looked at when Orthanc calls it stable and, for SETTLE_S seconds of our own
+    clock, nothing has come to it: after a restart Orthanc calls a study stable of which half is on its way. ONCE ends
+    when nothing is left to do, with 1 if something failed.
 
     User and password of Orthanc are looked up in ~/.netrc. PIPELINE and DEVICE are those of `predict`.
     """
@@ -49,14 +54,14 @@ def run(
         server.last_change()  # a wrong URL is said at once
         _say(f"listening to {server.url}; Ctrl-C ends it. {NOTICE}")
         try:
-            return _Listener(server, out, options, send_to, _read(out)).listen(every_s, once=once)
+            return _Listener(server, out, options, send_to, settle_s, _read(out)).listen(every_s, once=once)
         except KeyboardInterrupt:
             return 0
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of a study whose results are in OUT/`name`; `content` is SHA-256 over the ids of its CT images."""
+    """What came of a study whose results are in OUT/`name`; `content` is SHA-256 over its CT images, ids and bytes."""
 
     name: str
     updated: str = ""  # when something had arrived last
@@ -67,13 +72,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Listener:
-    """Answers the studies of a server with these options of `predict`; the journal holds what came of each."""
+    """Answers the studies of a server with these options of `predict`; the journal holds what came of each.
+
+    `seen` holds what a study that is not answered yet was like at the last look, and since when.
+    """
 
     server: Orthanc
     out: Path
     options: Sequence[str]
     send_to: str | None
+    settle_s: float
     journal: dict[str, Entry]
+    seen: dict[str, tuple[tuple[str, int], float]] = field(default_factory=dict)
 
     def listen(self, every_s: float, *, once: bool) -> int:
         """Look whenever something has changed there; a server that is away is said once and waited for."""
@@ -101,7 +111,7 @@ class _Listener:
             known = self.journal.get(study.id) or Entry(f"study-{secrets.token_hex(5)}")
             if known.updated == study.updated:
                 continue
-            if not study.stable:
+            if not (self._is_settled(study) and study.stable):
                 waiting = True
                 continue
             self.journal[study.id] = entry = self._handle(study, known)
@@ -110,12 +120,21 @@ class _Listener:
             _say(f"{entry.name}: {entry.outcome}")
         return waiting
 
+    def _is_settled(self, study: Study) -> bool:
+        """Whether nothing has come to a study for `settle_s`, as far as we have seen ourselves."""
+        now, like = time.monotonic(), (study.updated, self.server.count(study.id))
+        before, since = self.seen.get(study.id, (None, now))
+        if before != like:
+            self.seen[study.id] = (like, now)
+            return False
+        return now - since >= self.settle_s
+
     def _handle(self, study: Study, known: Entry) -> Entry:
         """One study from its images to its SEG and SR; whatever goes wrong is its outcome."""
         failed, content, updated = True, known.content, study.updated
         try:
             instances = self.server.instances(study.id)
-            content = _content(instances)
+            content = self._content(instances)
             if "CT" not in instances:
                 found = ", ".join(sorted(filter(str.isalnum, instances)))
                 outcome = f"no CT in it (found {found or 'nothing'}): nothing to do"
@@ -130,7 +149,9 @@ class _Listener:
                 sent = "" if self.send_to is None else f" and sent to {self.send_to}"
                 outcome = f"{_answer(self.out / known.name)}; {names} stored{sent}"
                 after = self.server.study(study.id).updated
-                if _content(self.server.instances(study.id)) == content:  # what we stored is no news
+                time.sleep(_CLOCK_S)
+                same = self.server.study(study.id).updated == after
+                if same and self._content(self.server.instances(study.id)) == content:  # what we stored is no news
                     updated = after
             failed = False
         except UnreachableError:
@@ -140,6 +161,11 @@ class _Listener:
         except OSError as error:  # its own words may name a file of the scan
             outcome = f"FAILED: {lack_of_the_disk(error) or error.strerror}"
         return replace(known, updated=updated, content=content, outcome=visible(outcome), failed=failed)
+
+    def _content(self, instances: Mapping[str, Sequence[str]]) -> str:
+        """SHA-256 over ids and bytes of the CT images: one that was replaced under its id is another."""
+        lines = sorted(f"{one} {self.server.digest(one)}" for one in instances.get("CT", []))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def _predict(self, name: str, instances: Sequence[str]) -> list[Path]:
         """The DICOM files that `lungline predict` writes of these images: in a process of its own, which may die."""
@@ -163,10 +189,6 @@ class _Listener:
             why = files[WHY_NOT].read_text(encoding="utf-8").strip() if WHY_NOT in files else ""
             raise LunglineError(f"{_answer(answers)}; no DICOM was written: {why}")
         return made
-
-
-def _content(instances: Mapping[str, Sequence[str]]) -> str:
-    return hashlib.sha256("\n".join(sorted(instances.get("CT", []))).encode()).hexdigest()
 
 
 def _answer(answers: Path) -> str:

@@ -7,6 +7,7 @@ from lungline.errors import LunglineError
 from lungline.names import known
 from lungline.nodules.annotations import read_annotations
 from lungline.runner.stage import stage
+from lungline.runner.usage import usage_so_far, write_usage
 from lungline.storage import hdf5
 from lungline.storage.checksums import unrecorded
 from lungline.storage.manifest import read_sheet
@@ -28,10 +29,13 @@ def run(
     candidates: Path,
     checkpoints: Path,
     device: str = "auto",
+    cost: Path | None = None,
 ) -> None:
     """Read the CANDIDATES of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
 
     DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
+
+    COST (.json) gets what this call took by the system's count: CPU seconds and the peak of memory.
     """
     settings = read_saved_config(config)
     entry = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
@@ -64,3 +68,5 @@ def run(
     cases = {split: {scan.scan: files(scan.scan) for scan in own} for split, own in used.items()}
     model = CancerNet(spec.network)
     fit(ReductionTask(model, spec, entry, train, valid, cases, context.seed, context.device), spec.training, context)
+    if cost is not None:
+        write_usage(cost, *usage_so_far())

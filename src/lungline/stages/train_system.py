@@ -8,6 +8,7 @@ from lungline.config.entries import ConstantSystem, PatchSystem
 from lungline.errors import LunglineError
 from lungline.names import known
 from lungline.runner.stage import stage
+from lungline.runner.usage import usage_so_far, write_usage
 from lungline.storage.manifest import read_sheet
 from lungline.storage.saved_config import read_saved_config
 from lungline.training.cancer_task import CancerTask, write_baseline
@@ -28,6 +29,7 @@ def run(
     nodules: Path | None = None,
     checkpoints: Path,
     device: str = "auto",
+    cost: Path | None = None,
 ) -> None:
     """Read INPUTS/{scan}.h5 of the labelled patients of SCANS, write the model folder OUTPUT (weights, card, curve).
 
@@ -36,6 +38,8 @@ def run(
     INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches; a baseline none.
     START is the folder of the reduction network whose convolutions a system with `start: reduction` begins with.
     NODULES is the table of annotated nodules with a column `malignant`, for a system with `learn_from: nodules`.
+
+    COST (.json) gets what this call took by the system's count: CPU seconds and the peak of memory.
     """
     settings, rows = read_saved_config(config), read_sheet(scans)
     spec = settings.systems[known(system, settings.systems, f"{config}: no system")]
@@ -60,6 +64,8 @@ def run(
     started_from = take_convolutions(model, start) if start else {}
     task = CancerTask(model, spec, cohort, context.seed, context.device, started_from)
     fit(task, spec.training, context)
+    if cost is not None:
+        write_usage(cost, *usage_so_far())
 
 
 def _refuse_none(cases: Mapping[str, Sequence[object]], scans: Path) -> None:

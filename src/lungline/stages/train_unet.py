@@ -7,6 +7,7 @@ from lungline.detection.slices import Axis
 from lungline.detection.unet import UNet
 from lungline.names import known
 from lungline.runner.stage import stage
+from lungline.runner.usage import usage_so_far, write_usage
 from lungline.storage.manifest import read_sheet
 from lungline.storage.saved_config import read_saved_config
 from lungline.training.distributed import process_group
@@ -26,6 +27,7 @@ def run(
     masks: Path,
     checkpoints: Path,
     device: str = "auto",
+    cost: Path | None = None,
 ) -> None:
     """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
 
@@ -33,6 +35,8 @@ def run(
 
     Several processes train together where `torchrun --standalone --nproc-per-node N -m lungline.cli train-unet ...`
     starts them; OMP_NUM_THREADS are the cores of all of them.
+
+    COST (.json) gets what this call took by the system's count: CPU seconds and the peak of memory.
     """
     settings = read_saved_config(config)
     spec = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
@@ -47,3 +51,6 @@ def run(
         model, part = UNet(spec.network), group.part(spec.training.batch)
         task = UNetTask(model, spec, crops("train"), crops("valid"), context.device, part)
         fit(task, spec.training, replace(context, group=group))
+        used = group.sum_and_largest(*usage_so_far())
+        if cost is not None and group.is_main:
+            write_usage(cost, *used)

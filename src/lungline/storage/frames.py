@@ -1,5 +1,6 @@
 """Tables that our own steps and Snakemake wrote, as data frames: for statistics, and for people."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from lungline.errors import LunglineError
 from lungline.storage.checksums import check
 
 CURVE_COLUMNS = ["step", "train_loss", "valid_loss"]
-_COST_COLUMNS = ["s", "cpu_time", "max_rss"]
+_USED = ("cpu_s", "peak_mb")
 
 
 def read_frame(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -59,9 +60,9 @@ def largest_diameters(path: Path) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one or several jobs: wall clock and CPU seconds in sum, peak resident memory in MB of the largest.
+    """Of one or several jobs: wall clock and CPU seconds in sum, peak of memory in MB of their largest process.
 
-    None where it was not measured, as of jobs that end at once.
+    None where it was not measured.
     """
 
     seconds: float | None = None
@@ -73,19 +74,33 @@ NOT_MEASURED = Cost()
 
 
 def read_cost(paths: Sequence[Path]) -> Cost:
-    """Cost of the jobs with these benchmark files of Snakemake; not measured if there is none or one is missing."""
+    """Cost of the jobs with these benchmark files (.tsv) of Snakemake; not measured if there is none or one is missing.
+
+    Snakemake tells the seconds. Its other columns are samples, which miss what happens between two looks and the end of
+    a job: CPU and memory are what the job itself wrote beside it (.json).
+    """
     if not paths or not all(path.is_file() for path in paths):
         return NOT_MEASURED
-    jobs = pd.concat([_last_row(path) for path in paths])
-    figures = [jobs["s"].sum(skipna=False), jobs["cpu_time"].sum(skipna=False), jobs["max_rss"].max()]
-    return Cost(*(None if np.isnan(figure) else float(figure) for figure in figures))
+    seconds, used = sum(map(_seconds, paths)), [_used(path.with_suffix(".json")) for path in paths]
+    if None in used:
+        return Cost(seconds)
+    cpu_s, peak_mb = zip(*filter(None, used), strict=True)
+    return Cost(seconds, sum(cpu_s), max(peak_mb))
 
 
-def _last_row(path: Path) -> pd.DataFrame:
-    try:  # "-" and "NA": the job ended before it was looked at
-        table = pd.read_csv(path, sep="\t", usecols=_COST_COLUMNS, dtype=str, na_values="-")
-        return table.tail(1).astype(np.float64)
-    except ValueError:
-        raise LunglineError(
-            f"{path}: expected a benchmark with the columns {', '.join(_COST_COLUMNS)}. Run the step again."
-        ) from None
+def _seconds(path: Path) -> float:
+    try:
+        return float(pd.read_csv(path, sep="\t", usecols=["s"], dtype=str)["s"].iloc[-1])
+    except (ValueError, IndexError):
+        raise LunglineError(f"{path}: expected a benchmark with the column s. Run the step again.") from None
+
+
+def _used(path: Path) -> tuple[float, float] | None:
+    """CPU seconds and peak in MB; None where they were not written."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(float(about[name]) for name in _USED)  # type: ignore[return-value]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise LunglineError(f"{path}: expected numbers for {' and '.join(_USED)}. Run the step again.") from None

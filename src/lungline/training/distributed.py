@@ -54,6 +54,16 @@ class ProcessGroup:
             gradient.copy_(total.view_as(gradient))
         return float(sums[0])
 
+    def sum_and_largest(self, added: float, compared: float) -> tuple[float, float]:
+        """The sum of the first number over the processes, and the largest of the second."""
+        if self.size == 1:
+            return added, compared
+        where = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        numbers = [torch.tensor([number], dtype=torch.float64, device=where) for number in (added, compared)]
+        distributed.all_reduce(numbers[0])
+        distributed.all_reduce(numbers[1], distributed.ReduceOp.MAX)
+        return float(numbers[0]), float(numbers[1])
+
 
 SINGLE = ProcessGroup()
 

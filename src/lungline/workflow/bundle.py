@@ -50,9 +50,17 @@ class Pipeline:
     @property
     def learned_from(self) -> LearnedFrom:
         """What the system was taught, as its card says."""
-        card = json.loads((self.model / "card.json").read_text(encoding="utf-8"))
-        taught: LearnedFrom = card.get("system", {}).get("learn_from", "patients")
+        taught: LearnedFrom = self._card.get("system", {}).get("learn_from", "patients")
         return taught
+
+    @property
+    def seed(self) -> int:
+        """Of the run that trained the system; 0 where nothing was drawn."""
+        return int(self._card.get("seed") or 0)
+
+    @property
+    def _card(self) -> dict[str, Any]:
+        return dict(json.loads((self.model / "card.json").read_text(encoding="utf-8")))
 
     @property
     def weights(self) -> tuple[Path, ...]:

@@ -331,8 +331,9 @@ class Layout:
 
     def reduction_digest(self, detector: str) -> str:
         """Changes when the settings of the false-positive reduction of a detector do."""
-        config = self.study.config
-        return digest([self.study.detector(detector).model_dump(mode="json"), config.seed, config.precision])
+        config, entry = self.study.config, self.study.detector(detector).model_dump(mode="json")
+        del entry["candidates"]["min_finding_score"]  # is looked at when all is trained
+        return digest([entry, config.seed, config.precision])
 
     def system_digest(self, system: str) -> str:
         """Changes when the settings of a system do."""

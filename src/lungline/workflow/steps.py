@@ -263,13 +263,19 @@ def settings_of(config: Config, step: str, *, detector: str | None = None, size:
     if step == "detect":
         return {"precision": config.precision}
     if step == "extract_candidates":
-        return config.candidate_settings(str(detector)).model_dump()
+        return config.candidate_settings(str(detector)).model_dump(exclude={"min_finding_score"})
     if step == "rank_candidates":
         second = config.detectors[str(detector)].reduction
         assert second is not None
         return {"count": config.extract_candidates.count, "turns": second.turns}
     if step == "crop_patches":
         return {"count": config.extract_candidates.count, **config.crop_patches.model_dump()}
+    if step == "describe_nodules" and detector is not None:
+        picked, second = config.candidate_settings(detector), config.detectors[detector].reduction
+        return {
+            "ranked_by": "fpr" if second else picked.rank_by,
+            "min_finding_score": picked.min_finding_score,
+        }
     return {"size": size} if step == "resize_volume" else {}
 
 
@@ -283,7 +289,7 @@ def settings_on_the_way(config: Config, system: str) -> dict[str, dict[str, Any]
         steps.append("resize_volume")
     if detector:
         second = ["rank_candidates"] if config.detectors[detector].reduction else []
-        steps += ["detect", "extract_candidates", *second, "crop_patches"]
+        steps += ["detect", "extract_candidates", *second, "crop_patches", "describe_nodules"]
     return {step: settings_of(config, step, detector=detector, size=size) for step in steps}
 
 

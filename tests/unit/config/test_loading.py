@@ -150,7 +150,7 @@ def test_a_detector_says_how_its_candidates_are_picked_otherwise() -> None:
     config = read_config({"extract_candidates": {"count": 7}, "detectors": {"demo": {"candidates": {"split": True}}}})
     assert config.candidate_settings("paper") == config.extract_candidates
     assert config.candidate_settings("demo").model_dump() == {
-        "threshold": 0.8, "count": 7, "rank_by": "sum", "split": True,
+        "threshold": 0.8, "count": 7, "rank_by": "sum", "split": True, "min_finding_score": None,
     }  # fmt: skip
 
 

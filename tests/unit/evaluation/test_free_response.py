@@ -175,3 +175,15 @@ def test_answers_are_those_of_lunas_official_script(sample_data, name):
         assert result.sensitivity_at(float(point)) == pytest.approx(sensitivity, abs=1e-9)
     grid = np.linspace(0.125, 8, 10001)
     assert result.sensitivity_at(grid).mean() == pytest.approx(wanted["mean_sensitivity_10001_grid"], abs=1e-9)
+
+
+def test_the_score_at_a_rate_of_false_positives_lets_no_more_of_them_through():
+    def scan(hits, false):
+        return ScanMarks(at(*([0.0] * len(hits)), *([50.0] * len(false))), [*hits, *false], [NODULE] if hits else [])
+
+    curve = froc({"a": scan([0.9], [0.8, 0.3]), "b": scan([0.5], [0.6, 0.2]), "c": scan([0.1], [0.1])})
+    assert curve.score_at(0.125) == 0.9  # none of 3 scans may have one
+    assert curve.score_at(1 / 3) == 0.8
+    assert curve.score_at(2 / 3) == 0.5  # the hit below both counts as well
+    assert curve.score_at(8) == 0.1
+    assert froc({"a": ScanMarks(at(50.0), [0.9], [NODULE])}).score_at(0.5) is None

@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -20,9 +24,9 @@ from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.lungs import segment_lungs
 from lungline.imaging.volume import Volume
-from lungline.nodules.matching import COLUMNS, doubling_days, pair_points
+from lungline.nodules.matching import COLUMNS, doubling_days, follow_nodules, pair_points
 from lungline.nodules.measurements import measure_candidates
-from lungline.nodules.table import Grid, describe_candidates
+from lungline.nodules.table import SourceGrid, describe_candidates
 from lungline.privacy.identity import acquisition_date
 from lungline.stages import follow_up
 from lungline.stages.follow_up import Subject
@@ -62,7 +66,7 @@ def subject(hu: np.ndarray, balls, seed: int) -> Subject:
     probability = ct.with_array(inside.astype(np.float32))
     found, labels = extract_candidates(probability, threshold=0.8)
     measured = measure_candidates(ct, labels.array, [candidate.label for candidate in found])
-    rows = describe_candidates(found, measured, lungs, Grid(SHAPE, affine))
+    rows = describe_candidates(found, measured, lungs, SourceGrid(SHAPE, affine))
     return Subject(ct, lungs, rows)
 
 
@@ -118,6 +122,25 @@ def test_what_is_new_and_what_is_gone_is_named(followed) -> None:
     assert [row.state for row in followed[0]] == ["paired"] * 4 + ["new", "gone"]
 
 
+def test_a_row_has_a_finding_and_what_was_looked_at_counts_only_as_the_other_end_of_one(twice, followed) -> None:
+    """What no score makes a finding is neither new nor gone; a finding that fades is not gone."""
+    first, second = twice
+    gone = next(row.rank_before for row in followed[0] if row.state == "gone")
+    new = next(row.rank_after for row in followed[0] if row.state == "new")
+    fading, ignored = (row for row in followed[0][:2])
+    before = [replace(n, finding=n.rank not in (gone, ignored.rank_before)) for n in first.nodules]
+    after = [replace(n, finding=n.rank not in (new, fading.rank_after, ignored.rank_after)) for n in second.nodules]
+    pairs = [(row.rank_before - 1, row.rank_after - 1) for row in followed[0] if row.state == "paired"]
+    rows = follow_nodules(before, after, pairs, [0.0] * 4, [True] * len(after), [True] * len(before), 100)
+    assert [row.state for row in rows] == ["paired"] * 3
+    (faded,) = [row for row in rows if row.rank_before == fading.rank_before]
+    assert (faded.finding_before, faded.finding_after) == (True, False)
+    assert (faded.score_before, faded.score_after) == (
+        before[faded.rank_before - 1].score,
+        after[faded.rank_after - 1].score,
+    )
+
+
 def test_a_place_that_the_other_scan_does_not_show_is_neither_new_nor_gone(twice) -> None:
     first, second = twice
     upper = (slice(50, None), slice(None), slice(None))
@@ -158,7 +181,40 @@ def test_table_json_and_page_say_the_same(twice, followed, tmp_path) -> None:
     assert "&lt;b&gt;odd" in page
     assert "Not a medical device" in page
     assert f"{rows[0].volume_change_percent:+.0f} %" in page
-    assert "candidate 1" in page
+    assert f"number 1, score {twice[0].nodules[0].score:.3f}" in page
+
+
+AGAIN = """
+import pickle, sys
+from pathlib import Path
+from lungline.stages import follow_up
+
+here = Path(sys.argv[1])
+twice = pickle.loads((here / "twice").read_bytes())
+rows, motion = follow_up.compare(*twice, days=100, tolerance_mm=12.0, seed=int(sys.argv[3]))
+tables = [here / "nodules/a.json", here / "nodules/b.json"]
+follow_up.write(here / sys.argv[2], tables, rows, list(twice), motion, days=100, tolerance_mm=12.0, notes=[])
+"""
+
+
+def test_the_same_scans_give_the_same_bytes_here_and_in_another_process(twice, tmp_path) -> None:
+    """SimpleITK draws its points by the clock unless it is given a seed, and by seed 0 it means the clock, too."""
+    for name in ("a", "b"):
+        write_result(tmp_path / f"nodules/{name}.json", {"scan": name})
+    (tmp_path / "twice").write_bytes(pickle.dumps(twice))
+    tables = [tmp_path / "nodules/a.json", tmp_path / "nodules/b.json"]
+    for number in range(3):
+        rows, motion = follow_up.compare(*twice, days=100, tolerance_mm=12.0, seed=0)
+        output = tmp_path / f"here-{number}.json"
+        follow_up.write(output, tables, rows, list(twice), motion, days=100, tolerance_mm=12.0, notes=[])
+    for name, seed in (("elsewhere.json", "0"), ("another-seed.json", "5")):
+        subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path), name, seed], check=True)
+
+    def made(name: str) -> list[bytes]:
+        return [(tmp_path / name).with_suffix(suffix).read_bytes() for suffix in (".json", ".csv", ".html")]
+
+    assert made("here-0") == made("here-1") == made("here-2") == made("elsewhere")
+    assert made("here-0")[0] != made("another-seed")[0]
 
 
 def test_nothing_is_paired_beyond_the_tolerance_and_the_sum_of_distances_is_smallest() -> None:

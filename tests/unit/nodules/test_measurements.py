@@ -101,8 +101,20 @@ def test_the_attenuation_is_that_of_the_core_however_generous_the_outline(parts,
     assert measure(blurred(parts), ball(parts[0][0] + outlined_mm)).attenuation == kind
 
 
-def test_what_is_too_thin_for_a_core_has_an_attenuation() -> None:
+def test_what_is_too_thin_for_a_core_has_no_attenuation_that_a_reader_would_believe() -> None:
     one = np.zeros(SHAPE, bool)
     one[20, 22, 24] = True
-    assert measure(blurred([(10, 40)]), one).attenuation == "solid"
-    assert measure(blurred([]), one).attenuation == "ground-glass"
+    for parts in ([(10, 40)], []):
+        found = measure(blurred(parts), one)
+        assert (found.attenuation, found.core_voxels) == ("indeterminate", 0)
+    sheet = np.zeros(SHAPE, bool)
+    sheet[20:22, 15:30, 15:30] = True  # two slices thick: every voxel is at its surface
+    assert measure(blurred([(20, 40)]), sheet).attenuation == "indeterminate"
+
+
+def test_the_density_of_the_core_agrees_with_the_type_where_that_of_the_outline_does_not() -> None:
+    """An outline that is 3 mm too wide is mostly lung: -446 HU and "solid" stood side by side."""
+    found = measure(blurred([(10, 40)]), ball(15))
+    assert found.mean_hu < -400
+    assert found.attenuation == "solid"
+    assert found.core_hu > -150

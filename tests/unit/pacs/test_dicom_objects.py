@@ -1,16 +1,19 @@
 """DICOM out: valid, at the right place, and saying what the nodule table says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
 from pydicom.sr.codedict import codes
+from skimage.color import lab2rgb, rgb2lab
 
 from dicom_series import FRAME, PATIENT, SERIES, STUDY, complaints, write_series
 from lungline import NOTICE
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
 from lungline.nodules.table import NoduleRow
-from lungline.pacs.dicom_objects import dicom_objects, planes_of
+from lungline.pacs.dicom_objects import _colour, dicom_objects, planes_of
 from lungline.readers.dicom import read_dicom
 from lungline.readers.dicom_source import read_series
 from lungline.readers.scan import volume_of
@@ -38,23 +41,36 @@ def outline_in(ct: Volume) -> Volume:
     return Volume(ranks, grid)
 
 
+def row_of(rank: int, place, index, side: str, size, *, finding: bool = True, image: int | None = None, **scores):
+    """A row with odd numbers."""
+    where = dict(zip(("x_mm", "y_mm", "z_mm", "z", "y", "x"), (*place, *index), strict=True))
+    sizes = dict(zip(("longest_axial_mm", "volume_mm3"), size, strict=True))
+    densities = {"mean_hu": -123.4, "spread_hu": 56.7, "kind": "solid", "core_hu": 12.3, "solid_share": 0.95}
+    known = {"score": 0.9871234, "nodule_probability": 0.27, "cancer_logit": None, "cancer_probability": None}
+    slices = {"slice": 1, "instance_number": image, "slice_position_mm": 7.25}
+    return NoduleRow(rank=rank, finding=finding, side=side, third="middle", decided=rank == 1,
+                     **where, **sizes, **densities, **slices, **(known | scores))  # fmt: skip
+
+
 def rows_of(outline: Volume) -> list[NoduleRow]:
-    """A row of every ball, with odd numbers."""
+    """A row of every ball: the first is judged, the second has no image number."""
     rows = []
     for rank, (offset, radius) in BALLS.items():
         index = np.argwhere(outline.array == rank).mean(axis=0)
         x, y, z = geometry.voxel_to_world(outline.affine, index)
         side = "left" if offset[0] > 0 else "right"
-        size = (2 * radius + 1 / 3, 4.18879020478639 * radius**3, -123.4, 56.7)
-        scores = (0.9876543210123 / rank, None, None) if rank == 2 else (0.9876543210123, 1.25, 0.777299861)
-        rows.append(NoduleRow(rank, x, y, z, *index, 1, side, "middle", *size, "solid", *scores, rank == 1))
+        size = (2 * radius + 1 / 3, 4.18879020478639 * radius**3)
+        judged = {"cancer_logit": 1.25, "cancer_probability": 0.777299861, "image": 17} if rank == 1 else {}
+        rows.append(row_of(rank, (x, y, z), index, side, size, score=0.9876543210123 / rank, **judged))
     return rows
 
 
 def table_of(rows, probability=0.777299861) -> dict:
     return {
         "system": "m2",
-        "nodules": None if rows is None else [{}] * len(rows),
+        "ranked_by": "fpr",
+        "nodules": None if rows is None else [{} for row in rows if row.finding],
+        "also_looked_at": None if rows is None else [{} for row in rows if not row.finding],
         "patient": {"probability": probability},
     }
 
@@ -102,7 +118,7 @@ def test_segments_lie_where_the_outlines_lie_and_refer_to_the_images_that_show_t
         np.testing.assert_allclose(world.mean(axis=0), (row.x_mm, row.y_mm, row.z_mm), atol=0.5)
         volume_mm3 = len(world) * np.prod(SPACING)
         assert volume_mm3 == pytest.approx((outline.array == row.rank).sum(), rel=0.08)
-    assert [item.SegmentLabel for item in seg.SegmentSequence] == ["candidate 1", "candidate 2"]
+    assert [item.SegmentLabel for item in seg.SegmentSequence] == ["finding 1, 12.3 mm", "finding 2, 8.3 mm"]
     assert {item.SegmentAlgorithmType for item in seg.SegmentSequence} == {"AUTOMATIC"}
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == SERIES
 
@@ -116,7 +132,7 @@ def test_left_stays_left(written) -> None:
         (site,) = group.finding_sites
         x = centre_of(group)[0]
         assert site.laterality == (codes.SCT.Left if x > middle[0] else codes.SCT.Right)
-        assert (x > middle[0]) == (group.tracking_identifier == "candidate 1")
+        assert (x > middle[0]) == (group.tracking_identifier == "finding 1")
 
 
 def centre_of(group) -> np.ndarray:
@@ -136,12 +152,15 @@ def test_the_report_says_what_the_table_says(written) -> None:
     report = hd.sr.srread(folder / "sr.dcm")
     seg = pydicom.dcmread(folder / "seg.dcm")
     groups = report.content.get_volumetric_roi_measurement_groups()
-    assert [group.tracking_identifier for group in groups] == ["candidate 1", "candidate 2"]
+    assert [group.tracking_identifier for group in groups] == ["finding 1", "finding 2"]
     for group, row in zip(groups, rows, strict=True):
         np.testing.assert_allclose(centre_of(group), (row.x_mm, row.y_mm, row.z_mm), atol=1e-3)
         assert measured(group, codes.SCT.LongAxis) == [(row.longest_axial_mm, "mm")]
         assert measured(group, codes.SCT.Volume) == [(row.volume_mm3, "mm3")]
-        assert measured(group, codes.DCM.CertaintyOfFinding) == [(pytest.approx(100 * row.nodule_probability), "%")]
+        assert measured(group, codes.DCM.CertaintyOfFinding) == [(pytest.approx(100 * row.score), "%")]
+        numbers = {item.name.value: item.value for item in group.get_measurements()}
+        assert numbers["slice-position"] == row.slice_position_mm
+        assert numbers.get("instance-number") == row.instance_number
         cancer = [] if row.cancer_probability is None else [(pytest.approx(100 * row.cancer_probability), "%")]
         assert measured(group, codes.DCM.ProbabilityOfCancer) == cancer
         segment = group.referenced_segment
@@ -157,8 +176,8 @@ def test_the_report_says_what_the_table_says(written) -> None:
         assert sources == shown
     (scan,) = report.content.get_image_measurement_groups()
     assert measured(scan, codes.DCM.ProbabilityOfCancer) == [(pytest.approx(77.7299861), "%")]
-    counts = [item.value for item in scan.get_measurements() if item.name.value == "candidates"]
-    assert counts == [2]
+    counts = {item.name.value: item.value for item in scan.get_measurements()}
+    assert (counts["findings"], counts["also-looked-at"]) == (2, 0)
 
 
 def test_both_name_the_patient_and_the_study_and_say_what_they_are_not_for(written) -> None:
@@ -192,6 +211,93 @@ def test_the_same_answer_has_the_same_uids_and_another_has_others(tmp_path) -> N
     assert first.sr.SeriesInstanceUID != other.sr.SeriesInstanceUID
 
 
+def without_clock(dataset: pydicom.Dataset) -> dict:
+    """Every element but dates and times, as JSON has it."""
+
+    def plain(items) -> list:
+        return [without_clock(item) for item in items]
+
+    return {
+        element.tag: plain(element.value) if element.VR == "SQ" else element.value
+        for element in dataset
+        if element.VR not in ("DA", "TM", "DT")
+    }
+
+
+@pytest.mark.parametrize("name", ["seg", "sr"])
+def test_the_same_answer_written_twice_is_the_same_bytes_but_for_dates_and_times(written, tmp_path, name) -> None:
+    """highdicom draws a DimensionOrganizationUID each time; equal lengths show that nothing else has moved."""
+    folder, outline, rows = written
+    again = getattr(dicom_objects(read_series(folder / "raw"), table_of(rows), rows, outline), name)
+    again.save_as(tmp_path / "again.dcm", enforce_file_format=True)
+    first, second = (folder / f"{name}.dcm").read_bytes(), (tmp_path / "again.dcm").read_bytes()
+    assert len(first) == len(second)
+    assert sum(a != b for a, b in zip(first, second, strict=True)) < 200  # digits of the clock
+    assert without_clock(pydicom.dcmread(folder / f"{name}.dcm")) == without_clock(
+        pydicom.dcmread(tmp_path / "again.dcm")
+    )
+
+
+def test_a_segment_says_its_side_its_colour_and_how_large_the_finding_is(written) -> None:
+    folder, _, rows = written
+    seg, source = pydicom.dcmread(folder / "seg.dcm"), pydicom.dcmread(next((folder / "raw").iterdir()))
+    sides = [item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0] for item in seg.SegmentSequence]
+    assert [(side.CodeValue, side.CodeMeaning) for side in sides] == [("7771000", "Left"), ("24028007", "Right")]
+    colours = [tuple(item.RecommendedDisplayCIELabValue) for item in seg.SegmentSequence]
+    assert len(set(colours)) == len(rows)
+    assert all(0 <= part <= 0xFFFF for colour in colours for part in colour)
+    assert (seg.PositionReferenceIndicator, source.PositionReferenceIndicator) == ("XY", "XY")
+
+
+def test_neighbouring_ranks_differ_in_colour() -> None:
+    colours = np.array([_colour(rank).value for rank in range(1, 21)], dtype=float)
+    away = np.linalg.norm(colours[:, None] - colours, axis=2)
+    assert away[np.triu_indices(20, 1)].min() > 1500  # of 65535, about 6 in CIELab
+    assert np.linalg.norm(np.diff(colours, axis=0), axis=1).min() > 15_000
+    lightness, a, b = (colours / 65535 * (100, 255, 255) - (0, 128, 128)).T
+    shown = lab2rgb(np.stack([lightness, a, b], axis=-1))
+    np.testing.assert_allclose(rgb2lab(shown)[:, 0], 70, atol=0.5)  # what a screen cannot show would be clipped
+    np.testing.assert_allclose(rgb2lab(shown)[:, 1:], np.stack([a, b], axis=-1), atol=0.5)
+
+
+def test_only_findings_have_segments_and_groups_and_the_others_are_counted(written, tmp_path) -> None:
+    import highdicom as hd
+
+    folder, outline, rows = written
+    rows = [rows[0], replace(rows[1], finding=False)]
+    made = dicom_objects(read_series(folder / "raw"), table_of(rows), rows, outline)
+    for name in ("seg", "sr"):
+        getattr(made, name).save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+        assert complaints(tmp_path / f"{name}.dcm") == []
+    seg, content = pydicom.dcmread(tmp_path / "seg.dcm"), hd.sr.srread(tmp_path / "sr.dcm").content
+    assert [item.SegmentNumber for item in seg.SegmentSequence] == [1]
+    voxels = int(seg.pixel_array.sum()) * np.prod(SPACING)
+    assert voxels == pytest.approx((outline.array == 1).sum(), rel=0.08)  # and none of the other's
+    assert [group.tracking_identifier for group in content.get_volumetric_roi_measurement_groups()] == ["finding 1"]
+    (scan,) = content.get_image_measurement_groups()
+    counts = {item.name.value: item.value for item in scan.get_measurements()}
+    assert (counts["findings"], counts["also-looked-at"]) == (1, 1)
+    nothing = [replace(row, finding=False) for row in rows]
+    made = dicom_objects(read_series(folder / "raw"), table_of(nothing), nothing, outline)
+    assert made.seg is None
+    made.sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    (scan,) = hd.sr.srread(tmp_path / "sr.dcm").content.get_image_measurement_groups()
+    assert scan.finding_type.value == "none-found"
+
+
+def test_a_score_that_is_no_probability_is_no_certainty(written, tmp_path) -> None:
+    import highdicom as hd
+
+    folder, outline, rows = written
+    rows = [replace(row, score=1234.5) for row in rows]
+    table = table_of(rows) | {"ranked_by": "sum"}
+    dicom_objects(read_series(folder / "raw"), table, rows, outline).sr.save_as(tmp_path / "sr.dcm")
+    assert complaints(tmp_path / "sr.dcm") == []
+    for group in hd.sr.srread(tmp_path / "sr.dcm").content.get_volumetric_roi_measurement_groups():
+        assert measured(group, codes.DCM.CertaintyOfFinding) == []
+        assert {item.name.value: item.value for item in group.get_measurements()}["score"] == 1234.5
+
+
 def test_an_opinion_of_nodules_is_no_probability_of_cancer(tmp_path) -> None:
     import highdicom as hd
 
@@ -218,7 +324,7 @@ def test_without_a_candidate_there_is_a_report_that_says_so_and_no_segmentation(
     report = hd.sr.srread(tmp_path / "sr.dcm")
     (scan,) = report.content.get_image_measurement_groups()
     assert scan.finding_type.value == says
-    assert [item.value for item in scan.get_measurements() if item.name.value == "candidates"] == count
+    assert [item.value for item in scan.get_measurements() if item.name.value == "findings"] == count
     assert measured(scan, codes.DCM.ProbabilityOfCancer) == []
     assert report.content.get_volumetric_roi_measurement_groups() == []
     assert (
@@ -269,7 +375,7 @@ def test_of_real_series_both_are_valid_and_a_ball_keeps_its_volume(sample_data, 
     grid = geometry.make_affine((1, 1, 1), centre - 20)
     z, y, x = np.ogrid[:41, :41, :41]
     ball = Volume(((z - 20) ** 2 + (y - 20) ** 2 + (x - 20) ** 2 <= 64).astype(np.int64), grid)
-    row = NoduleRow(1, *centre, 20, 20, 20, 1, "left", "lower", 16.0, 2109.0, 10.0, 5.0, "solid", 0.9, 1.2, 0.77, True)
+    row = row_of(1, centre, (20, 20, 20), "left", (16.0, 2109.0))
     made = dicom_objects(series, table_of([row]), [row], ball)
     made.seg.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
     made.sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)

@@ -26,7 +26,8 @@ def test_data_of_a_script_cannot_end_it():
     table = {"codes": [], "quality": None, "nodules": None, "status": "ok"}
     page = render(
         "nodule_page.html", title="", table=table, patient={"probability": None}, quality={}, answer={}, answer_name="",
-        opinion=False, nodules=[], pictures=[], about={"name": HOSTILE}, layers={"ct": "AAAA"},
+        opinion=False, findings=[], others=[], score="", pictures=[],
+        coarse_mm=None, about={"name": HOSTILE}, layers={"ct": "AAAA"},
     )  # fmt: skip
     (about,) = re.findall(r'id="about">(.*?)</script>', page)
     assert json.loads(about) == {"name": HOSTILE}

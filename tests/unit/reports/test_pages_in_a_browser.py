@@ -2,16 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from browser import NARROW, WIDE, open_browser
 from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
-from lungline.nodules.table import Grid, NoduleRow, rows_as_json
+from lungline.nodules.table import Grid, NoduleRow, SourceGrid, split_nodules
+from lungline.reports import packed
 from lungline.stages import draw_index, draw_page
 from lungline.storage import hdf5
 from lungline.storage.checksums import write_sealed_text
@@ -33,12 +36,12 @@ def ball(centre_xyz_mm, diameter_mm=10.0) -> np.ndarray:
     return np.linalg.norm(geometry.voxel_to_world(AFFINE, index) - centre_xyz_mm, axis=-1) <= diameter_mm / 2
 
 
-def row(rank, place, side, logit) -> NoduleRow:
+def row(rank, place, side, logit, *, finding=True) -> NoduleRow:
     z, y, x = geometry.world_to_voxel(AFFINE, place)
-    slice_number = round((place[2] - 500) / 2) + 1
-    sizes = (10.0, 523.6, 12.0, 80.0, "solid", 0.9)
-    chance = 1 / (1 + np.exp(-logit))
-    return NoduleRow(rank, *place, z, y, x, slice_number, side, "middle", *sizes, logit, chance, rank == 2)
+    number = int((place[2] - 500) / 2 + 0.5) + 1
+    slices, sizes = (number, 61 - number, 500.0 + 2 * (number - 1)), (10.0, 523.6, -446.0, 80.0, "solid", -12.0, 0.97)
+    about = (rank, 0.9951234 - rank / 10, finding)
+    return NoduleRow(*about, *place, z, y, x, *slices, side, "middle", *sizes, 0.27, logit, expit(logit), rank == 2)
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +59,17 @@ def folder(tmp_path_factory) -> Path:
         item = hdf5.volume_field(Volume(array.astype(np.float32) if name == "ct" else array, AFFINE), "1", "")
         hdf5.write_file(folder / f"{name}.h5", Header("x", "resample"), {field: item})
     grid = Grid((60, 118, 162), geometry.make_affine((2.0, 1.0, 1.0), (-80.0, -60.0, 500.0)))
+    source = SourceGrid(grid.shape_zyx, grid.affine, tuple(range(60, 0, -1)))  # the scanner counts from the head
     rows = [row(1, LEFT, "left", -2.0), row(2, RIGHT, "right", 0.5)]
     patient = {"probability": 0.6225, "logit": 0.5, "interval": [0.41, 0.8],
                "interval_reason": "of the calibration", "n_candidates": 2, "deciding_rank": 2}  # fmt: skip
     table = {"schema": "nodules/1", "scan": "good", "system": "m2", "status": "warned",
              "codes": [{"code": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
-             "grid": grid.as_json(), "source_grid": grid.as_json(),
+             "grid": grid.as_json(), "source_grid": source.as_json(),
              "quality": LungQuality(800.0, 390.0, 410.0, -850.0, 0.02, 0, 0, 0, 0, 0).as_json(),
-             "nodules": rows_as_json(rows)}  # fmt: skip
+             "ranked_by": "fpr", "min_finding_score": None, **split_nodules(rows)}  # fmt: skip
     nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no probability"}
-    empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules"))
+    empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules", "also_looked_at"))
     codes = [{"code": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
     bad = table | empty | {"scan": "bad", "status": "quarantined", "codes": codes, "patient": nobody}
     alone = {"learned_from": "nodules", "interval": None, "interval_reason": "nothing was found"}
@@ -74,6 +78,17 @@ def folder(tmp_path_factory) -> Path:
         write_result(folder / "nodules" / f"{name}.json", content)
         draw_page.run(folder / "pages" / f"{name}.html", nodules=folder / "nodules" / f"{name}.json",
                       volume=folder / "ct.h5", lungs=folder / "lungs.h5", detected=folder / "detect.h5")  # fmt: skip
+    chosen = table | {
+        "scan": "chosen",
+        "min_finding_score": 0.85,
+        **split_nodules([rows[0], replace(rows[1], finding=False)]),
+    }
+    write_result(folder / "nodules" / "chosen.json", chosen)
+    with pytest.MonkeyPatch.context() as little:
+        for name, room in (("chosen", packed.ROOM), ("coarse", 100_000)):
+            little.setattr(packed, "ROOM", room)
+            draw_page.run(folder / "pages" / f"{name}.html", nodules=folder / "nodules" / "chosen.json",
+                          volume=folder / "ct.h5", lungs=folder / "lungs.h5")  # fmt: skip
     predictions = [
         Prediction("good", "dsb17", "test", 1, 0.6225, "warned", ("W_TILT",), "m2", 2, 2, 0.5),
         Prediction("other", "dsb17", "test", 0, 0.9, "ok", (), "m2", 1, 1, 2.2),
@@ -155,7 +170,7 @@ def test_a_click_on_a_candidate_leads_to_it_and_left_stays_left(good) -> None:
     np.testing.assert_allclose(crosshair_mm(good), LEFT, atol=0.01)
     assert good.run("viewer.hu()") == pytest.approx(60, abs=5)
     good.run(DRAWN)
-    assert "slice 22 of 60" in good.run("document.getElementById('where').textContent")
+    assert "image 39, slice 22 of 60 from below" in good.run("document.getElementById('where').textContent")
     good.press("o")  # the probability would colour the picture
     good.run(DRAWN)
     # the ball in the patient's left lung lies in the right half of the axial and the coronal picture, and is bright
@@ -177,6 +192,62 @@ def shares(page, canvas: str, plane: tuple[int, int, int], place) -> tuple[float
     scale = min(width / size[right], height / size[down])
     across, below = ((point[k] - (size[k] - 1) / 2) * scale for k in (right, down))
     return 0.5 + across / width, 0.5 + sign * below / height
+
+
+def test_sliders_announce_millimetres_and_the_slice_by_which_a_pacs_finds_it(good) -> None:
+    good.click_on('tr[data-rank="1"] td:nth-child(3)')
+    good.run(DRAWN)
+    said = good.run("[...document.querySelectorAll('.view input')].map(s => s.getAttribute('aria-valuetext'))")
+    assert said == ["z 541.0 mm, image 39, slice 22 of 60 from below", "y -6.2 mm", "x 38.4 mm"]
+    cells = good.run("[...document.querySelectorAll('tr[data-rank=\"1\"] td')].map(cell => cell.innerText)")
+    assert cells[3].split("\n") == ["39", "slice 22, 542.0 mm"]
+
+
+def test_a_type_stands_beside_the_density_that_it_is_by(good) -> None:
+    cells = good.run("[...document.querySelectorAll('tr[data-rank=\"1\"] td')].map(cell => cell.innerText)")
+    assert [cell.split("\n") for cell in cells[6:9]] == [
+        ["−12 HU", "outline −446 ± 80"],
+        ["solid", "97 % ≥ −400 HU"],
+        ["0.895"],
+    ]
+
+
+def test_findings_stand_apart_and_each_count_is_that_of_its_rows(page, folder) -> None:
+    page.open(folder / "pages" / "chosen.html")
+    page.wait(READY)
+    heads = page.run("[...document.querySelectorAll('#nodules h2, #others h2')].map(head => head.textContent)")
+    assert heads == ["Findings (1)", "Also looked at (1)"]
+    for section in ("nodules", "others"):
+        assert page.run(f"document.querySelectorAll('#{section} tbody tr').length") == 1
+    assert "From 0.85 on a candidate is a finding" in page.run("document.getElementById('nodules').textContent")
+    assert "number 2, which is no finding" in page.run("document.getElementById('answer').textContent")
+    page.open(folder / "index.html")
+    cells = page.run("[...document.querySelectorAll('.sortable tr')].map(r => [...r.cells].map(c => c.innerText)[3])")
+    assert cells[0] == "Findings"
+    assert sorted(cells[1:]) == ["", "", "", "2"]
+
+
+def test_the_finer_surroundings_of_a_candidate_have_no_edge_and_the_page_says_of_them(page, folder) -> None:
+    """Squares of finer grain looked like something in the patient."""
+    page.open(folder / "pages" / "coarse.html")
+    page.wait(READY)
+    assert "voxels of 3 mm; around each candidate it is finer" in page.run("document.body.textContent")
+    for plane in range(3):
+        opacity = np.array(
+            page.run(f"""(() => {{
+                const crop = layers.crops[0], plane = PLANES[{plane}];
+                const index = Math.round(crop.centre[plane.across] - crop.first_zyx[plane.across] - 0.5);
+                const away = fading(crop, plane, index);
+                return [...Array(crop.shape_zyx[plane.down]).keys()].map(row =>
+                    [...Array(crop.shape_zyx[plane.right]).keys()].map(column => away(row, column)));
+            }})()""")
+        )
+        assert opacity.max() == 255
+        for edge in (opacity[0], opacity[-1], opacity[:, 0], opacity[:, -1]):
+            assert edge.max() < 10
+        steps = np.hypot(np.diff(opacity, axis=0)[:, 1:], np.diff(opacity, axis=1)[1:])
+        assert steps.max() < 60  # of 255 a voxel of 1 mm
+    assert page.errors == []
 
 
 def test_a_click_into_a_slice_moves_the_crosshair_there(good) -> None:

@@ -11,6 +11,7 @@ from lungline import NOTICE
 from lungline.errors import LunglineError
 from lungline.evaluation import cancer_metrics
 from lungline.evaluation.paired_comparison import PAPER
+from lungline.runner.usage import write_usage
 from lungline.stages import compare
 from lungline.storage.predictions import Prediction, read_predictions, write_predictions
 
@@ -115,10 +116,14 @@ def test_training_cost_is_summed_over_the_systems_trainings(tmp_path, systems):
         ("s", "2.5\t0:00:02\t300\t1\t1\t1\t0\t0\t9\tNA"),
     ):
         (tmp_path / f"{name}.tsv").write_text(BENCHMARK + row + "\n")
+    write_usage(tmp_path / "z.json", 24.5, 950.0)
     systems["m2"]["benchmarks"] = [str(tmp_path / "z.tsv"), str(tmp_path / "s.tsv")]
     systems["ours"]["benchmarks"] = [str(tmp_path / "absent.tsv")]
     table = compared(tmp_path, systems)
-    assert [table["m2"][f"training_{what}"] for what in ("s", "cpu_s", "peak_mb")] == ["13.0", "", "900.0"]
+    assert [table["m2"][f"training_{what}"] for what in ("s", "cpu_s", "peak_mb")] == ["13.0", "", ""]
+    write_usage(tmp_path / "s.json", 3.0, 320.0)
+    table = compared(tmp_path, systems)
+    assert [table["m2"][f"training_{what}"] for what in ("s", "cpu_s", "peak_mb")] == ["13.0", "27.5", "950.0"]
     assert table["ours"]["training_s"] == ""
     (tmp_path / "z.tsv").write_text("seconds\n1\n")
     with pytest.raises(LunglineError, match="expected a benchmark"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 import lungline
 from lungline.detection.candidates import Candidate, rank_again, read_candidates, write_candidates
@@ -16,10 +17,10 @@ from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
 from lungline.nodules.measurements import measure_candidates
-from lungline.nodules.table import COLUMNS, Grid, describe_candidates, places_in_lungs, read_nodules
+from lungline.nodules.table import COLUMNS, SourceGrid, describe_candidates, places_in_lungs, read_nodules
 from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code, Header
+from lungline.storage.hdf5 import Code, Field, Header
 from lungline.storage.predictions import ANSWER_COLUMNS, read_answers
 from lungline.storage.tables import table_text
 from stage_settings import CACHE, CANDIDATES, RESAMPLE
@@ -106,7 +107,7 @@ def valid(table: dict) -> dict:
 def test_sizes_places_and_densities_are_those_that_were_drawn(folder) -> None:
     table = described(folder)
     assert [row["rank"] for row in table["nodules"]] == [1, 2, 3, 4]
-    source = Grid(SHAPE, geometry.make_affine(SPACING, ORIGIN))
+    source = SourceGrid(SHAPE, geometry.make_affine(SPACING, ORIGIN))
     for row, (diameter_mm, centre, hu, side, third) in zip(table["nodules"], BALLS, strict=True):
         assert row["longest_axial_mm"] == pytest.approx(diameter_mm, abs=1.0)
         assert row["volume_mm3"] == pytest.approx(np.pi / 6 * diameter_mm**3, rel=0.05)
@@ -141,6 +142,50 @@ def test_the_interval_of_a_calibrated_answer_is_given_and_says_what_of(folder) -
     assert "calibration" in patient["interval_reason"]
 
 
+def test_findings_stand_apart_from_what_was_looked_at_as_well_and_both_tables_rank_by_one_score(folder) -> None:
+    found = read_candidates(folder / "candidates" / "s.csv")
+    least = found[1].score
+    table = described(folder, min_finding_score=least, ranked_by="sum")
+    assert [row["rank"] for row in table["nodules"]] == [1, 2]  # the score of a finding is reached, too
+    assert [row["rank"] for row in table["also_looked_at"]] == [3, 4]
+    assert {row["finding"] for row in table["nodules"]} == {True}
+    assert {row["finding"] for row in table["also_looked_at"]} == {False}
+    assert (table["min_finding_score"], table["ranked_by"]) == (least, "sum")
+    rows = read_nodules(table)
+    assert [row.score for row in rows] == pytest.approx([candidate.score for candidate in found])
+    assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
+    with open(folder / "nodules.csv", newline="", encoding="utf-8") as handle:
+        assert [row["finding"] for row in csv.DictReader(handle)] == ["true", "true", "false", "false"]
+    everything = described(folder)
+    assert (everything["min_finding_score"], everything["also_looked_at"]) == (None, [])
+    nothing = described(folder, min_finding_score=1e9)
+    assert (nothing["nodules"], len(nothing["also_looked_at"])) == ([], 4)
+
+
+def test_a_slice_has_the_scanners_number_its_place_in_mm_and_the_count_from_below(folder) -> None:
+    source, numbered = hdf5.read_field(folder / "ingest" / "s.h5", "ct"), folder / "numbered.h5"
+    numbers = Field(np.arange(SHAPE[0], 0, -1, dtype=np.int32), "z", "1", "counted from the head")
+    hdf5.write_file(numbered, Header("ct_hu", "ingest"), {"ct": source, "instance_number": numbers})
+    plain, table = described(folder), described(folder, ingested=numbered)
+    assert table["source_grid"]["instance_numbers"] == list(range(SHAPE[0], 0, -1))
+    assert plain["source_grid"]["instance_numbers"] is None
+    assert {row["instance_number"] for row in plain["nodules"]} == {None}
+    for row, (_, centre, *_) in zip(table["nodules"], BALLS, strict=True):
+        assert row["instance_number"] == SHAPE[0] + 1 - row["slice"]
+        assert row["slice_position_mm"] == pytest.approx(ORIGIN[2] + (row["slice"] - 1) * SPACING[0])
+        assert abs(row["slice_position_mm"] - centre[2]) < SPACING[0] / 2 + 0.3
+
+
+def test_the_place_of_a_slice_is_along_the_normal_of_an_oblique_scan() -> None:
+    turn = Rotation.from_euler("xy", [20, -15], degrees=True).as_matrix()
+    grid = SourceGrid((9, 8, 7), geometry.make_affine((2.0, 1.0, 1.0), (5.0, 6.0, 70.0), turn @ geometry.LPS_DIRECTION))
+    normal = grid.affine[:3, 0] / 2.0
+    for k in (0, 4, 8):
+        corner = geometry.voxel_to_world(grid.affine, (k, 7, 6))
+        assert grid.position_mm(k) == pytest.approx(corner @ normal)
+        assert grid.slice_at(tuple(corner)) == k
+
+
 def test_both_files_hold_the_same_rows(folder) -> None:
     table = described(folder)
     with open(folder / "nodules.csv", newline="", encoding="utf-8") as handle:
@@ -161,7 +206,9 @@ def test_the_density_is_that_of_the_scan_and_not_of_the_masked_cache(folder) -> 
     labels = inside(ct, centre, 10).astype(np.uint8)
     point = Candidate(1, 1.0, 1.0, 1.0, 1.0, 1, *geometry.world_to_voxel(ct.affine, centre), *centre, 10.0, 1)
     lungs = hdf5.read_volume(folder / "lungs" / "s.h5", "lungs")
-    (row,) = describe_candidates([point], measure_candidates(ct, labels, [1]), lungs, Grid(ct.shape_zyx, ct.affine))
+    (row,) = describe_candidates(
+        [point], measure_candidates(ct, labels, [1]), lungs, SourceGrid(ct.shape_zyx, ct.affine)
+    )
     assert row.mean_hu == pytest.approx(30, abs=1)
     assert row.decided is None
     assert row.cancer_logit is None

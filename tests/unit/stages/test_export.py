@@ -11,7 +11,7 @@ from lungline.cli import main
 from lungline.detection.candidates import Candidate, write_candidates
 from lungline.errors import LunglineError
 from lungline.escape import uncell
-from lungline.nodules.table import NoduleRow, rows_as_json
+from lungline.nodules.table import NoduleRow, split_nodules
 from lungline.privacy.pseudonyms import remember
 from lungline.readers.listing import Listed
 from lungline.stages import export, who
@@ -152,16 +152,17 @@ def test_a_nodule_leads_to_the_slice_of_its_series_and_only_there(results, tmp_p
     write_dicom(series, chest((12, 34, 40)), origin=(-31.0, -42.0, 13.0))  # 2.5 mm apart; instance k is 1.2.3.(k + 1)
     (tmp_path / "data" / NAMES["scan-b"]).mkdir()  # a folder without any CT
     place = (1.0, 2.0, 13.0 + 4 * 2.5 + 1.0)
-    sizes = (5, "left", "upper", 6.0, 113.0, 20.0, 50.0, "solid", 0.9)
-    row = NoduleRow(1, *place, 1.0, 2.0, 3.0, *sizes, 0.5, 0.62, True)
+    slices, sizes = (5, 5, 23.0), ("left", "upper", 6.0, 113.0, 20.0, 50.0, "solid", 40.0, 1.0)
+    row = NoduleRow(1, 0.95, True, *place, 1.0, 2.0, 3.0, *slices, *sizes, 0.9, 0.5, 0.62, True)
     for scan in ("scan-a", "scan-b"):
-        content = {"schema": "nodules/1", "system": "m2", "nodules": rows_as_json([row])}
+        content = {"schema": "nodules/1", "system": "m2", **split_nodules([row])}
         write_result(results / "describe_nodules" / "m2" / f"{scan}.json", content)
     export.run(results, out=tmp_path / "export")
     rows = {uncell(row["original"]): row for row in table(tmp_path / "export" / "folder-nodule-table-m2.csv")}
     assert rows[NAMES["scan-a"]]["sop_instance_uid"] == "1.2.3.5"
     assert rows[NAMES["scan-a"]]["frame"] == "1"
     assert rows[NAMES["scan-a"]]["longest_axial_mm"] == "6"
+    assert [rows[NAMES["scan-a"]][name] for name in ("score", "finding", "instance_number")] == ["0.95", "true", "5"]
     assert rows[NAMES["scan-b"]]["sop_instance_uid"] == ""
     for path in (results / "describe_nodules").rglob("*.*"):
         assert "1.2.3." not in path.read_text(encoding="utf-8")

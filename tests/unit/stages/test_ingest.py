@@ -106,7 +106,7 @@ def test_a_mistake_of_ours_is_reported_without_its_words(tmp_path, monkeypatch, 
     def wrong(path, source):
         raise ValueError("cannot convert 'Doe^Jane'")
 
-    monkeypatch.setattr(ingest, "read_scan", wrong)
+    monkeypatch.setattr(ingest, "read_numbered_scan", wrong)
     assert main(["ingest", str(raw), str(tmp_path / "a.h5"), "--source", "dicom"]) == 2
     said = capsys.readouterr().err
     assert "ValueError in test_ingest.py, line" in said

@@ -3,6 +3,7 @@
 import pytest
 
 from lungline.errors import DamagedFileError, LunglineError
+from lungline.runner.usage import write_usage
 from lungline.storage.checksums import write_sealed_text
 from lungline.storage.frames import (
     NOT_MEASURED,
@@ -43,15 +44,20 @@ def test_numbers_are_read_to_the_last_digit(tmp_path, word):
     assert read_numbers(tmp_path / "t.csv", ["x"])["x"].tolist() == [float(word)]
 
 
-def test_costs_are_summed_and_the_largest_peak_counts(tmp_path):
-    for name, rows in (("a", "1.5\t0:00:01\t900.0\t2.0\n"), ("b", "9\t-\t1\t9\n2.5\t0:00:02\t300\tNA\n")):
+def test_costs_are_summed_and_the_largest_peak_counts_of_what_the_jobs_themselves_wrote(tmp_path):
+    """Of the benchmark only the seconds: 4 CPU seconds and 30 MB there are what a sample happened to see."""
+    for name, rows in (("a", "1.5\t0:00:01\t30.0\t4.0\n"), ("b", "9\t-\t1\t9\n2.5\t0:00:02\t-\tNA\n")):
         (tmp_path / f"{name}.tsv").write_text(BENCHMARK + rows)
     paths = [tmp_path / "a.tsv", tmp_path / "b.tsv"]
+    write_usage(tmp_path / "a.json", 2.0, 900.0)
     assert read_cost(paths[:1]) == Cost(1.5, 2.0, 900.0)
-    assert read_cost(paths) == Cost(4.0, None, 900.0)
+    assert read_cost(paths) == Cost(4.0, None, None)
+    write_usage(tmp_path / "b.json", 6.5, 300.0)
+    assert read_cost(paths) == Cost(4.0, 8.5, 900.0)
     assert read_cost([*paths, tmp_path / "none.tsv"]) is read_cost([]) is NOT_MEASURED
-    (tmp_path / "b.tsv").write_text(BENCHMARK + "0.1\t0:00:00\t-\t-\n")
-    assert read_cost(paths[1:]) == Cost(0.1, None, None)
+    (tmp_path / "b.json").write_text('{"cpu_s": "many"}')
+    with pytest.raises(LunglineError, match=r"b\.json: expected numbers for cpu_s and peak_mb"):
+        read_cost(paths)
 
 
 def test_a_learning_curve_is_read_by_column(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -180,8 +181,11 @@ def test_pytorchs_launcher_starts_them(place: Path, two: Path) -> None:
     words += ["--config", str(place / "config.json"), "--detector", "plain", "--scans", str(place / "scans.csv")]
     words += ["--device", "cpu"]
     words += ["--caches", str(place / "caches"), "--masks", str(place / "masks")]
-    words += ["--checkpoints", str(place / "launched-checkpoints")]
+    words += ["--checkpoints", str(place / "launched-checkpoints"), "--cost", str(place / "cost.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     answer = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert content(place / "launched") == content(two)
+    used = json.loads((place / "cost.json").read_text())  # of both: importing PyTorch takes each a second and 150 MB
+    assert used["cpu_s"] > 1.5
+    assert 100 < used["peak_mb"] < 4000

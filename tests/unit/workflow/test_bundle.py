@@ -8,7 +8,7 @@ import torch
 
 from lungline.errors import LunglineError
 from lungline.storage.weights import write_tensors
-from lungline.workflow.bundle import Pipeline, read_pipeline, write_pipeline
+from lungline.workflow.bundle import PACKAGED, Pipeline, read_pipeline, write_pipeline
 
 SETTINGS = {"resample": {"spacing_mm": 1.0}, "crop_patches": {"count": 20, "size": 32}}
 
@@ -28,6 +28,14 @@ def test_what_is_written_is_read_again(results):
     assert (pipeline.system, dict(pipeline.settings)) == ("s", SETTINGS)
     assert pipeline.model.resolve() == (results / "system/s").resolve()
     assert [path.parent.name for path in pipeline.weights] == ["x", "y", "z", "s"]
+
+
+def test_the_seed_is_that_of_the_run_that_trained_the_system(results):
+    pipeline = read_pipeline(results / "pipeline/s.json")
+    for card, seed in (({"seed": 7}, 7), ({}, 0)):
+        (results / "system/s/card.json").write_text(json.dumps(card))
+        assert pipeline.seed == seed
+    assert read_pipeline(PACKAGED).seed == 1
 
 
 def test_description_and_models_can_be_moved_together(results):

@@ -106,6 +106,9 @@ def test_a_setting_changes_the_digest_of_what_reads_it_alone() -> None:
     turned = layout({"detectors": {"demo": {"reduction": {**REDUCTION, "turns": 8}}}})
     assert plain.unet_digest("demo") == turned.unet_digest("demo")
     assert plain.reduction_digest("demo") != turned.reduction_digest("demo")
+    scored = layout({"detectors": {"pretrained": {"candidates": {"min_finding_score": 0.5}}}})
+    assert plain.reduction_digest("pretrained") == scored.reduction_digest("pretrained")
+    assert plain.unet_digest("pretrained") == scored.unet_digest("pretrained")
     assert plain.unet_digest("demo") != layout({"seed": 2}).unet_digest("demo")
     assert plain.system_digest("m2-demo") == turned.system_digest("m2-demo")
 

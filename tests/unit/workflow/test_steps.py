@@ -7,6 +7,7 @@ import pytest
 
 from lungline.config.loading import read_config
 from lungline.errors import LunglineError
+from lungline.workflow.bundle import PACKAGED, read_pipeline
 from lungline.workflow.steps import (
     BY_NAME,
     CANDIDATES,
@@ -60,6 +61,24 @@ def test_a_detector_may_pick_candidates_in_its_own_way() -> None:
     config = read_config({})
     assert settings_of(config, "extract_candidates", detector="demo")["threshold"] == 0.8
     assert settings_of(config, "extract_candidates", detector="best")["threshold"] == 0.3
+
+
+def test_the_score_of_a_finding_is_told_to_the_description_alone() -> None:
+    config = read_config({})
+    told = settings_of(config, "describe_nodules", detector="pretrained")
+    assert told == {"ranked_by": "fpr", "min_finding_score": 0.914}
+    assert settings_of(config, "describe_nodules", detector="paper") == {"ranked_by": "sum", "min_finding_score": None}
+    assert settings_of(config, "describe_nodules") == {}
+    assert "min_finding_score" not in settings_of(config, "extract_candidates", detector="pretrained")
+    assert read_pipeline(PACKAGED).settings["describe_nodules"] == told
+    assert settings_on_the_way(config, "pretrained")["describe_nodules"] == told
+    raised = read_config(
+        {"extract_candidates": {"min_finding_score": 3.0}}
+    )  # for all detectors that have none of their own
+    found = [
+        settings_of(raised, "describe_nodules", detector=name)["min_finding_score"] for name in ("paper", "pretrained")
+    ]
+    assert found == [3.0, 0.914]
 
 
 def test_the_graph_names_every_step_and_the_small_one_those_that_the_first_page_shows() -> None:

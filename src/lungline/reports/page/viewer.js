@@ -94,11 +94,14 @@ function paintLayer(context, plane, layer, point, centre, scale, colours) {
   const inner = scratch.getContext("2d");
   const image = inner.createImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
+  const away = layer.centre && fading(layer, plane, index);
   for (let row = 0; row < height; row++) {
     const v = headUp ? height - 1 - row : row;
     let i = index * strides[across] + v * strides[down];
-    for (let column = 0; column < width; column++, i += strides[right])
-      pixels[row * width + column] = colours[layer.data[i]];
+    for (let column = 0; column < width; column++, i += strides[right]) {
+      const colour = colours[layer.data[i]];
+      pixels[row * width + column] = away ? (colour & 0xffffff) | (away(v, column) << 24) : colour;
+    }
   }
   inner.putImageData(image, 0, 0);
   const place = place_on(context.canvas, plane, centre, scale);
@@ -108,6 +111,20 @@ function paintLayer(context, plane, layer, point, centre, scale, colours) {
   const y0 = place.y(headUp ? high : low);
   const y1 = place.y(headUp ? low : high);
   context.drawImage(scratch, x0, y0, x1 - x0, y1 - y0);
+}
+
+// How opaque the voxels of one slice of a sharp crop are: it fades into the coarser scan, or its edges would look like
+// something in the patient.
+function fading(layer, plane, index) {
+  const { right, down, across } = plane;
+  const from = (axis, voxel) =>
+    (layer.first_zyx[axis] + (voxel + 0.5) * layer.step_zyx[axis] - layer.centre[axis]) * spacing[axis];
+  const depth = from(across, index);
+  return (row, column) => {
+    const distance = Math.hypot(depth, from(down, row), from(right, column));
+    const t = Math.min(Math.max((layer.radius_mm - distance) / about.fade_mm, 0), 1);
+    return Math.round(255 * t * t * (3 - 2 * t));
+  };
 }
 
 function place_on(canvas, plane, centre, scale) {
@@ -155,14 +172,27 @@ function paintView(view) {
     const [cx, cy] = [place.x(candidate.point[plane.right]), place.y(candidate.point[plane.down])];
     const radius = Math.max((candidate.diameter_mm / 2 + 3) * view.scale, 7 * ratio);
     context.strokeStyle = context.fillStyle = candidate.rank === state.chosen ? "#ffd23f" : "#7ee081";
+    context.setLineDash(candidate.finding ? [] : [3 * ratio, 4 * ratio]);
     context.beginPath();
     context.arc(cx, cy, radius, 0, 2 * Math.PI);
     context.stroke();
+    context.setLineDash([]);
     context.font = `${12 * ratio}px system-ui, sans-serif`;
     readable(context, candidate.rank, cx + radius * 0.75, cy - radius * 0.75, ratio);
   });
   letters(context, plane, ratio);
   view.slider.value = Math.round(state.point[plane.across]);
+  const axis = 2 - plane.across; // array axis z, y, x is world axis 2, 1, 0
+  const where = `${"xyz"[axis]} ${mm(state.point)[axis].toFixed(1)} mm`;
+  view.slider.setAttribute("aria-valuetext", plane.across === 0 ? `${where}, ${sliceWords()}` : where);
+}
+
+// The slice of the source that is shown: the scanner's number, by which a PACS finds it, and the count from below.
+function sliceWords() {
+  const number = mm(state.point).reduce((sum, v, k) => sum + about.slice_of_mm[k] * v, about.slice_of_mm[3]);
+  const slice = Math.min(Math.max(Math.round(number), 1), about.source_slices);
+  const counted = `slice ${slice} of ${about.source_slices} from below`;
+  return about.instance_numbers ? `image ${about.instance_numbers[slice - 1]}, ${counted}` : counted;
 }
 
 function line(context, x0, y0, x1, y1) {
@@ -221,11 +251,9 @@ function draw() {
 
 function tell() {
   const [x, y, z] = mm(state.point).map((v) => v.toFixed(1));
-  const number = mm(state.point).reduce((sum, v, k) => sum + about.slice_of_mm[k] * v, about.slice_of_mm[3]);
-  const slice = Math.min(Math.max(Math.round(number), 1), about.source_slices);
   const density = hu(state.point);
   const chance = value(layers.probability, state.point);
-  const words = [`x ${x}, y ${y}, z ${z} mm`, `slice ${slice} of ${about.source_slices}`];
+  const words = [`x ${x}, y ${y}, z ${z} mm`, sliceWords()];
   if (density !== null) words.push(`${density} HU`);
   if (layers.probability) words.push(`nodule probability ${((chance ?? 0) / 255).toFixed(2)}`);
   document.getElementById("where").textContent = words.join(" · ");
