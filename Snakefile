@@ -1,45 +1,79 @@
 # lungline: from raw chest CT to one probability a patient. Research use only. Not a medical device.
-from pathlib import Path
-
 from snakemake.utils import min_version
 
-from lungline.reports.summary import summarise
-from lungline.runner.locks import hold, trouble_with
-from lungline.storage.saved_config import write_saved_config
-
-min_version("9.27")
+# As a module from 9.12 on, which names rules as `use rule ... as` says also where a name is computed.
+min_version("9.12" if workflow.modifier.namespace else "8.18")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+configfile: workflow.source_path("config/config.yaml")
 
 
 report: "report/workflow.rst"
 
 
-module steps:
-    snakefile:
-        "rules/steps.smk"
-    config:
-        config
+include: "rules/common.smk"
 
 
-use rule * from steps
+rule all:
+    input:
+        out("predictions.csv"),
+        FILES.checked_annotations,
+        FILES.evaluations,
+        FILES.curves,
+        FILES.pipelines,
+        FILES.figures,
+        FILES.pages,
 
 
-OUTDIR = Path(steps.CONFIG.outdir)
-RUNNING = []
+if SYNTHETIC:
+
+    include: "rules/cohort.smk"
+
+elif IMPLANTED:
+
+    include: "rules/inserted.smk"
 
 
-# The configuration as a file, for commands that read more than a few settings. Not made by a rule: Snakemake 9.27 does
-# not look at the parameters of jobs behind an `ancient` input whose maker must run, so every change would be missed.
-onstart:
-    RUNNING.append(hold(OUTDIR))  # two runs that start together both pass Snakemake's own lock
-    write_saved_config(Path(steps.FILES.config), steps.CONFIG)
+include: "rules/preprocess.smk"
+include: "rules/leakage.smk"
+include: "rules/nodules.smk"
+include: "rules/candidates.smk"
+include: "rules/systems.smk"
+include: "rules/evaluate.smk"
+include: "rules/pages.smk"
+include: "rules/folds.smk"
+include: "rules/compare.smk"
 
 
-onsuccess:
-    print(summarise(OUTDIR))
+# ---- parts of it, by name: `snakemake caches` --------------------------------------------------------------
 
 
-onerror:
-    print(trouble_with(OUTDIR) or "Mend the cause above, then run the same command again: it goes on.")
+rule caches:
+    input:
+        FILES.of("cache_volume/{scan}.h5", STUDY.rows),
+
+
+rule detectors:
+    input:
+        [FILES.networks(detector) for detector in STUDY.detectors],
+
+
+rule candidates:
+    input:
+        [FILES.candidates_of(detector, STUDY.answered(detector)) for detector in STUDY.detectors],
+
+
+rule predictions:
+    input:
+        out("predictions.csv"),
+
+
+rule pretrained:
+    input:
+        FILES.evaluations,
+        FILES.pipelines,
+
+
+# Snakemake copies all names of the Snakefile four times a job: two for each of hundreds of rules took a fourth of the time.
+for name in [name for name in globals() if name.startswith("__") and not name.endswith("__")]:
+    del globals()[name]

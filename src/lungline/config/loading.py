@@ -1,6 +1,7 @@
 """From a user's few lines to the whole, checked configuration."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ def read_config(mapping: Mapping[str, Any]) -> Config:
         if isinstance(whole[part], Mapping):
             whole[part] = _extended(whole[part], part)
     return read_settings(Config, whole, "configuration")
+
+
+def foreign_keys(mapping: Mapping[str, Any]) -> list[str]:
+    """Keys of a mapping that are none of ours and no misspelling of one: a workflow that uses this one has its own."""
+    ours = Config.model_fields
+    return [key for key in mapping if key not in ours and not get_close_matches(str(key), ours, cutoff=0.8)]
 
 
 def read_config_files(paths: Iterable[Path], over: Mapping[str, Any] | None = None) -> Config:

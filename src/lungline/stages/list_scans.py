@@ -11,14 +11,14 @@ from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
 from lungline.readers.listing import Listing, list_dsb17, list_folder, list_luna16, read_labels
 from lungline.storage.manifest import write_sheet
 from lungline.storage.tables import say, write_notes
-from lungline.workflow.opening import refuse_missing_folders
+from lungline.workflow.opening import ROOT, refuse_missing_folders
 
 
 def run(
     *,
     configfile: tuple[Path, ...] = (),
     config: tuple[str, ...] = (),
-    default: Path = Path("config/config.yaml"),
+    default: Path = ROOT / "config" / "config.yaml",
 ) -> None:
     """Write OUTDIR/scans.csv, OUTDIR/input_warnings.csv and OUTDIR/private/ of the scans that `data:` names.
 
