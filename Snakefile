@@ -12,3 +12,8 @@ report: "report/workflow.rst"
 
 
 include: "rules/steps.smk"
+
+
+rule all:
+    input:
+        WHOLE,

@@ -2,15 +2,15 @@
 include: "common.smk"
 
 
-rule all:
-    input:
-        out("predictions.csv"),
-        FILES.checked_annotations,
-        FILES.evaluations,
-        FILES.curves,
-        FILES.pipelines,
-        FILES.figures,
-        FILES.pages,
+WHOLE = [
+    out("predictions.csv"),
+    FILES.checked_annotations,
+    FILES.evaluations,
+    FILES.curves,
+    FILES.pipelines,
+    FILES.figures,
+    FILES.pages,
+]
 
 
 if SYNTHETIC:
