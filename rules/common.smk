@@ -44,7 +44,7 @@ def begin():
         logger.info(f"Keys that lungline leaves to the workflow around it: {', '.join(FOREIGN)}.")
 
 
-attend(logger, Path(PLACES.study.config.outdir), begin, WorkflowError, workflow.dryrun)
+attend(logger, Path(PLACES.study.config.outdir), begin, WorkflowError, lambda: workflow.dryrun)
 
 
 wildcard_constraints:

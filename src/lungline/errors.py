@@ -56,7 +56,8 @@ EXTRAS = {
 
 def missing(package: str) -> str:
     """What to install for a package that is not there."""
-    extra = EXTRAS.get(package.partition(".")[0])
+    package = package.partition(".")[0]
+    extra = EXTRAS.get(package)
     what = f"'lungline[{extra}]'" if extra else f"--force-reinstall lungline, of which {package} is a part"
     return f"this needs {package}, which is not installed. Call: pip install {what}"
 

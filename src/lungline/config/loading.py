@@ -1,7 +1,6 @@
 """From a user's few lines to the whole, checked configuration."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,13 @@ def read_config(mapping: Mapping[str, Any]) -> Config:
 
 def foreign_keys(mapping: Mapping[str, Any]) -> list[str]:
     """Keys of a mapping that are none of ours and no misspelling of one: a workflow that uses this one has its own."""
-    ours = Config.model_fields
-    return [key for key in mapping if key not in ours and not get_close_matches(str(key), ours, cutoff=0.8)]
+    ours = {slip for key in Config.model_fields for slip in _slips(key)}
+    return [key for key in mapping if not _slips(str(key)) & ours]
+
+
+def _slips(key: str) -> set[str]:
+    """A key, and it with one letter left out: two keys that share one of these are the same or one slip apart."""
+    return {key, *(key[:at] + key[at + 1 :] for at in range(len(key)))}
 
 
 def read_config_files(paths: Iterable[Path], over: Mapping[str, Any] | None = None) -> Config:

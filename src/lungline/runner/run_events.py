@@ -46,7 +46,9 @@ class RunEvents(logging.Handler):
             print(trouble_with(self.folder) or GOES_ON)
 
 
-def attend(logger: Any, folder: Path, begin: Callable[[], object], complain: type[Exception], asks: bool) -> None:
+def attend(
+    logger: Any, folder: Path, begin: Callable[[], object], complain: type[Exception], asks: Callable[[], bool]
+) -> None:
     """Take the lock of a folder of results when jobs begin, and call `begin` then.
 
     Parameters
@@ -59,13 +61,15 @@ def attend(logger: Any, folder: Path, begin: Callable[[], object], complain: typ
         What else is to be done before the first job.
     complain : type of exception
         What is raised where another run holds the folder: the kind that Snakemake prints in one line.
-    asks : bool
-        Whether this is a dry run, which holds nothing.
+    asks : function
+        Whether this is a dry run, which holds nothing; Snakemake knows it after the Snakefile is read.
     """
     known = _ATTENDED.get(folder.absolute())
     events = known or _ATTENDED.setdefault(folder.absolute(), RunEvents(folder))
 
     def start() -> object:
+        if asks():
+            return None
         try:
             held = hold(folder)
         except LunglineError as error:
@@ -73,6 +77,6 @@ def attend(logger: Any, folder: Path, begin: Callable[[], object], complain: typ
         begin()
         return held
 
-    events.begin = (lambda: None) if asks else start
+    events.begin = start
     if known is None:
         logger.addHandler(events) if isinstance(logger, logging.Logger) else logger.log_handler.append(events.hear)

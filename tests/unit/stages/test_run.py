@@ -1,9 +1,7 @@
 """`lungline run`: the words it gives to Snakemake, and what it says afterwards."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
