@@ -152,7 +152,7 @@ CODES = {
 
 
 def codes_page() -> str:
-    """The page `docs/codes.md`: every code, what it means and what to do."""
+    """The page `docs/reference/codes.md`: every code, what it means and what to do."""
     kinds = {
         "Q_": "Quarantined: the scan is not used",
         "W_": "Used, with a warning",

@@ -27,7 +27,7 @@ def test_every_code_says_what_it_means_and_what_to_do():
 
 
 def test_the_page_of_codes_is_up_to_date(capsys, tmp_path):
-    assert (ROOT / "docs" / "codes.md").read_text() == codes_page(), "run: lungline codes docs/codes.md"
+    assert (ROOT / "docs" / "reference" / "codes.md").read_text() == codes_page(), "run: lungline codes PAGE"
     assert main(["codes"]) == 0
     assert capsys.readouterr().out == codes_page()
     assert main(["codes", str(tmp_path / "codes.md")]) == 0

@@ -24,7 +24,7 @@ from lungline.training.model_folder import load_cancer_net
 from lungline.training.patients import patient_logits
 from lungline.workflow.bundle import PACKAGED, read_pipeline
 
-CARD = ROOT.parents[1] / "docs" / "model-card.md"
+CARD = ROOT.parents[1] / "docs" / "reference" / "model-card.md"
 PARTS = [*(f"detector/{part}" for part in (*AXES, "reduction")), "system"]
 
 
@@ -63,7 +63,10 @@ def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
     write_mhd(tmp_path / "scan.mhd", draw_scan(plan))
     assert predict.run(tmp_path / "scan.mhd", out=tmp_path / "out", pages=False, device="cpu") == 0
     printed = capsys.readouterr().out
-    assert f"answered by the models of the package (docs/model-card.md), system 'pretrained'. {NOTICE}" in printed
+    assert (
+        f"answered by the models of the package (docs/reference/model-card.md), system 'pretrained'. {NOTICE}"
+        in printed
+    )
     with open(tmp_path / "out" / "predictions.csv", newline="", encoding="utf-8") as handle:
         (row,) = csv.DictReader(handle)
     assert 0 < float(row["probability"]) < 1

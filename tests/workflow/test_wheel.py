@@ -70,7 +70,7 @@ def test_a_scan_is_answered_with_the_network_off_and_the_workflow_is_an_extra(
     install, wheel: Path, tmp_path: Path
 ) -> None:
     programs = install(str(wheel))
-    write_dicom_series(tmp_path / "scan", draw_scan(plan_scan("luna16", 3, 1, 0.3)))
+    write_dicom_series(tmp_path / "scan", draw_scan(plan_scan("luna16", 3, 1, 0.3)), patient="one")
     alone = ["unshare", "--map-root-user", "--net"]
     offline = alone if subprocess.run([*alone, "true"], check=False).returncode == 0 else []
     said = call(*offline, programs / "lungline", "predict", "scan", cwd=tmp_path)

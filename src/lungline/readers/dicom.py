@@ -32,7 +32,7 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
     """Read the best axial CT series of a folder (or the one file that `path` is).
 
     Returns int16 HU on a rectilinear grid, and what had to be left out, filled or corrected. `Quarantine` if there is
-    no CT, or its geometry or its pixels cannot be trusted; see `docs/codes.md`.
+    no CT, or its geometry or its pixels cannot be trusted; see `docs/reference/codes.md`.
     """
     with quiet():
         chosen, codes = used_slices(path)

@@ -1,4 +1,4 @@
-"""Print every code that a scan can carry, its meaning and its remedy (the page docs/codes.md)."""
+"""Print every code that a scan can carry, its meaning and its remedy (the page docs/reference/codes.md)."""
 
 from pathlib import Path
 

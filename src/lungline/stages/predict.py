@@ -51,7 +51,7 @@ def run(
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
     shared. PIPELINE is the description that a finished run of the workflow leaves, and the answer is then the
-    workflow's; without it the models of the package answer; docs/model-card.md says what they are not good for. A scan
+    workflow's; without it the models of the package answer (docs/reference/model-card.md: what not to expect). A scan
     that is answered already is not read again, unless its files, the models or the code have changed, so an
     interrupted call goes on where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan
     has no answer.
@@ -93,7 +93,7 @@ def run(
         draw_index.run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
         )
-    whose = "of the package (docs/model-card.md)" if pipeline == PACKAGED else str(pipeline)
+    whose = "of the package (docs/reference/model-card.md)" if pipeline == PACKAGED else str(pipeline)
     print(f"answered by the models {whose}, system '{recipe.system}'. {NOTICE}")
     answered = sum(row.probability is not None for row in predictions)
     codes = Counter(code for row in predictions for code in row.codes)

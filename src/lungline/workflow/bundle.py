@@ -17,7 +17,7 @@ from lungline.storage.checksums import check, write_sealed_text
 from lungline.workflow.steps import steps_of_scan
 from lungline.workflow.study import PACKAGED_FOLDER
 
-#: The pipeline that comes with the package: see docs/model-card.md.
+#: The pipeline that comes with the package: see docs/reference/model-card.md.
 PACKAGED = PACKAGED_FOLDER / "pipeline.json"
 
 

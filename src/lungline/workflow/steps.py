@@ -50,7 +50,7 @@ class Step:
     of_scan : bool
         Whether it answers one scan, so that `lungline predict` takes it as well.
     shown : bool
-        Whether the small graph of the README shows it.
+        Whether the small graph shows it.
     """
 
     name: str
@@ -300,7 +300,7 @@ def settings_on_the_way(config: Config, system: str) -> dict[str, dict[str, Any]
 
 
 def graph(*, small: bool = False) -> str:
-    """The steps as a flow chart in Mermaid's words; `small` leaves out what the README leaves out."""
+    """The steps as a flow chart in Mermaid's words; `small` leaves out the second stage and the pages."""
     shown = [step for step in STEPS if step.shown or not small]
     names = {step.name for step in shown}
     stands_for = {LABELS: ["extract_candidates"], SCORED: ["crop_patches", "resize_volume"]}

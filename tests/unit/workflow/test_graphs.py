@@ -1,4 +1,4 @@
-"""The charts of README and docs/pipeline.md are those of the table of steps.
+"""The charts of the documentation are those of the table of steps.
 
 `python -m tests.unit.workflow.test_graphs` makes them anew.
 """
@@ -11,7 +11,7 @@ import pytest
 from lungline.workflow.steps import graph
 
 REPOSITORY = Path(__file__).parents[3]
-SMALL = {"README.md": True, "docs/pipeline.md": False}
+SMALL = {"docs/explanation/how-it-works.md": True, "docs/reference/pipeline.md": False}
 BETWEEN = re.compile(r"(?<=<!-- graph:begin -->\n```mermaid\n).*?(?=\n```\n<!-- graph:end -->)", re.DOTALL)
 
 
