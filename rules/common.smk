@@ -23,11 +23,11 @@ from lungline.workflow.opening import SOURCE, open_layouts
 from lungline.workflow.steps import options, settings_of, settings_on_the_way
 from lungline.workflow.study import AXES, digest, entry_name
 
-os.environ["LUNGLINE_SOURCE"] = SOURCE  # for envs/lungline.post-deploy.sh
+os.environ.update(LUNGLINE_SOURCE=SOURCE)  # for envs/lungline.post-deploy.sh
 gc.set_threshold(100_000)  # planning a study makes millions of objects that stay: looking for others took a fifth of it
 
-# Where another workflow uses this one with `prefix:`, Snakemake moves inputs and outputs, but no parameters: FILES are
-# paths as a rule's inputs and outputs name them, PLACES are the same files as commands and this file find them.
+# Where another workflow uses this one with a prefix, Snakemake moves inputs and outputs, but no parameters. FILES are
+# the paths of inputs and outputs, PLACES are the same files as commands and this file find them.
 FOREIGN = foreign_keys(config) if workflow.modifier.namespace else []
 FILES, PLACES = open_layouts(
     read_config({key: value for key, value in config.items() if key not in FOREIGN}),
@@ -38,7 +38,7 @@ LISTED, SYNTHETIC, IMPLANTED = (STUDY.source == name for name in ("listed", "syn
 
 
 def begin():
-    """Before the first job. No rule makes the file of the configuration: `ancient` inputs behind it would hide changes."""
+    """Before the first job. The saved configuration is no job's output, since `ancient` inputs would hide its changes."""
     write_saved_config(Path(PLACES.config), PLACES.study.config)
     if FOREIGN:
         logger.info(f"Keys that lungline leaves to the workflow around it: {', '.join(FOREIGN)}.")

@@ -236,7 +236,7 @@ class Layout:
         batch and leaves the others alone; the scans of a fold are one batch. All else is one process a scan. The names
         follow from the configuration alone: a batch may be without scans.
         """
-        study, jobs = self.study, self.study.config.detect.jobs
+        study, jobs, data = self.study, self.study.config.detect.jobs, self.study.config.data
         scans_of = {"rank_candidates": study.answered, "crop_patches": study.cropped}.get(step, study.searched)
         named = study.searching if jobs else ()
         if step == "rank_candidates":
@@ -248,7 +248,7 @@ class Layout:
                 groups[int(hashlib.sha256(scan.encode()).hexdigest(), 16) % len(groups)].append(scan)
             prefix = f"{step}_{entry_name(detector)}".replace("-", "_")
             found += [Batch(f"{prefix}_{n}", detector, detector, tuple(some)) for n, some in enumerate(groups)]
-            for fold in study.config.folds:
+            for fold in study.config.folds if data is None or data.luna16 else ():
                 name = f"{detector}@{fold}"
                 found.append(Batch(f"{prefix}_fold_{fold}", name, name, tuple(scans_of(name))))
         others = "".join(rf"(?!{detector}[@/])" for detector in named)
