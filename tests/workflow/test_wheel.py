@@ -108,7 +108,7 @@ def test_the_oldest_snakemake_plans_and_runs(install, tmp_path: Path, version: s
     snakefile = str(REPOSITORY / "Snakefile")
     micro = ["-s", snakefile, "--configfile", REPOSITORY / "config" / "micro.yaml"]
     assert "train_unet" in call(*command, *micro, "-n", cwd=tmp_path)
-    call(*command, *micro, "results/micro/cohort/truth.csv", cwd=tmp_path)
+    call(*command, *micro, "--", "results/micro/cohort/truth.csv", cwd=tmp_path)
     assert (tmp_path / "results" / "micro" / "private" / "config.json").is_file()
 
     (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=snakefile), encoding="utf-8")
