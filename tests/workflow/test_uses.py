@@ -126,11 +126,11 @@ def test_a_rule_is_changed_after_all_are_used(workflow: Workflow, plan: Plan) ->
     said = plan(
         module(workflow)
         + "use rule * from lungline as ll_*\n"
-        + "use rule write_cohort_tables from lungline as ll_write_cohort_tables with:\n    priority: 77\n"
-        + top("rules.ll_write_cohort_tables.output")
+        + "use rule write_cohort_tables from lungline as ll_write_cohort_tables with:\n    message: 'changed here'\n"
+        + top("'results/demo/cohort/truth.csv'")
     )
     assert jobs(said) == {"ll_write_cohort_tables", "top"}
-    assert "priority: 77" in said
+    assert "changed here" in said
 
 
 def test_keys_of_the_workflow_around_it_stand_beside_ours(workflow: Workflow, plan: Plan, tmp_path: Path) -> None:
