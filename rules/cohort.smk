@@ -68,7 +68,7 @@ rule write_cohort_tables:
         mem_mb=memory(500),
         runtime=5,
     params:
-        config=FILES.config,
+        config=PLACES.config,
         folder=folder_of("truth"),
         cohort=digest([CONFIG.seed, CONFIG.cohort.model_dump(mode="json")]),
         code=fingerprint("write_cohort_tables"),
@@ -96,7 +96,7 @@ rule sheet:
         mem_mb=memory(500),
         runtime=10,
     params:
-        cohort=lambda wildcards: out("cohort"),
+        cohort=lambda wildcards: PLACES.out("cohort"),
         folder=folder_of("sheet"),
         code=fingerprint("sheet"),
     message:

@@ -2,23 +2,49 @@
 import functools
 import gc
 import os
-import shlex
 import shutil
 from pathlib import Path
 
-from lungline.config.loading import read_config
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+try:
+    from lungline.config.loading import foreign_keys, read_config
+except ModuleNotFoundError as missing:
+    raise WorkflowError(
+        f"{missing.name} is not installed beside Snakemake, which needs it to plan: pip install 'lungline[workflow]'"
+    ) from None
 from lungline.fingerprint import code_fingerprint
 from lungline.readers.raw_state import RawState, raw_state, share_of_memory
+from lungline.runner.run_events import attend
+from lungline.storage.saved_config import write_saved_config
 from lungline.workflow.layout import NAME
-from lungline.workflow.opening import open_layout
-from lungline.workflow.steps import settings_of, settings_on_the_way
+from lungline.workflow.opening import SOURCE, open_layouts
+from lungline.workflow.steps import options, settings_of, settings_on_the_way
 from lungline.workflow.study import AXES, digest, entry_name
 
+os.environ.update(LUNGLINE_SOURCE=SOURCE)  # for envs/lungline.post-deploy.sh
 gc.set_threshold(100_000)  # planning a study makes millions of objects that stay: looking for others took a fifth of it
 
-FILES = open_layout(read_config(config))
+# Where another workflow uses this one with a prefix, Snakemake moves inputs and outputs, but no parameters. FILES are
+# the paths of inputs and outputs, PLACES are the same files as commands and this file find them.
+FOREIGN = foreign_keys(config) if workflow.modifier.namespace else []
+FILES, PLACES = open_layouts(
+    read_config({key: value for key, value in config.items() if key not in FOREIGN}),
+    lambda path: workflow.modifier.path_modifier.replace_prefix(path, "output"),
+)
 STUDY, CONFIG, out = FILES.study, FILES.study.config, FILES.out
 LISTED, SYNTHETIC, IMPLANTED = (STUDY.source == name for name in ("listed", "synthetic", "implanted"))
+
+
+def begin():
+    """Before the first job. The saved configuration is no job's output, since `ancient` inputs would hide its changes."""
+    write_saved_config(Path(PLACES.config), PLACES.study.config)
+    if FOREIGN:
+        logger.info(f"Keys that lungline leaves to the workflow around it: {', '.join(FOREIGN)}.")
+
+
+attend(logger, Path(PLACES.study.config.outdir), begin, WorkflowError, lambda: workflow.dryrun)
 
 
 wildcard_constraints:
@@ -33,19 +59,6 @@ wildcard_constraints:
 def scratch(path):
     """A large file that can be made again: kept only if the configuration says so."""
     return out(path) if CONFIG.keep_intermediates else temp(out(path))
-
-
-def options(**given):
-    """Words of a command line for those options that have a value."""
-    words = []
-    for name, value in given.items():
-        values = list(value) if isinstance(value, (list, tuple)) else [value]
-        if values and value is not None:
-            words += [
-                f"--{name.replace('_', '-')}",
-                *(str(v).lower() if v in (True, False) else str(v) for v in values),
-            ]
-    return shlex.join(words)
 
 
 def settings(step, **told):
@@ -86,7 +99,7 @@ def folder_of(name):
 @functools.cache
 def raw_of(scan):
     """The raw files of a scan as they are now; of one that the workflow draws nothing is known, but that it is small."""
-    return raw_state(Path(FILES.raw(scan)), STUDY.rows[scan].source) if LISTED else RawState("drawn", 0)
+    return raw_state(Path(PLACES.raw(scan)), STUDY.rows[scan].source) if LISTED else RawState("drawn", 0)
 
 
 # ---- resources ---------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ rule compare:
         mem_mb=memory(1000),
         runtime=30,
     params:
-        config=FILES.config,
+        config=PLACES.config,
         systems=lambda wildcards: digest([FILES.compared(), CONFIG.compare.reference]),
         code=fingerprint("compare"),
     message:

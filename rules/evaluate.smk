@@ -29,7 +29,7 @@ rule evaluate_detection:
         candidates=lambda wildcards, input: os.path.dirname(input.candidates[0]),
         options=lambda wildcards, input: options(
             excluded=input.excluded,
-            detector=FILES.model_folder("detector", wildcards.detector),
+            detector=PLACES.model_folder("detector", wildcards.detector),
             embedded=SYNTHETIC,
             datasets=["luna16", "dsb17"] if SYNTHETIC else ["luna16"],
         ),
@@ -68,7 +68,7 @@ rule evaluate_cancer:
         runtime=30,
     params:
         options=lambda wildcards, input: options(
-            truth=input.truth, model=FILES.model_folder("system", wildcards.system), embedded=SYNTHETIC
+            truth=input.truth, model=PLACES.model_folder("system", wildcards.system), embedded=SYNTHETIC
         ),
         code=fingerprint("evaluate_cancer"),
     message:
@@ -136,7 +136,7 @@ rule draw_figures:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        config=FILES.config,
+        config=PLACES.config,
         detector=STUDY.drawing_detector,
         settings=FILES.unet_digest(STUDY.drawing_detector),
         options=lambda wildcards, input: options(nodules=input.nodules),

@@ -54,9 +54,9 @@ rule submit_detection:
         options=lambda wildcards, input: options(
             scans=input.sheets,
             candidates=[
-                os.path.dirname(FILES.candidates_of(name, ["-"])[0]) for name in STUDY.members(wildcards.detector)
+                os.path.dirname(PLACES.candidates_of(name, ["-"])[0]) for name in STUDY.members(wildcards.detector)
             ],
-            detectors=[FILES.model_folder("detector", name) for name in STUDY.members(wildcards.detector)],
+            detectors=[PLACES.model_folder("detector", name) for name in STUDY.members(wildcards.detector)],
         ),
         code=fingerprint("submit_detection"),
     message:

@@ -50,7 +50,7 @@ rule insert_nodules:
         mem_mb=memory(3000),
         runtime=10,
     params:
-        config=FILES.config,
+        config=PLACES.config,
         folder=lambda wildcards, output: str(Path(output.mhd).parents[2]),
         settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
         nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
@@ -81,7 +81,7 @@ rule write_inserted_tables:
         mem_mb=memory(500),
         runtime=5,
     params:
-        config=FILES.config,
+        config=PLACES.config,
         folder=folder_of("nodules"),
         settings=digest([CONFIG.seed, CONFIG.inserted.model_dump(mode="json")]),
         code=fingerprint("write_inserted_tables"),
@@ -108,7 +108,7 @@ rule sheet:
         runtime=10,
     params:
         folder=folder_of("sheet"),
-        data=out("inserted/luna16"),
+        data=PLACES.out("inserted/luna16"),
         only=list(STUDY.plans),  # scans of another plan may still lie there
         code=fingerprint("sheet"),
     message:

@@ -85,12 +85,12 @@ rule train_unet:
         device=CONFIG.device,
         launcher=launcher(CONFIG.training_processes),
     params:
-        config=FILES.config,
+        config=PLACES.config,
         folder=folder_of("weights"),
         caches=folder_of("caches"),
         masks=folder_of("masks"),
-        checkpoints=out("checkpoints"),
-        cost=out("benchmarks/train_unet/{detector}/{axis}.json"),
+        checkpoints=PLACES.out("checkpoints"),
+        cost=PLACES.out("benchmarks/train_unet/{detector}/{axis}.json"),
         entry=lambda wildcards: entry_name(wildcards.detector),
         settings=lambda wildcards: FILES.unet_digest(wildcards.detector),
         rows=lambda wildcards: STUDY.rows_digest(
@@ -133,7 +133,7 @@ for batch in FILES.batches("detect"):
             caches=folder_of("caches"),
             detected=folder_of("detected"),
             scans=of_batch(batch, lambda _, scans: scans),
-            folder=of_batch(batch, lambda name, _: FILES.model_folder("detector", name)),
+            folder=of_batch(batch, lambda name, _: PLACES.model_folder("detector", name)),
             settings=settings("detect"),
             code=fingerprint("detect"),
         message:

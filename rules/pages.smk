@@ -38,6 +38,8 @@ rule draw_page:
         out("logs/draw_page/{system}/{scan}.log"),
     benchmark:
         out("benchmarks/draw_page/{system}/{scan}.tsv")
+    wildcard_constraints:
+        scan=r"(?!index\.html)[A-Za-z0-9._-]+",
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -72,10 +74,10 @@ rule draw_index:
         runtime=10,
     params:
         options=lambda wildcards, input, output: options(
-            nodules=out(f"describe_nodules/{wildcards.system}"),
+            nodules=PLACES.out(f"describe_nodules/{wildcards.system}"),
             pages=os.path.dirname(output.index),
             detection=input.detection,
-            comparison=[table for table in [out("compare/comparison.csv")] if os.path.isfile(table)],
+            comparison=[table for table in [PLACES.out("compare/comparison.csv")] if os.path.isfile(table)],
         ),
         look=look_digest(),
         code=fingerprint("draw_index"),
@@ -83,6 +85,3 @@ rule draw_index:
         "Writing the page of the cohort, system {wildcards.system}"
     shell:
         "lungline draw-index {output.index:q} --predictions {input.predictions:q} {params.options} > {log} 2>&1"
-
-
-ruleorder: draw_index > draw_page

@@ -19,7 +19,7 @@ rule ingest:
         mem_mb=scan_memory(2100),
         runtime=10,
     params:
-        raw=of_scan(FILES.raw),
+        raw=of_scan(PLACES.raw),
         state=lambda wildcards: raw_of(wildcards.scan).digest,
         source=lambda wildcards: STUDY.rows[wildcards.scan].source,
         code=fingerprint("ingest"),

@@ -1,6 +1,16 @@
-# Every step, and the parts of the workflow by name. A module of its own, because Snakemake copies all names of the
-# Snakefile four times a job, and every rule is one: with hundreds of batches that took a sixth of the time of planning.
+# The parts of the workflow, and targets by name.
 include: "common.smk"
+
+
+WHOLE = [
+    out("predictions.csv"),
+    FILES.checked_annotations,
+    FILES.evaluations,
+    FILES.curves,
+    FILES.pipelines,
+    FILES.figures,
+    FILES.pages,
+]
 
 
 if SYNTHETIC:
@@ -21,18 +31,6 @@ include: "evaluate.smk"
 include: "pages.smk"
 include: "folds.smk"
 include: "compare.smk"
-
-
-rule all:
-    default_target: True
-    input:
-        out("predictions.csv"),
-        FILES.checked_annotations,
-        FILES.evaluations,
-        FILES.curves,
-        FILES.pipelines,
-        FILES.figures,
-        FILES.pages,
 
 
 # ---- parts of it, by name: `snakemake caches` --------------------------------------------------------------
@@ -62,3 +60,8 @@ rule pretrained:
     input:
         FILES.evaluations,
         FILES.pipelines,
+
+
+# Snakemake copies all names of the Snakefile four times a job: two for each of hundreds of rules took a fourth of the time.
+for name in [name for name in globals() if name.startswith("__") and not name.endswith("__")]:
+    del globals()[name]

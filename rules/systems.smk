@@ -52,14 +52,14 @@ rule train_system:
         gpu=gpu(),
         device=CONFIG.device,
     params:
-        config=FILES.config,
+        config=PLACES.config,
         folder=folder_of("weights"),
-        inputs=lambda wildcards: FILES.read_by(wildcards.system),
+        inputs=lambda wildcards: PLACES.read_by(wildcards.system),
         start=lambda wildcards, input: options(
             start=[os.path.dirname(path) for path in input.start], nodules=input.nodules
         ),
-        checkpoints=out("checkpoints"),
-        cost=out("benchmarks/train_system/{system}.json"),
+        checkpoints=PLACES.out("checkpoints"),
+        cost=PLACES.out("benchmarks/train_system/{system}.json"),
         settings=lambda wildcards: FILES.system_digest(wildcards.system),
         rows=lambda wildcards: STUDY.rows_digest(STUDY.cases_of(wildcards.system), "scan", "split", "label"),
         code=fingerprint("train_system"),
@@ -87,7 +87,7 @@ rule describe_pipeline:
         mem_mb=memory(500),
         runtime=5,
     params:
-        config=FILES.config,
+        config=PLACES.config,
         models=lambda wildcards, input: options(
             model=os.path.dirname(input.card),
             detector=[os.path.dirname(os.path.dirname(path)) for path in input.cards[:1]],
@@ -122,8 +122,8 @@ rule predict_cancer:
         gpu=gpu(),
         device=CONFIG.device,
     params:
-        model=lambda wildcards: FILES.model_folder("system", wildcards.system),
-        inputs=lambda wildcards: FILES.read_by(wildcards.system),
+        model=lambda wildcards: PLACES.model_folder("system", wildcards.system),
+        inputs=lambda wildcards: PLACES.read_by(wildcards.system),
         code=fingerprint("predict_cancer"),
     message:
         "Scoring every patient with system {wildcards.system}"

@@ -17,7 +17,7 @@ import yaml
 
 from tests.repository import REPOSITORY
 
-PARTS = ("Snakefile", "rules", "config", "profiles", "envs", "report", "src")
+PARTS = ("Snakefile", "workflow", "rules", "config", "profiles", "envs", "report", "src")
 #: Steps whose files must be the same after every way to the end.
 MADE = ("ingest", "cache_volume", "draw_nodule_mask", "train_unet", "detect", "crop_patches", "train_system")
 

@@ -54,9 +54,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     make_usable()
     keep_freed_memory()
-    run = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}").run
-    options = parser_of(run, name).parse_args(words[1:])
-    return exit_code_of(name, lambda: run(**vars(options)))
+    return exit_code_of(name, lambda: _run(name, words[1:]))
+
+
+def _run(name: str, words: Sequence[str]) -> Any:
+    """Run a command with the words that follow its name."""
+    module = importlib.import_module(f"lungline.stages.{name.replace('-', '_')}")
+    if not hasattr(module, "TAKES_ALL_WORDS"):
+        return module.run(**vars(parser_of(module.run, name).parse_args(words)))
+    if {"-h", "--help"} & set(words):
+        print(inspect.getdoc(module.run))
+        return 0
+    return module.run(words)
 
 
 def _overview() -> str:

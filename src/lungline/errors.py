@@ -49,6 +49,25 @@ class Quarantine(Exception):
         self.detail = detail
 
 
+#: Packages that are not needed to answer a scan, and the extra that installs them.
+EXTRAS = {
+    "highdicom": "pacs",
+    "matplotlib": "report",
+    "pandas": "report",
+    "skimage": "report",
+    "snakemake": "workflow",
+    "yaml": "workflow",
+}
+
+
+def missing(package: str) -> str:
+    """What to install for a package that is not there."""
+    package = package.partition(".")[0]
+    extra = EXTRAS.get(package)
+    what = f"'lungline[{extra}]'" if extra else f"--force-reinstall lungline, of which {package} is a part"
+    return f"this needs {package}, which is not installed. Call: pip install {what}"
+
+
 def place_of(error: Exception) -> str:
     """Kind of a mistake of ours, and where it was made; nothing of its words, which may quote a scan."""
     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -40,6 +40,7 @@ ONLY_READ = {
     r"python -m tests\.unit\.workflow\.test_graphs": "writes the pages; the test beside it compares",
     r"python3? -m venv|pip install|\S+/bin/pip|git clone|\. \.venv|export |cd ": "installs, or changes the shell",
     r"pre-commit|pytest|\S+/bin/": "runs the checks or other tests",
+    r"snakedeploy": "needs the address of a repository; tests/workflow/test_uses.py plans what it writes",
     r"sbatch": "needs a Slurm; tests/slurm runs one",
     r"findings/NAME.sh": "installs from a package index",
 }  # fmt: skip
@@ -47,9 +48,9 @@ ONLY_READ = {
 
 def blocks(page: Path) -> Iterator[str]:
     """The lines of all blocks without a language, continued lines joined."""
-    text = re.sub(r"^```\w+\n.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    for block in re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-        for line in block.replace("\\\n", " ").splitlines():
+    text = page.read_text(encoding="utf-8")
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines() if not language else ():
             if command := re.sub(r"(^|\s)#.*", "", line).strip():
                 yield from (part.strip() for part in command.split("&&"))
 
@@ -108,7 +109,9 @@ def read_module(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) ->
 def read(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a whole command as the program that it names does."""
     words = shlex.split(command, comments=True)
-    if words[0] == "lungline":
+    if words[:2] == ["lungline", "run"]:
+        read_snakemake(words[2:])
+    elif words[0] == "lungline":
         lungline_parser(words[1]).parse_args(words[2:])
     elif words[0] == "snakemake" or (words[0] == "./run" and words[1:2] != ["test"]):
         read_snakemake(words[1:])

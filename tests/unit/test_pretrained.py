@@ -56,17 +56,6 @@ def test_no_patient_of_the_found_nodules_was_trained_on_and_none_stands_in_two_s
     assert all(patient.startswith("LIDC-IDRI-") for patient in patients)  # public names, and no others
 
 
-def test_every_packaged_file_is_named_in_the_package_data() -> None:
-    project = ROOT.parents[1] / "pyproject.toml"
-    if not project.is_file():
-        pytest.skip("needs the repository")
-    import tomllib
-
-    patterns = tomllib.loads(project.read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]["lungline"]
-    files = {path for path in PACKAGED.parent.rglob("*") if path.is_file() and not path.name.startswith(".")}
-    assert files <= {path for pattern in patterns for path in ROOT.glob(pattern)}
-
-
 def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,17 @@ def read_config(mapping: Mapping[str, Any]) -> Config:
     return read_settings(Config, whole, "configuration")
 
 
+def foreign_keys(mapping: Mapping[str, Any]) -> list[str]:
+    """Keys of a mapping that are none of ours and no misspelling of one: a workflow that uses this one has its own."""
+    ours = {slip for key in Config.model_fields for slip in _slips(key)}
+    return [key for key in mapping if not _slips(str(key)) & ours]
+
+
+def _slips(key: str) -> set[str]:
+    """A key, and it with one letter left out: two keys that share one of these are the same or one slip apart."""
+    return {key, *(key[:at] + key[at + 1 :] for at in range(len(key)))}
+
+
 def read_config_files(paths: Iterable[Path], over: Mapping[str, Any] | None = None) -> Config:
     """The configuration of YAML files, each laid over those before it, and `over` laid over all of them."""
     merged: dict[str, Any] = {}

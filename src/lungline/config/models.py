@@ -139,8 +139,10 @@ class Models(Settings):
     """Trained folders, used instead of training; no labels are needed."""
 
     detectors: dict[str, str] = Field({})
-    """Path by name of an entry, with z/, y/, x/; each holds weights.safetensors and card.json."""
-    systems: dict[str, str] = Field({}, description="Path by name of an entry, with weights.safetensors and card.json.")
+    """Path by name of an entry, with z/, y/, x/; each holds weights.safetensors and card.json. packaged: those that
+    come with lungline."""
+    systems: dict[str, str] = Field({})
+    """Path by name of an entry, with weights.safetensors and card.json. packaged: those that come with lungline."""
 
 
 class Compare(Settings):

@@ -1,24 +1,23 @@
 """The page of a cohort: every scan in a table that can be sorted, and how good the answers are where that is known."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lungline.evaluation.intervals import Estimate
-from lungline.evaluation.patient_metrics import scored
 from lungline.names import ANSWER_NAMES
 from lungline.nodules.table import read_nodules
-from lungline.reports.drawing import as_svg
 from lungline.reports.html import render
-from lungline.reports.metric_tables import LABELS, figures
-from lungline.reports.performance_curves import draw_froc, draw_reliability
 from lungline.storage.predictions import Prediction
 
+if TYPE_CHECKING:
+    import pandas as pd  # pandas and matplotlib are imported where something is measured: `predict` needs neither
+
 _ORDER = {"quarantined": 0, "warned": 1, "ok": 2, "not-scored": 3}
-#: The metrics of `compare` that the page shows, and what they are called.
-COMPARED = {**{name: LABELS[name] for name in ("log_loss", "auc", "accuracy")}, "cpm": "CPM"}
+#: The metrics of `compare` that the page shows.
+COMPARED = ("log_loss", "auc", "accuracy", "cpm")
 
 
 def index_page(
@@ -67,9 +66,11 @@ def index_page(
 
 def _side_by_side(compared: pd.DataFrame) -> list[dict[Hashable, str]]:
     """Systems on the test patients: figure and 95 % interval; those that were not run are left out."""
+    from lungline.reports.metric_tables import LABELS, figures
+
     run = compared[compared["patients"] != ""]
     shown = run[["system", "patients"]].rename(columns=str.capitalize)
-    return pd.concat([shown, figures(run, COMPARED)], axis=1).to_dict("records")
+    return shown.join(figures(run, {name: LABELS.get(name, name.upper()) for name in COMPARED})).to_dict("records")
 
 
 def _first(row: Prediction) -> tuple[int, float, str]:
@@ -79,6 +80,12 @@ def _first(row: Prediction) -> tuple[int, float, str]:
 
 def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
     """What was said against what came true, of the labelled test patients: the curve and its caption."""
+    if not any(row.split == "test" and row.label is not None for row in rows):
+        return []
+    from lungline.evaluation.patient_metrics import scored
+    from lungline.reports.drawing import as_svg
+    from lungline.reports.performance_curves import draw_reliability
+
     known = scored(rows, "test")
     if known.empty:
         return []
@@ -92,5 +99,8 @@ def _froc(detection: Mapping[str, Any]) -> tuple[str, str]:
     froc = detection["froc"]
     if froc["curve"] is None:
         return "", f"FROC: {froc['cpm']['reason']}"
+    from lungline.reports.drawing import as_svg
+    from lungline.reports.performance_curves import draw_froc
+
     caption = f"FROC, {froc['nodules']} nodules in {froc['scans']} {detection['split']} scans; CPM "
     return as_svg(draw_froc(froc, "FROC"), "FROC"), caption + str(Estimate(**froc["cpm"]))

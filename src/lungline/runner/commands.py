@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lungline.errors import DamagedFileError, FaultsError, LunglineError, lack_of_the_disk
+from lungline.errors import DamagedFileError, FaultsError, LunglineError, lack_of_the_disk, missing
 from lungline.escape import visible
 from lungline.storage.checksums import set_aside
 
@@ -34,6 +34,8 @@ def _in_words(error: Exception) -> str | None:
         return "\n".join(map(visible, error.lines))
     if isinstance(error, LunglineError):
         return visible(str(error))
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("lungline"):
+        return missing(error.name)
     if cause := lack_of_the_disk(error):
         return visible(f"{cause}. Mend that, then run the same command again: it goes on.")
     if isinstance(error, OSError) and error.filename is not None:

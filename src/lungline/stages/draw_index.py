@@ -6,7 +6,6 @@ from pathlib import Path
 from lungline.reports.index_page import COMPARED, index_page
 from lungline.runner.stage import stage
 from lungline.storage.checksums import write_sealed_text
-from lungline.storage.frames import read_frame
 from lungline.storage.predictions import read_predictions
 from lungline.storage.results import read_result
 
@@ -35,5 +34,9 @@ def run(
     tables = {scan: read_result(path) for scan, path in found.items()}
     links = {scan: Path(os.path.relpath(path, output.parent)).as_posix() for scan, path in shown.items()}
     result = None if detection is None else read_result(detection)
-    compared = None if comparison is None else read_frame(comparison, COLUMNS)
+    compared = None
+    if comparison:
+        from lungline.storage.frames import read_frame  # pandas, which `predict` does not need
+
+        compared = read_frame(comparison, COLUMNS)
     write_sealed_text(output, index_page(rows, tables, links, result, compared))

@@ -9,14 +9,14 @@ from lungline.config.models import Config
 from lungline.nodules.annotations import note_annotations
 from lungline.privacy.scan_list import list_plain_folder, say_what_was_seen, write_scan_list
 from lungline.readers.listing import Listing, list_dsb17, list_luna16
-from lungline.workflow.opening import refuse_missing_folders
+from lungline.workflow.opening import ROOT, refuse_missing_folders
 
 
 def run(
     *,
     configfile: tuple[Path, ...] = (),
     config: tuple[str, ...] = (),
-    default: Path = Path("config/config.yaml"),
+    default: Path = ROOT / "config" / "config.yaml",
 ) -> None:
     """Write OUTDIR/scans.csv, OUTDIR/input_warnings.csv and OUTDIR/private/ of the scans that `data:` names.
 

@@ -4,14 +4,16 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 from lungline import NOTICE
-from lungline.errors import LunglineError
+from lungline.errors import LunglineError, missing
 from lungline.fingerprint import code_fingerprint
 from lungline.names import Device
 from lungline.progress import Progress, sayer
@@ -57,6 +59,10 @@ def run(
     recipe = read_pipeline(pipeline)
     sheet.run("folder", raw, out)
     rows = read_sheet(out / "scans.csv")
+    if dicom and find_spec("highdicom") is None:
+        dicom = False
+        if any(row.source == "dicom" for row in rows):
+            print(f"no seg.dcm, no sr.dcm: {missing('highdicom')}", file=sys.stderr)
     stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
     code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
     same = f"{check(pipeline)} {code} {look_digest()}"

@@ -15,9 +15,10 @@ from lungline.errors import LunglineError
 from lungline.names import LearnedFrom
 from lungline.storage.checksums import check, write_sealed_text
 from lungline.workflow.steps import steps_of_scan
+from lungline.workflow.study import PACKAGED_FOLDER
 
 #: The pipeline that comes with the package: see docs/reference/model-card.md.
-PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
+PACKAGED = PACKAGED_FOLDER / "pipeline.json"
 
 
 @dataclass(frozen=True)

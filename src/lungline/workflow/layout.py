@@ -233,24 +233,24 @@ class Layout:
         """How the scans of a step are dealt to processes: a rule of the workflow each.
 
         With `detect.jobs` the scans of a detector are dealt to so many batches by a hash, so that a new scan joins one
-        batch and leaves the others alone; the scans of a fold are one batch. All else is one process a scan.
+        batch and leaves the others alone; the scans of a fold are one batch. All else is one process a scan. The names
+        follow from the configuration alone: a batch may be without scans.
         """
-        study, jobs = self.study, self.study.config.detect.jobs
+        study, jobs, data = self.study, self.study.config.detect.jobs, self.study.config.data
         scans_of = {"rank_candidates": study.answered, "crop_patches": study.cropped}.get(step, study.searched)
         named = study.searching if jobs else ()
         if step == "rank_candidates":
             named = tuple(filter(study.has_reduction, named))
         found = []
         for detector in named:
-            groups: dict[int, list[str]] = {}
+            groups: list[list[str]] = [[] for _ in range(int(jobs or 0))]
             for scan in scans_of(detector):
-                groups.setdefault(int(hashlib.sha256(scan.encode()).hexdigest(), 16) % int(jobs or 1), []).append(scan)
+                groups[int(hashlib.sha256(scan.encode()).hexdigest(), 16) % len(groups)].append(scan)
             prefix = f"{step}_{entry_name(detector)}".replace("-", "_")
-            found += [Batch(f"{prefix}_{n}", detector, detector, tuple(some)) for n, some in sorted(groups.items())]
-            for fold in study.folds:
-                if some := scans_of(f"{detector}@{fold}"):
-                    name = f"{detector}@{fold}"
-                    found.append(Batch(f"{prefix}_fold_{fold}", name, name, tuple(some)))
+            found += [Batch(f"{prefix}_{n}", detector, detector, tuple(some)) for n, some in enumerate(groups)]
+            for fold in study.config.folds if data is None or data.luna16 else ():
+                name = f"{detector}@{fold}"
+                found.append(Batch(f"{prefix}_fold_{fold}", name, name, tuple(scans_of(name))))
         others = "".join(rf"(?!{detector}[@/])" for detector in named)
         return [*found, Batch(step, "{detector}", rf"{others}{NAME}(@[0-9])?", ("{scan}",))]
 

@@ -1,14 +1,24 @@
 """A study from files: the configuration, the manifest and the annotations. Reads only; nothing is written."""
 
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lungline import __version__
 from lungline.config.models import Config
 from lungline.errors import LunglineError
 from lungline.nodules.annotations import read_annotations
 from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.workflow.layout import Layout
-from lungline.workflow.study import Source, Study
+from lungline.workflow.study import PACKAGED, Source, Study
+
+_CLONE = Path(__file__).parents[3]
+#: The folder of the Snakefile, with rules/, config/ and profiles/: the top of a clone, this folder in a wheel.
+ROOT = _CLONE if (_CLONE / "Snakefile").is_file() else Path(__file__).parent
+#: What pip installs to have this package in another environment: the clone as it is, or this version.
+SOURCE = f"--editable={_CLONE}" if ROOT == _CLONE else f"lungline=={__version__}"
 
 
 def open_layout(config: Config) -> Layout:
@@ -30,6 +40,32 @@ def open_layout(config: Config) -> Layout:
     return Layout(
         Study(config, study.rows, source, bool(annotations), _nodules(source, plans, annotations), plans),
     )
+
+
+def open_layouts(config: Config, move: Callable[[str], str]) -> tuple[Layout, Layout]:
+    """The files of a study as rules name them, and as they lie where another workflow moves results of rules.
+
+    Snakemake moves relative paths of inputs and outputs (`prefix:` of a module), and nothing else. So `outdir` stays in
+    the first of the two as it is, and what the configuration names, which is to stay in its place, becomes absolute.
+    """
+    outdir = move(f"{config.outdir}/x").removesuffix("/x")
+    if outdir == config.outdir:
+        return (files := open_layout(config)), files
+    config = _absolute(config)
+    places = open_layout(config.model_copy(update={"outdir": outdir}))
+    return Layout(replace(places.study, config=config)), places
+
+
+def _absolute(config: Config) -> Config:
+    """The configuration with absolute paths of all files that are read."""
+
+    def whole(path: str | None) -> str | None:
+        return os.path.abspath(path) if path and path != PACKAGED else path
+
+    data = config.data and config.data.model_copy(update={key: whole(path) for key, path in config.data})
+    models = {kind: {name: whole(path) for name, path in given.items()} for kind, given in config.models}
+    tables = {key: whole(getattr(config, key)) for key in ("sheet", "annotations")}
+    return config.model_copy(update={**tables, "data": data, "models": config.models.model_copy(update=models)})
 
 
 def source_of(config: Config) -> Source:

@@ -7,6 +7,7 @@ the documentation are drawn from here.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -277,6 +278,17 @@ def settings_of(config: Config, step: str, *, detector: str | None = None, size:
             "min_finding_score": picked.min_finding_score,
         }
     return {"size": size} if step == "resize_volume" else {}
+
+
+def options(**given: Any) -> str:
+    """Words of a command line for those options that have a value."""
+    words = []
+    for name, value in given.items():
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        if values and value is not None:
+            said = (str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+            words += [f"--{name.replace('_', '-')}", *said]
+    return shlex.join(words)
 
 
 def settings_on_the_way(config: Config, system: str) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from lungline.config.entries import DetectorSpec, SystemSpec
@@ -19,6 +20,8 @@ from lungline.splits import split_of_luna_fold
 from lungline.storage.manifest import ScanRow
 
 AXES = ("z", "y", "x")
+#: What stands in `models:` for the folders that come with the package, and where those lie.
+PACKAGED, PACKAGED_FOLDER = "packaged", Path(__file__).parents[1] / "pretrained"
 #: Where scans come from: drawn by the workflow, real nodules implanted by it, or listed in a manifest.
 Source = Literal["synthetic", "implanted", "listed"]
 Rows = Mapping[str, ScanRow]
@@ -97,7 +100,8 @@ class Study:
 
     def given(self, kind: Literal["detector", "system"], name: str) -> str | None:
         """The folder of a model that the configuration names, so that it is not trained."""
-        return (self.config.models.detectors if kind == "detector" else self.config.models.systems).get(name)
+        folder = (self.config.models.detectors if kind == "detector" else self.config.models.systems).get(name)
+        return str(PACKAGED_FOLDER / kind) if folder == PACKAGED else folder
 
     def refuse_untrainable(self, kind: Literal["detector", "system"], name: str) -> None:
         """`LunglineError` where no scan can teach a detector or system."""

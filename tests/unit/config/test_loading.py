@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lungline.config.loading import read_config, read_config_files
+from lungline.config.loading import foreign_keys, read_config, read_config_files
 from lungline.errors import LunglineError
 from lungline.storage.saved_config import read_saved_config, write_saved_config
 
@@ -173,3 +173,8 @@ def test_a_saved_configuration_that_is_damaged_is_refused_by_its_name(tmp_path: 
     (tmp_path / "saved.json").write_text("{", encoding="utf-8")
     with pytest.raises(LunglineError, match=r"saved\.json: expected a configuration as JSON"):
         read_saved_config(tmp_path / "saved.json")
+
+
+def test_keys_of_another_workflow_are_those_that_are_no_slip_of_ours() -> None:
+    theirs = ["samples", "dataset", "reads", "ref"]
+    assert foreign_keys(dict.fromkeys([*theirs, "seed", "seeed", "modles", "out_dir", "cohrt", "figure"])) == theirs

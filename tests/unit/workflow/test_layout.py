@@ -72,6 +72,16 @@ def test_batches_hold_every_scan_once_and_a_new_scan_joins_one_of_them(step) -> 
     assert all(before.get(rule, set()) < after[rule] for rule in changed)
 
 
+def test_the_names_of_rules_do_not_depend_on_the_scans() -> None:
+    few, more = (layout({"detect": {"jobs": 40}}, rows=[*LUNA[:3], *TRAINED, *rows]) for rows in ([], TESTED))
+    for step in ("detect", "extract_candidates", "rank_candidates", "crop_patches"):
+        names = [batch.rule for batch in few.batches(step)]
+        assert names == [batch.rule for batch in more.batches(step)]
+    assert {"detect_demo_0", "detect_demo_39", "detect_demo_fold_9", "detect"} <= {
+        batch.rule for batch in few.batches("detect")
+    }
+
+
 def test_the_scans_of_a_fold_are_a_batch_of_their_own() -> None:
     batches = {batch.rule: batch for batch in layout({"detect": {"jobs": 4}}).batches("detect")}
     assert batches["detect_demo_fold_3"].scans == ("luna3",)

@@ -1,0 +1,116 @@
+"""The package alone, away from the clone: what is in it, and that it answers a scan and starts the workflow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lungline.synthetic.cohort import plan_scan
+from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.writers import write_dicom_series
+from tests.repository import REPOSITORY
+
+pytestmark = pytest.mark.wheel
+#: The oldest Snakemake with which the workflow runs, and with which it is a module; pyproject.toml and the Snakefile.
+OLDEST, OLDEST_OF_MODULES = "8.18.0", "9.12.0"
+
+
+def call(*words: object, **options) -> str:
+    """What a command says; it must end well."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = list(map(str, words))
+    done = subprocess.run(command, text=True, capture_output=True, check=False, env=environment, **options)
+    assert done.returncode == 0, f"{shutil.which(command[0])}: {done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("hatchling", reason="needs hatchling: pip install -e '.[test]'")
+    folder = tmp_path_factory.mktemp("wheel")
+    call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=REPOSITORY)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Make an environment of its own with some packages; skipped where pip finds none."""
+    index = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "iniconfig", "-d"]
+    if subprocess.run([*index, str(tmp_path_factory.mktemp("index"))], check=False, capture_output=True).returncode:
+        pytest.skip("needs a package index that pip can reach")
+
+    def into(*what: str, constrained: bool = True) -> Path:
+        folder = tmp_path_factory.mktemp("environment")
+        call(sys.executable, "-m", "venv", folder)
+        pins = ["-c", REPOSITORY / "constraints.txt"] if constrained else []
+        call(folder / "bin" / "pip", "install", "--quiet", *pins, *what)
+        return folder / "bin"
+
+    return into
+
+
+def test_the_wheel_holds_workflow_presets_profiles_and_weights(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = [path for part in ("rules", "config", "profiles", "report") for path in (REPOSITORY / part).rglob("*.*")]
+    wanted = {f"lungline/workflow/{path.relative_to(REPOSITORY)}" for path in [REPOSITORY / "Snakefile", *tracked]}
+    package = REPOSITORY / "src" / "lungline"
+    weights = [path for path in (package / "pretrained").rglob("[!.]*") if path.is_file()]
+    wanted |= {f"lungline/{path.relative_to(package)}" for path in weights}
+    assert wanted - names == set()
+    assert [name for name in names if name.startswith(("tests", "docs", "results"))] == []
+
+
+def test_a_scan_is_answered_with_the_network_off_and_the_workflow_is_an_extra(
+    install, wheel: Path, tmp_path: Path
+) -> None:
+    programs = install(str(wheel))
+    write_dicom_series(tmp_path / "scan", draw_scan(plan_scan("luna16", 3, 1, 0.3)), patient="one")
+    alone = ["unshare", "--map-root-user", "--net"]
+    offline = alone if subprocess.run([*alone, "true"], check=False).returncode == 0 else []
+    said = call(*offline, programs / "lungline", "predict", "scan", cwd=tmp_path)
+    assert "1 of 1 scans have an answer" in said
+    assert "no seg.dcm, no sr.dcm: this needs highdicom" in said
+
+    call(programs / "pip", "install", "--quiet", "-c", REPOSITORY / "constraints.txt", f"{wheel}[workflow]")
+    plan = call(
+        programs / "lungline", "run", "-n", "--quiet", "host", "--configfile", "config/micro.yaml", cwd=tmp_path
+    )
+    assert "train_unet" in plan
+    assert not (tmp_path / "results").exists()
+
+
+MODULE = """
+module lungline:
+    snakefile: {snakefile!r}
+    config: {{"run": ["m2-demo"], "cohort": {{"luna16_scans": 10, "dsb17_train": 3, "dsb17_test": 1}}}}
+    prefix: "moved"
+use rule * from lungline as ll_*
+"""
+
+
+@pytest.mark.parametrize("version", [OLDEST, OLDEST_OF_MODULES])
+def test_the_oldest_snakemake_plans_and_runs(install, tmp_path: Path, version: str) -> None:
+    """With what planning imports of the core, and PuLP of that time, which Snakemake 8 does not pin."""
+    core = ["numpy", "scipy", "h5py", "hdf5plugin", "pydantic", "jinja2"]
+    python = install(f"snakemake=={version}", "pulp<2.8", *core, constrained=False) / "python"
+    site = call(python, "-c", "import site; print(site.getsitepackages()[0])").strip()
+    Path(site, "lungline.pth").write_text(str(REPOSITORY / "src"), encoding="utf-8")
+    program = python.with_name("lungline")
+    program.write_text(f'#!/bin/sh\nexec {python} -m lungline.cli "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    command = ["env", f"PATH={python.parent}:{os.environ['PATH']}", python, "-m", "snakemake", "--cores", "1"]
+    snakefile = str(REPOSITORY / "Snakefile")
+    micro = ["-s", snakefile, "--configfile", REPOSITORY / "config" / "micro.yaml"]
+    assert "train_unet" in call(*command, *micro, "-n", cwd=tmp_path)
+    call(*command, *micro, "--", "results/micro/cohort/truth.csv", cwd=tmp_path)
+    assert (tmp_path / "results" / "micro" / "private" / "config.json").is_file()
+
+    (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=snakefile), encoding="utf-8")
+    if version == OLDEST_OF_MODULES:
+        assert "ll_detect_demo_2" in call(*command, "-n", cwd=tmp_path)
