@@ -1,4 +1,4 @@
-# lungline: from raw chest CT to one probability a patient. Research use only. Not a medical device.
+# lungline: from raw chest CT to one probability per patient. Research use only. Not a medical device.
 from snakemake.utils import min_version
 
 # As a module from 9.12 on, which names rules as `use rule ... as` says also where a name is computed.

@@ -7,7 +7,7 @@ WHOLE = [
     FILES.checked_annotations,
     FILES.evaluations,
     FILES.curves,
-    FILES.pipelines,
+    FILES.bundles,
     FILES.figures,
     FILES.pages,
 ]
@@ -19,14 +19,14 @@ if SYNTHETIC:
 
 elif IMPLANTED:
 
-    include: "inserted.smk"
+    include: "implanted.smk"
 
 
 include: "preprocess.smk"
 include: "leakage.smk"
 include: "nodules.smk"
 include: "candidates.smk"
-include: "systems.smk"
+include: "classifiers.smk"
 include: "evaluate.smk"
 include: "pages.smk"
 include: "folds.smk"
@@ -59,7 +59,7 @@ rule predictions:
 rule pretrained:
     input:
         FILES.evaluations,
-        FILES.pipelines,
+        FILES.bundles,
 
 
 # Snakemake copies all names of the Snakefile four times a job: two for each of hundreds of rules took a fourth of the time.

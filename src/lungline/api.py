@@ -15,18 +15,18 @@ from pathlib import Path
 from lungline.detection.candidates import Candidate, rank_map, read_candidates
 from lungline.errors import LunglineError
 from lungline.evaluation.froc_frames import FrocResult, froc
-from lungline.flags import in_words
 from lungline.imaging.geometry import make_affine
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
 from lungline.names import Device
+from lungline.qc_flags import in_words
 from lungline.readers.only_scan import only_scan, read_listed
 from lungline.reports.answer import Answer, Detection, answer_of, candidate_frame, flag_frame
 from lungline.runner.in_memory import made_by_steps, steps_on_volume, work_folder
 from lungline.storage import hdf5
 from lungline.storage.nifti_output import write_nifti
 from lungline.storage.results import read_result
-from lungline.workflow.bundle import PACKAGED, Pipeline, read_pipeline
+from lungline.workflow.bundle import PACKAGED, Pipeline, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
 
 __all__ = [
@@ -84,7 +84,7 @@ def read_scan(path: PathLike) -> Volume:
     path = _path(path)
     ct, flags = read_listed(only_scan(path), path)
     for flag in flags:
-        warnings.warn(in_words(flag.code, flag.detail), stacklevel=2)
+        warnings.warn(format_flag(flag.flag, flag.detail), stacklevel=2)
     return ct.with_array(ct.array.copy())  # its memory was shared with a child process, and is larger than the scan
 
 
@@ -122,8 +122,8 @@ def segment_lungs(volume: Volume) -> Volume:
     with work_folder() as work:
         recipe = _bundle(None)
         made = steps_on_volume(_volume(volume), work, recipe, "segment_lungs", "cpu", _SCAN)
-        for flag in hdf5.read_header(made["segment_lungs"]).codes:
-            warnings.warn(in_words(flag.code, flag.detail), stacklevel=2)
+        for flag in hdf5.read_header(made["segment_lungs"]).flags:
+            warnings.warn(format_flag(flag.flag, flag.detail), stacklevel=2)
         return hdf5.read_volume(made["segment_lungs"], "lungs")
 
 
@@ -135,7 +135,7 @@ def detect(volume: Volume, *, bundle: PathLike | None = None, device: Device = "
     volume : Volume
         CT in HU [z, y, x], as `read_scan` gives it, or any real numbers on any grid at right angles.
     bundle : str or path-like, optional
-        `pipeline/SYSTEM.json` of a finished run of the workflow, or the folder of an exported bundle; without it the
+        `bundle/CLASSIFIER.json` of a finished run of the workflow, or the folder of an exported bundle; without it the
         models of the package.
     device : "auto", "cpu" or "cuda"
     scan : str
@@ -162,12 +162,14 @@ def detect(volume: Volume, *, bundle: PathLike | None = None, device: Device = "
     recipe = _bundle(bundle)
     last = maker_of(CANDIDATES, recipe.settings)
     if last is None:
-        raise LunglineError(f"{bundle}: expected models that read candidates. '{recipe.system}' does not: use predict.")
+        raise LunglineError(
+            f"{bundle}: expected models that read candidates. '{recipe.classifier}' does not: use predict."
+        )
     with work_folder() as work:
         made = steps_on_volume(_volume(volume), work, recipe, last, device, scan)
         labels = made["extract_candidates"].with_suffix(".h5")
         found = read_candidates(made[last])
-        flags = flag_frame([(flag.code, flag.detail) for flag in hdf5.read_header(labels).codes])
+        flags = flag_frame([(flag.flag, flag.detail) for flag in hdf5.read_header(labels).flags])
         return Detection(candidate_frame(scan, found), rank_map(hdf5.read_volume(labels, "labels"), found), flags)
 
 
@@ -208,7 +210,7 @@ def predict(path: PathLike, *, bundle: PathLike | None = None, device: Device = 
     found = only_scan(path)
     recipe = _bundle(bundle)
     row = replace(found.row, scan=scan)
-    steps = [step for step in steps_of_scan(recipe.settings) if step.name != "draw_page"]
+    steps = [step for step in steps_of_scan(recipe.settings) if step.name != "render_page"]
     with work_folder() as work:
         made = made_by_steps(row, steps, recipe, work, device, path, raw=found.path)
         table = read_result(made["describe_nodules"])
@@ -267,7 +269,7 @@ def _path(path: PathLike) -> Path:
 def _bundle(path: PathLike | None) -> Pipeline:
     """The models that answer: those of the package without a path."""
     here = PACKAGED if path is None else _path(path)
-    return read_pipeline(here / "pipeline.json" if here.is_dir() else here)
+    return read_bundle(here / "bundle.json" if here.is_dir() else here)
 
 
 def _volume(volume: Volume) -> Volume:

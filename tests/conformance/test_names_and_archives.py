@@ -16,8 +16,8 @@ import pytest
 from lungline.errors import LunglineError, Quarantine
 from lungline.readers.scan import read_scan
 from lungline.readers.zips import unpacked
-from lungline.stages import sheet
-from lungline.storage.manifest import read_sheet
+from lungline.stages import manifest
+from lungline.storage.scan_rows import read_manifest
 from scans import write_dicom, write_mhd, write_nifti
 from tests.conformance.test_valid_formats import HU, by_nibabel, by_simpleitk, cut_preamble
 
@@ -132,9 +132,9 @@ NAMES = {
 def test_every_scan_has_a_row_and_can_be_read_and_the_rest_is_counted(build, sources, passed_over, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     build(tmp_path / "in")
-    sheet.run("folder", tmp_path / "in", tmp_path / "out")
+    manifest.run("folder", tmp_path / "in", tmp_path / "out")
     said = capsys.readouterr().err.splitlines()[-1]
-    rows = read_sheet(tmp_path / "out/scans.csv")
+    rows = read_manifest(tmp_path / "out/manifest.csv")
     assert sorted(row.source for row in rows) == sources.split()
     assert said.startswith(
         f"seen: {', '.join(f'1 {source}' for source in sources.split())}; passed over: {passed_over}"
@@ -147,15 +147,15 @@ def test_every_scan_has_a_row_and_can_be_read_and_the_rest_is_counted(build, sou
 def test_of_three_zips_in_one_another_the_innermost_is_one_row_with_its_reason(tmp_path) -> None:
     (tmp_path / "in").mkdir()
     in_zips("a.zip", "b.zip", "c.zip")(tmp_path / "in")
-    sheet.run("folder", tmp_path / "in", tmp_path / "out")
-    (row,) = read_sheet(tmp_path / "out/scans.csv")
+    manifest.run("folder", tmp_path / "in", tmp_path / "out")
+    (row,) = read_manifest(tmp_path / "out/manifest.csv")
     raw = tmp_path / "out/private/raw" / row.scan
     with pytest.raises(Quarantine, match="lies in a zip and holds another one") as caught, unpacked(raw, row.source):
         pass
-    assert caught.value.code == "Q_BAD_ZIP"
+    assert caught.value.flag == "Q_BAD_ZIP"
 
 
 def test_a_folder_with_archives_alone_says_so(tmp_path) -> None:
     (tmp_path / "a.7z").touch()
     with pytest.raises(LunglineError, match=r"Found none. Passed over: 1 archives not opened \(unpack them\) \(.7z\)"):
-        sheet.run("folder", tmp_path, tmp_path / "out")
+        manifest.run("folder", tmp_path, tmp_path / "out")

@@ -105,7 +105,7 @@ def made(
 
 
 def read(tmp_path: Path, raw: Path) -> tuple[list[str], float]:
-    """Codes of a scan after its lungs were looked for, and the lungs' ml (0 where it is refused)."""
+    """Flags of a scan after its lungs were looked for, and the lungs' ml (0 where it is refused)."""
     ingest.run(raw, tmp_path / "i.h5", source="dicom")
     resample.run(tmp_path / "i.h5", tmp_path / "r.h5", spacing_mm=3.0)
     segment_lungs.run(
@@ -118,7 +118,7 @@ def read(tmp_path: Path, raw: Path) -> tuple[list[str], float]:
     )
     header = hdf5.read_header(tmp_path / "s.h5")
     quality = header.provenance.get("quality", {"volume_ml": 0.0})
-    return [code.code for code in header.codes], quality["volume_ml"]
+    return [code.flag for code in header.flags], quality["volume_ml"]
 
 
 ADULT_ML = 2 * 4 / 3 * np.pi * 125 * 76 * 58 / 1000
@@ -165,7 +165,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", READ)
 def test_a_patient_with_lungs_is_read_whatever_the_picture(kind, tmp_path):
-    draw, body, picture, volume_ml, codes = READ[kind]
+    draw, body, picture, volume_ml, flags = READ[kind]
 
     def on_a_table(at: Points, hu: np.ndarray) -> None:
         table(at, hu)
@@ -174,11 +174,11 @@ def test_a_patient_with_lungs_is_read_whatever_the_picture(kind, tmp_path):
     found, found_ml = read(tmp_path, made(tmp_path / "raw", on_a_table, **picture))
     assert [code for code in found if code.startswith("Q_")] == []
     assert found_ml == pytest.approx(volume_ml, rel=0.1)
-    assert found == codes
+    assert found == flags
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_shows_no_lung_is_refused_whatever_air_it_holds(kind, tmp_path):
     draw, picture = REFUSED[kind]
     ingest.run(made(tmp_path / "raw", draw, **picture), tmp_path / "i.h5", source="dicom")
-    assert [code.code for code in hdf5.read_header(tmp_path / "i.h5").codes] == ["Q_NOT_CHEST_CT"]
+    assert [code.flag for code in hdf5.read_header(tmp_path / "i.h5").flags] == ["Q_NOT_CHEST_CT"]

@@ -273,24 +273,24 @@ def off_truth(ct: Volume) -> float:
     """Share of the voxels that are far from what lies at their place; edges and padding of a tilt count, too."""
     k, j, i = np.meshgrid(*map(np.arange, ct.array.shape), indexing="ij", sparse=True)
     x, y, z = (a[0] * k + a[1] * j + a[2] * i + a[3] for a in ct.affine[:3])
-    truth = adult_chest(*np.broadcast_arrays(x, y, z))
+    ground_truth = adult_chest(*np.broadcast_arrays(x, y, z))
     shown = ct.array > -1024
-    return float(np.mean(np.abs(ct.array - truth)[shown] > 150))
+    return float(np.mean(np.abs(ct.array - ground_truth)[shown] > 150))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case.name}")
 def test_the_whole_chest_is_read_and_what_is_not_is_named(case: Case, tmp_path: Path) -> None:
     case.build(tmp_path)
-    ct, codes = read_scan(tmp_path, "dicom")
-    assert {code.code for code in codes} == case.flags, codes
-    said = "; ".join(code.detail for code in codes)
+    ct, flags = read_scan(tmp_path, "dicom")
+    assert {code.flag for code in flags} == case.flags, flags
+    said = "; ".join(code.detail for code in flags)
     assert all(word in said for word in case.words), said
     assert not any(word in said for word in ("Roe", "MRN", STUDY))
     middle = np.array(ct.array.shape) // 2
     ends = [(ct.affine @ [k, *middle[1:], 1])[2] for k in (0, len(ct.array) - 1)]
     np.testing.assert_allclose(ends, case.span_mm, atol=5.1 if "W_TILT" in case.flags else 2.6)
     assert ct.spacing_zyx_mm[0] <= case.step_mm * 1.001
-    assert off_truth(ct) < (0.06 if "W_TILT" in case.flags else 0.03)  # what is straightened is blurred at edges
+    assert off_truth(ct) < (0.06 if "W_TILT" in case.flags else 0.03)  # what is deskewed is blurred at edges
 
 
 def test_there_are_many_variations_of_every_kind() -> None:
@@ -325,7 +325,7 @@ def test_what_is_no_volume_in_hu_is_refused_by_name(name: str, tmp_path: Path) -
 def test_series_numbers_and_words_alone_are_said_of_what_is_left_out(tmp_path: Path) -> None:
     marker = "Zq7"
     beside(of_type("CSA MIP", SeriesDescription=marker, PatientID=marker), unit(marker))(tmp_path)
-    _, codes = read_scan(tmp_path, "dicom")
-    assert {code.code for code in codes} >= {CHOSEN}
-    assert marker not in str(codes)
-    assert SERIES not in str(codes)
+    _, flags = read_scan(tmp_path, "dicom")
+    assert {code.flag for code in flags} >= {CHOSEN}
+    assert marker not in str(flags)
+    assert SERIES not in str(flags)

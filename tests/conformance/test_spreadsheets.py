@@ -80,7 +80,14 @@ def test_what_is_wrong_is_told_line_by_line_and_shows_what_is_invisible(content,
 
     (tmp_path / "labels.csv").write_bytes(content)
     write_nifti(tmp_path / "in/a.nii", HU)
-    words = ["sheet", "folder", str(tmp_path / "in"), str(tmp_path / "out"), "--labels", str(tmp_path / "labels.csv")]
+    words = [
+        "manifest",
+        "folder",
+        str(tmp_path / "in"),
+        str(tmp_path / "out"),
+        "--labels",
+        str(tmp_path / "labels.csv"),
+    ]
     assert main(words) == 2
     said = capsys.readouterr().err
     assert "\\x0a" not in said

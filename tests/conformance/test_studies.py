@@ -16,8 +16,8 @@ from lungline.readers.raw_state import raw_state
 from lungline.readers.scan import read_scan
 from lungline.readers.studies import scans_of_folder
 from lungline.readers.zips import unpacked
-from lungline.stages import list_scans, sheet
-from lungline.storage.manifest import read_sheet
+from lungline.stages import list_scans, manifest
+from lungline.storage.scan_rows import read_manifest
 
 Z = [-10.0, -5.0, 0.0, 5.0, 10.0]
 OTHER = {
@@ -37,11 +37,11 @@ def both(folder: Path, more: dict[str, object], n: int = 5) -> Path:
 
 def rows(out: Path) -> list[Path]:
     """Where the listed scans lie, by the links that a reader goes through."""
-    return [out / "private" / "raw" / row.scan for row in read_sheet(out / "scans.csv")]
+    return [out / "private" / "raw" / row.scan for row in read_manifest(out / "manifest.csv")]
 
 
-def by_sheet(folder: Path, out: Path) -> list[Path]:
-    sheet.run("folder", folder, out)
+def by_manifest(folder: Path, out: Path) -> list[Path]:
+    manifest.run("folder", folder, out)
     return rows(out)
 
 
@@ -50,7 +50,7 @@ def by_list_scans(folder: Path, out: Path) -> list[Path]:
     return rows(out)
 
 
-@pytest.mark.parametrize("listing", [by_sheet, by_list_scans])
+@pytest.mark.parametrize("listing", [by_manifest, by_list_scans])
 @pytest.mark.parametrize("kind", OTHER)
 def test_each_patient_and_study_gets_a_row_of_its_own(
     kind: str, listing: Callable[..., list[Path]], tmp_path: Path
@@ -71,7 +71,7 @@ def test_a_zip_is_as_its_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "raw.zip", "w") as archive:
         for path in folder.iterdir():
             archive.write(path, f"deep/{path.name}")
-    found = by_sheet(tmp_path / "raw.zip", tmp_path / "out")
+    found = by_manifest(tmp_path / "raw.zip", tmp_path / "out")
     assert len(found) == 2
     for link in found:
         with unpacked(link, "dicom") as here:
@@ -116,6 +116,6 @@ def test_the_state_of_a_study_changes_with_its_folder_and_a_study_that_is_gone_i
 
 
 def test_a_folder_read_as_one_scan_says_that_others_lie_there(tmp_path: Path) -> None:
-    _, codes = read_scan(both(tmp_path, OTHER["patient"], n=4), "dicom")
-    assert [code.code for code in codes] == ["W_SERIES_CHOSEN", "W_OTHER_STUDY"]
-    assert "4 CT slices" in codes[1].detail
+    _, flags = read_scan(both(tmp_path, OTHER["patient"], n=4), "dicom")
+    assert [code.flag for code in flags] == ["W_SERIES_CHOSEN", "W_OTHER_STUDY"]
+    assert "4 CT slices" in flags[1].detail

@@ -25,12 +25,12 @@ from lungline.storage import hdf5
 from lungline.storage.checksums import sha256
 from lungline.storage.weights import write_card, write_tensors
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import write_mhd
-from lungline.workflow.bundle import Pipeline, write_pipeline
+from lungline.workflow.bundle import Pipeline, write_bundle
 from tests import scans, stage_settings
 from tests.phantoms import make_chest
-from tests.untrained import untrained_pipeline
+from tests.untrained import untrained_bundle
 
 FUNCTIONS = ("read_scan", "resample", "segment_lungs", "detect", "predict", "to_nifti", "froc", "make_affine")
 QUIET = pytest.mark.filterwarnings("ignore:W_")
@@ -40,14 +40,14 @@ QUIET = pytest.mark.filterwarnings("ignore:W_")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic scan of a small chest with three nodules."""
     path = tmp_path_factory.mktemp("scan") / "scan.mhd"
-    write_mhd(path, draw_scan(plan_scan("luna16", 3, 1, 0.4)))
+    write_mhd(path, simulate_scan_hu(plan_scan("luna16", 3, 1, 0.4)))
     return path
 
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The description of models that nobody trained."""
-    return untrained_pipeline(tmp_path_factory.mktemp("models"))
+    return untrained_bundle(tmp_path_factory.mktemp("models"))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -67,7 +67,7 @@ def test_predict_gives_the_answer_of_the_command_to_the_byte(scan, tmp_path) -> 
     answer = lungline.predict(str(scan), device="cpu", scan=row["scan"])
     assert f"{answer.malignancy_score:.9g}" == row["probability"]
     assert answer.cancer_probability is None  # these models learnt what readers think of nodules
-    assert (answer.status, ";".join(answer.flags["flag"])) == (row["status"], row["codes"])
+    assert (answer.status, ";".join(answer.flags["flag"])) == (row["status"], row["flags"])
     nodules, candidates = (tmp_path / name / f"{row['scan']}.csv" for name in ("nodules", "candidates"))
     assert as_written(answer.nodules) == nodules.read_text(encoding="utf-8")
     theirs = rows_of(candidates)
@@ -248,25 +248,25 @@ def test_a_wrong_argument_is_one_line_of_one_error(call, words) -> None:
 
 def baseline(folder: Path) -> Path:
     """The description of a baseline, which says the same of every scan."""
-    write_tensors(folder / "system" / "weights.safetensors", {"nothing": torch.zeros(1)}, {"purpose": "test"})
+    write_tensors(folder / "classifier" / "weights.safetensors", {"nothing": torch.zeros(1)}, {"purpose": "test"})
     about = {
-        "system": {"kind": "constant", "probability": 0.25},
+        "classifier": {"kind": "baseline", "probability": 0.25},
         "probability": 0.25,
         "cases": {"train": [], "valid": []},
     }
-    digest = sha256(folder / "system" / "weights.safetensors")
-    write_card(folder / "system" / "card.json", {**about, "weights_sha256": digest})
+    digest = sha256(folder / "classifier" / "weights.safetensors")
+    write_card(folder / "classifier" / "card.json", {**about, "weights_sha256": digest})
     steps = {
         "resample": stage_settings.RESAMPLE,
         "segment_lungs": stage_settings.LUNGS,
         "cache_volume": stage_settings.CACHE,
     }
-    write_pipeline(folder / "pipeline.json", Pipeline("prior", steps, folder / "system"))
+    write_bundle(folder / "bundle.json", Pipeline("prior", steps, folder / "classifier"))
     return folder
 
 
 def test_models_that_read_no_candidates_answer_without_them(scan, tmp_path) -> None:
-    answer = lungline.predict(scan, bundle=baseline(tmp_path), device="cpu")  # a folder names its pipeline.json
+    answer = lungline.predict(scan, bundle=baseline(tmp_path), device="cpu")  # a folder names its bundle.json
     assert answer.cancer_probability == 0.25
     assert answer.labels is None
     assert answer.nodules.empty

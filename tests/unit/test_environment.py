@@ -65,7 +65,7 @@ def test_a_scan_is_read_and_written_in_an_odd_environment(variables, scans, tmp_
 def test_files_are_ours_alone_under_a_strict_umask_and_names_need_no_language(scans, tmp_path) -> None:
     before = os.umask(0o077)
     try:
-        words = ("sheet", "folder", str(scans), "out")
+        words = ("manifest", "folder", str(scans), "out")
         done = lungline(tmp_path, *words, LC_ALL="POSIX", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     finally:
         os.umask(before)

@@ -1,4 +1,4 @@
-"""What is installed for what: the core answers a scan, everything else is an extra that one line names."""
+"""What is installed for what: the core answers per scan, everything else is an extra that one line names."""
 
 import ast
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from lungline.errors import EXTRAS, missing
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import write_mhd
 from tests.repository import REPOSITORY
 
@@ -71,7 +71,7 @@ def run_without(names: set[str], folder: Path, *words: str) -> subprocess.Comple
 
 
 def test_a_scan_is_answered_without_any_extra(tmp_path: Path) -> None:
-    write_mhd(tmp_path / "scan.mhd", draw_scan(plan_scan("luna16", 3, 1, 0.3)))
+    write_mhd(tmp_path / "scan.mhd", simulate_scan_hu(plan_scan("luna16", 3, 1, 0.3)))
     answer = run_without(set(EXTRAS), tmp_path, "predict", "scan.mhd", "--device", "cpu")
     assert answer.returncode == 0, answer.stderr
     assert (tmp_path / "predictions" / "index.html").is_file()
@@ -82,7 +82,7 @@ def test_a_scan_is_answered_without_any_extra(tmp_path: Path) -> None:
     [
         (["run", "-n"], "snakemake"),
         (["list-scans"], "yaml"),
-        (["draw-curves", "out", "--predictions", "none.csv"], "pandas"),
+        (["plot-curves", "out", "--predictions", "none.csv"], "pandas"),
     ],
 )
 def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path, words: list[str], package: str) -> None:

@@ -18,7 +18,7 @@ LAYERS = (
     ("storage", "classification"),
     ("imaging", "config"),
     (
-        *("errors", "allocator", "names", "escape", "flags", "device", "progress", "fingerprint", "splits"),
+        *("errors", "allocator", "names", "escape", "qc_flags", "device", "progress", "fingerprint", "splits"),
         *("environment", "scan_formats"),
     ),
 )
@@ -30,9 +30,9 @@ PER_SCAN = (
     "cache_volume",
     "crop_patches",
     "describe_nodules",
-    "draw_nodule_mask",
-    "draw_page",
-    "draw_phantom",
+    "rasterise_nodules",
+    "render_page",
+    "simulate_scan",
     "extract_candidates",
     "ingest",
     "resample",
@@ -42,7 +42,7 @@ PER_SCAN = (
 )
 
 #: The stages that may read `private/map.csv`, beside the one that writes it; no rule calls them.
-WAY_OUT = ("export", "who")
+WAY_OUT = ("export", "reidentify")
 SLOW = ("torch", "highdicom", "pandas", "matplotlib", "skimage", "SimpleITK", "sklearn", "pydantic")
 
 

@@ -12,7 +12,7 @@ from lungline.readers.by_format import reader_of
 from lungline.readers.census import Census
 from lungline.readers.raw import lies_around
 from lungline.scan_formats import FORMATS, Source, is_sniffed, scan_suffix, source_of_name
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 
 
 @pytest.mark.parametrize("source", FORMATS)

@@ -84,7 +84,7 @@ def jobs(said: str) -> set[str]:
 
 def test_a_module_with_a_short_configuration_is_planned_whole(workflow: Workflow, plan: Plan) -> None:
     said = plan(module(workflow) + "use rule * from lungline\n")
-    assert {"ingest", "train_system", "first_predictions", "all"} <= jobs(said)
+    assert {"ingest", "train_classifier", "first_predictions", "all"} <= jobs(said)
     assert "results/demo/predictions.csv" in answers(said)
 
 
@@ -110,12 +110,12 @@ def test_two_modules_with_two_configurations_do_not_mix(workflow: Workflow, plan
 
 def test_single_rules_are_used_under_names_of_ones_own(workflow: Workflow, plan: Plan, tmp_path: Path) -> None:
     manifest = "scan,source,dataset,split,fold,label\nmine,nifti,folder,test,,\n"
-    (tmp_path / "scans.csv").write_text(manifest, encoding="utf-8")
+    (tmp_path / "manifest.csv").write_text(manifest, encoding="utf-8")
     raw = tmp_path / "private" / "raw" / "mine"
     raw.parent.mkdir(parents=True)
     raw.touch()
     said = plan(
-        module(workflow, {"run": ["all-negative"], "sheet": "scans.csv"})
+        module(workflow, {"run": ["all-negative"], "manifest": "manifest.csv"})
         + "use rule ingest, resample, segment_lungs from lungline as ll_*\n"
         + top("'results/demo/segment_lungs/mine.h5'")
     )
@@ -127,7 +127,7 @@ def test_a_rule_is_changed_after_all_are_used(workflow: Workflow, plan: Plan) ->
         module(workflow)
         + "use rule * from lungline as ll_*\n"
         + "use rule write_cohort_tables from lungline as ll_write_cohort_tables with:\n    message: 'changed here'\n"
-        + top("'results/demo/cohort/truth.csv'")
+        + top("'results/demo/cohort/ground_truth.csv'")
     )
     assert jobs(said) == {"ll_write_cohort_tables", "top"}
     assert "changed here" in said
@@ -138,12 +138,12 @@ def test_keys_of_the_workflow_around_it_stand_beside_ours(workflow: Workflow, pl
         "samples: a.tsv\ndataset: mine\nrun: [all-negative]\ncohort: {luna16_scans: 10}\n", encoding="utf-8"
     )
     said = plan("configfile: 'config.yaml'\n" + module(workflow, "config") + "use rule * from lungline\n")
-    assert "train_system" in jobs(said)
+    assert "train_classifier" in jobs(said)
 
 
 def test_a_part_of_the_configuration_around_it_is_ours(workflow: Workflow, plan: Plan) -> None:
     text = module(workflow, "config['lungline']") + "use rule * from lungline\n"
-    assert "train_system" in jobs(plan(f"config = {{'samples': 1, 'lungline': {SMALL}}}\n{text}"))
+    assert "train_classifier" in jobs(plan(f"config = {{'samples': 1, 'lungline': {SMALL}}}\n{text}"))
 
 
 def test_a_misspelt_key_of_ours_is_refused_in_a_module_too(workflow: Workflow, snakemake: Run) -> None:
@@ -158,7 +158,7 @@ def test_a_prefix_moves_all_that_is_made_and_nothing_that_is_given(
     (tmp_path / "mine").mkdir()
     for name in ("weights.safetensors", "card.json"):
         (tmp_path / "mine" / name).touch()
-    config = {**SMALL, "run": ["m2-demo"], "models": {"systems": {"m2-demo": "mine"}}}
+    config = {**SMALL, "run": ["m2-demo"], "models": {"classifiers": {"m2-demo": "mine"}}}
     said = plan(
         module(workflow, config, more="    prefix: 'moved'\n") + "use rule * from lungline\n" + top("rules.all.input")
     )
@@ -171,7 +171,7 @@ def test_a_prefix_moves_all_that_is_made_and_nothing_that_is_given(
 def test_the_run_lock_and_the_file_of_the_configuration_hold_in_a_module(
     workflow: Workflow, snakemake: Run, tmp_path: Path
 ) -> None:
-    table = "moved/out/cohort/truth.csv"
+    table = "moved/out/cohort/ground_truth.csv"
     text = (
         module(workflow, {**SMALL, "outdir": "out", "samples": 1}, more="    prefix: 'moved'\n")
         + "use rule write_cohort_tables from lungline as ll_*\n"
@@ -221,7 +221,7 @@ def test_packaged_weights_are_found_from_anywhere(workflow: Workflow, snakemake:
     said = plan(None, "-s", str(workflow.folder / "Snakefile"), "--configfile", preset)
     place = workflow.folder / "src" / "lungline" / PACKAGED_FOLDER.name
     assert f"--detector {place}/detector " in said
-    assert f"--model {place}/system " in said
+    assert f"--model {place}/classifier " in said
 
 
 # ---- deployed ----------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_a_plan_with_conda_needs_no_more_than_lungline_beside_snakemake(
     (tmp_path / "bin" / "conda").chmod(0o755)
     path = f"{tmp_path / 'bin'}:{workflow.environment['PATH']}"
     text = module(workflow) + "use rule * from lungline\n"
-    assert "train_system" in jobs(plan(text, "--sdm", "conda", PATH=path))
+    assert "train_classifier" in jobs(plan(text, "--sdm", "conda", PATH=path))
 
 
 def test_without_lungline_one_line_says_how_to_get_it(workflow: Workflow, snakemake: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The package alone, away from the clone: what is in it, and that it answers a scan and starts the workflow."""
+"""The package alone, away from the clone: what is in it, and that it answers per scan and starts the workflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import write_dicom_series
 from tests.repository import REPOSITORY
 
@@ -70,7 +70,7 @@ def test_a_scan_is_answered_with_the_network_off_and_the_workflow_is_an_extra(
     install, wheel: Path, tmp_path: Path
 ) -> None:
     programs = install(str(wheel))
-    write_dicom_series(tmp_path / "scan", draw_scan(plan_scan("luna16", 3, 1, 0.3)), patient="one")
+    write_dicom_series(tmp_path / "scan", simulate_scan_hu(plan_scan("luna16", 3, 1, 0.3)), patient="one")
     alone = ["unshare", "--map-root-user", "--net"]
     offline = alone if subprocess.run([*alone, "true"], check=False).returncode == 0 else []
     said = call(*offline, programs / "lungline", "predict", "scan", cwd=tmp_path)
@@ -108,7 +108,7 @@ def test_the_oldest_snakemake_plans_and_runs(install, tmp_path: Path, version: s
     snakefile = str(REPOSITORY / "Snakefile")
     micro = ["-s", snakefile, "--configfile", REPOSITORY / "config" / "micro.yaml"]
     assert "train_unet" in call(*command, *micro, "-n", cwd=tmp_path)
-    call(*command, *micro, "--", "results/micro/cohort/truth.csv", cwd=tmp_path)
+    call(*command, *micro, "--", "results/micro/cohort/ground_truth.csv", cwd=tmp_path)
     assert (tmp_path / "results" / "micro" / "private" / "config.json").is_file()
 
     (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=snakefile), encoding="utf-8")

@@ -130,7 +130,7 @@ def froc(
 
 def _as_frames(result: Froc, seed: int) -> FrocResult:
     intervals = froc_intervals(result, seed=seed)
-    allowed = np.searchsorted(result.false_positives_a_scan, CPM_POINTS, side="right") - 1
+    allowed = np.searchsorted(result.false_positives_per_scan, CPM_POINTS, side="right") - 1
     at = pd.DataFrame(
         {
             "false_positives_per_scan": CPM_POINTS,
@@ -143,7 +143,7 @@ def _as_frames(result: Froc, seed: int) -> FrocResult:
     curve = pd.DataFrame(
         {
             "score_threshold": result.thresholds,
-            "false_positives_per_scan": result.false_positives_a_scan,
+            "false_positives_per_scan": result.false_positives_per_scan,
             "sensitivity": result.sensitivity,
         }
     )

@@ -82,7 +82,7 @@ def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> list[MissingPart]:
 
 
 def judge_shape(parts: Sequence[MissingPart], affine: Affine) -> list[tuple[str, str]]:
-    """Warnings about missing parts, as (code, detail): what is missing in all, and where each part lies, LPS."""
+    """Warnings about missing parts, as (flag, detail): what is missing in all, and where each part lies, LPS."""
     if not parts:
         return []
     places = []

@@ -34,14 +34,14 @@ _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _FINDINGS = Code("findings", "99LUNGLINE", "Number of findings")
 _ALSO = Code("also-looked-at", "99LUNGLINE", "Number of candidates with a smaller score than a finding")
 _NONE_FOUND = Code("none-found", "99LUNGLINE", "No nodule found")
-_NOT_SEARCHED = Code("not-searched", "99LUNGLINE", "Nodules not searched by this system")
+_NOT_SEARCHED = Code("not-searched", "99LUNGLINE", "Nodules not searched by this classifier")
 _SOME_FOUND = Code("found", "99LUNGLINE", "Nodules found")
 _SCORE = Code("score", "99LUNGLINE", "Score that findings are ranked by")
 _IMAGE = Code("instance-number", "99LUNGLINE", "Instance Number of the nearest image, or number of its frame")
 _POSITION = Code("slice-position", "99LUNGLINE", "Position of the nearest image along the normal of the images")
 _GOLDEN_DEGREES = 137.508  # between the hues of neighbouring ranks, so that no two are alike
 _LIGHTNESS, _CHROMA = 70.0, 36.0  # every hue of these is a colour that a screen can show
-_SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
+_LATERALITIES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Objects:
 def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[NoduleRow], ranks: Volume | None) -> Objects:
     """The segmentation and the report of a scan that was read from `series`.
 
-    `table` is the nodule table (`lungline/schemas/nodules-1.json`) and `rows` are its rows, of which the findings are
+    `table` is the nodule table (`lungline/schemas/nodules-2.json`) and `rows` are its rows, of which the findings are
     written; `ranks` (Z, Y, X) int holds the rank of each candidate in its voxels (`rank_map`), None where there is no
     candidate.
 
@@ -133,7 +133,7 @@ def _segmentation(series: Series, rows: Sequence[NoduleRow], marked: NDArray[np.
     described = [
         hd.seg.SegmentDescription(
             segment_number=row.rank,
-            segment_label=f"finding {row.rank}, {row.longest_axial_mm:.1f} mm",
+            segment_label=f"finding {row.rank}, {row.long_axis_mm:.1f} mm",
             segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
             segmented_property_type=codes.SCT.Nodule,
             algorithm_type="AUTOMATIC",
@@ -147,7 +147,7 @@ def _segmentation(series: Series, rows: Sequence[NoduleRow], marked: NDArray[np.
     ]
     for segment, row in zip(described, rows, strict=True):
         (region,) = segment.AnatomicRegionSequence
-        region.AnatomicRegionModifierSequence = [sr.CodedConcept.from_code(_SIDES[row.side])]
+        region.AnatomicRegionModifierSequence = [sr.CodedConcept.from_code(_LATERALITIES[row.laterality])]
     seg = hd.seg.Segmentation(
         source_images=list(series.headers),
         pixel_array=_as_in_file(series, marked),
@@ -221,7 +221,7 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
     counts = {_FINDINGS: len(rows), _ALSO: len(table["also_looked_at"])} if searched else {}
     measured = [sr.Measurement(what, float(count), codes.UCUM.NoUnits) for what, count in counts.items()]
     if probability is not None and _of_patients(table):
-        measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["system"]))
+        measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["classifier"]))
     found = (_SOME_FOUND if rows else _NONE_FOUND) if searched else _NOT_SEARCHED
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(name.uid("scan"), "scan"),
@@ -232,14 +232,14 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
 
 
 def _of_patients(table: Mapping[str, Any]) -> bool:
-    """Whether the system was taught who has cancer; readers' opinions of nodules are no probability of it."""
-    return table["patient"].get("learned_from", "patients") == "patients"
+    """Whether the classifier was taught who has cancer; readers' opinions of nodules are no probability of it."""
+    return table["patient"].get("supervision", "patients") == "patients"
 
 
 def _measured(row: NoduleRow, table: Mapping[str, Any]) -> list[sr.Measurement]:
     """Size, scores and nearest image of one finding; the certainty is what the rank is by."""
     measured = [
-        sr.Measurement(codes.SCT.LongAxis, row.longest_axial_mm, codes.UCUM.Millimeter),
+        sr.Measurement(codes.SCT.LongAxis, row.long_axis_mm, codes.UCUM.Millimeter),
         sr.Measurement(codes.SCT.Volume, row.volume_mm3, codes.UCUM.CubicMillimeter),
         sr.Measurement(_POSITION, row.slice_position_mm, codes.UCUM.Millimeter),
     ]
@@ -266,7 +266,7 @@ def _of_finding(
         sr.TrackingIdentifier(name.uid(f"finding {row.rank}"), f"finding {row.rank}"),
         referenced_segment=sr.ReferencedSegment(_SEGMENTATION, name.uid("SEG"), row.rank, source_images=sources),
         finding_type=codes.SCT.Nodule,
-        finding_sites=[sr.FindingSite(codes.SCT.Lung, laterality=_SIDES[row.side])],
+        finding_sites=[sr.FindingSite(codes.SCT.Lung, laterality=_LATERALITIES[row.laterality])],
         measurements=_measured(row, table),
     )
     centre = sr.Scoord3DContentItem(
@@ -289,7 +289,7 @@ def _sources(series: Series, numbers: Sequence[int]) -> list[sr.SourceImageForSe
     return [sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID) for header in headers]
 
 
-def _percent(concept: Code, share: float, system: str | None) -> sr.Measurement:
-    """A probability; `system` is the one that gives it."""
-    algorithm = None if system is None else sr.AlgorithmIdentification(f"{MAKER} {system}", __version__)
+def _percent(concept: Code, share: float, classifier: str | None) -> sr.Measurement:
+    """A probability; `classifier` is the one that gives it."""
+    algorithm = None if classifier is None else sr.AlgorithmIdentification(f"{MAKER} {classifier}", __version__)
     return sr.Measurement(concept, 100 * share, codes.UCUM.Percent, algorithm_id=algorithm)

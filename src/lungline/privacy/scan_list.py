@@ -7,10 +7,10 @@ from pathlib import Path
 
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
 from lungline.readers.listing import Listing, list_folder, read_labels
-from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
+from lungline.storage.scan_rows import ScanRow, read_manifest, write_manifest
 from lungline.storage.tables import Note, replace_notes, say, write_notes
 
-_MANIFEST, _NOTES, _PRIVATE = "scans.csv", "input_warnings.csv", "private"
+_MANIFEST, _NOTES, _PRIVATE = "manifest.csv", "input_warnings.csv", "private"
 
 
 def list_plain_folder(folder: Path, out: Path, labels: Path | None) -> Listing:
@@ -20,7 +20,7 @@ def list_plain_folder(folder: Path, out: Path, labels: Path | None) -> Listing:
 
 def listed_before(out: Path) -> dict[str, tuple[ScanRow, Path | None]]:
     """The row of each scan that `out` lists already, and where it lies."""
-    rows = read_sheet(out / _MANIFEST) if (out / _MANIFEST).is_file() else []
+    rows = read_manifest(out / _MANIFEST) if (out / _MANIFEST).is_file() else []
     places = {scan: original.path for scan, original in read_map(out / _PRIVATE).items()}
     return {row.scan: (row, places.get(row.scan)) for row in rows}
 
@@ -34,7 +34,8 @@ def write_scan_list(
     notes: Sequence[Note] = (),
     tables: Collection[str] | None = None,
 ) -> list[ScanRow]:
-    """Write `scans.csv`, `input_warnings.csv`, `private/map.csv` and a link a scan; what says the same stays untouched.
+    """Write `manifest.csv`, `input_warnings.csv`, `private/map.csv` and a link per scan; what says the same stays
+    untouched.
 
     Scans that are neither listed (and wanted by `only`) nor among those to `keep` are forgotten. Notes on `tables`
     replace older ones on them, on all tables without that. Returns the rows that were listed.
@@ -43,7 +44,7 @@ def write_scan_list(
     rows = [item.row for item in found]
     stay = {row.scan for row in (*rows, *keep)}
     remember(out / _PRIVATE, found, forget=read_map(out / _PRIVATE).keys() - stay)
-    write_sheet(out / _MANIFEST, [*keep, *rows])
+    write_manifest(out / _MANIFEST, [*keep, *rows])
     all_notes = [*(note for listing in listings for note in listing.notes), *notes]
     if tables is None:
         write_notes(out / _NOTES, all_notes)

@@ -16,8 +16,8 @@ from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import Slice
 from lungline.readers.dicom_pixels import DamagedSliceError, slice_hu
 from lungline.readers.lungs_seen import litres_of_lung
-from lungline.readers.stack import CLOSEST, MIN_SLICES, SAME_PLACE_MM, Stack, can_be_straightened
-from lungline.storage.hdf5 import Code
+from lungline.readers.stack import CLOSEST, MIN_SLICES, SAME_PLACE_MM, Stack, can_be_deskewed
+from lungline.storage.hdf5 import Flag
 
 _FEW = 0.1  # part of a series that may be dropped
 _NEARLY = 0.4  # of a step: slices nearer than this are one too many
@@ -25,7 +25,7 @@ _LEVEL = 0.05  # part of a step by which a slice may be off the grid of others
 _MOST_SEEDS = 8  # acquisitions that the joining begins with
 
 
-def assemble(stack: Sequence[Slice]) -> tuple[list[Slice], list[Code]]:
+def assemble(stack: Sequence[Slice]) -> tuple[list[Slice], list[Flag]]:
     """One slice a position, sorted along the normal, of slices of one series, orientation and spacing.
 
     Copies are dropped. Acquisitions that follow one another are joined; where they overlap, the one that shows more
@@ -33,15 +33,15 @@ def assemble(stack: Sequence[Slice]) -> tuple[list[Slice], list[Code]]:
     Call inside `dicom_headers.quiet`; `Quarantine` with `Q_DUPLICATE_SLICES` if many are doubled.
     """
     unique, copies = _without_copies(in_order(stack))
-    codes = [Code("W_DUPLICATE_SLICES", f"{copies} copies of slices dropped")] if copies else []
+    flags = [Flag("W_DUPLICATE_SLICES", f"{copies} copies of slices dropped")] if copies else []
     if fits(unique) and not interleave([item.acquisition for item in unique]):
-        return unique, codes
+        return unique, flags
     acquisitions: dict[int, list[Slice]] = {}
     for item in unique:
         acquisitions.setdefault(item.acquisition, []).append(item)
     joined = _join(list(acquisitions.values()), unique) if len(acquisitions) > 1 else None
     chosen, more = joined or _thin_out(unique)
-    return chosen, codes + more
+    return chosen, flags + more
 
 
 def depths_of(stack: Sequence[Slice]) -> NDArray[np.float64]:
@@ -62,7 +62,7 @@ def n_positions(stack: Sequence[Slice]) -> int:
 
 
 def places_of(stack: Sequence[Slice], array: NDArray[np.int16]) -> Stack:
-    """Sorted slices with a geometry, and their HU (K, J, I), as what is straightened."""
+    """Sorted slices with a geometry, and their HU (K, J, I), as what is deskewed."""
     first = stack[0]
     assert first.orientation
     assert first.spacing_ji_mm
@@ -88,8 +88,8 @@ def _seams(stack: Sequence[Slice]) -> NDArray[np.bool_]:
 
 
 def fits(stack: Sequence[Slice]) -> bool:
-    """Whether sorted slices, as they lie, can be brought onto an even grid."""
-    return len(stack) >= MIN_SLICES and can_be_straightened(places_of(stack, np.empty((0, 0, 0), np.int16)))
+    """Whether sorted slices, as they lie, can be brought onto a uniform grid."""
+    return len(stack) >= MIN_SLICES and can_be_deskewed(places_of(stack, np.empty((0, 0, 0), np.int16)))
 
 
 def interleave(labels: Sequence[object]) -> bool:
@@ -115,7 +115,7 @@ def _without_copies(stack: list[Slice]) -> tuple[list[Slice], int]:
     return kept, len(stack) - len(kept)
 
 
-def _join(parts: list[list[Slice]], unique: list[Slice]) -> tuple[list[Slice], list[Code]] | None:
+def _join(parts: list[list[Slice]], unique: list[Slice]) -> tuple[list[Slice], list[Flag]] | None:
     """The longest volume that acquisitions give together, and what is left out; None if none of them gives any."""
     seeds = sorted(parts, key=lambda part: (-n_positions(part), part[0].acquisition))[:_MOST_SEEDS]
     tried = []
@@ -155,14 +155,14 @@ def _extended(main: list[Slice], others: list[list[Slice]]) -> list[Slice]:
     return whole
 
 
-def _told(chosen: list[Slice], unique: list[Slice]) -> list[Code]:
+def _told(chosen: list[Slice], unique: list[Slice]) -> list[Flag]:
     """What was kept of several acquisitions, and how much of the patient that leaves out."""
     count, used = len({item.acquisition for item in unique}), len({item.acquisition for item in chosen})
     kept = f"{len(chosen)} of {len(unique)} slices"
     if used == 1:
-        codes = [Code("W_MULTI_ACQUISITION", f"{count} acquisitions; the one with {kept} used")]
+        flags = [Flag("W_MULTI_ACQUISITION", f"{count} acquisitions; the one with {kept} used")]
     else:
-        codes = [Code("W_MULTI_ACQUISITION", f"{used} of {count} acquisitions follow one another: {kept} joined")]
+        flags = [Flag("W_MULTI_ACQUISITION", f"{used} of {count} acquisitions follow one another: {kept} joined")]
     depths = depths_of(chosen)
     half = float(np.median(np.diff(depths))) / 2
     there = np.array([item.position_xyz_mm for item in unique]) @ chosen[0].normal
@@ -174,11 +174,11 @@ def _told(chosen: list[Slice], unique: list[Slice]) -> list[Code]:
         found = (
             f"{read_mm:.0f} mm with about {here:.1f} l of lung are read, not {lost_mm:.0f} mm with about {lost:.1f} l"
         )
-        codes.append(Code("W_PART_ONLY", f"{found}: acquisitions too far apart or too uneven to be joined"))
-    return codes
+        flags.append(Flag("W_PART_ONLY", f"{found}: acquisitions too far apart or too uneven to be joined"))
+    return flags
 
 
-def _thin_out(unique: list[Slice]) -> tuple[list[Slice], list[Code]]:
+def _thin_out(unique: list[Slice]) -> tuple[list[Slice], list[Flag]]:
     """One of the slices at each (nearly) single position, where only a few are doubled.
 
     `Quarantine` with `Q_TOO_FEW_SLICES`, or `Q_DUPLICATE_SLICES` where many different slices share positions.
@@ -197,7 +197,7 @@ def _thin_out(unique: list[Slice]) -> tuple[list[Slice], list[Code]]:
             kept.append(_best_of(cluster, kept[-1:], after if len(after) == 1 else [], step))
         if fits(kept):
             found = f"{extra} of {len(unique)} slices left out: a different one lies at (nearly) the same position"
-            return kept, [Code("W_DUPLICATE_SLICES", found)]
+            return kept, [Flag("W_DUPLICATE_SLICES", found)]
     different = n_positions(unique)
     if different < MIN_SLICES:
         raise Quarantine("Q_TOO_FEW_SLICES", f"{different} slices at different places; expected {MIN_SLICES}")

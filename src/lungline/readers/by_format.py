@@ -11,14 +11,14 @@ from lungline.readers.raw import RawImage
 from lungline.scan_formats import FORMATS, Source, is_sniffed, scan_suffix, source_of_name
 
 if TYPE_CHECKING:
-    from lungline.storage.hdf5 import Code
+    from lungline.storage.hdf5 import Flag
 
 
 @dataclass(frozen=True)
 class Reader:
     """How scans of a format are read."""
 
-    #: The image of a scan, and `W_` codes: what had to be left out, filled or corrected. Raises `Quarantine`.
+    #: The image of a scan, and `W_` flags: what had to be left out, filled or corrected. Raises `Quarantine`.
     read: "Callable[[Path], tuple[RawImage, list[Code]]]"
     #: The files that a scan consists of, as far as that can be told.
     files_of: Callable[[Path], list[Path]]

@@ -21,10 +21,10 @@ from lungline.readers.assembly import assemble, depths_of, in_order, places_of
 from lungline.readers.dicom_headers import Folder, Slice, quiet, read_dataset, read_folder, regular_files
 from lungline.readers.dicom_pixels import LOSSY, SUPPORTED, DamagedSliceError, slice_hu
 from lungline.readers.raw import RawImage, check_affine, check_size
-from lungline.readers.sandbox import run_apart
+from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.series_choice import Ranking, Series, drop_strays, rank_series, told_of_choice, why_left_out
-from lungline.readers.stack import straighten
-from lungline.storage.hdf5 import Code
+from lungline.readers.stack import deskew
+from lungline.storage.hdf5 import Flag
 
 _SMALL_MINORITY = 0.1  # part of a series that may be dropped
 
@@ -35,18 +35,18 @@ class _Read:
 
     image: RawImage
     slices: list[Slice]
-    codes: list[Code]
+    flags: list[Flag]
 
 
-def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
+def read_dicom(path: Path) -> tuple[RawImage, list[Flag]]:
     """Read the CT series of a folder (or of the one file that `path` is) that shows the lungs.
 
     Returns int16 HU on a rectilinear grid, and what had to be left out, filled or corrected. `Quarantine` if there is
-    no CT, or its geometry or its pixels cannot be trusted; see `docs/reference/codes.md`.
+    no CT, or its geometry or its pixels cannot be trusted; see `docs/reference/flags.md`.
     """
     with quiet():
         read = _read_best(read_folder(regular_files(path)))
-    return read.image, read.codes
+    return read.image, read.flags
 
 
 def _numbers_of_planes(image: RawImage, chosen: Sequence[Slice]) -> tuple[int, ...] | None:
@@ -63,13 +63,13 @@ def _numbers_of_planes(image: RawImage, chosen: Sequence[Slice]) -> tuple[int, .
     return tuple(numbers[int(np.argmin(np.abs(depths - depth)))] for depth in planes)
 
 
-def used_slices(path: Path) -> tuple[list[Slice], list[Code]]:
+def used_slices(path: Path) -> tuple[list[Slice], list[Flag]]:
     """The slices that a scan is read from, along their normal, and what had to be left out; call inside `quiet`."""
     folder = read_folder(regular_files(path))
     ranking = rank_series(folder)
     if len(ranking.series) > 1:  # which of them is the chest, only its pixels say
         read = _read_best(folder, ranking)
-        return read.slices, read.codes
+        return read.slices, read.flags
     return _slices_of(ranking.series[0], ranking, folder)
 
 
@@ -91,7 +91,7 @@ def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]
             found = [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
             return np.zeros(1, np.int16), found
 
-    return [(uid, frame) for uid, frame in run_apart(work)[1]]
+    return [(uid, frame) for uid, frame in run_in_sandbox(work)[1]]
 
 
 def _read_best(folder: Folder, ranking: Ranking | None = None) -> _Read:
@@ -106,13 +106,13 @@ def _read_best(folder: Folder, ranking: Ranking | None = None) -> _Read:
             read = _read_series(series, ranking, folder)
         except Quarantine as reason:
             refusal = refusal or reason
-            unread.append((series, f"{reason.code}, {reason.detail}"))
+            unread.append((series, f"{reason.flag}, {reason.detail}"))
             continue
         try:
             if len(ranking.series) > 1:
                 check_chest(Volume(read.image.array, read.image.affine_ijk[:, [2, 1, 0, 3]]).to_lps())
         except Quarantine as reason:
-            no_chest.append((series, f"{reason.code}, {reason.detail}"))
+            no_chest.append((series, f"{reason.flag}, {reason.detail}"))
             first = first or (series, read)
             continue
         return _with_choice(read, series, unread + no_chest, ranking, folder)
@@ -126,42 +126,42 @@ def _with_choice(read: _Read, best: Series, tried: list[tuple[Series, str]], ran
     """What was read, with the flags that say what else lies in the folder."""
     known = {id(series) for series, _ in tried} | {id(best)}
     lesser = [(series, why_left_out(series, best)) for series in ranking.series if id(series) not in known]
-    codes = told_of_choice(best, [*tried, *lesser, *ranking.left_out], folder)
+    flags = told_of_choice(best, [*tried, *lesser, *ranking.left_out], folder)
     if folder.not_dicom:
-        codes.append(Code("W_FILES_SKIPPED", f"{folder.not_dicom} files are not DICOM"))
+        flags.append(Flag("W_FILES_SKIPPED", f"{folder.not_dicom} files are not DICOM"))
     if folder.damaged:
-        codes.append(Code("W_DAMAGED_SLICES", f"{folder.damaged} files with a damaged header"))
-    return _Read(read.image, read.slices, codes + read.codes)
+        flags.append(Flag("W_DAMAGED_SLICES", f"{folder.damaged} files with a damaged header"))
+    return _Read(read.image, read.slices, flags + read.flags)
 
 
-def _slices_of(series: Series, ranking: Ranking, folder: Folder) -> tuple[list[Slice], list[Code]]:
+def _slices_of(series: Series, ranking: Ranking, folder: Folder) -> tuple[list[Slice], list[Flag]]:
     """One slice a position of a series, before its pixels are read."""
     if folder.damaged > _SMALL_MINORITY * len(folder.slices):
         raise Quarantine("Q_DAMAGED_SLICES", f"{folder.damaged} damaged files beside {len(folder.slices)} slices")
-    codes = drop_strays(series, ranking, folder.slices)
+    flags = drop_strays(series, ranking, folder.slices)
     first = series.slices[0]
     check_size(first.columns, first.rows, len(series.slices))
     _check_rescale(series.slices)
     chosen, more = assemble(series.slices)
-    return chosen, codes + more
+    return chosen, flags + more
 
 
 def _read_series(series: Series, ranking: Ranking, folder: Folder) -> _Read:
-    chosen, codes = _slices_of(series, ranking, folder)
+    chosen, flags = _slices_of(series, ranking, folder)
     stated = chosen[0].slope is not None
     chosen, array, more = _decode_all(chosen)
-    codes = codes + more + _lossy(chosen)
+    flags = flags + more + _lossy(chosen)
     if not stated:
-        codes += _looks_like_hu(array)
+        flags += _looks_like_hu(array)
     elif not all(item.says_hu for item in chosen):
-        codes += _looks_like_hu(array, "Q_NOT_HU", "the unit of the values is not specified")
-    image, more = straighten(places_of(chosen, array))
+        flags += _looks_like_hu(array, "Q_NOT_HU", "the unit of the values is not specified")
+    image, more = deskew(places_of(chosen, array))
     check_affine(image.affine_ijk)
     image = replace(image, instance_numbers=_numbers_of_planes(image, chosen))
-    return _Read(image, chosen, codes + more)
+    return _Read(image, chosen, flags + more)
 
 
-def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], list[Code]]:
+def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], list[Flag]]:
     """HU (K, J, I) of the slices that can be decoded; the others count as missing."""
     unsupported = Counter(item.syntax for item in stack if item.syntax not in SUPPORTED)
     if unsupported:
@@ -179,7 +179,7 @@ def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], lis
     found = f"the pixels of {damaged} of {len(stack)} slices cannot be decoded"
     if damaged > _SMALL_MINORITY * len(stack):
         raise Quarantine("Q_DAMAGED_SLICES", found)
-    return decoded, array[: len(decoded)], [Code("W_DAMAGED_SLICES", found)] if damaged else []
+    return decoded, array[: len(decoded)], [Flag("W_DAMAGED_SLICES", found)] if damaged else []
 
 
 def _check_rescale(stack: Sequence[Slice]) -> None:
@@ -195,7 +195,7 @@ def _check_rescale(stack: Sequence[Slice]) -> None:
         raise Quarantine("Q_NO_RESCALE", found)
 
 
-def _looks_like_hu(array: NDArray[np.int16], code: str = "Q_NO_RESCALE", lack: str = "no rescale") -> list[Code]:
+def _looks_like_hu(array: NDArray[np.int16], flag: str = "Q_NO_RESCALE", lack: str = "no rescale") -> list[Flag]:
     """Values that nobody calls HU count as HU where there is air at -1000 and, of the rest, tissue near 0."""
     counts = np.zeros(3)  # slice by slice, for the sake of memory
     for plane in array:
@@ -203,10 +203,10 @@ def _looks_like_hu(array: NDArray[np.int16], code: str = "Q_NO_RESCALE", lack: s
     air, soft = counts[1] / counts[0], counts[2] / max(1, counts[0] - counts[1])
     found = f"{lack}; {air:.0%} of the values are those of air, {soft:.0%} of the others near those of water"
     if air < 0.02 or soft < 0.05:
-        raise Quarantine(code, found)
-    return [Code("W_ASSUMED_HU", found)]
+        raise Quarantine(flag, found)
+    return [Flag("W_ASSUMED_HU", found)]
 
 
-def _lossy(stack: Sequence[Slice]) -> list[Code]:
+def _lossy(stack: Sequence[Slice]) -> list[Flag]:
     n_lossy = sum(item.lossy or item.syntax in LOSSY for item in stack)
-    return [Code("W_LOSSY", f"{n_lossy} of {len(stack)} slices were compressed with loss")] if n_lossy else []
+    return [Flag("W_LOSSY", f"{n_lossy} of {len(stack)} slices were compressed with loss")] if n_lossy else []

@@ -113,8 +113,8 @@ def _by_type(words: str) -> ImageKind:
 
 def _by_description(header: Dataset, typed: ImageKind) -> ImageKind:
     """What the description says; of an image that its type calls original it only makes it one to be taken last."""
-    codes = [item.get("CodeMeaning") for item in _items(header, "DerivationCodeSequence")]
-    words = _plain_text(header.get("SeriesDescription"), header.get("DerivationDescription"), *codes)
+    flags = [item.get("CodeMeaning") for item in _items(header, "DerivationCodeSequence")]
+    words = _plain_text(header.get("SeriesDescription"), header.get("DerivationDescription"), *flags)
     found = next((kind for pattern, kind in _DESCRIPTIONS if pattern.search(words)), _PLAIN)
     if found is _PLAIN or typed.use != "slice":
         return typed

@@ -22,7 +22,7 @@ from lungline.readers.studies import place_of_study, scans_of_folder
 from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.scan_formats import SUFFIXES_IN_WORDS, scan_suffix, source_of_name
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 from lungline.storage.spreadsheets import invisible_in
 from lungline.storage.tables import Faults, Note, kind_of_word, read_rows
 
@@ -119,7 +119,7 @@ def without_label(table: Labels, scans: Sequence[str], labels: Mapping[str, int]
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the sheet, the scan's own name, which may identify a patient, and where it lies."""
+    """A row of the manifest, the scan's own name, which may identify a patient, and where it lies."""
 
     row: ScanRow
     original: str

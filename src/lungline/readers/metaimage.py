@@ -1,8 +1,8 @@
 """A strict reader of MetaImage files (.mhd with .raw or .zraw, .mha), the format of LUNA16.
 
 Files come from others, so nothing is guessed: the header is read strictly (`lungline.readers.metaimage_header`), the
-pixels lie in the header's own folder, in one file or one a slice, their number is exact, a compressed stream must reach
-its end and pass its checksum, and limits are checked before memory is asked for.
+pixels lie in the header's own folder, in one file or one per slice, their number is exact, a compressed stream must
+reach its end and pass its checksum, and limits are checked before memory is asked for.
 """
 
 import math

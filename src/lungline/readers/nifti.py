@@ -22,7 +22,7 @@ from lungline.scan_formats import is_sniffed, scan_suffix
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNITS = {1: "metres", 3: "micrometres"}
-_MM_OR_UNKNOWN = (0, 2)  # codes of the spatial unit
+_MM_OR_UNKNOWN = (0, 2)  # flags of the spatial unit
 _REPAIRED = 30  # nibabel's level of faults in a header that it would mend by itself
 _SIZES = {348: 1, 540: 2}  # bytes of a header, and the version of NIfTI that has it
 _ALONE, _PAIR = (b"n+1\0", b"n+2\0"), (b"ni1\0", b"ni2\0")

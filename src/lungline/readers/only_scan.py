@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from lungline.errors import LunglineError, Quarantine
-from lungline.flags import in_words
 from lungline.imaging.volume import Volume
+from lungline.qc_flags import in_words
 from lungline.readers.listing import Listed, list_folder
 from lungline.readers.scan import read_scan
 from lungline.readers.zips import is_inside, unpacked
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 
 def only_scan(path: Path) -> Listed:
@@ -24,7 +24,7 @@ def only_scan(path: Path) -> Listed:
     return scans[0]
 
 
-def read_listed(found: Listed, subject: object) -> tuple[Volume, list[Code]]:
+def read_listed(found: Listed, subject: object) -> tuple[Volume, list[Flag]]:
     """HU and `W_` flags of a scan that was found, as `read_scan` gives them.
 
     `LunglineError`, which begins with `subject`, if the scan cannot be used.
@@ -33,11 +33,11 @@ def read_listed(found: Listed, subject: object) -> tuple[Volume, list[Code]]:
         with unpacked(found.path, found.row.source) as files:
             return read_scan(files, found.row.source)
     except Quarantine as reason:
-        raise not_usable(subject, reason.code, reason.detail) from None
+        raise not_usable(subject, reason.flag, reason.detail) from None
     except OSError as error:  # its own words name the raw file
         raise not_usable(subject, "Q_UNREADABLE", type(error).__name__) from None
 
 
-def not_usable(subject: object, code: str, detail: str) -> LunglineError:
+def not_usable(subject: object, flag: str, detail: str) -> LunglineError:
     """The error that says why a scan cannot be used, and what to do."""
-    return LunglineError(f"{subject}: not usable. {in_words(code, detail)}")
+    return LunglineError(f"{subject}: not usable. {in_words(flag, detail)}")

@@ -14,24 +14,24 @@ from lungline.errors import LunglineError, Quarantine
 from lungline.imaging.volume import Volume
 from lungline.readers.by_format import reader_of
 from lungline.readers.raw import RawImage, hu_int16
-from lungline.readers.sandbox import Answer, run_apart
+from lungline.readers.sandbox import Answer, run_in_sandbox
 from lungline.scan_formats import FORMATS, Source
 from lungline.storage.checksums import sha256
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 _PARALLEL = 0.99  # cosine: an axis of the array runs through the slices, or through rows or columns
 
 
-def read_scan(path: Path, source: Source) -> tuple[Volume, list[Code]]:
+def read_scan(path: Path, source: Source) -> tuple[Volume, list[Flag]]:
     """Read one scan (a folder of DICOM files, or a file) in a child process: see `lungline.readers.sandbox`.
 
-    Returns int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024, and `W_` codes: what had to be left
+    Returns int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024, and `W_` flags: what had to be left
     out, filled or corrected. `Quarantine` says why a scan cannot be used.
     """
     return read_numbered_scan(path, source)[:2]
 
 
-def read_numbered_scan(path: Path, source: Source) -> tuple[Volume, list[Code], tuple[int, ...] | None]:
+def read_numbered_scan(path: Path, source: Source) -> tuple[Volume, list[Flag], tuple[int, ...] | None]:
     """As `read_scan`, with the InstanceNumber of each slice, lowest first.
 
     None where the source has no such numbers, or its slices do not follow each other along the first axis.
@@ -39,22 +39,22 @@ def read_numbered_scan(path: Path, source: Source) -> tuple[Volume, list[Code], 
     path = real_path(path)
 
     def work() -> Answer:
-        ct, codes, numbers = _read_here(path, source)
-        return ct.array, (ct.affine.tolist(), [(code.code, code.detail) for code in codes], numbers)
+        ct, flags, numbers = _read_here(path, source)
+        return ct.array, (ct.affine.tolist(), [(flag.flag, flag.detail) for flag in flags], numbers)
 
-    array, (affine, codes, numbers) = run_apart(work)
-    return Volume(array, affine), [Code(*code) for code in codes], None if numbers is None else tuple(numbers)
+    array, (affine, flags, numbers) = run_in_sandbox(work)
+    return Volume(array, affine), [Flag(*flag) for flag in flags], None if numbers is None else tuple(numbers)
 
 
-def _read_here(path: Path, source: Source) -> tuple[Volume, list[Code], tuple[int, ...] | None]:
-    image, codes = reader_of(source).read(path)
+def _read_here(path: Path, source: Source) -> tuple[Volume, list[Flag], tuple[int, ...] | None]:
+    image, flags = reader_of(source).read(path)
     ct, numbers, across = volume_of(image), image.instance_numbers, image.affine_ijk[:3, 2]
     del image  # before the axes are turned, which may take a copy
     ct = ct.to_lps()
     along = ct.affine[:3, 0] @ across / np.linalg.norm(ct.affine[:3, 0]) / np.linalg.norm(across)
     if numbers is not None:
         numbers = None if abs(along) < _PARALLEL else numbers if along > 0 else numbers[::-1]
-    return ct, codes, numbers
+    return ct, flags, numbers
 
 
 def volume_of(image: RawImage) -> Volume:

@@ -13,7 +13,7 @@ from lungline.readers.dicom_headers import Folder, Slice
 from lungline.readers.lungs_seen import litres_of_lung
 from lungline.readers.owners import groups_of
 from lungline.readers.stack import MIN_SLICES
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 _AXIAL = 0.7  # cosine between the normal of axial slices and the long axis of the body
 _MOST_LOCALIZERS = 4  # slices of one series that may stand across the others
@@ -122,7 +122,7 @@ def why_left_out(series: Series, best: Series) -> str:
     return "frame of reference of its own" if first.series == chosen.series else "no better"
 
 
-def told_of_choice(best: Series, left_out: Sequence[tuple[Series, str]], folder: Folder) -> list[Code]:
+def told_of_choice(best: Series, left_out: Sequence[tuple[Series, str]], folder: Folder) -> list[Flag]:
     """Flags that say which series and images of a folder are not part of what was read, and why."""
     others = Counter({f"series {item.series_number}, {item.kind}": n for item, n in folder.others.items()})
     named = [f"{series.name}: {why}" for series, why in left_out]
@@ -130,16 +130,16 @@ def told_of_choice(best: Series, left_out: Sequence[tuple[Series, str]], folder:
     if folder.enhanced:
         named.append(f"{folder.enhanced} multi-frame images that do not say where each frame lies")
     more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-    codes = []
+    flags = []
     if named:
         lung = f" with about {best.lung_l:.1f} l of lung" if best.lung_l else ""
         found = f"{best.name}{lung} used; left out: {'; '.join(named[:_MOST_NAMED])}{more}"
-        codes.append(Code("W_SERIES_CHOSEN", found))
+        flags.append(Flag("W_SERIES_CHOSEN", found))
     strangers = {series.owner for series, _ in left_out} - {best.owner}
     if strangers:
         count = sum(len(series.slices) for series, _ in left_out if series.owner in strangers)
-        codes.append(Code("W_OTHER_STUDY", f"{count} CT slices are of {len(strangers)} other patients or studies"))
-    return codes
+        flags.append(Flag("W_OTHER_STUDY", f"{count} CT slices are of {len(strangers)} other patients or studies"))
+    return flags
 
 
 def _nothing_usable(folder: Folder, left_out: Sequence[tuple[Series, str]]) -> None:
@@ -211,7 +211,7 @@ def _lie_together(parts: Sequence[Sequence[Slice]]) -> bool:
     )
 
 
-def drop_strays(best: Series, ranking: Ranking, slices: Sequence[Slice]) -> list[Code]:
+def drop_strays(best: Series, ranking: Ranking, slices: Sequence[Slice]) -> list[Flag]:
     """A few slices of the chosen series may lack a geometry or have another one; more may not.
 
     Another reconstruction of the same place, another patient or another frame of reference is a series of its own.
@@ -229,7 +229,7 @@ def drop_strays(best: Series, ranking: Ranking, slices: Sequence[Slice]) -> list
     lack = "no or another position, orientation, spacing or shape"
     if len(strays) > _SMALL_MINORITY * len(best.slices):
         raise Quarantine("Q_NO_GEOMETRY", f"{len(strays)} slices beside {len(best.slices)} have {lack}")
-    return [Code("W_SLICES_DROPPED", f"{len(strays)} slices dropped: {lack}")] if strays else []
+    return [Flag("W_SLICES_DROPPED", f"{len(strays)} slices dropped: {lack}")] if strays else []
 
 
 def _is_of_its_own(series: Series, best: Series) -> bool:

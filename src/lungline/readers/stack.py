@@ -1,7 +1,7 @@
 """From parallel slices at their real positions to an image on a rectilinear grid.
 
 Only where the slices lie counts: not their number, not their order, not SliceThickness. Slices that are
-missing, unevenly spaced or shifted (gantry tilt) are moved onto a grid by interpolation, and say so by a code.
+missing, unevenly spaced or shifted (gantry tilt) are moved onto a grid by interpolation, and say so by a flag.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from lungline.errors import Quarantine
 from lungline.readers.raw import AIR_HU, MAX_SLICES, RawImage, check_size, hu_int16
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
 MIN_SLICES = 3
 CLOSEST = 0.55  # part of a step: slices nearer than this lie at nearly one position
-_LEVEL = 0.05  # part of a step by which a slice may be off its place on an even grid
+_LEVEL = 0.05  # part of a step by which a slice may be off its place on a uniform grid
 _MAX_ADJACENT_MISSING = 2
 _MAX_MISSING = 0.02  # part of all slices
 _MAX_MISSING_JOINED = 0.05  # of several acquisitions, where the choice is to lose one of them
@@ -44,7 +44,7 @@ class Stack:
     seams: NDArray[np.bool_] | None = None
 
 
-def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
+def deskew(stack: Stack) -> tuple[RawImage, list[Flag]]:
     """The stack as an image whose axes are at right angles and whose spacing is even.
 
     `Quarantine` with `Q_TOO_FEW_SLICES`, `Q_MISSING_SLICES`, `Q_NONUNIFORM_SPACING`, `Q_NO_GEOMETRY`, `Q_BAD_TILT` or
@@ -52,8 +52,8 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     """
     normal = np.cross(stack.along_i_xyz, stack.along_j_xyz)
     depths_mm = stack.positions_xyz_mm @ normal
-    grid_mm, codes = even_grid(depths_mm, stack.seams)
-    shifts_ij, tilt_codes = _in_plane_shifts(stack, depths_mm)
+    grid_mm, flags = uniform_grid(depths_mm, stack.seams)
+    shifts_ij, tilt_flags = _in_plane_shifts(stack, depths_mm)
     corner_ij = shifts_ij.min(axis=0)
     array = _interpolate(stack.array, depths_mm, shifts_ij - corner_ij, grid_mm)
     spacing_i, spacing_j = stack.spacing_ij_mm
@@ -63,25 +63,25 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     affine[:3, 2] = normal * (grid_mm[-1] - grid_mm[0]) / (len(grid_mm) - 1)
     first = stack.positions_xyz_mm[0] + normal * (grid_mm[0] - depths_mm[0])
     affine[:3, 3] = first + affine[:3, :2] @ corner_ij
-    return RawImage(array, affine), codes + tilt_codes
+    return RawImage(array, affine), flags + tilt_flags
 
 
-def can_be_straightened(stack: Stack) -> bool:
-    """Whether `straighten` takes slices that lie so; the array is not looked at."""
+def can_be_deskewed(stack: Stack) -> bool:
+    """Whether `deskew` takes slices that lie so; the array is not looked at."""
     depths_mm = stack.positions_xyz_mm @ np.cross(stack.along_i_xyz, stack.along_j_xyz)
     if np.diff(depths_mm).min() <= SAME_PLACE_MM:
         return False
     try:
-        even_grid(depths_mm, stack.seams)
+        uniform_grid(depths_mm, stack.seams)
         _in_plane_shifts(stack, depths_mm)
     except Quarantine:
         return False
     return True
 
 
-def even_grid(
+def uniform_grid(
     depths_mm: NDArray[np.float64], seams: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.float64], list[Code]]:
+) -> tuple[NDArray[np.float64], list[Flag]]:
     """Evenly spaced depths for slices at rising `depths_mm` (K,) along the normal, and what had to be done for it.
 
     Where even runs of slices meet off one another's grid, the grid is that of the longest run. `seams` (K - 1,) says
@@ -106,12 +106,12 @@ def even_grid(
         raise uneven
     if in_runs:
         filled = _filled(np.floor(gaps / step + _LEVEL).astype(int) - 1, seams)
-        return _grid_of_longest_run(depths_mm, regular), [Code("W_NONUNIFORM", uneven.detail), *filled]
+        return _grid_of_longest_run(depths_mm, regular), [Flag("W_NONUNIFORM", uneven.detail), *filled]
     n_even = round((depths_mm[-1] - depths_mm[0]) / step) + 1
-    return np.linspace(depths_mm[0], depths_mm[-1], n_even), [Code("W_NONUNIFORM", uneven.detail)]
+    return np.linspace(depths_mm[0], depths_mm[-1], n_even), [Flag("W_NONUNIFORM", uneven.detail)]
 
 
-def _filled(missing: NDArray[np.int_], seams: NDArray[np.bool_]) -> list[Code]:
+def _filled(missing: NDArray[np.int_], seams: NDArray[np.bool_]) -> list[Flag]:
     """What to say of slices that are missing in each gap (K - 1,); `Quarantine` if they are too many."""
     missing = missing.clip(0)
     total, adjacent = int(missing.sum()), int(missing.max())
@@ -122,7 +122,7 @@ def _filled(missing: NDArray[np.int_], seams: NDArray[np.bool_]) -> list[Code]:
     if adjacent > _MAX_ADJACENT_MISSING or missing[~seams].sum() > most:
         raise Quarantine("Q_MISSING_SLICES", lost)
     between = int(missing[seams].sum())
-    return [Code("W_GAP_FILLED", lost + (f", {between} of them where acquisitions meet" if between else ""))]
+    return [Flag("W_GAP_FILLED", lost + (f", {between} of them where acquisitions meet" if between else ""))]
 
 
 def _grid_of_longest_run(depths_mm: NDArray[np.float64], regular: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -136,7 +136,7 @@ def _grid_of_longest_run(depths_mm: NDArray[np.float64], regular: NDArray[np.boo
     return depths_mm[first] + step * np.arange(-below, above + 1)
 
 
-def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Code]]:
+def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Flag]]:
     """Shift (K, 2) of each slice against the first, in pixels (i, j); zero where the stack is straight.
 
     Slices of one acquisition lie on a line; acquisitions may lie aside of one another.
@@ -157,7 +157,7 @@ def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDAr
         raise Quarantine("Q_BAD_TILT", f"tilt of {tilt:.1f} degrees; at most {_MAX_TILT_DEGREES:.0f}")
     aside = float(np.linalg.norm(np.ptp(slope[1:], axis=0)))
     off = f"; acquisitions up to {aside:.1f} mm aside of one another" if aside > max(stack.spacing_ij_mm) / 4 else ""
-    return shifts_ij, [Code("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected{off}")]
+    return shifts_ij, [Flag("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected{off}")]
 
 
 def _interpolate(

@@ -19,7 +19,7 @@ from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import quiet, regular_files
 from lungline.readers.dicom_sniff import START_BYTES, begins_as_dicom, lacks_preamble
 from lungline.readers.owners import TAGS, groups_of, owner_of
-from lungline.readers.sandbox import run_apart
+from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.stack import MIN_SLICES
 
 #: How a file is opened, where it lies in no folder.
@@ -50,7 +50,7 @@ def scans_of_folder(folder: Path) -> list[Path]:
         return np.zeros(1, np.int16), [] if _begin_alike(files) else sorted(studies_among(files))
 
     try:
-        names = run_apart(work)[1]
+        names = run_in_sandbox(work)[1]
     except Quarantine:
         names = []
     return [folder / name for name in names] if len(names) > 1 else [folder]

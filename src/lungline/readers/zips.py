@@ -30,7 +30,7 @@ from lungline.readers.by_format import is_scan, reader_of
 from lungline.readers.census import NO_SCANS, Census
 from lungline.readers.dicom_sniff import START_BYTES, looks_like_dicom
 from lungline.readers.raw import MAX_FILES
-from lungline.readers.sandbox import run_apart
+from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.studies import files_of_study, place_of_study, studies_among
 from lungline.scan_formats import FORMATS, source_of_name
 
@@ -83,7 +83,7 @@ def unpacked(path: Path, source: str) -> Iterator[Path]:
     """Where a scan can be read: `path` itself, or, of a scan in a zip, a private copy that is gone afterwards.
 
     Of one of several studies in a folder (or a folder in a zip) it is a private folder of links to its files.
-    `Quarantine` with `Q_BAD_ZIP`, `Q_LIMIT`, `Q_UNREADABLE`, or as `run_apart` does.
+    `Quarantine` with `Q_BAD_ZIP`, `Q_LIMIT`, `Q_UNREADABLE`, or as `run_in_sandbox` does.
     """
     if study := place_of_study(path):
         with unpacked(study[0], source) as folder, _private_folder() as chosen:
@@ -114,7 +114,7 @@ def _apart(work: Callable[[], Any]) -> Any:
         except _FAULTS as error:
             raise Quarantine("Q_BAD_ZIP", f"it cannot be read as a zip ({type(error).__name__})") from None
 
-    return run_apart(guarded, seconds=_SECONDS)[1]
+    return run_in_sandbox(guarded, seconds=_SECONDS)[1]
 
 
 def _entries(archive: zipfile.ZipFile, *, inner: bool = False) -> list[zipfile.ZipInfo]:

@@ -11,9 +11,9 @@ import pandas as pd
 
 from lungline import NOTICE
 from lungline.detection.candidates import Candidate
-from lungline.flags import CODES, in_words
 from lungline.imaging.volume import Volume
 from lungline.nodules.table import NoduleRow, read_nodules
+from lungline.qc_flags import FLAGS, in_words
 
 #: Types of the columns of a table, by those of the fields of a row; text is the rest.
 _TYPES = {"int": "int64", "float": "float64", "float | None": "float64", "bool | None": "boolean"}
@@ -26,7 +26,7 @@ class Detection:
     Attributes
     ----------
     candidates : pandas.DataFrame
-        A row a candidate, strongest first: `scan`, `rank` (from 1), `score`, `sum_probability`, `mean_probability`,
+        A row per candidate, strongest first: `scan`, `rank` (from 1), `score`, `sum_probability`, `mean_probability`,
         `max_probability`, `n_voxels`, `z`, `y`, `x` (voxel index of the centroid in `labels`), `x_mm`, `y_mm`, `z_mm`
         (the same point in the world, LPS), `diameter_mm` (of the ball of the same volume).
     labels : Volume
@@ -62,7 +62,7 @@ class Answer:
         95 % interval of that number, as far as the calibration depends on the cases that it was fitted to; not how sure
         one patient's is.
     nodules : pandas.DataFrame
-        A row a candidate, strongest first: place, size, density and what was said of it, as in the nodule table of
+        A row per candidate, strongest first: place, size, density and what was said of it, as in the nodule table of
         `lungline predict` (docs, conventions).
     candidates : pandas.DataFrame
         The same candidates as the detector gave them, as in `Detection`.
@@ -95,7 +95,7 @@ class Answer:
         """The answer as a notebook shows it."""
         interval = "" if self.interval is None else " (95 %: {:.3f} to {:.3f})".format(*self.interval)
         flags = "".join(
-            f"<li>{escape(in_words(flag, found))}</li>"
+            f"<li>{escape(format_flag(flag, found))}</li>"
             for flag, found in self.flags[["flag", "found"]].itertuples(index=False)
         )
         head = f"<p><b>{escape(self.scan)}: {self._said}</b>{interval}</p>"
@@ -108,7 +108,7 @@ class Answer:
 def answer_of(scan: str, table: Mapping[str, Any], candidates: Sequence[Candidate], labels: Volume | None) -> Answer:
     """The answer of a scan, from the JSON of its nodule table."""
     patient = table["patient"]
-    score_of = {patient["learned_from"]: patient["probability"]}
+    score_of = {patient["supervision"]: patient["probability"]}
     return Answer(
         scan=scan,
         status=table["status"],
@@ -118,7 +118,7 @@ def answer_of(scan: str, table: Mapping[str, Any], candidates: Sequence[Candidat
         nodules=_frame(scan, NoduleRow, read_nodules(table)),
         candidates=candidate_frame(scan, candidates),
         labels=labels,
-        flags=flag_frame([(flag["code"], flag["detail"]) for flag in table["codes"]]),
+        flags=flag_frame([(flag["code"], flag["detail"]) for flag in table["flags"]]),
     )
 
 
@@ -139,7 +139,7 @@ def _frame(scan: str, kind: type[Candidate] | type[NoduleRow], rows: Sequence[An
 
 def flag_frame(found: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """QC flags in words."""
-    rows = [[flag, detail, *CODES[flag]] for flag, detail in found]
+    rows = [[flag, detail, *FLAGS[flag]] for flag, detail in found]
     return pd.DataFrame(rows, columns=["flag", "found", "meaning", "remedy"], dtype="str")
 
 

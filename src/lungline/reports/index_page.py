@@ -43,7 +43,7 @@ def index_page(
     """
     counts = Counter(row.status for row in rows)
     told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
-    taught = {table["patient"].get("learned_from", "patients") for table in tables.values()}
+    taught = {table["patient"].get("supervision", "patients") for table in tables.values()}
     strongest = {
         scan: next((nodule for nodule in read_nodules(table) if nodule.decided), None) for scan, table in tables.items()
     }
@@ -54,7 +54,7 @@ def index_page(
         curves=[*_reliability(rows), *([] if detection is None else [_froc(detection)])],
         compared=[] if compared is None else _side_by_side(compared),
         counts=f"{len(rows)} scans: {told}.",
-        systems=", ".join(sorted({row.system for row in rows if row.system})),
+        classifiers=", ".join(sorted({row.classifier for row in rows if row.classifier})),
         answer_name=ANSWER_NAMES["nodules" if taught == {"nodules"} else "patients"],
         order=_ORDER,
         rows=[
@@ -65,17 +65,17 @@ def index_page(
 
 
 def _side_by_side(compared: pd.DataFrame) -> list[dict[Hashable, str]]:
-    """Systems on the test patients: figure and 95 % interval; those that were not run are left out."""
+    """Classifiers on the test patients: figure and 95 % interval; those that were not run are left out."""
     from lungline.reports.metric_tables import LABELS, figures
 
     run = compared[compared["patients"] != ""]
-    shown = run[["system", "patients"]].rename(columns=str.capitalize)
+    shown = run[["classifier", "patients"]].rename(columns=str.capitalize)
     return shown.join(figures(run, {name: LABELS.get(name, name.upper()) for name in COMPARED})).to_dict("records")
 
 
 def _first(row: Prediction) -> tuple[int, float, str]:
     """Quarantined scans first, then the most probable."""
-    return (0 if row.status == "quarantined" else 1, -(-1 if row.probability is None else row.probability), row.scan)
+    return (0 if row.status == "quarantined" else 1, -(-1 if row.score is None else row.score), row.scan)
 
 
 def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
@@ -83,24 +83,24 @@ def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
     if not any(row.split == "test" and row.label is not None for row in rows):
         return []
     from lungline.evaluation.patient_metrics import scored
-    from lungline.reports.drawing import as_svg
-    from lungline.reports.performance_curves import draw_reliability
+    from lungline.reports.performance_curves import plot_reliability
+    from lungline.reports.plotting import as_svg
 
     known = scored(rows, "test")
     if known.empty:
         return []
-    figure = draw_reliability(known["label"].to_numpy(), known["probability"].to_numpy())
+    figure = plot_reliability(known["label"].to_numpy(), known["probability"].to_numpy())
     caption = f"Reliability, {len(known)} labelled test patients, {known['label'].sum()} with cancer; "
     return [(as_svg(figure, "reliability"), caption + figure.axes[0].get_title().partition(", ")[2])]
 
 
 def _froc(detection: Mapping[str, Any]) -> tuple[str, str]:
-    """Sensitivity against false positives a scan, with its 95 % band: the curve and its caption."""
+    """Sensitivity against false positives per scan, with its 95 % band: the curve and its caption."""
     froc = detection["froc"]
     if froc["curve"] is None:
         return "", f"FROC: {froc['cpm']['reason']}"
-    from lungline.reports.drawing import as_svg
-    from lungline.reports.performance_curves import draw_froc
+    from lungline.reports.performance_curves import plot_froc
+    from lungline.reports.plotting import as_svg
 
     caption = f"FROC, {froc['nodules']} nodules in {froc['scans']} {detection['split']} scans; CPM "
-    return as_svg(draw_froc(froc, "FROC"), "FROC"), caption + str(Estimate(**froc["cpm"]))
+    return as_svg(plot_froc(froc, "FROC"), "FROC"), caption + str(Estimate(**froc["cpm"]))

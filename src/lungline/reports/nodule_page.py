@@ -31,7 +31,7 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
         The volumes; None for a quarantined scan.
     """
     nodules = read_nodules(table)
-    opinion = table["patient"].get("learned_from") == "nodules"
+    opinion = table["patient"].get("supervision") == "nodules"
     layers = {} if packed is None else _layers(packed)
     return render(
         "nodule_page.html",
@@ -84,8 +84,8 @@ def _answer(table: Mapping[str, Any], nodules: Sequence[NoduleRow]) -> dict[str,
         facts["Decided by"] = "none was found" if decided is None else f"number {decided.rank}"
         if decided is not None and not decided.finding:
             facts["Decided by"] += ", which is no finding"
-    if table["system"]:
-        facts["System"] = str(table["system"])
+    if table["classifier"]:
+        facts["Classifier"] = str(table["classifier"])
     return facts
 
 
@@ -116,7 +116,7 @@ def _about(
             {
                 "rank": n.rank,
                 "point": point,
-                "diameter_mm": n.longest_axial_mm,
+                "diameter_mm": n.long_axis_mm,
                 "decided": n.decided,
                 "finding": n.finding,
             }

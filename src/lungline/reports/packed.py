@@ -93,7 +93,7 @@ def pack(ct: Volume, lungs: Volume, probability: Volume | None, nodules: Sequenc
 
 def crop_radius_mm(nodule: NoduleRow) -> float:
     """From the centre of a candidate to where its sharp crop ends; it is whole within `FADE_MM` less."""
-    return max(_CROP_MM, nodule.longest_axial_mm / 2 + FADE_MM)
+    return max(_CROP_MM, nodule.long_axis_mm / 2 + FADE_MM)
 
 
 def _region(lungs: Volume, points_zyx: Sequence[NDArray[np.float64]]) -> tuple[slice, slice, slice]:

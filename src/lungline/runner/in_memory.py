@@ -20,7 +20,7 @@ from lungline.readers.scan import hash_of_hu
 from lungline.runner.one_scan import through_steps
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Header, volume_field
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 from lungline.workflow.bundle import Pipeline
 from lungline.workflow.steps import Step, steps_of_scan
 
@@ -44,7 +44,7 @@ def steps_on_volume(
         ct = lps.with_array(hu_int16(lps.array))
         check_chest(ct)
     except Quarantine as reason:
-        raise not_usable("volume", reason.code, reason.detail) from None
+        raise not_usable("volume", reason.flag, reason.detail) from None
     about = {"hu_sha256": hash_of_hu(ct), "acquisition": describe_acquisition(ct)}
     ingested = Header("ct_hu", "ingest", provenance=about)
     hdf5.write_file(work / "ingest" / f"{scan}.h5", ingested, {"ct": volume_field(ct, "HU", "CT in LPS order")})
@@ -67,9 +67,9 @@ def made_by_steps(
     with _torch_left_alone(steps):
         for name, path in through_steps(row, steps, recipe, work, device=device, raw=raw, say=_LOG.info):
             made[name] = path
-            for flag in hdf5.read_header(path).codes if path.suffix == ".h5" else ():
-                if flag.code.startswith("Q_"):
-                    raise not_usable(subject, flag.code, flag.detail)
+            for flag in hdf5.read_header(path).flags if path.suffix == ".h5" else ():
+                if flag.flag.startswith("Q_"):
+                    raise not_usable(subject, flag.flag, flag.detail)
     return made
 
 

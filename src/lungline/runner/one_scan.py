@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.scan_rows import ScanRow, write_manifest
 from lungline.workflow.bundle import Pipeline
 from lungline.workflow.steps import BY_NAME, LABELS, RAW, SCORED, Step, maker_of
 
@@ -44,15 +44,15 @@ def through_steps(
     told = {
         "scan": scan,
         "source": row.source,
-        "scans": work / "scans.csv",
+        "manifest": work / "manifest.csv",
         "device": device,
         "detector": recipe.detector,
-        "reduction": recipe.detector and recipe.detector / "reduction",
+        "fpr": recipe.detector and recipe.detector / "fpr",
         "model": recipe.model,
-        "system": recipe.system,
-        "learned_from": recipe.learned_from,
+        "classifier": recipe.classifier,
+        "supervision": recipe.supervision,
     }
-    write_sheet(work / "scans.csv", [row])
+    write_manifest(work / "manifest.csv", [row])
 
     def made_by(step: str) -> Path:
         return (kept or {}).get(step, work / step / f"{scan}{BY_NAME[step].suffix}")

@@ -18,10 +18,10 @@ def run(
     config: tuple[str, ...] = (),
     default: Path = ROOT / "config" / "config.yaml",
 ) -> None:
-    """Write OUTDIR/scans.csv, OUTDIR/input_warnings.csv and OUTDIR/private/ of the scans that `data:` names.
+    """Write OUTDIR/manifest.csv, OUTDIR/input_warnings.csv and OUTDIR/private/ of the scans that `data:` names.
 
     What says the same already is not touched; scans that are gone leave the list. Nothing is done for a configuration
-    without `data:`, or with a list of its own (`sheet:`).
+    without `data:`, or with a list of its own (`manifest:`).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def run(
     """
     over = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in config)}
     settings = read_config_files([*([default] if default.is_file() else []), *configfile], over)
-    if settings.data is None or settings.sheet is not None:
+    if settings.data is None or settings.manifest is not None:
         return
     refuse_missing_folders(settings)
     out = Path(settings.outdir)

@@ -4,7 +4,7 @@ from lungline.imaging.lung_shape import judge_shape, missing_parts
 from lungline.imaging.lungs import add_margin, judge, segment_lungs
 from lungline.runner.stage import Made, ScanFile, scan_stage
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 
 @scan_stage("lung_mask")
@@ -26,4 +26,4 @@ def run(
         "mask": hdf5.volume_field(ct.with_array(mask), "1", f"Lungs and {margin_mm} mm around them"),
     }
     numbers = {**quality.as_json(), "missing_ml": round(sum(part.volume_ml for part in missing), 3)}
-    return Made(fields, [Code(*warning) for warning in warnings], {"quality": numbers})
+    return Made(fields, [Flag(*warning) for warning in warnings], {"quality": numbers})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.escape import visible
-from lungline.flags import CODES
+from lungline.qc_flags import FLAGS
 from lungline.readers.only_scan import only_scan, read_listed
 from lungline.readers.sniff import safetensors_header
 from lungline.readers.zips import is_inside
@@ -32,7 +32,7 @@ def run(file: Path, *, png: Path | None = None) -> None:
             fields = {name: hdf5.read_field(file, name) for name in hdf5.field_names(file)}
             _draw(hdf5.read_header(file), fields, file.name, png)
         except CorruptFileError as error:
-            raise LunglineError(str(error)) from error  # looking at a file never sets it aside
+            raise LunglineError(str(error)) from error  # looking at a file never quarantines it
     else:
         _draw(*_raw(file), file.name, png)
 
@@ -51,17 +51,17 @@ def _raw(path: Path) -> tuple[Header, dict[str, Field]]:
             raise
         known = ".h5, .csv, .json, .md, .safetensors or a scan (DICOM, .mhd, .mha, .nii, .nii.gz, .zip)"
         raise LunglineError(f"{path}: expected {known}. It is none of these.") from None
-    ct, codes = read_listed(found, path)
-    header = Header("ct_hu", "ingest", tuple(codes), {"source": found.row.source})
+    ct, flags = read_listed(found, path)
+    header = Header("ct_hu", "ingest", tuple(flags), {"source": found.row.source})
     return header, {"ct": hdf5.volume_field(ct, "HU", "CT as scanned")}
 
 
 def _draw(header: Header, fields: Mapping[str, Field], name: str, png: Path | None) -> None:
-    _print(describe_header(header, CODES))
+    _print(describe_header(header, FLAGS))
     for key, field in fields.items():
         _print(describe_field(key, field))
     if png is not None:
-        from lungline.reports.drawing import save_png
-        from lungline.reports.scan_figures import draw_fields
+        from lungline.reports.plotting import save_png
+        from lungline.reports.scan_figures import render_fields
 
-        save_png(draw_fields(fields, name), png)
+        save_png(render_fields(fields, name), png)

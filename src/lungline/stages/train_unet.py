@@ -8,8 +8,8 @@ from lungline.detection.unet import UNet
 from lungline.names import known
 from lungline.runner.stage import stage
 from lungline.runner.usage import usage_so_far, write_usage
-from lungline.storage.manifest import read_sheet
 from lungline.storage.saved_config import read_saved_config
+from lungline.storage.scan_rows import read_manifest
 from lungline.training.distributed import process_group
 from lungline.training.loop import TrainingContext, fit
 from lungline.training.unet_task import SliceCrops, UNetTask, find_training_scans
@@ -22,26 +22,26 @@ def run(
     axis: Axis,
     config: Path,
     detector: str,
-    scans: Path,
+    manifest: Path,
     caches: Path,
     masks: Path,
     checkpoints: Path,
     device: str = "auto",
     cost: Path | None = None,
 ) -> None:
-    """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
+    """Read CACHES and MASKS of the annotated scans of MANIFEST, write the model folder OUTPUT (weights, card, curve).
 
     DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
 
     Several processes train together where `torchrun --standalone --nproc-per-node N -m lungline.cli train-unet ...`
     starts them; OMP_NUM_THREADS are the cores of all of them.
 
-    COST (.json) gets what this call took by the system's count: CPU seconds and the peak of memory.
+    COST (.json) gets what this call took by the classifier's count: CPU seconds and the peak of memory.
     """
     settings = read_saved_config(config)
     spec = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
     context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
-    rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]
+    rows = [row for row in read_manifest(manifest) if (masks / f"{row.scan}.h5").is_file()]
 
     def crops(split: str) -> SliceCrops:
         used = find_training_scans([row.scan for row in rows if row.split == split], caches, masks)

@@ -34,7 +34,7 @@ def read_marks(path: Path) -> dict[str, list[Mark]]:
         try:
             x, y, z, score = (decimal(words[name], name) for name in MARK_COLUMNS[1:])
         except LunglineError as error:
-            faults.add(line, f"{error} Mend the system that made the marks.")
+            faults.add(line, f"{error} Mend the classifier that made the marks.")
             continue
         places = marks.setdefault(words["seriesuid"], {})
         if (x, y, z) in places:
@@ -50,7 +50,7 @@ def submitted(score: float) -> float:
 
 
 def marks_text(marks: Iterable[tuple[str, Mark]]) -> str:
-    """A LUNA-16 submission: `seriesuid,coordX,coordY,coordZ,probability`, a row a mark."""
+    """A LUNA-16 submission: `seriesuid,coordX,coordY,coordZ,probability`, a row per mark."""
     return table_text(MARK_COLUMNS, ((scan, *mark) for scan, mark in marks))
 
 
@@ -79,7 +79,7 @@ def read_ids(path: Path) -> list[str]:
         ids.setdefault(found[0], line)
     faults.refuse()
     if not ids:
-        raise LunglineError(f"{path}: no scan. Expected the id of every searched scan, one a line.")
+        raise LunglineError(f"{path}: no scan. Expected the id of every searched scan, one per line.")
     return list(ids)
 
 
@@ -100,5 +100,5 @@ def ids_text(ids: Iterable[str]) -> str:
 
 
 def answers_text(answers: Iterable[tuple[str, float]]) -> str:
-    """A submission of the Data Science Bowl 2017: `id,cancer`, a row a patient, probability 0..1."""
+    """A submission of the Data Science Bowl 2017: `id,cancer`, a row per patient, probability 0..1."""
     return table_text(ANSWER_COLUMNS, answers)

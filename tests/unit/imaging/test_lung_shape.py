@@ -115,8 +115,8 @@ def test_missing_parts_are_told_in_millilitres_and_world_millimetres():
     mass = egg((140, 105, 282), 40) & lungs
     parts = found(lungs & ~mass)
     affine = np.array([[0, 0, 3.0, -150], [0, 3, 0, -100], [3, 0, 0, -500], [0, 0, 0, 1]])
-    [(code, detail)] = judge_shape(parts, affine)
-    assert code == "W_LUNG_MISSING"
+    [(flag, detail)] = judge_shape(parts, affine)
+    assert flag == "W_LUNG_MISSING"
     x, y, z = (affine @ [*parts[0].centre_zyx, 1])[:3].round().astype(int)
     assert detail == f"about {parts[0].volume_ml:.0f} ml of the left lung around x {x}, y {y}, z {z} mm"
     assert judge_shape([], affine) == []

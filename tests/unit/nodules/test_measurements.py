@@ -1,4 +1,4 @@
-"""Measurements of nodules are right where the truth is known: balls, boxes, ellipsoids on grids of any spacing."""
+"""Measurements of nodules are right where the ground truth is known: balls, boxes, ellipsoids on grids of any spacing."""
 
 import numpy as np
 import pytest
@@ -107,9 +107,9 @@ def test_what_is_too_thin_for_a_core_has_no_attenuation_that_a_reader_would_beli
     for parts in ([(10, 40)], []):
         found = measure(blurred(parts), one)
         assert (found.attenuation, found.core_voxels) == ("indeterminate", 0)
-    sheet = np.zeros(SHAPE, bool)
-    sheet[20:22, 15:30, 15:30] = True  # two slices thick: every voxel is at its surface
-    assert measure(blurred([(20, 40)]), sheet).attenuation == "indeterminate"
+    manifest = np.zeros(SHAPE, bool)
+    manifest[20:22, 15:30, 15:30] = True  # two slices thick: every voxel is at its surface
+    assert measure(blurred([(20, 40)]), manifest).attenuation == "indeterminate"
 
 
 def test_the_density_of_the_core_agrees_with_the_type_where_that_of_the_outline_does_not() -> None:

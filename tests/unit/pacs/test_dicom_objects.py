@@ -27,7 +27,7 @@ OBLIQUE = (0.9397, 0.0, -0.3420, 0.1170, 0.9397, 0.3214)
 FLIPPED = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # columns run to the right, slices to the feet
 
 
-def outline_in(ct: Volume) -> Volume:
+def label_map_in(ct: Volume) -> Volume:
     """Balls on a grid of 1 mm that is turned as the scan is, as the cache is."""
     size = np.array(ct.shape_zyx) * ct.spacing_zyx_mm
     grid = geometry.make_affine((1.0, 1.0, 1.0), ct.affine[:3, 3], geometry.direction(ct.affine))
@@ -41,33 +41,33 @@ def outline_in(ct: Volume) -> Volume:
     return Volume(ranks, grid)
 
 
-def row_of(rank: int, place, index, side: str, size, *, finding: bool = True, image: int | None = None, **scores):
+def row_of(rank: int, place, index, laterality: str, size, *, finding: bool = True, image: int | None = None, **scores):
     """A row with odd numbers."""
     where = dict(zip(("x_mm", "y_mm", "z_mm", "z", "y", "x"), (*place, *index), strict=True))
-    sizes = dict(zip(("longest_axial_mm", "volume_mm3"), size, strict=True))
-    densities = {"mean_hu": -123.4, "spread_hu": 56.7, "kind": "solid", "core_hu": 12.3, "solid_share": 0.95}
-    known = {"score": 0.9871234, "nodule_probability": 0.27, "cancer_logit": None, "cancer_probability": None}
+    sizes = dict(zip(("long_axis_mm", "volume_mm3"), size, strict=True))
+    densities = {"mean_hu": -123.4, "sd_hu": 56.7, "kind": "solid", "core_hu": 12.3, "solid_share": 0.95}
+    known = {"score": 0.9871234, "nodule_probability": 0.27, "logit": None, "cancer_probability": None}
     slices = {"slice": 1, "instance_number": image, "slice_position_mm": 7.25}
-    return NoduleRow(rank=rank, finding=finding, side=side, third="middle", decided=rank == 1,
+    return NoduleRow(rank=rank, finding=finding, laterality=laterality, zone="middle", decided=rank == 1,
                      **where, **sizes, **densities, **slices, **(known | scores))  # fmt: skip
 
 
-def rows_of(outline: Volume) -> list[NoduleRow]:
+def rows_of(label_map: Volume) -> list[NoduleRow]:
     """A row of every ball: the first is judged, the second has no image number."""
     rows = []
     for rank, (offset, radius) in BALLS.items():
-        index = np.argwhere(outline.array == rank).mean(axis=0)
-        x, y, z = geometry.voxel_to_world(outline.affine, index)
-        side = "left" if offset[0] > 0 else "right"
+        index = np.argwhere(label_map.array == rank).mean(axis=0)
+        x, y, z = geometry.voxel_to_world(label_map.affine, index)
+        laterality = "left" if offset[0] > 0 else "right"
         size = (2 * radius + 1 / 3, 4.18879020478639 * radius**3)
-        judged = {"cancer_logit": 1.25, "cancer_probability": 0.777299861, "image": 17} if rank == 1 else {}
-        rows.append(row_of(rank, (x, y, z), index, side, size, score=0.9876543210123 / rank, **judged))
+        judged = {"logit": 1.25, "cancer_probability": 0.777299861, "image": 17} if rank == 1 else {}
+        rows.append(row_of(rank, (x, y, z), index, laterality, size, score=0.9876543210123 / rank, **judged))
     return rows
 
 
 def table_of(rows, probability=0.777299861) -> dict:
     return {
-        "system": "m2",
+        "classifier": "m2",
         "ranked_by": "fpr",
         "nodules": None if rows is None else [{} for row in rows if row.finding],
         "also_looked_at": None if rows is None else [{} for row in rows if not row.finding],
@@ -81,12 +81,12 @@ def written(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
     raw = write_series(folder / "raw", chest(SHAPE), spacing_kji=SPACING, orientation=request.param)
     image, _ = read_dicom(raw)
-    outline = outline_in(volume_of(image).to_lps())
-    rows = rows_of(outline)
-    made = dicom_objects(read_series(raw), table_of(rows), rows, outline)
+    label_map = label_map_in(volume_of(image).to_lps())
+    rows = rows_of(label_map)
+    made = dicom_objects(read_series(raw), table_of(rows), rows, label_map)
     made.seg.save_as(folder / "seg.dcm", enforce_file_format=True)
     made.sr.save_as(folder / "sr.dcm", enforce_file_format=True)
-    return folder, outline, rows
+    return folder, label_map, rows
 
 
 def test_dciodvfy_finds_no_error(written) -> None:
@@ -98,7 +98,7 @@ def test_dciodvfy_finds_no_error(written) -> None:
 def test_segments_lie_where_the_outlines_lie_and_refer_to_the_images_that_show_them(written) -> None:
     import highdicom as hd
 
-    folder, outline, rows = written
+    folder, label_map, rows = written
     seg = hd.seg.segread(folder / "seg.dcm")
     source = {(d := pydicom.dcmread(path)).SOPInstanceUID: d for path in (folder / "raw").iterdir()}
     orientation = np.array(seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient)
@@ -117,7 +117,7 @@ def test_segments_lie_where_the_outlines_lie_and_refer_to_the_images_that_show_t
         world = np.concatenate(points[row.rank])
         np.testing.assert_allclose(world.mean(axis=0), (row.x_mm, row.y_mm, row.z_mm), atol=0.5)
         volume_mm3 = len(world) * np.prod(SPACING)
-        assert volume_mm3 == pytest.approx((outline.array == row.rank).sum(), rel=0.08)
+        assert volume_mm3 == pytest.approx((label_map.array == row.rank).sum(), rel=0.08)
     assert [item.SegmentLabel for item in seg.SegmentSequence] == ["finding 1, 12.3 mm", "finding 2, 8.3 mm"]
     assert {item.SegmentAlgorithmType for item in seg.SegmentSequence} == {"AUTOMATIC"}
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == SERIES
@@ -126,8 +126,8 @@ def test_segments_lie_where_the_outlines_lie_and_refer_to_the_images_that_show_t
 def test_left_stays_left(written) -> None:
     import highdicom as hd
 
-    folder, outline, _ = written
-    middle = geometry.voxel_to_world(outline.affine, np.array(outline.shape_zyx) / 2)
+    folder, label_map, _ = written
+    middle = geometry.voxel_to_world(label_map.affine, np.array(label_map.shape_zyx) / 2)
     for group in hd.sr.srread(folder / "sr.dcm").content.get_volumetric_roi_measurement_groups():
         (site,) = group.finding_sites
         x = centre_of(group)[0]
@@ -155,7 +155,7 @@ def test_the_report_says_what_the_table_says(written) -> None:
     assert [group.tracking_identifier for group in groups] == ["finding 1", "finding 2"]
     for group, row in zip(groups, rows, strict=True):
         np.testing.assert_allclose(centre_of(group), (row.x_mm, row.y_mm, row.z_mm), atol=1e-3)
-        assert measured(group, codes.SCT.LongAxis) == [(row.longest_axial_mm, "mm")]
+        assert measured(group, codes.SCT.LongAxis) == [(row.long_axis_mm, "mm")]
         assert measured(group, codes.SCT.Volume) == [(row.volume_mm3, "mm3")]
         assert measured(group, codes.DCM.CertaintyOfFinding) == [(pytest.approx(100 * row.score), "%")]
         numbers = {item.name.value: item.value for item in group.get_measurements()}
@@ -227,8 +227,8 @@ def without_clock(dataset: pydicom.Dataset) -> dict:
 @pytest.mark.parametrize("name", ["seg", "sr"])
 def test_the_same_answer_written_twice_is_the_same_bytes_but_for_dates_and_times(written, tmp_path, name) -> None:
     """highdicom draws a DimensionOrganizationUID each time; equal lengths show that nothing else has moved."""
-    folder, outline, rows = written
-    again = getattr(dicom_objects(read_series(folder / "raw"), table_of(rows), rows, outline), name)
+    folder, label_map, rows = written
+    again = getattr(dicom_objects(read_series(folder / "raw"), table_of(rows), rows, label_map), name)
     again.save_as(tmp_path / "again.dcm", enforce_file_format=True)
     first, second = (folder / f"{name}.dcm").read_bytes(), (tmp_path / "again.dcm").read_bytes()
     assert len(first) == len(second)
@@ -242,7 +242,10 @@ def test_a_segment_says_its_side_its_colour_and_how_large_the_finding_is(written
     folder, _, rows = written
     seg, source = pydicom.dcmread(folder / "seg.dcm"), pydicom.dcmread(next((folder / "raw").iterdir()))
     sides = [item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0] for item in seg.SegmentSequence]
-    assert [(side.CodeValue, side.CodeMeaning) for side in sides] == [("7771000", "Left"), ("24028007", "Right")]
+    assert [(laterality.CodeValue, laterality.CodeMeaning) for laterality in sides] == [
+        ("7771000", "Left"),
+        ("24028007", "Right"),
+    ]
     colours = [tuple(item.RecommendedDisplayCIELabValue) for item in seg.SegmentSequence]
     assert len(set(colours)) == len(rows)
     assert all(0 <= part <= 0xFFFF for colour in colours for part in colour)
@@ -263,22 +266,22 @@ def test_neighbouring_ranks_differ_in_colour() -> None:
 def test_only_findings_have_segments_and_groups_and_the_others_are_counted(written, tmp_path) -> None:
     import highdicom as hd
 
-    folder, outline, rows = written
+    folder, label_map, rows = written
     rows = [rows[0], replace(rows[1], finding=False)]
-    made = dicom_objects(read_series(folder / "raw"), table_of(rows), rows, outline)
+    made = dicom_objects(read_series(folder / "raw"), table_of(rows), rows, label_map)
     for name in ("seg", "sr"):
         getattr(made, name).save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
         assert complaints(tmp_path / f"{name}.dcm") == []
     seg, content = pydicom.dcmread(tmp_path / "seg.dcm"), hd.sr.srread(tmp_path / "sr.dcm").content
     assert [item.SegmentNumber for item in seg.SegmentSequence] == [1]
     voxels = int(seg.pixel_array.sum()) * np.prod(SPACING)
-    assert voxels == pytest.approx((outline.array == 1).sum(), rel=0.08)  # and none of the other's
+    assert voxels == pytest.approx((label_map.array == 1).sum(), rel=0.08)  # and none of the other's
     assert [group.tracking_identifier for group in content.get_volumetric_roi_measurement_groups()] == ["finding 1"]
     (scan,) = content.get_image_measurement_groups()
     counts = {item.name.value: item.value for item in scan.get_measurements()}
     assert (counts["findings"], counts["also-looked-at"]) == (1, 1)
     nothing = [replace(row, finding=False) for row in rows]
-    made = dicom_objects(read_series(folder / "raw"), table_of(nothing), nothing, outline)
+    made = dicom_objects(read_series(folder / "raw"), table_of(nothing), nothing, label_map)
     assert made.seg is None
     made.sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
     (scan,) = hd.sr.srread(tmp_path / "sr.dcm").content.get_image_measurement_groups()
@@ -288,10 +291,10 @@ def test_only_findings_have_segments_and_groups_and_the_others_are_counted(writt
 def test_a_score_that_is_no_probability_is_no_certainty(written, tmp_path) -> None:
     import highdicom as hd
 
-    folder, outline, rows = written
+    folder, label_map, rows = written
     rows = [replace(row, score=1234.5) for row in rows]
     table = table_of(rows) | {"ranked_by": "sum"}
-    dicom_objects(read_series(folder / "raw"), table, rows, outline).sr.save_as(tmp_path / "sr.dcm")
+    dicom_objects(read_series(folder / "raw"), table, rows, label_map).sr.save_as(tmp_path / "sr.dcm")
     assert complaints(tmp_path / "sr.dcm") == []
     for group in hd.sr.srread(tmp_path / "sr.dcm").content.get_volumetric_roi_measurement_groups():
         assert measured(group, codes.DCM.CertaintyOfFinding) == []
@@ -303,10 +306,10 @@ def test_an_opinion_of_nodules_is_no_probability_of_cancer(tmp_path) -> None:
 
     raw = write_series(tmp_path / "raw", chest(SHAPE), spacing_kji=SPACING)
     image, _ = read_dicom(raw)
-    outline = outline_in(volume_of(image).to_lps())
-    rows, table = rows_of(outline), table_of(rows_of(outline))
-    table["patient"]["learned_from"] = "nodules"
-    dicom_objects(read_series(raw), table, rows, outline).sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    label_map = label_map_in(volume_of(image).to_lps())
+    rows, table = rows_of(label_map), table_of(rows_of(label_map))
+    table["patient"]["supervision"] = "nodules"
+    dicom_objects(read_series(raw), table, rows, label_map).sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
     content = hd.sr.srread(tmp_path / "sr.dcm").content
     groups = [*content.get_volumetric_roi_measurement_groups(), *content.get_image_measurement_groups()]
     assert len(groups) == 3
@@ -343,9 +346,9 @@ def test_the_frames_of_an_enhanced_ct_are_referred_to_by_their_number(tmp_path) 
         dataset.SpecificCharacterSet = "ISO_IR 100"
 
     raw = write_enhanced(tmp_path / "raw/one.dcm", chest(SHAPE), spacing_kji=SPACING, change=as_sent_enhanced)
-    outline = outline_in(volume_of(read_dicom(raw)[0]).to_lps())
-    rows = rows_of(outline)
-    made = dicom_objects(read_series(raw.parent), table_of(rows), rows, outline)
+    label_map = label_map_in(volume_of(read_dicom(raw)[0]).to_lps())
+    rows = rows_of(label_map)
+    made = dicom_objects(read_series(raw.parent), table_of(rows), rows, label_map)
     made.seg.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
     made.sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
     assert complaints(tmp_path / "seg.dcm") == complaints(tmp_path / "sr.dcm") == []
@@ -358,7 +361,7 @@ def test_the_frames_of_an_enhanced_ct_are_referred_to_by_their_number(tmp_path) 
         assert (
             shown.PlanePositionSequence[0].ImagePositionPatient == frame.PlanePositionSequence[0].ImagePositionPatient
         )
-    counts = [int((outline.array == rank).sum()) for rank in BALLS]
+    counts = [int((label_map.array == rank).sum()) for rank in BALLS]
     assert seg.pixel_array.sum() * np.prod(SPACING) == pytest.approx(sum(counts), rel=0.08)
 
 

@@ -16,7 +16,7 @@ class Version9:
     def __init__(self) -> None:
         self.logger = logging.Logger("of Snakemake 9", logging.INFO)
 
-    def tell(self, event: str, **told: object) -> None:
+    def log(self, event: str, **told: object) -> None:
         self.logger.info("", extra={"event": SimpleNamespace(value=event), **told})
 
 
@@ -26,7 +26,7 @@ class Version8:
     def __init__(self) -> None:
         self.logger = SimpleNamespace(log_handler=[])
 
-    def tell(self, event: str, **told: object) -> None:
+    def log(self, event: str, **told: object) -> None:
         for hear in self.logger.log_handler:
             hear({"level": event, **told})
 

@@ -22,9 +22,9 @@ from scans import write_dicom as write_bare
 def table(path, **change):
     patient = {"probability": 0.25, "logit": None, "interval": None, "interval_reason": "", "n_candidates": 0}
     content = {
-        "schema": "nodules/1",
+        "schema": "nodules/2",
         "scan": "s",
-        "system": "m2",
+        "classifier": "m2",
         "status": "ok",
         "patient": patient,
         "nodules": [],

@@ -7,7 +7,7 @@ import pytest
 
 from lungline.config.loading import read_config
 from lungline.errors import LunglineError
-from lungline.workflow.bundle import PACKAGED, read_pipeline
+from lungline.workflow.bundle import PACKAGED, read_bundle
 from lungline.workflow.steps import (
     BY_NAME,
     CANDIDATES,
@@ -42,10 +42,13 @@ def test_the_stage_of_a_step_takes_what_the_table_says(step) -> None:
 
 def test_a_pipeline_has_the_steps_that_its_settings_name() -> None:
     config = read_config({})
-    names = {system: [s.name for s in steps_of_scan(settings_on_the_way(config, system))] for system in ("m2", "m1-64")}
+    names = {
+        classifier: [s.name for s in steps_of_scan(settings_on_the_way(config, classifier))]
+        for classifier in ("m2", "m1-64")
+    }
     assert names["m2"][:7] == ["ingest", "resample", "segment_lungs", "cache_volume", "detect", "extract_candidates",
                                "crop_patches"]  # fmt: skip
-    assert names["m1-64"][4:] == ["resize_volume", "predict_cancer", "describe_nodules", "draw_page"]
+    assert names["m1-64"][4:] == ["resize_volume", "predict_cancer", "describe_nodules", "render_page"]
     with pytest.raises(LunglineError, match="no step of a scan is called resampel"):
         steps_of_scan({"resampel": {}})
 
@@ -70,7 +73,7 @@ def test_the_score_of_a_finding_is_told_to_the_description_alone() -> None:
     assert settings_of(config, "describe_nodules", detector="paper") == {"ranked_by": "sum", "min_finding_score": None}
     assert settings_of(config, "describe_nodules") == {}
     assert "min_finding_score" not in settings_of(config, "extract_candidates", detector="pretrained")
-    assert read_pipeline(PACKAGED).settings["describe_nodules"] == told
+    assert read_bundle(PACKAGED).settings["describe_nodules"] == told
     assert settings_on_the_way(config, "pretrained")["describe_nodules"] == told
     raised = read_config(
         {"extract_candidates": {"min_finding_score": 3.0}}
