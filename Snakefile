@@ -1,4 +1,4 @@
-# lungline: from raw chest CT to one probability a patient. Research use only. Not a medical device.
+# lungline: from raw chest CT to one probability per patient. Research use only. Not a medical device.
 from pathlib import Path
 
 from snakemake.utils import min_version

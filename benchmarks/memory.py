@@ -1,4 +1,4 @@
-"""Memory of one training step of every system, at full size, without the memory: `python -m benchmarks.memory`.
+"""Memory of one training step of every classifier, at full size, without the memory: `python -m benchmarks.memory`.
 
 The step of `lungline.training` is run in half precision on fake tensors, which have shapes and no content. Every
 allocation of the forward and backward pass is seen, and what autograd keeps is seen by saved-tensor hooks, so the peak
@@ -28,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import ConstantSystem, PatchSystem
+from lungline.config.entries import BaselineClassifier, CandidateClassifier
 from lungline.config.loading import read_config_files
 from lungline.config.networks import CancerNetSpec, PatientSchedule
 from lungline.detection.unet import count_parameters
@@ -160,21 +160,21 @@ def measure(spec: CancerNetSpec, schedule: PatientSchedule, cubes: int) -> int:
 
 
 def main() -> int:
-    """Print the table; exit code 1 if a system of method 1 does not fit."""
+    """Print the table; exit code 1 if a classifier of method 1 does not fit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--configfile", type=Path, nargs="*", default=[CONFIG / "paper.yaml"])
     config = read_config_files([CONFIG / "config.yaml", *parser.parse_args().configfile])
-    print("| system | parameters | batch | at once | weights | kept | step | inside | total | measured |")
+    print("| classifier | parameters | batch | at once | weights | kept | step | inside | total | measured |")
     print("|---" * 10 + "|")
     fits = True
-    for name, system in config.systems.items():
-        if isinstance(system, ConstantSystem):
+    for name, classifier in config.classifiers.items():
+        if isinstance(classifier, BaselineClassifier):
             continue
-        patches = isinstance(system, PatchSystem)
-        spec = system.network if patches else system.network_on(system.input.shape_zyx or LARGEST)
-        schedule = system.training
+        patches = isinstance(classifier, CandidateClassifier)
+        spec = classifier.network if patches else classifier.network_on(classifier.input.shape_zyx or LARGEST)
+        schedule = classifier.training
         pools_all = patches and spec.pool != "max"  # the maximum passes its gradient to one cube
-        cubes = (system.candidates or config.extract_candidates.count) if pools_all else 1
+        cubes = (classifier.candidates or config.extract_candidates.count) if pools_all else 1
         memory = compute(spec, schedule, cubes)
         with torch.device("meta"):
             parameters = count_parameters(CancerNet(spec))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lungline.stages import predict
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import write_mhd
 from tests.browser import open_browser
 from tests.repository import REPOSITORY
@@ -32,7 +32,7 @@ def main() -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_mhd(folder / "synthetic-chest.mhd", draw_scan(plan_scan("luna16", INDEX, SEED, SCALE)))
+        write_mhd(folder / "synthetic-chest.mhd", simulate_scan_hu(plan_scan("luna16", INDEX, SEED, SCALE)))
         predict.run(folder / "synthetic-chest.mhd", out=folder / "answers", device="cpu")
         (page,) = (path for path in (folder / "answers").rglob("*.html") if path.name != "index.html")
         with open_browser(folder / "profile") as browser:

@@ -25,7 +25,7 @@ DETECTION = {
     "sensitivity at 0.125 FP": "sens_0125",
     "sensitivity at 1 FP": "sens_1",
     "sensitivity at 4 FP": "sens_4",
-    "FP a scan at 80%": "fp",
+    "FP per scan at 80%": "fp",
 }
 DICE = {"Dice of the fused mask": "all", "Dice, those that it touches": "touched"}
 MALIGNANCY = {
@@ -67,7 +67,7 @@ def demo(results: Path, column: str) -> Cells:
     cells = {
         "recall": cell(found["recall"], count=found["found"], of=found["nodules"]),
         "recall_6mm": f"{hits} of {sum(size['nodules'] for size in large)}",
-        "candidates": cell(found["candidates_a_scan"], digits=1),
+        "candidates": cell(found["candidates_per_scan"], digits=1),
         "cpm": cell(detection["froc"]["cpm"]),
         "auc": cell(test["metrics"]["auc"]),
         "auc_diameter": cell(test["diameter_alone"]["auc"]),

@@ -36,33 +36,33 @@ for batch in FILES.batches("extract_candidates"):
             " {params.settings} > {log} 2>&1"
 
 
-rule train_reduction:
+rule train_fpr:
     input:
         manifest=ancient(lambda wildcards: FILES.manifest_of(wildcards.detector)),
         annotations=ancient(FILES.annotations or []),
-        caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.reduction_cases(wildcards.detector)),
+        caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.fpr_cases(wildcards.detector)),
         detected=lambda wildcards: FILES.of(
-            f"detect/{wildcards.detector}/{{scan}}.h5", STUDY.reduction_cases(wildcards.detector)
+            f"detect/{wildcards.detector}/{{scan}}.h5", STUDY.fpr_cases(wildcards.detector)
         ),
         candidates=lambda wildcards: FILES.of(
-            f"extract_candidates/{wildcards.detector}/{{scan}}.csv", STUDY.reduction_cases(wildcards.detector)
+            f"extract_candidates/{wildcards.detector}/{{scan}}.csv", STUDY.fpr_cases(wildcards.detector)
         ),
     output:
-        weights=out("train_unet/{detector}/reduction/weights.safetensors"),
-        card=out("train_unet/{detector}/reduction/card.json"),
+        weights=out("train_unet/{detector}/fpr/weights.safetensors"),
+        card=out("train_unet/{detector}/fpr/card.json"),
         curve=report(
-            out("train_unet/{detector}/reduction/learning_curve.csv"),
+            out("train_unet/{detector}/fpr/learning_curve.csv"),
             caption="../report/learning_curve.rst",
             category="Training",
-            labels={"model": "{detector}", "axis": "reduction"},
+            labels={"model": "{detector}", "axis": "fpr"},
         ),
     log:
-        out("logs/train_unet/{detector}/reduction.log"),
+        out("logs/train_unet/{detector}/fpr.log"),
     benchmark:
-        out("benchmarks/train_unet/{detector}/reduction.tsv")
+        out("benchmarks/train_unet/{detector}/fpr.tsv")
     conda:
         "../envs/lungline.yaml"
-    threads: CONFIG.training_threads.train_system
+    threads: CONFIG.training_threads.train_classifier
     resources:
         mem_mb=memory(8000),
         runtime=2880,
@@ -76,17 +76,17 @@ rule train_reduction:
         candidates=folder_of("candidates"),
         checkpoints=out("checkpoints"),
         entry=lambda wildcards: entry_name(wildcards.detector),
-        settings=lambda wildcards: FILES.reduction_digest(wildcards.detector),
-        nodules=lambda wildcards: STUDY.nodules_digest(STUDY.reduction_cases(wildcards.detector)),
+        settings=lambda wildcards: FILES.fpr_digest(wildcards.detector),
+        nodules=lambda wildcards: STUDY.nodules_digest(STUDY.fpr_cases(wildcards.detector)),
         rows=lambda wildcards: STUDY.rows_digest(
-            STUDY.reduction_cases(wildcards.detector), "scan", "split", rows=STUDY.rows_of(wildcards.detector)
+            STUDY.fpr_cases(wildcards.detector), "scan", "split", rows=STUDY.rows_of(wildcards.detector)
         ),
-        code=fingerprint("train_reduction"),
+        code=fingerprint("train_fpr"),
     message:
-        "Training the reduction network of detector {wildcards.detector}"
+        "Training the FPR network of detector {wildcards.detector}"
     shell:
-        "lungline train-reduction {params.folder:q} {input.annotations:q} --config {params.config:q}"
-        " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
+        "lungline train-fpr {params.folder:q} {input.annotations:q} --config {params.config:q}"
+        " --detector {params.entry} --manifest {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
         " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --device {resources.device}"
         " > {log} 2>&1"
 
@@ -100,7 +100,7 @@ for batch in FILES.batches("rank_candidates"):
             caches=FILES.of("cache_volume/{scan}.h5", batch.scans),
             detected=FILES.of(f"detect/{batch.detector}/{{scan}}.h5", batch.scans),
             candidates=FILES.of(f"extract_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
-            network=of_batch(batch, lambda name, _: FILES.network(name, "reduction")),
+            network=of_batch(batch, lambda name, _: FILES.network(name, "fpr")),
         output:
             ranked=FILES.of(f"rank_candidates/{batch.detector}/{{scan}}.csv", batch.scans),
         log:
@@ -122,14 +122,14 @@ for batch in FILES.batches("rank_candidates"):
             caches=folder_of("caches"),
             detected=folder_of("detected"),
             scans=of_batch(batch, lambda _, scans: scans),
-            reduction=folder_of("network"),
+            fpr=folder_of("network"),
             settings=of_batch(batch, lambda name, _: settings("rank_candidates", detector=entry_name(name))),
             code=fingerprint("rank_candidates"),
         message:
             f"Ranking the candidates of detector {batch.words}"
         shell:
             "lungline rank-candidates {params.candidates:q} {params.output:q} --scans {params.scans:q}"
-            " --caches {params.caches:q} --detected {params.detected:q} --reduction {params.reduction:q}"
+            " --caches {params.caches:q} --detected {params.detected:q} --fpr {params.fpr:q}"
             " {params.settings} --device {resources.device} > {log} 2>&1"
 
 

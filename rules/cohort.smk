@@ -1,14 +1,14 @@
-# The embedded cohort, in the real formats: one job a scan, then its tables, then the sheet that real data get too.
+# The synthetic cohort, in the real formats: one job per scan, then its tables, then the manifest that real data get too.
 
 
-rule draw_luna16_scan:
+rule simulate_luna16_scan:
     output:
         mhd=out("cohort/luna16/subset{fold}/{scan}.mhd"),
         zraw=out("cohort/luna16/subset{fold}/{scan}.zraw"),
     log:
-        out("logs/draw_luna16_scan/{fold}/{scan}.log"),
+        out("logs/simulate_luna16_scan/{fold}/{scan}.log"),
     benchmark:
-        out("benchmarks/draw_luna16_scan/{fold}/{scan}.tsv")
+        out("benchmarks/simulate_luna16_scan/{fold}/{scan}.tsv")
     priority: 1
     conda:
         "../envs/lungline.yaml"
@@ -19,21 +19,21 @@ rule draw_luna16_scan:
         index=lambda wildcards: STUDY.plans[wildcards.scan].index,
         seed=CONFIG.seed,
         anatomy_scale=CONFIG.cohort.anatomy_scale,
-        code=fingerprint("draw_phantom"),
+        code=fingerprint("simulate_scan"),
     message:
-        "Drawing the synthetic LUNA-16 scan {wildcards.scan}"
+        "Simulating the synthetic LUNA-16 scan {wildcards.scan}"
     shell:
-        "lungline draw-phantom {output.mhd} --dataset luna16 --index {params.index} --seed {params.seed}"
+        "lungline simulate-scan {output.mhd} --dataset luna16 --index {params.index} --seed {params.seed}"
         " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
 
 
-rule draw_dsb17_patient:
+rule simulate_dsb17_patient:
     output:
         folder=directory(out("cohort/dsb17/stage1/{scan}")),
     log:
-        out("logs/draw_dsb17_patient/{scan}.log"),
+        out("logs/simulate_dsb17_patient/{scan}.log"),
     benchmark:
-        out("benchmarks/draw_dsb17_patient/{scan}.tsv")
+        out("benchmarks/simulate_dsb17_patient/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -43,11 +43,11 @@ rule draw_dsb17_patient:
         index=lambda wildcards: STUDY.plans[wildcards.scan].index,
         seed=CONFIG.seed,
         anatomy_scale=CONFIG.cohort.anatomy_scale,
-        code=fingerprint("draw_phantom"),
+        code=fingerprint("simulate_scan"),
     message:
-        "Drawing the synthetic DSB-17 patient {wildcards.scan}"
+        "Simulating the synthetic DSB-17 patient {wildcards.scan}"
     shell:
-        "lungline draw-phantom {output.folder} --dataset dsb17 --index {params.index} --seed {params.seed}"
+        "lungline simulate-scan {output.folder} --dataset dsb17 --index {params.index} --seed {params.seed}"
         " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
 
 
@@ -57,7 +57,7 @@ rule write_cohort_tables:
         nodules=out("cohort/nodules.csv"),
         labels=out("cohort/dsb17/stage1_labels.csv"),
         solution=out("cohort/dsb17/stage1_solution.csv"),
-        truth=out("cohort/truth.csv"),
+        ground_truth=out("cohort/ground_truth.csv"),
     log:
         out("logs/write_cohort_tables.log"),
     benchmark:
@@ -69,27 +69,27 @@ rule write_cohort_tables:
         runtime=5,
     params:
         config=FILES.config,
-        folder=folder_of("truth"),
+        folder=folder_of("ground_truth"),
         cohort=digest([CONFIG.seed, CONFIG.cohort.model_dump(mode="json")]),
         code=fingerprint("write_cohort_tables"),
     message:
-        "Writing annotations and labels of the embedded cohort"
+        "Writing annotations and labels of the synthetic cohort"
     shell:
         "lungline write-cohort-tables {params.folder:q} --config {params.config:q} > {log} 2>&1"
 
 
-rule sheet:
+rule manifest:
     input:
         raw=[out(f"cohort/{plan.path}") for plan in STUDY.plans.values()],
         labels=out("cohort/dsb17/stage1_labels.csv"),
         solution=out("cohort/dsb17/stage1_solution.csv"),
     output:
-        sheet=out("scans.csv"),
+        manifest=out("manifest.csv"),
         warnings=out("input_warnings.csv"),
     log:
-        out("logs/sheet.log"),
+        out("logs/manifest.log"),
     benchmark:
-        out("benchmarks/sheet.tsv")
+        out("benchmarks/manifest.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -97,10 +97,10 @@ rule sheet:
         runtime=10,
     params:
         cohort=lambda wildcards: out("cohort"),
-        folder=folder_of("sheet"),
-        code=fingerprint("sheet"),
+        folder=folder_of("manifest"),
+        code=fingerprint("manifest"),
     message:
-        "Listing the scans of the embedded cohort"
+        "Listing the scans of the synthetic cohort"
     shell:
-        "(lungline sheet luna16 {params.cohort:q}/luna16 {params.folder:q}"
-        " && lungline sheet dsb17 {params.cohort:q}/dsb17 {params.folder:q}) > {log} 2>&1"
+        "(lungline manifest luna16 {params.cohort:q}/luna16 {params.folder:q}"
+        " && lungline manifest dsb17 {params.cohort:q}/dsb17 {params.folder:q}) > {log} 2>&1"

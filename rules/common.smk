@@ -25,7 +25,7 @@ wildcard_constraints:
     scan=r"[A-Za-z0-9._-]+",
     fold=r"[0-9]",
     detector=rf"{NAME}(@([0-9]|folds))?",
-    system=NAME,
+    classifier=NAME,
     axis=r"[zyx]",
     size=r"[0-9]+",
 
@@ -113,12 +113,12 @@ def scan_memory(mb, scans=("{scan}",)):
     return memory(needed)
 
 
-def system_memory():
-    """Of a job that trains or scores a system; a filled-up lung region at full size needs most."""
+def classifier_memory():
+    """Of a job that trains or scores a classifier; a filled-up lung region at full size needs most."""
 
     def needed(wildcards):
-        entry = STUDY.system(wildcards.system)
-        return 32000 if entry.kind == "volume" and entry.input.pad_to else 8000
+        entry = STUDY.classifier(wildcards.classifier)
+        return 32000 if entry.kind == "whole_volume" and entry.input.pad_to else 8000
 
     return memory(needed)
 

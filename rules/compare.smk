@@ -1,4 +1,4 @@
-# Systems side by side, `snakemake compare`; their answers in the format of the Data Science Bowl.
+# Classifiers side by side, `snakemake compare`; their answers in the format of the Data Science Bowl.
 
 
 # Benchmarks are no inputs: they differ from run to run, and a lost one must not train again.
@@ -21,29 +21,29 @@ rule compare:
         runtime=30,
     params:
         config=FILES.config,
-        systems=lambda wildcards: digest([FILES.compared(), CONFIG.compare.reference]),
+        classifiers=lambda wildcards: digest([FILES.compared(), CONFIG.compare.reference]),
         code=fingerprint("compare"),
     message:
-        "Comparing the systems"
+        "Comparing the classifiers"
     shell:
         "lungline compare {output.table:q} --config {params.config:q} > {log} 2>&1"
 
 
 rule submissions:
     input:
-        [out(f"submit_cancer/{system}.csv") for system in CONFIG.run],
+        [out(f"submit_cancer/{classifier}.csv") for classifier in CONFIG.run],
         [out(f"submit_detection/{detector}.csv") for detector in STUDY.detectors if STUDY.detection_tests()],
 
 
 rule submit_cancer:
     input:
-        predictions=out("collect_predictions/{system}.csv"),
+        predictions=out("collect_predictions/{classifier}.csv"),
     output:
-        answers=out("submit_cancer/{system}.csv"),
+        answers=out("submit_cancer/{classifier}.csv"),
     log:
-        out("logs/submit_cancer/{system}.log"),
+        out("logs/submit_cancer/{classifier}.log"),
     benchmark:
-        out("benchmarks/submit_cancer/{system}.tsv")
+        out("benchmarks/submit_cancer/{classifier}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -52,6 +52,6 @@ rule submit_cancer:
     params:
         code=fingerprint("submit_cancer"),
     message:
-        "Writing the answers of system {wildcards.system} as a submission to the Data Science Bowl"
+        "Writing the answers of classifier {wildcards.classifier} as a submission to the Data Science Bowl"
     shell:
         "lungline submit-cancer {output.answers:q} {input.predictions:q} > {log} 2>&1"

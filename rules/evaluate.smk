@@ -30,7 +30,7 @@ rule evaluate_detection:
         options=lambda wildcards, input: options(
             excluded=input.excluded,
             detector=FILES.model_folder("detector", wildcards.detector),
-            embedded=SYNTHETIC,
+            synthetic=SYNTHETIC,
             datasets=["luna16", "dsb17"] if SYNTHETIC else ["luna16"],
         ),
         nodules=STUDY.nodules_digest(STUDY.recall_tests),
@@ -39,28 +39,28 @@ rule evaluate_detection:
     message:
         "Counting the nodules among the candidates of detector {wildcards.detector}"
     shell:
-        "lungline evaluate-detection {output.metrics:q} {input.annotations:q} --scans {input.manifest:q}"
+        "lungline evaluate-detection {output.metrics:q} {input.annotations:q} --manifest {input.manifest:q}"
         " --candidates {params.candidates:q} --split test {params.options} > {log} 2>&1"
 
 
 rule evaluate_cancer:
     input:
-        predictions=out("collect_predictions/{system}.csv"),
-        card=lambda wildcards: f"{FILES.model_folder('system', wildcards.system)}/card.json",
-        truth=out("cohort/truth.csv") if SYNTHETIC else [],
+        predictions=out("collect_predictions/{classifier}.csv"),
+        card=lambda wildcards: f"{FILES.model_folder('classifier', wildcards.classifier)}/card.json",
+        ground_truth=out("cohort/ground_truth.csv") if SYNTHETIC else [],
     output:
-        metrics=out("evaluate/cancer-{system}.json"),
-        table=out("evaluate/cancer-{system}.csv"),
+        metrics=out("evaluate/cancer-{classifier}.json"),
+        table=out("evaluate/cancer-{classifier}.csv"),
         page=report(
-            out("evaluate/cancer-{system}.md"),
+            out("evaluate/cancer-{classifier}.md"),
             caption="../report/cancer.rst",
             category="Metrics",
-            labels={"of": "system {system}"},
+            labels={"of": "classifier {classifier}"},
         ),
     log:
-        out("logs/evaluate_cancer/{system}.log"),
+        out("logs/evaluate_cancer/{classifier}.log"),
     benchmark:
-        out("benchmarks/evaluate_cancer/{system}.tsv")
+        out("benchmarks/evaluate_cancer/{classifier}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -68,32 +68,36 @@ rule evaluate_cancer:
         runtime=30,
     params:
         options=lambda wildcards, input: options(
-            truth=input.truth, model=FILES.model_folder("system", wildcards.system), embedded=SYNTHETIC
+            ground_truth=input.ground_truth,
+            model=FILES.model_folder("classifier", wildcards.classifier),
+            synthetic=SYNTHETIC,
         ),
         code=fingerprint("evaluate_cancer"),
     message:
-        "Measuring the answers of system {wildcards.system}"
+        "Measuring the answers of classifier {wildcards.classifier}"
     shell:
         "lungline evaluate-cancer {output.metrics:q} {input.predictions:q} {params.options} > {log} 2>&1"
 
 
-rule draw_curves:
+rule plot_curves:
     input:
-        predictions=lambda wildcards: out(f"collect_predictions/{wildcards.system}.csv") if STUDY.labelled_tests else [],
-        detection=lambda wildcards: FILES.detection_of(wildcards.system),
-        learning_curves=lambda wildcards: FILES.learning_curves_of(wildcards.system),
+        predictions=lambda wildcards: (
+            out(f"collect_predictions/{wildcards.classifier}.csv") if STUDY.labelled_tests else []
+        ),
+        detection=lambda wildcards: FILES.detection_of(wildcards.classifier),
+        learning_curves=lambda wildcards: FILES.learning_curves_of(wildcards.classifier),
     output:
         folder=report(
-            directory(out("curves/{system}")),
+            directory(out("curves/{classifier}")),
             patterns=["{name}.png"],
             caption="../report/curves.rst",
             category="Curves",
-            labels={"system": "{system}", "curve": "{name}"},
+            labels={"classifier": "{classifier}", "curve": "{name}"},
         ),
     log:
-        out("logs/draw_curves/{system}.log"),
+        out("logs/plot_curves/{classifier}.log"),
     benchmark:
-        out("benchmarks/draw_curves/{system}.tsv")
+        out("benchmarks/plot_curves/{classifier}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -103,21 +107,21 @@ rule draw_curves:
         options=lambda wildcards, input: options(
             predictions=input.predictions, detection=input.detection, learning_curves=input.learning_curves
         ),
-        code=fingerprint("draw_curves"),
+        code=fingerprint("plot_curves"),
     message:
-        "Drawing ROC, FROC and learning curves of system {wildcards.system}"
+        "Plotting ROC, FROC and learning curves of classifier {wildcards.classifier}"
     shell:
-        "lungline draw-curves {output.folder:q} {params.options} > {log} 2>&1"
+        "lungline plot-curves {output.folder:q} {params.options} > {log} 2>&1"
 
 
-rule draw_figures:
+rule render_figures:
     input:
         volume=out("resample/{scan}.h5"),
         lungs=out("segment_lungs/{scan}.h5"),
         cache=out("cache_volume/{scan}.h5"),
         nodules=lambda wildcards: FILES.nodule_mask_of(wildcards.scan),
-        detected=out(f"detect/{STUDY.drawing_detector}/{{scan}}.h5"),
-        candidates=FILES.candidates_of(STUDY.drawing_detector, ["{scan}"]),
+        detected=out(f"detect/{STUDY.rendered_detector}/{{scan}}.h5"),
+        candidates=FILES.candidates_of(STUDY.rendered_detector, ["{scan}"]),
     output:
         folder=report(
             directory(out("figures/{scan}")),
@@ -127,9 +131,9 @@ rule draw_figures:
             labels={"scan": "{scan}", "figure": "{name}"},
         ),
     log:
-        out("logs/draw_figures/{scan}.log"),
+        out("logs/render_figures/{scan}.log"),
     benchmark:
-        out("benchmarks/draw_figures/{scan}.tsv")
+        out("benchmarks/render_figures/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -137,14 +141,14 @@ rule draw_figures:
         runtime=10,
     params:
         config=FILES.config,
-        detector=STUDY.drawing_detector,
-        settings=FILES.unet_digest(STUDY.drawing_detector),
+        detector=STUDY.rendered_detector,
+        settings=FILES.unet_digest(STUDY.rendered_detector),
         options=lambda wildcards, input: options(nodules=input.nodules),
-        code=fingerprint("draw_figures"),
+        code=fingerprint("render_figures"),
     message:
-        "Drawing Figures 1-5 of {wildcards.scan}"
+        "Rendering Figures 1-5 of {wildcards.scan}"
     shell:
-        "lungline draw-figures {output.folder:q} --scan {wildcards.scan} --volume {input.volume:q}"
+        "lungline render-figures {output.folder:q} --scan {wildcards.scan} --volume {input.volume:q}"
         " --lungs {input.lungs:q} --cache {input.cache:q} --detected {input.detected:q}"
         " --candidates {input.candidates:q} --config {params.config:q}"
         " --detector {params.detector} {params.options} > {log} 2>&1"

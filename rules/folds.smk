@@ -10,7 +10,7 @@ rule split_fold:
     input:
         manifest=ancient(FILES.manifest),
     output:
-        sheet=out("split_fold/{fold}.csv"),
+        manifest=out("split_fold/{fold}.csv"),
     log:
         out("logs/split_fold/{fold}.log"),
     benchmark:
@@ -26,12 +26,12 @@ rule split_fold:
     message:
         "Holding subset {wildcards.fold} of LUNA-16 out"
     shell:
-        "lungline split-fold {output.sheet:q} {input.manifest:q} --test-fold {wildcards.fold} > {log} 2>&1"
+        "lungline split-fold {output.manifest:q} {input.manifest:q} --test-fold {wildcards.fold} > {log} 2>&1"
 
 
 rule submit_detection:
     input:
-        sheets=ancient(lambda wildcards: [FILES.manifest_of(name) for name in STUDY.members(wildcards.detector)]),
+        manifests=ancient(lambda wildcards: [FILES.manifest_of(name) for name in STUDY.members(wildcards.detector)]),
         cards=lambda wildcards: [card for name in STUDY.members(wildcards.detector) for card in FILES.cards_of(name)],
         candidates=lambda wildcards: [
             path
@@ -52,7 +52,7 @@ rule submit_detection:
         runtime=10,
     params:
         options=lambda wildcards, input: options(
-            scans=input.sheets,
+            manifests=input.manifests,
             candidates=[
                 os.path.dirname(FILES.candidates_of(name, ["-"])[0]) for name in STUDY.members(wildcards.detector)
             ],
@@ -89,7 +89,7 @@ rule froc:
         mem_mb=memory(1000),
         runtime=30,
     params:
-        options=lambda wildcards, input: options(excluded=input.excluded, embedded=SYNTHETIC),
+        options=lambda wildcards, input: options(excluded=input.excluded, synthetic=SYNTHETIC),
         nodules=STUDY.nodules_digest(STUDY.where(dataset=("luna16",))),
         code=fingerprint("froc"),
     message:

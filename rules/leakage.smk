@@ -25,5 +25,5 @@ rule check_leakage:
     message:
         "Looking for patients in two splits"
     shell:
-        "lungline check-leakage {output.warnings:q} --scans {input.manifest:q} --identities {params.identities:q}"
+        "lungline check-leakage {output.warnings:q} --manifest {input.manifest:q} --identities {params.identities:q}"
         " > {log} 2>&1"

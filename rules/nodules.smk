@@ -1,18 +1,18 @@
-# From annotated nodules to a nodule probability a voxel: three U-Nets, one an axis (paper, section 4.2).
+# From annotated nodules to a nodule probability per voxel: three U-Nets, one per axis (paper, section 4.2).
 # Manifest and annotations are `ancient`: a new row re-runs its own scan, by `nodules` and `rows`, not all.
 
 
-rule draw_nodule_mask:
+rule rasterise_nodules:
     input:
-        **FILES.reads("draw_nodule_mask"),
+        **FILES.reads("rasterise_nodules"),
         annotations=ancient(FILES.annotations or []),
-        outlines=lambda wildcards: FILES.beside_implanted(wildcards.scan, ".h5") if IMPLANTED else [],
+        segmentations=lambda wildcards: FILES.beside_implanted(wildcards.scan, ".h5") if IMPLANTED else [],
     output:
-        mask=out("draw_nodule_mask/{scan}.h5"),
+        mask=out("rasterise_nodules/{scan}.h5"),
     log:
-        out("logs/draw_nodule_mask/{scan}.log"),
+        out("logs/rasterise_nodules/{scan}.log"),
     benchmark:
-        out("benchmarks/draw_nodule_mask/{scan}.tsv")
+        out("benchmarks/rasterise_nodules/{scan}.tsv")
     priority: 6
     conda:
         "../envs/lungline.yaml"
@@ -21,13 +21,13 @@ rule draw_nodule_mask:
         runtime=10,
     params:
         nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
-        outlines=lambda wildcards, input: options(outlines=input.outlines),
-        code=fingerprint("draw_nodule_mask"),
+        segmentations=lambda wildcards, input: options(segmentations=input.segmentations),
+        code=fingerprint("rasterise_nodules"),
     message:
-        "Drawing the annotated nodules of {wildcards.scan}"
+        "Rasterising the annotated nodules of {wildcards.scan}"
     shell:
-        "lungline draw-nodule-mask {input.cache:q} {input.annotations:q} {output.mask:q} --scan {wildcards.scan}"
-        " {params.outlines} > {log} 2>&1"
+        "lungline rasterise-nodules {input.cache:q} {input.annotations:q} {output.mask:q} --scan {wildcards.scan}"
+        " {params.segmentations} > {log} 2>&1"
 
 
 rule check_annotations:
@@ -59,7 +59,7 @@ rule train_unet:
     input:
         manifest=ancient(lambda wildcards: FILES.manifest_of(wildcards.detector)),
         caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
-        masks=lambda wildcards: FILES.of("draw_nodule_mask/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
+        masks=lambda wildcards: FILES.of("rasterise_nodules/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
         checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
@@ -100,7 +100,7 @@ rule train_unet:
         "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
     shell:
         "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --config {params.config:q}"
-        " --detector {params.entry} --scans {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
+        " --detector {params.entry} --manifest {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
         " --checkpoints {params.checkpoints:q} --device {resources.device} > {log} 2>&1"
 
 

@@ -1,17 +1,17 @@
 # What a reader looks at: the nodule table and the page of a scan, the page of the cohort.
-from lungline.reports.html import look_digest
+from lungline.reports.html import style_digest
 
 
 rule describe_nodules:
     input:
-        unpack(lambda wildcards: FILES.of_nodules("describe_nodules", wildcards.system, wildcards.scan)),
+        unpack(lambda wildcards: FILES.of_nodules("describe_nodules", wildcards.classifier, wildcards.scan)),
     output:
-        table=out("describe_nodules/{system}/{scan}.json"),
-        rows=out("describe_nodules/{system}/{scan}.csv"),
+        table=out("describe_nodules/{classifier}/{scan}.json"),
+        rows=out("describe_nodules/{classifier}/{scan}.csv"),
     log:
-        out("logs/describe_nodules/{system}/{scan}.log"),
+        out("logs/describe_nodules/{classifier}/{scan}.log"),
     benchmark:
-        out("benchmarks/describe_nodules/{system}/{scan}.tsv")
+        out("benchmarks/describe_nodules/{classifier}/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -19,24 +19,24 @@ rule describe_nodules:
         runtime=10,
     params:
         inputs=lambda wildcards, input: options(**dict(input.items())),
-        learned_from=lambda wildcards: "nodules" if STUDY.learns_from_nodules(wildcards.system) else "patients",
+        supervision=lambda wildcards: "nodules" if STUDY.is_supervised_by_nodules(wildcards.classifier) else "patients",
         code=fingerprint("describe_nodules"),
     message:
         "Describing the candidates of {wildcards.scan}"
     shell:
-        "lungline describe-nodules {output.table:q} --scan {wildcards.scan} --system {wildcards.system}"
-        " --learned-from {params.learned_from} {params.inputs} > {log} 2>&1"
+        "lungline describe-nodules {output.table:q} --scan {wildcards.scan} --classifier {wildcards.classifier}"
+        " --supervision {params.supervision} {params.inputs} > {log} 2>&1"
 
 
-rule draw_page:
+rule render_page:
     input:
-        unpack(lambda wildcards: FILES.of_nodules("draw_page", wildcards.system, wildcards.scan)),
+        unpack(lambda wildcards: FILES.of_nodules("render_page", wildcards.classifier, wildcards.scan)),
     output:
-        page=out("pages/{system}/{scan}.html"),
+        page=out("pages/{classifier}/{scan}.html"),
     log:
-        out("logs/draw_page/{system}/{scan}.log"),
+        out("logs/render_page/{classifier}/{scan}.log"),
     benchmark:
-        out("benchmarks/draw_page/{system}/{scan}.tsv")
+        out("benchmarks/render_page/{classifier}/{scan}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -44,26 +44,26 @@ rule draw_page:
         runtime=10,
     params:
         inputs=lambda wildcards, input: options(**dict(input.items())),
-        look=look_digest(),
-        code=fingerprint("draw_page"),
+        look=style_digest(),
+        code=fingerprint("render_page"),
     message:
         "Writing the page of {wildcards.scan}"
     shell:
-        "lungline draw-page {output.page:q} {params.inputs} > {log} 2>&1"
+        "lungline render-page {output.page:q} {params.inputs} > {log} 2>&1"
 
 
-rule draw_index:
+rule render_index:
     input:
-        predictions=out("collect_predictions/{system}.csv"),
-        tables=lambda wildcards: FILES.of(f"describe_nodules/{wildcards.system}/{{scan}}.json", STUDY.page_scans),
-        pages=lambda wildcards: FILES.of(f"pages/{wildcards.system}/{{scan}}.html", STUDY.page_scans),
-        detection=lambda wildcards: FILES.detection_of(wildcards.system),
+        predictions=out("collect_predictions/{classifier}.csv"),
+        tables=lambda wildcards: FILES.of(f"describe_nodules/{wildcards.classifier}/{{scan}}.json", STUDY.page_scans),
+        pages=lambda wildcards: FILES.of(f"pages/{wildcards.classifier}/{{scan}}.html", STUDY.page_scans),
+        detection=lambda wildcards: FILES.detection_of(wildcards.classifier),
     output:
-        index=out("pages/{system}/index.html"),
+        index=out("pages/{classifier}/index.html"),
     log:
-        out("logs/draw_index/{system}.log"),
+        out("logs/render_index/{classifier}.log"),
     benchmark:
-        out("benchmarks/draw_index/{system}.tsv")
+        out("benchmarks/render_index/{classifier}.tsv")
     conda:
         "../envs/lungline.yaml"
     resources:
@@ -71,17 +71,17 @@ rule draw_index:
         runtime=10,
     params:
         options=lambda wildcards, input, output: options(
-            nodules=out(f"describe_nodules/{wildcards.system}"),
+            nodules=out(f"describe_nodules/{wildcards.classifier}"),
             pages=os.path.dirname(output.index),
             detection=input.detection,
             comparison=[table for table in [out("compare/comparison.csv")] if os.path.isfile(table)],
         ),
-        look=look_digest(),
-        code=fingerprint("draw_index"),
+        look=style_digest(),
+        code=fingerprint("render_index"),
     message:
-        "Writing the page of the cohort, system {wildcards.system}"
+        "Writing the page of the cohort, classifier {wildcards.classifier}"
     shell:
-        "lungline draw-index {output.index:q} --predictions {input.predictions:q} {params.options} > {log} 2>&1"
+        "lungline render-index {output.index:q} --predictions {input.predictions:q} {params.options} > {log} 2>&1"
 
 
-ruleorder: draw_index > draw_page
+ruleorder: render_index > render_page

@@ -9,14 +9,14 @@ if SYNTHETIC:
 
 elif IMPLANTED:
 
-    include: "inserted.smk"
+    include: "implanted.smk"
 
 
 include: "preprocess.smk"
 include: "leakage.smk"
 include: "nodules.smk"
 include: "candidates.smk"
-include: "systems.smk"
+include: "classifiers.smk"
 include: "evaluate.smk"
 include: "pages.smk"
 include: "folds.smk"
@@ -30,7 +30,7 @@ rule all:
         FILES.checked_annotations,
         FILES.evaluations,
         FILES.curves,
-        FILES.pipelines,
+        FILES.bundles,
         FILES.figures,
         FILES.pages,
 
@@ -61,4 +61,4 @@ rule predictions:
 rule pretrained:
     input:
         FILES.evaluations,
-        FILES.pipelines,
+        FILES.bundles,

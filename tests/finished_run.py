@@ -18,8 +18,8 @@ from tests.repository import REPOSITORY
 from tests.workflow_copy import Workflow, copy_workflow
 
 Jobs = dict[str, int]
-TO_THE_END = ("predict_cancer", "collect_predictions", "first_predictions", "evaluate_cancer", "draw_curves")
-TO_THE_END += ("describe_nodules", "draw_page", "draw_index")
+TO_THE_END = ("predict_cancer", "collect_predictions", "first_predictions", "evaluate_cancer", "plot_curves")
+TO_THE_END += ("describe_nodules", "render_page", "render_index")
 
 
 def cohort_of(scans: int) -> dict[str, int]:
@@ -28,7 +28,7 @@ def cohort_of(scans: int) -> dict[str, int]:
 
 
 def finished(folder: Path, scans: int) -> tuple[Workflow, dict]:
-    """A workflow whose run of so many embedded scans looks finished, and its configuration."""
+    """A workflow whose run of so many synthetic scans looks finished, and its configuration."""
     workflow = copy_workflow(folder / "finished")
     config = {"outdir": "results/scale", "cohort": cohort_of(scans)}
     (workflow.folder / "scale.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -44,11 +44,11 @@ def changes(scans: int) -> dict[str, tuple[dict, tuple[str, str, str] | None, Jo
     cohort = cohort_of(scans)
     tested = (cohort["luna16_scans"] + 6) // 10  # the fourth, and every tenth after it
     patients = cohort["dsb17_train"] + cohort["dsb17_test"]
-    chain = ("draw_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume", "detect")
+    chain = ("simulate_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume", "detect")
     chain += ("extract_candidates", "crop_patches")
-    tables = ("write_cohort_tables", "sheet", "check_leakage", "evaluate_detection")
-    after = dict.fromkeys((*TO_THE_END, "train_system", "describe_pipeline", "evaluate_detection"), 1)
-    after |= {"extract_candidates": tested + patients, "crop_patches": patients, "draw_figures": 2}
+    tables = ("write_cohort_tables", "manifest", "check_leakage", "evaluate_detection")
+    after = dict.fromkeys((*TO_THE_END, "train_classifier", "bundle_manifest", "evaluate_detection"), 1)
+    after |= {"extract_candidates": tested + patients, "crop_patches": patients, "render_figures": 2}
     edit = ("src/lungline/detection/candidates.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef ")
     return {
         "nothing": ({}, None, {}),

@@ -38,7 +38,7 @@ def write_dicom(
     change: Callable[[int, Dataset], object] | None = None,
     prefix: str = "f",
 ) -> Path:
-    """Write one file a slice; `change(k, dataset)` may damage each before it is written.
+    """Write one file per slice; `change(k, dataset)` may damage each before it is written.
 
     `positions` (K, 3) are otherwise a straight stack along the normal.
     """

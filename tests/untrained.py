@@ -12,7 +12,7 @@ from lungline.config.networks import CancerNetSpec, UNetSpec
 from lungline.detection.unet import UNet
 from lungline.storage.checksums import sha256
 from lungline.storage.weights import write_card, write_tensors
-from lungline.workflow.bundle import Pipeline, write_pipeline
+from lungline.workflow.bundle import Bundle, write_bundle
 
 CACHE = {"region": "lung_box", "outside_hu": -1000}
 U_NET = {"slices": 1, "base_channels": 4, "levels": 2, "dropout": 0.0}
@@ -27,17 +27,17 @@ def untrained_models(folder: Path) -> dict:
         torch.nn.init.constant_(list(network.parameters())[-1], 3)  # the bias of the last layer
         _write(folder / "detector" / axis, network, {"network": U_NET, "cache": CACHE})
     spec = CancerNetSpec(**{**CANCER_NET, "channels": tuple(CANCER_NET["channels"])})
-    system = {"kind": "patches", "detector": "micro", "network": CANCER_NET, "training": {"steps": 1, "batch": 1}}
+    classifier = {"kind": "candidate", "detector": "micro", "network": CANCER_NET, "training": {"steps": 1, "batch": 1}}
     card = {
-        "system": system,
+        "classifier": classifier,
         "network": CANCER_NET,
         "logit_without_candidates": 0.0,
         "training_patients": {"cancer": 1, "all": 2},
     }
-    _write(folder / "system", CancerNet(spec), card)
+    _write(folder / "classifier", CancerNet(spec), card)
     return {
         "detectors": {"micro": str(folder / "detector")},
-        "systems": {"m2-micro": str(folder / "system")},
+        "classifiers": {"m2-micro": str(folder / "classifier")},
     }
 
 
@@ -47,7 +47,7 @@ def _write(folder: Path, model: torch.nn.Module, card: dict) -> None:
     write_card(folder / "card.json", {"cases": {"train": [], "valid": []}, "weights_sha256": digest, **card})
 
 
-def untrained_pipeline(folder: Path) -> Path:
+def untrained_bundle(folder: Path) -> Path:
     """A description of the way to an answer by these models, for `lungline predict`."""
     models = untrained_models(folder)
     settings = {
@@ -58,7 +58,7 @@ def untrained_pipeline(folder: Path) -> Path:
         "extract_candidates": {**stage_settings.CANDIDATES, "threshold": 0.5},
         "crop_patches": {"count": 20, "size": 32},
     }
-    path = folder / "pipeline.json"
-    detector, system = Path(models["detectors"]["micro"]), Path(models["systems"]["m2-micro"])
-    write_pipeline(path, Pipeline("m2-micro", settings, system, detector))
+    path = folder / "bundle.json"
+    detector, classifier = Path(models["detectors"]["micro"]), Path(models["classifiers"]["m2-micro"])
+    write_bundle(path, Bundle("m2-micro", settings, classifier, detector))
     return path

@@ -19,7 +19,7 @@ from tests.repository import REPOSITORY
 
 PARTS = ("Snakefile", "rules", "config", "profiles", "envs", "report", "src")
 #: Steps whose files must be the same after every way to the end.
-MADE = ("ingest", "cache_volume", "draw_nodule_mask", "train_unet", "detect", "crop_patches", "train_system")
+MADE = ("ingest", "cache_volume", "rasterise_nodules", "train_unet", "detect", "crop_patches", "train_classifier")
 
 
 @dataclass(frozen=True)

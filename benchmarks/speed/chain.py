@@ -2,9 +2,9 @@
 
 Simulates adults at real size (300 x 512 x 512 voxels, DICOM), answers them by the workflow with the weights in the
 package (config/real.yaml), and by `lungline predict` in a single process, both with one thread; with `--pages`, both
-write a page a scan. Compares the CPU time of everything that ran: what the workflow takes more is start-up, scheduling
-and reading again. Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if the two
-answer differently.
+write a page per scan. Compares the CPU time of everything that ran: what the workflow takes more is start-up,
+scheduling and reading again. Two numbers of scans tell what one more costs, and with it what twenty do. Ends with 1 if
+the two answer differently.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from benchmarks.speed.simulated_adult import SimulatedAdult
 from lungline.storage.predictions import read_predictions
 from tests.repository import REPOSITORY
 
-_SYSTEM = "pretrained"  # the one that config/real.yaml runs
+_CLASSIFIER = "pretrained"  # the one that config/real.yaml runs
 
 
 def answers(folder: Path) -> dict[str, float]:
     """Probability of each scan by its own name."""
     with open(folder / "private" / "map.csv", encoding="utf-8", newline="") as lines:
         names = {row["scan"]: row["original"] for row in csv.DictReader(lines)}
-    return {names[row.scan]: row.probability or 0.0 for row in read_predictions(folder / "predictions.csv")}
+    return {names[row.scan]: row.score or 0.0 for row in read_predictions(folder / "predictions.csv")}
 
 
 def measure(here: Path, scans: int, cores: int, jobs: int | None, *, pages: bool) -> tuple[Took, Took, float]:
@@ -53,7 +53,7 @@ def measure(here: Path, scans: int, cores: int, jobs: int | None, *, pages: bool
     words = ["snakemake", "--cores", str(cores), "--quiet", "all", "--configfile", "config/real.yaml"]
     workflow = run_command([*words, str(here / "run.yaml")], here / "workflow.log", **where)
     words = ["lungline", "predict", str(raw), "--out", str(here / "one")]
-    words += ["--pipeline", str(results / "pipeline" / f"{_SYSTEM}.json")]
+    words += ["--bundle", str(results / "bundle" / f"{_CLASSIFIER}.json")]
     single = run_command([*words, "--dicom", "false", "--pages", str(pages).lower()], here / "single.log", **where)
     wanted, found = answers(here / "one"), answers(results)
     apart = max(abs(wanted[scan] - found[scan]) for scan in wanted) if wanted.keys() == found.keys() else 1.0
@@ -64,8 +64,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.chain", description=__doc__)
     parser.add_argument("--scans", type=int, nargs=2, default=(1, 3))
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--jobs", type=int, help="`detect.jobs` of the workflow; one job a scan if it is left out")
-    parser.add_argument("--pages", action="store_true", help="a page a scan")
+    parser.add_argument("--jobs", type=int, help="`detect.jobs` of the workflow; one job per scan if it is left out")
+    parser.add_argument("--pages", action="store_true", help="a page per scan")
     options = parser.parse_args()
     few, many = options.scans
     with tempfile.TemporaryDirectory(prefix="lungline-chain-") as scratch:
@@ -73,7 +73,7 @@ def main() -> int:
             measure(Path(scratch, str(scans)), scans, options.cores, options.jobs, pages=options.pages)
             for scans in (few, many)
         ]
-    jobs = "one job a scan" if options.jobs is None else f"detect.jobs {options.jobs}"
+    jobs = "one job per scan" if options.jobs is None else f"detect.jobs {options.jobs}"
     print(f"{few} and {many} simulated scans, weights of the package, {options.cores} cores, {jobs}\n")
     head = f"way, CPU s of {few}, CPU s of {many}, CPU s of one more scan, wall s of {many}, CPU s of 20 by these"
     rows, of_20 = [], []

@@ -91,12 +91,12 @@ def search(adult: SimulatedAdult, times: int) -> Iterator[Line]:
 def training(adult: SimulatedAdult, steps: int) -> Iterator[Line]:
     """Training steps of the U-Net along z, on crops that are read from files."""
     entries = read_config({}).detectors
-    caches, masks = adult.scratch / "cache_volume", adult.scratch / "draw_nodule_mask"
+    caches, masks = adult.scratch / "cache_volume", adult.scratch / "rasterise_nodules"
     affine, made_by = adult.fine.crop(adult.box).affine, packaged_networks(CPU)[1]
     ct = Field(adult.cached_hu, "zyx", "HU", "masked CT", affine)
     nodules = Field(adult.nodules[adult.box].astype(np.uint8), "zyx", "1", "nodules", affine)
     hdf5.write_file(caches / "scan.h5", Header("masked_ct_hu", "cache_volume", parameters=made_by), {"ct": ct})
-    hdf5.write_file(masks / "scan.h5", Header("nodules", "draw_nodule_mask"), {"nodules": nodules})
+    hdf5.write_file(masks / "scan.h5", Header("nodules", "rasterise_nodules"), {"nodules": nodules})
     scans = find_training_scans(["scan"], caches, masks)
     for name in TRAINED:
         crops = SliceCrops(scans, "z", entries[name].network.slices, entries[name].sampling, 1)

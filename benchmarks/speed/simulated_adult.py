@@ -16,7 +16,7 @@ from lungline.imaging.lungs import add_margin, segment_lungs
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import write_dicom_series
 
 SPACING_ZYX_MM = (1.25, 0.7, 0.7)
@@ -31,7 +31,7 @@ class SimulatedAdult:
     pairs: int  # how often each pair of ways is run
     samples: Path | None = None  # real sample data
     shape_zyx: tuple[int, int, int] = (300, 512, 512)
-    scale: float = 1.05  # of the embedded anatomy: the largest whose body fits into the picture
+    scale: float = 1.05  # of the synthetic anatomy: the largest whose body fits into the picture
     number: int = 0  # which adult
 
     def at_size(self, size: float) -> SimulatedAdult:
@@ -51,7 +51,7 @@ class SimulatedAdult:
     @cached_property
     def ct(self) -> Volume:
         """int16 HU as scanned: 300 x 512 x 512 voxels of 1.25 x 0.7 x 0.7 mm."""
-        return draw_scan(self.plan)
+        return simulate_scan_hu(self.plan)
 
     @cached_property
     def fine(self) -> Volume:

@@ -16,27 +16,27 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from experiments.pretrained import baseline, found, inserted
-from experiments.pretrained.inserted import BASELINE, OURS
+from experiments.pretrained import baseline, found, implanted
+from experiments.pretrained.implanted import BASELINE, OURS
 from lungline.detection.slices import AXES
 from tests.repository import REPOSITORY, sample_folder
 
 JUDGED = Path(__file__).with_name("judged.csv")  # places that `false_positives` drew, and what lies there
 
 
-def measure(results: Path, out: Path, seed: int) -> list[inserted.Line]:
-    """Every line on the inserted test scans."""
-    threshold = inserted.choose_threshold(results, results / "detect" / OURS)
-    ranked = inserted.rank_all(results, OURS, out / "ranked")
+def measure(results: Path, out: Path, seed: int) -> list[implanted.Line]:
+    """Every line on the implanted test scans."""
+    threshold = implanted.choose_threshold(results, results / "detect" / OURS)
+    ranked = implanted.rank_all(results, OURS, out / "ranked")
     lines = [
-        *inserted.detection(results, OURS, ranked, seed),
-        *inserted.outlines(results, OURS, results / "detect" / OURS, threshold, seed),
-        *inserted.malignancy(results, OURS, OURS, ranked, seed),
+        *implanted.detection(results, OURS, ranked, seed),
+        *implanted.outlines(results, OURS, results / "detect" / OURS, threshold, seed),
+        *implanted.malignancy(results, OURS, OURS, ranked, seed),
     ]
     if all((results / "train_unet" / BASELINE / axis / "card.json").is_file() for axis in AXES):
         searched = baseline.search(results, BASELINE, out / BASELINE)
-        lines += inserted.detection(results, BASELINE, searched, seed)
-        lines += inserted.outlines(results, BASELINE, searched, baseline.THRESHOLD, seed)
+        lines += implanted.detection(results, BASELINE, searched, seed)
+        lines += implanted.outlines(results, BASELINE, searched, baseline.THRESHOLD, seed)
     return lines
 
 
@@ -51,13 +51,13 @@ def causes() -> dict[str, tuple[int, int]]:
     return {cause: (places[cause], count) for cause, count in marks.most_common()}
 
 
-def table(lines: list[inserted.Line], answers: list[found.Found], scans: int) -> str:
+def table(lines: list[implanted.Line], answers: list[found.Found], scans: int) -> str:
     """Markdown."""
     text = ["| who | figure | of | value (95 % interval) |", "|---|---|---|---|"]
     text += [f"| {line.who} | {line.figure} | {line.count} | {line.value} |" for line in lines]
     text += [
         "",
-        "| found, not inserted | rank | score | candidates | seconds | of the CPUs |",
+        "| found, not implanted | rank | score | candidates | seconds | of the CPUs |",
         "|---|---|---|---|---|---|",
     ]
     text += [
@@ -67,7 +67,7 @@ def table(lines: list[inserted.Line], answers: list[found.Found], scans: int) ->
     ]
     text += [
         "",
-        "| what is marked in three or more test scans, judged by eye | places | marks a scan |",
+        "| what is marked in three or more test scans, judged by eye | places | marks per scan |",
         "|---|---|---|",
     ]
     text += [f"| {cause} | {places} | {marks / scans:.2f} |" for cause, (places, marks) in causes().items()]
@@ -85,7 +85,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     lines = measure(options.results, options.out, options.seed)
     answers = [] if options.skip_predict or samples is None else found.predict(samples, options.out)
-    text = table(lines, answers, len(inserted.scans_of(options.results, "test")))
+    text = table(lines, answers, len(implanted.scans_of(options.results, "test")))
     about = {"lines": [asdict(line) for line in lines], "found": [asdict(answer) for answer in answers]}
     (options.out / "figures.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     (options.out / "table.md").write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.pretrained.inserted import folder_of, scans_of
+from experiments.pretrained.implanted import folder_of, scans_of
 from lungline.detection.axis_ensemble import predict_nodules
 from lungline.detection.candidates import extract_candidates, write_candidates
 from lungline.detection.slices import AXES

@@ -1,7 +1,7 @@
 """Two sets of weights on the validation scans: `python -m experiments.pretrained.choosing THESE THOSE`.
 
-Each is a folder that `lungline pack-models` wrote. What goes into the package is decided by this table: the test scans
-are not looked at.
+Each is a folder that `lungline export-bundle` wrote. What goes into the package is decided by this table: the test
+scans are not looked at.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from experiments.pretrained.inserted import (
+from experiments.pretrained.implanted import (
     LARGE_MM,
     ROUNDS,
     Judged,
@@ -50,17 +50,17 @@ class Answered:
 
 def answer(results: Path, weights: Path, out: Path) -> Answered:
     """Search, extract and rank as `lungline predict` does with these weights, and judge the nodules."""
-    out = folder_of(out, weights / "pipeline.json")
+    out = folder_of(out, weights / "bundle.json")
     scans, caches = scans_of(results, SPLIT), results / "cache_volume"
-    settings = json.loads((weights / "pipeline.json").read_text(encoding="utf-8"))["settings"]
+    settings = json.loads((weights / "bundle.json").read_text(encoding="utf-8"))["settings"]
     detected, candidates, ranked = (out / stage for stage in ("detect", "extract_candidates", "rank_candidates"))
     missing = [scan for scan in scans if not (candidates / f"{scan}.csv").is_file()]
     if missing:
         detect.run(caches, detected, scans=missing, detector=weights / "detector", **settings["detect"])
         extract_candidates.run(detected, candidates, scans=missing, **settings["extract_candidates"])
-    rank_every(scans, candidates, ranked, caches, detected, weights / "detector" / "reduction")
+    rank_every(scans, candidates, ranked, caches, detected, weights / "detector" / "fpr")
     return Answered(
-        first_marks(results, ranked, SPLIT, LARGE_MM), judge(results, detected, weights / "system", ranked, SPLIT)
+        first_marks(results, ranked, SPLIT, LARGE_MM), judge(results, detected, weights / "classifier", ranked, SPLIT)
     )
 
 
@@ -78,7 +78,7 @@ def table(these: Answered, those: Answered, seed: int) -> str:
         ("recall among 20", *(wilson(*recall(own)) for own in scores), "-"),
         ("CPM", *(mean_cpm([own], rounds=ROUNDS, seed=seed) for own in scores),
          mean_cpm(scores[:1], scores[1:], rounds=ROUNDS, seed=seed)),
-        ("FP a scan at 80 %", *(false_positives_at(own.marks, seed) for own in (these, those)), "-"),
+        ("FP per scan at 80 %", *(false_positives_at(own.marks, seed) for own in (these, those)), "-"),
         ("log loss", over_patients(lambda i: log_loss(y[i], p[i])), over_patients(lambda i: log_loss(y[i], q[i])),
          over_patients(lambda i: log_loss(y[i], p[i]) - log_loss(y[i], q[i]))),
         ("AUC", auc(y, a.logits), auc(y, b.logits), auc_difference(y, a.logits, b.logits)),

@@ -2,7 +2,7 @@
 
     python -m experiments.pretrained.false_positives [--results results/pretrained]
 
-The inserted test scans share the lungs of one chest, so the same vessel is seen in all of them: marks within 6 mm of
+The implanted test scans share the lungs of one chest, so the same vessel is seen in all of them: marks within 6 mm of
 one another are one place. Writes false_positives.csv and false_positives.png; what each place is, a person says.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.pretrained.inserted import KEPT, OURS, rank_all, scans_of, without_lesions
+from experiments.pretrained.implanted import KEPT, OURS, rank_all, scans_of, without_lesions
 from lungline import NOTICE
 from lungline.evaluation.free_response import ScanMarks
 from lungline.evaluation.marks import scan_marks
@@ -44,14 +44,14 @@ class Place:
         return float(np.sum(self.scores))
 
 
-def places(marks: dict[str, ScanMarks], at_least: float) -> list[Place]:
-    """Distinct places of false positives with a score of `at_least`, those with most and strongest marks first."""
+def places(marks: dict[str, ScanMarks], min_score: float) -> list[Place]:
+    """Distinct places of false positives with a score of `min_score`, those with most and strongest marks first."""
     found: list[Place] = []
     for scan, own in marks.items():
         points, scores = np.asarray(own.points_xyz_mm).reshape(-1, 3), np.asarray(own.scores)
         for point, score in zip(points, scores, strict=True):
             known = [*own.nodules, *own.excluded]
-            if score < at_least or any(np.linalg.norm(point - f.centre_xyz_mm) < f.diameter_mm / 2 for f in known):
+            if score < min_score or any(np.linalg.norm(point - f.centre_xyz_mm) < f.diameter_mm / 2 for f in known):
                 continue
             near = [place for place in found if np.linalg.norm(place.point_xyz_mm - point) < _SAME_PLACE_MM]
             place = near[0] if near else Place(point)
@@ -94,18 +94,18 @@ def draw(found: Sequence[Place], results: Path, output: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.pretrained.false_positives", description=__doc__)
     parser.add_argument("--results", type=Path, default=REPOSITORY / "results" / "pretrained")
-    parser.add_argument("--at-least", type=float, default=0.2, help="smallest score of a mark")
+    parser.add_argument("--min-score", type=float, default=0.2, help="smallest score of a mark")
     options = parser.parse_args()
     out = options.results / "benchmark"
     out.mkdir(parents=True, exist_ok=True)
-    luna16 = options.results / "inserted" / "luna16"
+    luna16 = options.results / "implanted" / "luna16"
     marks = scan_marks(
         scans_of(options.results, "test"),
         rank_all(options.results, OURS, out / "ranked"),
         read_annotations(luna16 / "annotations.csv"),
         read_annotations(luna16 / "annotations_excluded.csv", measured=False),
     )
-    found = places(without_lesions(marks, marks, KEPT), options.at_least)
+    found = places(without_lesions(marks, marks, KEPT), options.min_score)
     with open(out / "false_positives.csv", "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle, lineterminator="\n")
         table.writerow(["place", "x_mm", "y_mm", "z_mm", "scans", "mean_score"])

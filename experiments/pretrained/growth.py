@@ -2,7 +2,7 @@
 
     python -m experiments.pretrained.growth [--results results/pretrained] [--scans 4]
 
-Takes inserted test scans of a finished `config/pretrained.yaml` (real nodules in a chest that nothing was trained on)
+Takes implanted test scans of a finished `config/pretrained.yaml` (real nodules in a chest that nothing was trained on)
 and makes a later scan of each: nodules of 8 mm and more are magnified, together with what lies around them, by 0, 25,
 50 or 100 % of their volume; the patient lies a little otherwise; noise is added. What the volume has become is counted
 in the readers' outlines, which are moved in the same way.
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from experiments.pretrained.inserted import scans_of
+from experiments.pretrained.implanted import scans_of
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
 from lungline.readers.scan import read_scan
@@ -133,7 +133,7 @@ def later(
 
 def follow(results: Path, scan: str, out: Path, seed: int) -> list[Followed]:
     """One scan: make the later one, call `lungline follow-up`, find each nodule in its table."""
-    (raw,) = (results / "inserted" / "luna16").glob(f"subset*/{scan}.mhd")
+    (raw,) = (results / "implanted" / "luna16").glob(f"subset*/{scan}.mhd")
     numbers = hdf5.read_array(raw.with_suffix(".h5"), "nodules")
     ct = read_scan(raw, "mhd")[0]
     rng = np.random.default_rng([seed, int(scan[-3:])])
@@ -171,7 +171,7 @@ def state_of(rows: Sequence[dict[str, str]], centre_xyz_mm: NDArray, radius_mm: 
 
 
 def table(found: Sequence[Followed]) -> str:
-    """Markdown: a line a nodule, and how many were followed, and how well."""
+    """Markdown: a line per nodule, and how many were followed, and how well."""
     text = ["| scan | mm | grown by | follow-up says | |", "|---|---|---|---|---|"]
     for one in found:
         said = "" if one.ratio is None else f"{one.ratio - 1:+.0%}"

@@ -4,16 +4,16 @@ Reads the result tree of `./run DIR/evaluate/detection-pretrained.json --configf
 FILE holds, at the full size,
 
     outdir: DIR
-    inserted: {leave_out: CHEST}
+    implanted: {leave_out: CHEST}
 
 and for the half-size trainings of the model card
 
     outdir: DIR
-    inserted: {leave_out: CHEST, scans: {train: {scans: 75}}}
+    implanted: {leave_out: CHEST, scans: {train: {scans: 75}}}
     detectors:
       pretrained:
         training: {steps: 3000}
-        reduction: {scans: 42, training: {steps: 3000}, network: {channels: [16, 16, 32, 32, 64, 64]}}
+        fpr: {scans: 42, training: {steps: 3000}, network: {channels: [16, 16, 32, 32, 64, 64]}}
 
 Writes DIR/benchmark/left_out.json.
 """
@@ -26,8 +26,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from experiments.pretrained import inserted
-from experiments.pretrained.inserted import OURS
+from experiments.pretrained import implanted
+from experiments.pretrained.implanted import OURS
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
     print("| chest left out | figure | of | value (95 % interval) |\n|---|---|---|---|")
     for results in options.results:
         out = results / "benchmark"
-        lines = inserted.detection(results, OURS, inserted.rank_all(results, OURS, out / "ranked"), options.seed)
+        lines = implanted.detection(results, OURS, implanted.rank_all(results, OURS, out / "ranked"), options.seed)
         (out / "left_out.json").write_text(json.dumps([asdict(line) for line in lines], indent=1), encoding="utf-8")
         for line in lines:
             print(f"| {results.name} | {line.figure} | {line.count} | {line.value} |", flush=True)

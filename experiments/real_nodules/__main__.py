@@ -56,7 +56,7 @@ class Plan:
     def key(self, splits: Mapping[str, Sequence[RealNodule]]) -> str:
         """Hash of everything that the networks of a fold depend on."""
         digest = hashlib.sha256(repr((self.outlining, self.judging, self.seed, __version__)).encode())
-        for stage in ("train_unet", "train_system"):
+        for stage in ("train_unet", "train_classifier"):
             digest.update(code_fingerprint(f"lungline.stages.{stage}").encode())
         for path in sorted(Path(__file__).parent.glob("*.py")):
             digest.update(path.read_bytes())

@@ -2,7 +2,7 @@
 
 Beside each nodule's rating of malignancy stand eight other ratings by readers who had it before them (calcification,
 spiculation, margin, texture and so on). A logistic regression of these and the diameter, out of fold by patients, has
-the readers' own reasons. Where even its interval over the diameter holds 0, a system must know more than they wrote
+the readers' own reasons. Where even its interval over the diameter holds 0, a classifier must know more than they wrote
 down to be shown above it. Asked for all nodules, and for those of the test patients of the weights in the package.
 """
 
@@ -75,7 +75,7 @@ def read(folder: Path) -> list[RatedByReaders]:
 
 
 def out_of_fold(nodules: list[RatedByReaders], seed: int) -> NDArray[np.float64]:
-    """One logit a nodule, (n,), by a regression that was fitted to the patients of the other folds."""
+    """One logit per nodule, (n,), by a regression that was fitted to the patients of the other folds."""
     folds = np.array([fold_of(nodule.patient, seed) for nodule in nodules])
     labels = np.array([nodule.malignant for nodule in nodules])
     columns = np.array([nodule.columns for nodule in nodules])

@@ -21,11 +21,11 @@ from lungline.imaging.volume import Volume
 from lungline.nodules.measurements import measure
 from lungline.splits import refuse_test_rows
 from lungline.training import loop
-from lungline.training.augmentation import turn
+from lungline.training.augmentation import flip_and_rotate
 from lungline.training.calibration import Regression, fit_scale_and_shift, most_probable, regress
 from lungline.training.checkpoints import Checkpoints
 from lungline.training.loop import TrainingContext
-from lungline.training.patients import Patients, draw_patients, labels_and_logits, look_at_patients, patient_loss
+from lungline.training.patients import Patients, evaluate_patients, labels_and_logits, patient_loss, sample_patients
 from lungline.training.task import Evaluation, TrainingTask
 
 NETWORK = CancerNetSpec(channels=(4, 8, 16, 16, 32, 32), dense=64, dropout=0.3, norm="group")
@@ -58,9 +58,9 @@ class NoduleCube:
         """The cube around the middle of the nodule's volume, (1, 2, D, H, W)."""
         return self._cut((SHIFT, SHIFT, SHIFT))
 
-    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+    def sample(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """The same, displaced, and under one of the 48 symmetries of the cube."""
-        return turn(self._cut(rng.integers(2 * SHIFT + 1, size=3)), rng)
+        return flip_and_rotate(self._cut(rng.integers(2 * SHIFT + 1, size=3)), rng)
 
     def _cut(self, first: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float16]:
         box = tuple(slice(int(f), int(f) + n) for f, n in zip(first, NETWORK.shape_zyx, strict=True))
@@ -90,13 +90,13 @@ class MalignancyTask(TrainingTask[Patients]):
     seed: int
 
     def batch(self, step: int) -> Patients:
-        return draw_patients(self.cubes, self.size, seed=self.seed, step=step)
+        return sample_patients(self.cubes, self.size, seed=self.seed, step=step)
 
     def loss(self, batch: Patients) -> Tensor:
         return patient_loss(self.model, batch, CPU)
 
     def evaluate(self) -> Evaluation:
-        return look_at_patients(self.model, self.choosing, CPU)
+        return evaluate_patients(self.model, self.choosing, CPU)
 
     def card(self) -> Mapping[str, Any]:
         return {}
@@ -124,7 +124,7 @@ def train(
 
 
 def logits_of(network: CancerNet, cubes: Sequence[NoduleCube]) -> NDArray[np.float64]:
-    """One logit a nodule, (n,): the mean over `TURNS` symmetries of its cube."""
+    """One logit per nodule, (n,): the mean over `TURNS` symmetries of its cube."""
     return labels_and_logits(network, cubes, CPU, TURNS)[1]
 
 
@@ -135,7 +135,7 @@ class DescriptorModel:
     regression: Regression
 
     def logits(self, nodules: Sequence[RealNodule], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
-        """One logit a nodule, (n,), from its HU inside the outline `masks` gives it."""
+        """One logit per nodule, (n,), from its HU inside the outline `masks` gives it."""
         return self.regression.logits(_descriptors(nodules, masks))
 
 

@@ -127,10 +127,10 @@ def choose_threshold(nodules: Sequence[RealNodule], probabilities: Sequence[NDAr
     return float(THRESHOLDS[int(np.argmax(dice))])
 
 
-def dice_of(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+def dice_of(found: NDArray[np.bool_], ground_truth: NDArray[np.bool_]) -> float:
     """2 |A and B| / (|A| + |B|) of two masks of one shape; 1 when both are empty."""
-    total = int(found.sum()) + int(truth.sum())
-    return 2 * int((found & truth).sum()) / total if total else 1.0
+    total = int(found.sum()) + int(ground_truth.sum())
+    return 2 * int((found & ground_truth).sum()) / total if total else 1.0
 
 
 def _as_channels(scaled: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """The one family of errors.
 
 `LunglineError` is a mistake that a person can mend: the command line prints it as one line and ends with
-exit code 2. `Quarantine` says that one scan cannot be used: the stage succeeds, and the code travels with
+exit code 2. `Quarantine` says that one scan cannot be used: the stage succeeds, and the flag travels with
 the scan to the end result.
 """
 
@@ -27,7 +27,7 @@ class CorruptFileError(LunglineError):
 
 
 class DamagedFileError(CorruptFileError):
-    """A file of ours whose content is no longer what its seal says; the command line sets it aside."""
+    """A file of ours whose content is no longer what its checksum says; the command line quarantines it."""
 
     def __init__(self, path: Path, sentence: str) -> None:
         super().__init__(sentence)
@@ -35,11 +35,11 @@ class DamagedFileError(CorruptFileError):
 
 
 class Quarantine(Exception):
-    """One scan cannot be used: a code `Q_` of `lungline.flags`, and what was found, without any identifier."""
+    """One scan cannot be used: a flag `Q_` of `lungline.qc_flags`, and what was found, without any identifier."""
 
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
-        self.code = code
+    def __init__(self, flag: str, detail: str = "") -> None:
+        super().__init__(f"{flag}: {detail}" if detail else flag)
+        self.flag = flag
         self.detail = detail
 
 

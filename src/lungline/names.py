@@ -9,11 +9,11 @@ from lungline.errors import LunglineError
 #: How a network is computed; see `lungline.device.half_precision`.
 Precision = Literal["float32", "bfloat16", "auto"]
 
-#: What a system was taught: who has cancer, or which nodules readers took for malignant.
-LearnedFrom = Literal["patients", "nodules"]
+#: What a classifier was taught: who has cancer, or which nodules readers took for malignant.
+Supervision = Literal["patients", "nodules"]
 
-#: What the number of such a system is called: readers' opinion of nodules is no probability of cancer.
-ANSWER_NAMES: dict[LearnedFrom, str] = {"patients": "probability", "nodules": "suspicion"}
+#: What the number of such a classifier is called: readers' opinion of nodules is no probability of cancer.
+ANSWER_NAMES: dict[Supervision, str] = {"patients": "probability", "nodules": "suspicion"}
 
 #: Where a network is computed; see `lungline.device.pick_device`.
 Device = Literal["auto", "cpu", "cuda"]

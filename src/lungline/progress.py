@@ -11,7 +11,7 @@ _ON_TERMINAL_S, _IN_LOG_S = 0.2, 60.0  # between two lines, at least
 _OVER = "\r\x1b[K"  # to the start of the line, and nothing on it
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A span of time, as coarse as a reader wants it."""
     minutes = round(seconds / 60)
     if seconds < 90:
@@ -40,9 +40,9 @@ class Progress:
         if not self.done < done < self.total:
             return ""
         a_step = (self.now() - self._started) / (done - self.done)
-        return f"about {in_words(a_step * (self.total - done))} left"
+        return f"about {format_duration(a_step * (self.total - done))} left"
 
-    def tell(self, done: int, words: str = "") -> None:
+    def log(self, done: int, words: str = "") -> None:
         """Say that `done` steps are done, unless something was said a moment ago."""
         now = self.now()
         if now - self._told < (_ON_TERMINAL_S if self._terminal else _IN_LOG_S):
@@ -63,7 +63,7 @@ class Progress:
             self._shown = False
 
 
-def sayer(prefix: str) -> Callable[..., None]:
+def status_line(prefix: str) -> Callable[..., None]:
     """What one thing goes through: on a terminal a line that is written over, elsewhere a line each."""
 
     def say(words: str, last: bool = False) -> None:

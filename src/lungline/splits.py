@@ -30,7 +30,7 @@ def split_of_luna_fold(fold: int, test_fold: int = LUNA_TEST_FOLD) -> Split:
 
 
 class HasSplit(Protocol):
-    """A row of a sheet or of predictions."""
+    """A row of a manifest or of predictions."""
 
     @property
     def split(self) -> str: ...

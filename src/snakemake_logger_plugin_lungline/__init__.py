@@ -1,4 +1,4 @@
-"""Snakemake's log with one line a job: `snakemake --logger lungline`, which `./run` calls.
+"""Snakemake's log with one line per job: `snakemake --logger lungline`, which `./run` calls.
 
 Snakemake finds this package by its name. Without it, each job that goes well is told in seven lines; everything else,
 above all a job that fails, is told here as Snakemake tells it.

@@ -49,9 +49,9 @@ def read_hdf5(path: Path) -> object:
     return hdf5.read_header(path), {name: hdf5.read_field(path, name) for name in hdf5.field_names(path)}
 
 
-def read_sealed(path: Path) -> object:
-    """The file beside whose seal this is."""
-    return checksums.check(_sealed_by(path))
+def read_checksummed(path: Path) -> object:
+    """The file beside whose checksum this is."""
+    return checksums.check(_checksummed_by(path))
 
 
 #: kind -> (where such files lie in a result tree, how the next stage reads one)
@@ -60,7 +60,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "resample": ("resample/*.h5", read_hdf5),
     "segment_lungs": ("segment_lungs/*.h5", read_hdf5),
     "cache_volume": ("cache_volume/*.h5", read_hdf5),
-    "draw_nodule_mask": ("draw_nodule_mask/*.h5", read_hdf5),
+    "rasterise_nodules": ("rasterise_nodules/*.h5", read_hdf5),
     "detect": ("detect/*/*.h5", read_hdf5),
     "candidates": ("extract_candidates/*/*.csv", read_candidates),
     "label map": ("extract_candidates/*/*.h5", read_hdf5),
@@ -73,7 +73,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "evaluation": ("evaluate/*.json", read_result),
     "nodule table": ("describe_nodules/*/*.json", read_result),
     "configuration": ("private/config.json", lambda path: config_text(read_saved_config(path))),
-    "seal": ("crop_patches/*/.*.sha256", read_sealed),
+    "checksum": ("crop_patches/*/.*.sha256", read_checksummed),
 }
 
 
@@ -125,8 +125,8 @@ def _child(pipe: Connection, read: Callable[[Path], object], path: Path, expecte
         pipe.send(judge(read, path, expected))
 
 
-def survey(kind: str, results: Path, flips: int, truncations: int, seed: int, *, seal: bool = True) -> Counter[str]:
-    """Count the outcomes for one kind of file; `seal=False` measures what the readers notice without seals."""
+def survey(kind: str, results: Path, flips: int, truncations: int, seed: int, *, checksum: bool = True) -> Counter[str]:
+    """Count the outcomes for one kind of file; `checksum=False` measures what the readers notice without checksums."""
     pattern, read = KINDS[kind]
     files = sorted(results.glob(pattern), key=lambda path: (path.stat().st_size, path.name))
     if not files:
@@ -136,12 +136,16 @@ def survey(kind: str, results: Path, flips: int, truncations: int, seed: int, *,
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, original.name)
-        beside = [original, checksums.seal_path(original)] if kind != "seal" else [original, _sealed_by(original)]
+        beside = (
+            [original, checksums.checksum_path(original)]
+            if kind != "checksum"
+            else [original, _checksummed_by(original)]
+        )
         for file in beside:
             if file.is_file():
                 shutil.copy(file, folder)
-        if not seal:
-            checksums.seal_path(path).unlink(missing_ok=True)
+        if not checksum:
+            checksums.checksum_path(path).unlink(missing_ok=True)
         expected = digest(read(path))
         child = None
         for bad in damages(good, other, flips, truncations, seed):
@@ -162,8 +166,8 @@ def survey(kind: str, results: Path, flips: int, truncations: int, seed: int, *,
     return counts
 
 
-def _sealed_by(seal: Path) -> Path:
-    return seal.with_name(seal.name.removeprefix(".").removesuffix(".sha256"))
+def _checksummed_by(checksum: Path) -> Path:
+    return checksum.with_name(checksum.name.removeprefix(".").removesuffix(".sha256"))
 
 
 def _start(read: Callable[[Path], object], path: Path, expected: str) -> tuple[multiprocessing.Process, Connection]:
@@ -185,13 +189,18 @@ def main() -> int:
     parser.add_argument("--truncations", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--without-seals", action="store_true", help="what the formats' own checks notice")
+    parser.add_argument("--without-checksums", action="store_true", help="what the formats' own checks notice")
     options = parser.parse_args()
     print("| kind | " + " | ".join(OUTCOMES) + " |\n|---|" + "---|" * len(OUTCOMES))
     wrong = 0
     for kind in options.kinds:
         counts = survey(
-            kind, options.results, options.flips, options.truncations, options.seed, seal=not options.without_seals
+            kind,
+            options.results,
+            options.flips,
+            options.truncations,
+            options.seed,
+            checksum=not options.without_checksums,
         )
         print(f"| {kind} | " + " | ".join(str(counts[outcome]) for outcome in OUTCOMES) + " |", flush=True)
         wrong += sum(counts[outcome] for outcome in WRONG)

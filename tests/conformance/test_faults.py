@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lungline.storage.checksums import write_sealed_text
+from lungline.storage.checksums import write_checksummed_text
 from tests.conformance.faults.__main__ import table
 from tests.conformance.faults.kills import called
 from tests.conformance.faults.workspace import SETTINGS, Workspace, differences
@@ -17,7 +17,7 @@ def test_a_missing_a_changed_and_an_added_file_are_differences() -> None:
 def test_a_torn_file_is_found(tmp_path: Path) -> None:
     place = Workspace(tmp_path)
     file = tmp_path / SETTINGS["outdir"] / "predict_cancer" / "m2.csv"
-    write_sealed_text(file, "scan,probability\n")
+    write_checksummed_text(file, "scan,probability\n")
     assert place.torn() == []
     file.write_text("scan,prob", encoding="utf-8")
     assert len(place.torn()) == 1
@@ -25,7 +25,7 @@ def test_a_torn_file_is_found(tmp_path: Path) -> None:
 
 def test_forgetting_a_step_removes_all_that_follows_and_nothing_before(tmp_path: Path) -> None:
     place = Workspace(tmp_path)
-    for step in ("resample", "detect", "train_system"):
+    for step in ("resample", "detect", "train_classifier"):
         (place.results / step).mkdir(parents=True)
     (place.results / "predictions.csv").touch()
     place.forget_from("detect")

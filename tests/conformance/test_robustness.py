@@ -11,7 +11,7 @@ import pytest
 from tests.conformance.robustness import mutants, reference_reader, scoreboard
 from tests.conformance.robustness.analytic_phantom import make_grid
 from tests.conformance.robustness.dicom_cases import dicom_cases
-from tests.conformance.robustness.judge import Truth, as_expected, fault_of, judge
+from tests.conformance.robustness.judge import GroundTruth, as_expected, fault_of, judge
 from tests.conformance.robustness.mhd_cases import mhd_cases
 from tests.conformance.robustness.mixes import apart
 from tests.conformance.robustness.nifti_cases import nifti_cases
@@ -19,7 +19,7 @@ from tests.conformance.robustness.scoreboard import Row
 from tests.conformance.robustness.tool_client import tools
 
 GRID = make_grid((30, 40, 48), (4.0, 2.1, 1.7))
-TRUTH = Truth("answer", GRID)
+GROUND_TRUTH = GroundTruth("answer", GRID)
 CASES = {case.title: case for part in (dicom_cases, mhd_cases, nifti_cases) for case in part()}
 
 
@@ -37,12 +37,12 @@ def moved(*shift_mm: float) -> np.ndarray:
 
 def test_the_truth_itself_is_right_in_any_orientation() -> None:
     hu = GRID.hu()
-    assert fault_of(hu, GRID.affine, TRUTH) == ""
+    assert fault_of(hu, GRID.affine, GROUND_TRUTH) == ""
     turned = GRID.affine.copy()
     turned[:3, 3] += turned[:3, 0] * (len(hu) - 1)
     turned[:3, 0] *= -1
-    assert fault_of(hu[::-1], turned, TRUTH) == ""
-    assert fault_of(hu.transpose(2, 0, 1), GRID.affine[:, [2, 0, 1, 3]], TRUTH) == ""
+    assert fault_of(hu[::-1], turned, GROUND_TRUTH) == ""
+    assert fault_of(hu.transpose(2, 0, 1), GRID.affine[:, [2, 0, 1, 3]], GROUND_TRUTH) == ""
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_truth_itself_is_right_in_any_orientation() -> None:
     ],
 )
 def test_a_tool_that_gives_another_geometry_is_silently_wrong(affine: np.ndarray, word: str) -> None:
-    found = judge("answered", "", [(GRID.hu(), affine)], TRUTH)
+    found = judge("answered", "", [(GRID.hu(), affine)], GROUND_TRUTH)
     assert found.verdict == "silently wrong"
     assert word in found.words
 
@@ -79,21 +79,21 @@ def test_a_tool_that_gives_another_geometry_is_silently_wrong(affine: np.ndarray
     ids=["10-hu", "doubled", "left-right", "front-back", "head-feet", "nothing", "8-bit", "one-slice"],
 )
 def test_a_tool_that_gives_other_voxels_is_silently_wrong(change) -> None:
-    assert judge("answered", "", [(change(GRID.hu()), GRID.affine)], TRUTH).verdict == "silently wrong"
+    assert judge("answered", "", [(change(GRID.hu()), GRID.affine)], GROUND_TRUTH).verdict == "silently wrong"
 
 
 def test_half_a_scan_is_silently_wrong() -> None:
-    assert "scanned space" in fault_of(GRID.hu()[:15], GRID.affine, TRUTH)
+    assert "scanned space" in fault_of(GRID.hu()[:15], GRID.affine, GROUND_TRUTH)
 
 
 def test_an_answer_where_none_can_be_known_is_silently_wrong() -> None:
-    assert judge("answered", "", [(GRID.hu(), GRID.affine)], Truth("refuse", GRID)).verdict == "silently wrong"
-    assert judge("answered", "", [], TRUTH).verdict == "silently wrong"
+    assert judge("answered", "", [(GRID.hu(), GRID.affine)], GroundTruth("refuse", GRID)).verdict == "silently wrong"
+    assert judge("answered", "", [], GROUND_TRUTH).verdict == "silently wrong"
 
 
 def test_refusals_crashes_and_hangs_keep_their_names() -> None:
     outcomes = {"refused": "refused clearly", "raised": "refused by traceback", "crashed": "crashed", "hung": "hung"}
-    assert {outcome: judge(outcome, "", [], TRUTH).verdict for outcome in outcomes} == outcomes
+    assert {outcome: judge(outcome, "", [], GROUND_TRUTH).verdict for outcome in outcomes} == outcomes
     assert not as_expected("refused clearly", "answer")
     assert as_expected("refused clearly", "refuse")
     assert not any(as_expected("silently wrong", expect) for expect in ("answer", "refuse", "either"))  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ def test_a_server_answers_refuses_and_outlives_a_hang(tmp_path: Path) -> None:
             case = CASES[title]
             (tmp_path / str(k)).mkdir()
             reply = started[0].read(case.build(tmp_path / str(k)), case.source)
-            outcomes.append(judge(reply.outcome, reply.words, reply.answers, case.truth).verdict)
+            outcomes.append(judge(reply.outcome, reply.words, reply.answers, case.ground_truth).verdict)
             assert 10 < reply.peak_mib < 2048
         assert outcomes == ["right", "refused clearly", "right"]
 
@@ -172,7 +172,7 @@ def test_a_strict_reading_agrees_with_the_sound_files_and_refuses_contradictions
         path = case.build(tmp_path / case.name)
         read = reference_reader.read_metaimage(path) if case.source == "mhd" else reference_reader.read_nifti(path)
         assert read is not None
-        assert fault_of(*read, case.truth) == ""
+        assert fault_of(*read, case.ground_truth) == ""
     for title in ("mhd/truncated/zraw-0.9", "mhd/damaged-zraw/checksum", "nifti/forms-contradict/spacing"):
         case = CASES[title]
         folder = tmp_path / case.kind

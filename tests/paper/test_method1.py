@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import ConstantSystem, PatchSystem
+from lungline.config.entries import BaselineClassifier, CandidateClassifier
 from lungline.config.loading import read_config_files
 from lungline.config.models import Config
 from lungline.config.networks import CancerNetSpec
@@ -33,14 +33,18 @@ def paper() -> Config:
     return read_config_files([CONFIG / "config.yaml", CONFIG / "paper.yaml"])
 
 
-def network_of(system) -> CancerNetSpec:
-    return system.network if isinstance(system, PatchSystem) else system.network_on(system.input.shape_zyx)
+def network_of(classifier) -> CancerNetSpec:
+    return (
+        classifier.network
+        if isinstance(classifier, CandidateClassifier)
+        else classifier.network_on(classifier.input.shape_zyx)
+    )
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_network_of_an_entry_has_its_number_of_parameters(name):
     with torch.device("meta"):
-        assert count_parameters(CancerNet(network_of(paper().systems[name]))) == PARAMETERS[name]
+        assert count_parameters(CancerNet(network_of(paper().classifiers[name]))) == PARAMETERS[name]
 
 
 def test_every_entry_can_be_built():
@@ -48,8 +52,8 @@ def test_every_entry_can_be_built():
     with torch.device("meta"):
         for detector in config.detectors.values():
             assert count_parameters(UNet(detector.network)) > 0
-        for system in config.systems.values():
-            assert isinstance(system, ConstantSystem) or count_parameters(CancerNet(network_of(system))) > 0
+        for classifier in config.classifiers.values():
+            assert isinstance(classifier, BaselineClassifier) or count_parameters(CancerNet(network_of(classifier))) > 0
 
 
 def changed(settings, part, **values):
@@ -58,15 +62,15 @@ def changed(settings, part, **values):
 
 
 def test_the_rows_of_method_1_differ_in_what_they_are_named_for():
-    systems = paper().systems
-    base = systems["m1-64"]
-    assert systems["m1-64-l2"] == changed(base, "training", weight_decay=0.002)
-    assert systems["m1-64-dropout"] == changed(base, "network", dropout=0.5)
-    assert systems["m1-54-crops"] == changed(base, "input", crop=54)
-    assert systems["m1-64-batchnorm"] == changed(changed(base, "network", norm="batch"), "training", micro_batch=32)
+    classifiers = paper().classifiers
+    base = classifiers["m1-64"]
+    assert classifiers["m1-64-l2"] == changed(base, "training", weight_decay=0.002)
+    assert classifiers["m1-64-dropout"] == changed(base, "network", dropout=0.5)
+    assert classifiers["m1-54-crops"] == changed(base, "input", crop=54)
+    assert classifiers["m1-64-batchnorm"] == changed(changed(base, "network", norm="batch"), "training", micro_batch=32)
     assert (base.input.resize_to, base.training.batch) == (64, 64)
-    assert systems["m1-full"].input.pad_to == (208, 168, 205)
-    assert systems["m1-full"].training.batch == 3
+    assert classifiers["m1-full"].input.pad_to == (208, 168, 205)
+    assert classifiers["m1-full"].training.batch == 3
 
 
 def test_the_detectors_of_method_2_differ_in_w_p_alone():
@@ -75,13 +79,13 @@ def test_the_detectors_of_method_2_differ_in_w_p_alone():
     assert (base.loss.positive, base.loss.negative) == (200, 0.5)
     for positive in (500, 100):
         assert config.detectors[f"paper-wp{positive}"] == changed(base, "loss", positive=positive)
-        assert config.systems[f"m2-wp{positive}"].detector == f"paper-wp{positive}"
+        assert config.classifiers[f"m2-wp{positive}"].detector == f"paper-wp{positive}"
 
 
 def test_the_baselines_are_entries():
-    systems = paper().systems
-    assert systems["all-negative"].probability == 0
-    assert systems["constant-prior"].probability == "prior"
+    classifiers = paper().classifiers
+    assert classifiers["all-negative"].probability == 0
+    assert classifiers["constant-prior"].probability == "prior"
 
 
 def test_dropout_stands_between_the_dense_layers():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import DetectorSpec, read_system
+from lungline.config.entries import DetectorSpec, read_classifier
 from lungline.config.networks import CancerNetSpec, UNetSpec
 from lungline.config.settings import read_settings
 from lungline.detection.unet import UNet, count_parameters, describe
@@ -69,14 +69,14 @@ def test_a_detector_that_makes_no_sense_is_refused_by_name(entry, message):
         read_settings(DetectorSpec, entry, "detector")
 
 
-PATCHES = {"kind": "patches", "detector": "paper", "training": {"steps": 1, "batch": 4}}
-VOLUME = {"kind": "volume", "input": {"resize_to": 64}, "training": {"steps": 1, "batch": 4}}
+PATCHES = {"kind": "candidate", "detector": "paper", "training": {"steps": 1, "batch": 4}}
+VOLUME = {"kind": "whole_volume", "input": {"resize_to": 64}, "training": {"steps": 1, "batch": 4}}
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({**PATCHES, "kind": "volumes"}, "kind: expected 'patches', 'volume', 'constant'"),
+        ({**PATCHES, "kind": "whole_volumes"}, "kind: expected 'candidate', 'whole_volume', 'baseline'"),
         ({**PATCHES, "network": {"channels": [1, 2]}}, "network.channels: expected a list of more than 2"),
         ({**PATCHES, "network": {"shape_zyx": [30, 7, 32]}}, "8 or more"),
         (
@@ -95,12 +95,12 @@ VOLUME = {"kind": "volume", "input": {"resize_to": 64}, "training": {"steps": 1,
             {**VOLUME, "network": {"norm": "batch"}, "training": {"steps": 1, "batch": 1}},
             "'batch' needs 2 or more",
         ),
-        ({"kind": "constant", "probability": 2}, "probability: expected .*'prior'"),
-        ({"kind": "constant", "probability": "posterior"}, "probability: expected .*'prior'"),
-        ({"kind": "constant", "probability": 0, "training": {}}, "has no key 'training'"),
+        ({"kind": "baseline", "probability": 2}, "probability: expected .*'prior'"),
+        ({"kind": "baseline", "probability": "posterior"}, "probability: expected .*'prior'"),
+        ({"kind": "baseline", "probability": 0, "training": {}}, "has no key 'training'"),
     ],
 )
-def test_a_system_that_makes_no_sense_is_refused_by_name(entry, message):
+def test_a_classifier_that_makes_no_sense_is_refused_by_name(entry, message):
     with pytest.raises(LunglineError, match=message) as refusal:
-        read_system(entry)
+        read_classifier(entry)
     assert "\n" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""The embedded workflow through a real Slurm on this machine, and through what goes wrong there.
+"""The workflow on the synthetic cohort through a real Slurm on this machine, and through what goes wrong there.
 
 The short form is part of `./run test`; `pytest tests/slurm --slurm-long` adds the whole graph with the groups of
 the profile. Both are skipped where Slurm is not installed or one is not root: see `slurm_cluster.missing`.
@@ -33,7 +33,7 @@ ON_SLURM = (
 RUN_S = 240 * float(os.environ.get("LUNGLINE_PATIENCE", "1"))
 #: The one batch of the scans that detector `micro` searches.
 BATCH = "detect_micro_0"
-GPU = ("train_unet:gpu=1", "train_system:gpu=1", f"{BATCH}:gpu=1")
+GPU = ("train_unet:gpu=1", "train_classifier:gpu=1", f"{BATCH}:gpu=1")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_the_whole_graph_through_slurm_and_the_loss_of_a_node_gives_the_bytes_of
     if not request.config.getoption("--slurm-long"):
         pytest.skip("long: pytest tests/slurm --slurm-long")
     targets = ("predictions", "results/long/evaluate/cancer-m2-micro.json")
-    words = (*presets(copy, "long", SMALL), *ON_SLURM, "--set-resources", *GPU, too_little("train_system"))
+    words = (*presets(copy, "long", SMALL), *ON_SLURM, "--set-resources", *GPU, too_little("train_classifier"))
     with ThreadPoolExecutor(max_workers=1) as aside:
         run = aside.submit(copy.snakemake, *words, "--", *targets, timeout_s=6 * RUN_S)
         lost = wait_for(lambda: running(cluster, "rule_prepare"), run, RUN_S)
@@ -144,7 +144,7 @@ def test_the_whole_graph_through_slurm_and_the_loss_of_a_node_gives_the_bytes_of
     states = {job: [run.state for run in cluster.runs() if run.job == job] for job in (lost, cancelled)}
     assert states == {lost: ["NODE_FAIL", "COMPLETED"], cancelled: ["CANCELLED"]}
     assert_one_gpu_job_at_a_time(cluster)
-    assert_retried_with_more_memory(cluster, "train_system")
+    assert_retried_with_more_memory(cluster, "train_classifier")
     assert (copy.folder / "results" / "long" / "evaluate" / "cancer-m2-micro.json").is_file()
     through_slurm = digests(copy.folder / "results" / "long")
     assert through_slurm == run_here(copy, "here", "predictions")

@@ -22,7 +22,7 @@ import pytest
 
 from lungline.cli import commands, main, parser_of
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import write_mhd
 from tests.repository import REPOSITORY
 from tests.unit.test_documentation import LINKED, name_of
@@ -167,7 +167,7 @@ def test_the_first_run_goes_as_its_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "SCAN").mkdir()
-    write_mhd(tmp_path / "SCAN/chest.mhd", draw_scan(plan_scan("luna16", 3, 1, 0.3)))
+    write_mhd(tmp_path / "SCAN/chest.mhd", simulate_scan_hu(plan_scan("luna16", 3, 1, 0.3)))
     for copy in ("SCANS", "EARLIER", "LATER"):
         shutil.copytree(tmp_path / "SCAN", tmp_path / copy)
     monkeypatch.chdir(tmp_path)
@@ -192,12 +192,12 @@ def test_the_list_of_your_scans_is_made_as_its_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config").symlink_to(REPOSITORY / "config")
-    write_mhd(tmp_path / "scans/SCAN.mhd", draw_scan(plan_scan("luna16", 3, 1, 0.3)))
+    write_mhd(tmp_path / "scans/SCAN.mhd", simulate_scan_hu(plan_scan("luna16", 3, 1, 0.3)))
     (tmp_path / "my-scans.yaml").write_text("data: {folder: scans, labels: null}\n")
     monkeypatch.chdir(tmp_path)
     listing, who, export = blocks(YOUR_DATA)
     assert not main(shlex.split(listing)[1:])
-    assert (tmp_path / "results/real/scans.csv").read_text().count("\n") == 2
+    assert (tmp_path / "results/real/manifest.csv").read_text().count("\n") == 2
     assert not main(shlex.split(who)[1:])
     assert "SCAN.mhd" in capfd.readouterr().out
     assert main(shlex.split(export)[1:]) == 2  # nothing is answered yet, and that is what it says

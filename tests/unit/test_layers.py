@@ -17,7 +17,7 @@ LAYERS = (
     ("nodules", "detection", "readers"),
     ("storage", "classification"),
     ("imaging", "config"),
-    ("errors", "allocator", "names", "escape", "flags", "device", "progress", "fingerprint", "splits"),
+    ("errors", "allocator", "names", "escape", "qc_flags", "device", "progress", "fingerprint", "splits"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FORBIDDEN = {"snakemake"}  # the package must not know what runs it
@@ -27,9 +27,9 @@ PER_SCAN = (
     "cache_volume",
     "crop_patches",
     "describe_nodules",
-    "draw_nodule_mask",
-    "draw_page",
-    "draw_phantom",
+    "rasterise_nodules",
+    "render_page",
+    "simulate_scan",
     "extract_candidates",
     "ingest",
     "resample",
@@ -39,7 +39,7 @@ PER_SCAN = (
 )
 
 #: The stages that may read `private/map.csv`, beside the one that writes it; no rule calls them.
-WAY_OUT = ("export", "who")
+WAY_OUT = ("export", "reidentify")
 SLOW = ("torch", "highdicom", "pandas", "matplotlib", "skimage", "SimpleITK", "sklearn", "pydantic")
 
 
@@ -128,7 +128,7 @@ def test_only_the_lists_of_scans_and_the_way_out_know_original_names() -> None:
         for name in imports(path.read_text(encoding="utf-8"))
         if name.startswith("lungline.privacy.pseudonyms")
     }
-    assert asking == {f"stages/{stage}.py" for stage in ("sheet", "list_scans", *WAY_OUT)}
+    assert asking == {f"stages/{stage}.py" for stage in ("manifest", "list_scans", *WAY_OUT)}
     rules = Path(__file__).resolve().parents[2] / "rules"
     assert [path.name for path in rules.glob("*.smk") if "pseudonyms" in path.read_text("utf-8")] == []
 

@@ -17,20 +17,20 @@ MISTAKES = {
     "predict scan more": "unrecognized arguments: more",
     "predict scan --keep maybe": "expected true or false",
     "predict scan --device gpu": "expected one of auto, cpu, cuda",
-    "predict scan --pipeline nowhere.json": "Call ./run first",
-    "predict scan --pipeline bad.json": "not a pipeline",
+    "predict scan --bundle nowhere.json": "Call ./run first",
+    "predict scan --bundle bad.json": "not a bundle manifest",
     "follow-up scan": "required: AFTER",
     "follow-up scan scan --days soon": "--days: invalid",
-    "sheet dicom scan out": "expected one of luna16, dsb17, folder",
-    "sheet folder scan": "required: OUT",
-    "sheet folder nowhere out": "expected a folder of scans. There is none",
-    "sheet folder empty out": "Found none",
-    "sheet folder notes.txt out": "expected a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip of them",
-    "sheet luna16 scan out": "expected subset0 .. subset9",
-    "sheet dsb17 empty out": "expected folders of DICOM files",
-    "sheet folder scan out --labels notes.txt": "expected the columns id, cancer",
-    "sheet folder scan notes.txt": "a folder is needed: name another place",
-    "sheet folder scan notes.txt/out": "a folder is needed: name another place",
+    "manifest dicom scan out": "expected one of luna16, dsb17, folder",
+    "manifest folder scan": "required: OUT",
+    "manifest folder nowhere out": "expected a folder of scans. There is none",
+    "manifest folder empty out": "Found none",
+    "manifest folder notes.txt out": "expected a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip of them",
+    "manifest luna16 scan out": "expected subset0 .. subset9",
+    "manifest dsb17 empty out": "expected folders of DICOM files",
+    "manifest folder scan out --labels notes.txt": "expected the columns id, cancer",
+    "manifest folder scan notes.txt": "a folder is needed: name another place",
+    "manifest folder scan notes.txt/out": "a folder is needed: name another place",
     "show nowhere.h5": "Check its name",
     "show empty": "Found none",
     "show notes.txt": "expected .h5, .csv",
@@ -38,13 +38,13 @@ MISTAKES = {
     "show short": "Complete the series",
     "show bad.zip": "Unpack it yourself",
     "show broken.h5": "damaged or unreadable",
-    "who scan-1 --private nowhere": "name it with --private",
+    "reidentify scan-1 --private nowhere": "name it with --private",
     "export nowhere --out answers": "Check its name",
     "verify empty": "expected a result tree",
     "plan": "Check its name, and the folder that you are in",
     "compare out.csv --config nowhere.json": "nowhere.json",
-    "draw-index out.html --predictions nowhere.csv": "Check its name",
-    "draw-index out.html --predictions notes.txt": "Mend the header",
+    "render-index out.html --predictions nowhere.csv": "Check its name",
+    "render-index out.html --predictions notes.txt": "Mend the header",
 }
 
 
@@ -82,5 +82,5 @@ def test_a_mistake_is_one_line_that_says_what_to_do(words, folder, monkeypatch, 
 def test_a_place_that_is_closed_is_named(folder, monkeypatch, capsys) -> None:
     monkeypatch.chdir(folder)
     (folder / "closed").mkdir(mode=0o500)
-    assert main(["sheet", "folder", "scan", "closed/out"]) == 2
+    assert main(["manifest", "folder", "scan", "closed/out"]) == 2
     assert "Give yourself the right" in capsys.readouterr().err

@@ -17,15 +17,15 @@ from lungline.imaging.intensity import scale_hu
 from lungline.stages import predict
 from lungline.storage.checksums import sha256
 from lungline.synthetic.cohort import plan_scan
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.source_nodules import NEVER_TRAINED
 from lungline.synthetic.writers import write_mhd
 from lungline.training.model_folder import load_cancer_net
 from lungline.training.patients import patient_logits
-from lungline.workflow.bundle import PACKAGED, read_pipeline
+from lungline.workflow.bundle import PACKAGED, read_bundle
 
 CARD = ROOT.parents[1] / "docs" / "reference" / "model-card.md"
-PARTS = [*(f"detector/{part}" for part in (*AXES, "reduction")), "system"]
+PARTS = [*(f"detector/{part}" for part in (*AXES, "fpr")), "classifier"]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -71,17 +71,17 @@ def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = plan_scan("luna16", 3, 1, 0.4)
-    write_mhd(tmp_path / "scan.mhd", draw_scan(plan))
+    write_mhd(tmp_path / "scan.mhd", simulate_scan_hu(plan))
     assert predict.run(tmp_path / "scan.mhd", out=tmp_path / "out", pages=False, device="cpu") == 0
     printed = capsys.readouterr().out
     assert (
-        f"answered by the models of the package (docs/reference/model-card.md), system 'pretrained'. {NOTICE}"
+        f"answered by the models of the package (docs/reference/model-card.md), classifier 'pretrained'. {NOTICE}"
         in printed
     )
     with open(tmp_path / "out" / "predictions.csv", newline="", encoding="utf-8") as handle:
         (row,) = csv.DictReader(handle)
     assert 0 < float(row["probability"]) < 1
-    assert row["weights_sha256"] == sha256(read_pipeline(PACKAGED).model / "weights.safetensors")
+    assert row["weights_sha256"] == sha256(read_bundle(PACKAGED).model / "weights.safetensors")
 
 
 def test_a_calcified_nodule_is_called_less_malignant_than_one_of_soft_tissue() -> None:
@@ -91,10 +91,10 @@ def test_a_calcified_nodule_is_called_less_malignant_than_one_of_soft_tissue() -
         np.stack([scale_hu(np.where(away <= 4, hu, lung)), np.where(away <= 4, 0.95, 0.02)]).astype(np.float16)
         for hu in (40.0, 700.0)
     ]
-    network = load_cancer_net(PACKAGED.parent / "system", torch.device("cpu"))
+    network = load_cancer_net(PACKAGED.parent / "classifier", torch.device("cpu"))
     volume = float(np.sum(away <= 4))
     own = features([volume] * 2, [40.0, 700.0], [0.0] * 2, [0.0, 1.0])
     with torch.inference_mode():
-        logits = patient_logits(network, np.stack(cubes), torch.device("cpu"), turns=8)
+        logits = patient_logits(network, np.stack(cubes), torch.device("cpu"), test_time_augmentation=8)
         soft, calcified = network.weighed(logits, own).tolist()
     assert calcified < soft - 2

@@ -5,8 +5,8 @@ import pytest
 from lungline.errors import LunglineError
 from lungline.evaluation.patient_metrics import training_prior
 from lungline.splits import refuse_test_rows, split_of_luna_fold
-from lungline.storage.manifest import ScanRow
 from lungline.storage.predictions import Prediction
+from lungline.storage.scan_rows import ScanRow
 
 
 def test_the_guard_fires_for_a_single_test_row_and_says_what_would_have_been_chosen():

@@ -10,7 +10,7 @@ pytest.importorskip("snakemake_executor_plugin_slurm")
 pytestmark = pytest.mark.workflow
 PROFILE = Path(__file__).resolve().parents[2] / "profiles" / "slurm" / "config.yaml"
 ON_SLURM = ("--workflow-profile", "slurm")
-REDUCED = {"detectors": {"micro": {"reduction": {"training": {"steps": 2, "batch": 4}}}}}
+REDUCED = {"detectors": {"micro": {"fpr": {"training": {"steps": 2, "batch": 4}}}}}
 
 
 @pytest.mark.parametrize("change", [None, REDUCED, {"run": ["m2-micro", "m1-micro"]}, {"detect": {"jobs": 3}}])
@@ -64,7 +64,7 @@ def test_a_training_by_several_processes_asks_for_as_many_gpus_cores_and_as_much
 
 
 def test_a_step_of_the_preparation_asks_for_no_gpu(workflow) -> None:
-    assert resources_of(workflow, "rules/cohort.smk", "sheet", *ON_SLURM).get("gpu", "0") == "0"
+    assert resources_of(workflow, "rules/cohort.smk", "manifest", *ON_SLURM).get("gpu", "0") == "0"
 
 
 def test_every_setting_of_the_profile_has_its_reason() -> None:

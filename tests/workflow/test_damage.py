@@ -13,7 +13,7 @@ SCAN_KINDS = (
     "resample/*.h5",
     "segment_lungs/*.h5",
     "cache_volume/*.h5",
-    "draw_nodule_mask/*.h5",
+    "rasterise_nodules/*.h5",
     "detect/micro/*.h5",
     "extract_candidates/micro/*.csv",
     "crop_patches/micro/*.h5",
@@ -21,7 +21,7 @@ SCAN_KINDS = (
 OTHER_KINDS = (
     "train_unet/micro/z/weights.safetensors",
     "train_unet/micro/y/card.json",
-    "train_system/m2-micro/weights.safetensors",
+    "train_classifier/m2-micro/weights.safetensors",
     "predict_cancer/m2-micro.csv",
     "collect_predictions/m2-micro.csv",
 )
@@ -35,7 +35,7 @@ def flip_a_bit(path: Path) -> None:
 
 
 def digests(results: Path) -> dict[str, str]:
-    """SHA-256 of what the steps made, seals included, by name."""
+    """SHA-256 of what the steps made, checksums included, by name."""
     folders = {kind.partition("/")[0] for kind in SCAN_KINDS + OTHER_KINDS}
     files = [path for folder in sorted(folders) for path in (results / folder).rglob("*") if path.is_file()]
     files.append(results / "predictions.csv")

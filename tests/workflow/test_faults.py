@@ -16,7 +16,7 @@ from workflow_copy import copy_workflow
 
 pytestmark = pytest.mark.workflow
 MICRO = ("--configfile", "config/micro.yaml", "--")
-TABLE = "results/micro/cohort/truth.csv"
+TABLE = "results/micro/cohort/ground_truth.csv"
 
 
 @pytest.fixture

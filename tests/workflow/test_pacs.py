@@ -21,7 +21,7 @@ from dicom_series import PATIENT, SERIES, STUDY, write_series
 from lungline.cli import main
 from lungline.pacs.orthanc import Orthanc, UnreachableError
 from phantoms import make_chest
-from untrained import untrained_pipeline
+from untrained import untrained_bundle
 
 pytestmark = pytest.mark.workflow
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -103,25 +103,25 @@ def pacs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory) -> Path:
-    return untrained_pipeline(tmp_path_factory.mktemp("models"))
+def bundle(tmp_path_factory) -> Path:
+    return untrained_bundle(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
-def listened(pacs, pipeline, tmp_path_factory):
+def listened(pacs, bundle, tmp_path_factory):
     """A chest was sent, and `lungline listen` was called once: (its folder, what it said)."""
     folder = tmp_path_factory.mktemp("listened")
     ct = make_chest(spacing_mm=2.0).ct
     hu = np.rint(ct.array).astype(np.int16)
     pacs.send(write_series(folder / "sent", hu, spacing_kji=(2.0, 2.0, 2.0)))
-    return folder, listen(pacs, folder / "out", pipeline)
+    return folder, listen(pacs, folder / "out", bundle)
 
 
-def listen(pacs, out: Path, pipeline: Path, code: int = 0) -> list[str]:
+def listen(pacs, out: Path, bundle: Path, code: int = 0) -> list[str]:
     """What `lungline listen --once` says of studies."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        words = ["listen", pacs.url, "--out", str(out), "--once", "--every-s", "0.5", "--pipeline", str(pipeline)]
+        words = ["listen", pacs.url, "--out", str(out), "--once", "--every-s", "0.5", "--bundle", str(bundle)]
         assert main(words) == code
     first, *others = said.getvalue().splitlines()
     assert f"listening to {pacs.server.url}" in first
@@ -157,17 +157,17 @@ def test_no_image_is_kept_and_only_its_owner_knows_which_study_was_answered(list
     assert not any(word in path.read_bytes() for word in words for path in open_to_all)
 
 
-def test_what_was_answered_is_not_answered_again_though_it_arrives_again(pacs, pipeline, listened) -> None:
+def test_what_was_answered_is_not_answered_again_though_it_arrives_again(pacs, bundle, listened) -> None:
     folder, _ = listened
-    assert listen(pacs, folder / "out", pipeline) == []
+    assert listen(pacs, folder / "out", bundle) == []
     time.sleep(1.1)  # Orthanc's clock of arrivals counts seconds
     pacs.send(folder / "sent")
-    (said,) = listen(pacs, folder / "out", pipeline)
+    (said,) = listen(pacs, folder / "out", bundle)
     assert "no new CT since it was answered" in said
     assert (len(pacs.holds("SEG")), len(pacs.holds("SR"))) == (1, 1)
 
 
-def test_a_study_without_ct_a_useless_one_and_a_failure_are_named(pacs, pipeline, listened, tmp_path) -> None:
+def test_a_study_without_ct_a_useless_one_and_a_failure_are_named(pacs, bundle, listened, tmp_path) -> None:
     folder, _ = listened
 
     def of_study(number: int, **tags):
@@ -183,13 +183,13 @@ def test_a_study_without_ct_a_useless_one_and_a_failure_are_named(pacs, pipeline
     air = np.full((5, 16, 16), -1000, np.int16)
     pacs.send(write_series(tmp_path / "mr", air, more=of_study(1, Modality="MR")))
     pacs.send(write_series(tmp_path / "air", air, more=of_study(2)))
-    said = sorted(line.partition(": ")[2] for line in listen(pacs, folder / "out", pipeline))
+    said = sorted(line.partition(": ")[2] for line in listen(pacs, folder / "out", bundle))
     assert said == ["no CT in it (found MR): nothing to do", "quarantined, Q_NOT_CHEST_CT; nothing stored"]
     pacs.send(write_series(tmp_path / "more", air, more=of_study(3)))
     (said,) = listen(pacs, folder / "out", tmp_path / "no-such.json", code=1)
     assert "FAILED: lungline predict:" in said
     assert "no such file" in said
-    (said,) = listen(pacs, folder / "out", pipeline)  # tried again
+    (said,) = listen(pacs, folder / "out", bundle)  # tried again
     assert "quarantined" in said
 
 

@@ -33,17 +33,19 @@ def test_the_workflow_is_laid_out_by_snakefmt() -> None:
     assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode == 0
 
 
-def test_inserted_nodules_are_a_data_set_that_second_stages_learn_a_part_of(workflow, tmp_path) -> None:
+def test_implanted_nodules_are_a_data_set_that_second_stages_learn_a_part_of(workflow, tmp_path) -> None:
     write_nodules(tmp_path, patients=60)
     scans = {"train": {"scans": 5}, "valid": {"scans": 2}, "test": {"scans": 3}}
     change = {
-        "inserted": {"nodules": str(tmp_path), "scans": scans},
-        "detectors": {"pretrained": {"reduction": {"scans": 4}}},
+        "implanted": {"nodules": str(tmp_path), "scans": scans},
+        "detectors": {"pretrained": {"fpr": {"scans": 4}}},
     }
     jobs = workflow.plan("pretrained", change=change, targets=("pretrained",))
-    assert jobs.items() >= {"prepare_chest": 4, "insert_nodules": 10, "cache_volume": 10, "draw_nodule_mask": 7}.items()
-    assert jobs.items() >= {"train_unet": 3, "detect": 9, "crop_patches": 6, "train_reduction": 1}.items()
-    assert jobs.items() >= {"train_system": 1, "evaluate_detection": 1, "describe_pipeline": 1}.items()
+    assert (
+        jobs.items() >= {"prepare_chest": 4, "implant_nodules": 10, "cache_volume": 10, "rasterise_nodules": 7}.items()
+    )
+    assert jobs.items() >= {"train_unet": 3, "detect": 9, "crop_patches": 6, "train_fpr": 1}.items()
+    assert jobs.items() >= {"train_classifier": 1, "evaluate_detection": 1, "bundle_manifest": 1}.items()
 
 
 def test_the_snakefile_stays_a_table_of_contents() -> None:
@@ -77,26 +79,26 @@ def test_a_typo_in_the_configuration_is_refused_with_the_nearest_key(workflow) -
         workflow.plan("micro", change={"extract_candidates": {"treshold": 0.5}})
 
 
-def test_the_default_run_draws_prepares_trains_and_scores_the_embedded_cohort(workflow) -> None:
+def test_the_default_run_draws_prepares_trains_and_scores_the_synthetic_cohort(workflow) -> None:
     jobs = workflow.plan()
     cohort = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))["cohort"]
-    assert jobs["draw_luna16_scan"] == cohort["luna16_scans"]
-    assert jobs["draw_dsb17_patient"] == cohort["dsb17_train"] + cohort["dsb17_test"]
-    assert jobs["cache_volume"] == jobs["draw_luna16_scan"] + jobs["draw_dsb17_patient"]
+    assert jobs["simulate_luna16_scan"] == cohort["luna16_scans"]
+    assert jobs["simulate_dsb17_patient"] == cohort["dsb17_train"] + cohort["dsb17_test"]
+    assert jobs["cache_volume"] == jobs["simulate_luna16_scan"] + jobs["simulate_dsb17_patient"]
     assert jobs["train_unet"] == 3
-    assert jobs["train_system"] == 1
+    assert jobs["train_classifier"] == 1
     assert len([name for name in jobs if name.startswith("detect_")]) == 12
-    assert jobs["draw_figures"] == 2
-    assert jobs["describe_nodules"] == jobs["draw_page"] == jobs["draw_index"] == 1
+    assert jobs["render_figures"] == 2
+    assert jobs["describe_nodules"] == jobs["render_page"] == jobs["render_index"] == 1
     assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
 
 
 def test_no_training_is_planned_without_the_check_of_the_splits(workflow) -> None:
-    for target in ("results/micro/train_unet/micro/z/card.json", "results/micro/train_system/m2-micro/card.json"):
+    for target in ("results/micro/train_unet/micro/z/card.json", "results/micro/train_classifier/m2-micro/card.json"):
         assert workflow.plan("micro", targets=(target,))["check_leakage"] == 1
 
 
-def test_two_systems_share_their_preparation(workflow) -> None:
+def test_two_classifiers_share_their_preparation(workflow) -> None:
     jobs = workflow.plan(change={"run": ["m2", "m2-demo"]})
     assert jobs["cache_volume"] == jobs["ingest"]
     assert jobs["train_unet"] == 6
@@ -126,9 +128,9 @@ def real_folders(tmp_path: Path) -> dict[str, str]:
 
 def test_the_same_steps_run_luna16_and_dsb17(workflow, real_folders) -> None:
     jobs = workflow.plan("paper", change={"data": real_folders, "detect": {"jobs": None}})
-    assert "draw_luna16_scan" not in jobs
+    assert "simulate_luna16_scan" not in jobs
     assert jobs["ingest"] == 30
-    assert jobs["draw_nodule_mask"] == 10  # one of them for Figure 2 of a test scan
+    assert jobs["rasterise_nodules"] == 10  # one of them for Figure 2 of a test scan
     assert jobs["detect"] == 21
     assert jobs["train_unet"] == 3
     assert jobs["evaluate_detection"] == jobs["evaluate_cancer"] == 1
@@ -139,21 +141,21 @@ def test_annotations_of_no_scan_are_written_down_with_their_lines(workflow, real
     table.write_text(table.read_text(encoding="utf-8") + "1.2.99,1,2,3,4\n1.2.3.0,9,9,9,0\n", encoding="utf-8")
     workflow.plan("paper", change={"data": real_folders})
     with open(workflow.folder / "results" / "paper" / "input_warnings.csv", encoding="utf-8") as handle:
-        found = [(row["file"], row["line"], row["code"]) for row in csv.DictReader(handle)]
+        found = [(row["file"], row["line"], row["flag"]) for row in csv.DictReader(handle)]
     assert found == [("annotations.csv", "12", "T_UNKNOWN_SCAN"), ("annotations.csv", "13", "T_ROW_REFUSED")]
 
 
 def test_the_list_of_scans_is_not_written_anew_when_it_says_the_same(workflow, real_folders) -> None:
-    sheet = workflow.folder / "results" / "paper" / "scans.csv"
+    manifest = workflow.folder / "results" / "paper" / "manifest.csv"
     workflow.plan("paper", change={"data": real_folders})
-    before = sheet.stat().st_mtime_ns
+    before = manifest.stat().st_mtime_ns
     workflow.plan("paper", change={"data": real_folders})
-    assert sheet.stat().st_mtime_ns == before
+    assert manifest.stat().st_mtime_ns == before
 
 
 def test_scans_of_a_folder_that_is_no_longer_named_leave_the_list(workflow, real_folders) -> None:
     workflow.plan("paper", change={"data": real_folders})
-    models = {"detectors": {"paper": "models/d"}, "systems": {"m2": "models/s"}}
+    models = {"detectors": {"paper": "models/d"}, "classifiers": {"m2": "models/s"}}
     given(workflow, "models")
     change = {"data": {**real_folders, "luna16": None}, "models": models, "detect": {"jobs": None}}
     jobs = workflow.plan("paper", change=change)
@@ -177,24 +179,26 @@ def test_with_given_models_a_folder_without_labels_is_scored_and_nothing_is_trai
         "outdir": "results/scored",
         "data": {"folder": str(tmp_path)},
         "detect": {"jobs": None},
-        "models": {"detectors": {"demo": "models/d"}, "systems": {"m2-demo": "models/s"}},
+        "models": {"detectors": {"demo": "models/d"}, "classifiers": {"m2-demo": "models/s"}},
     }
     jobs = workflow.plan("real", change=change)
     assert jobs["ingest"] == jobs["detect"] == 2
     assert jobs["predict_cancer"] == 1
-    assert not {"train_unet", "train_system", "evaluate_cancer", "evaluate_detection"} & set(jobs)
-    with open(workflow.folder / "results" / "scored" / "scans.csv", encoding="utf-8") as handle:
+    assert not {"train_unet", "train_classifier", "evaluate_cancer", "evaluate_detection"} & set(jobs)
+    with open(workflow.folder / "results" / "scored" / "manifest.csv", encoding="utf-8") as handle:
         assert all(row["scan"].startswith("scan-") for row in csv.DictReader(handle))
 
 
-def test_a_sheet_can_be_given_instead_of_folders(workflow, tmp_path) -> None:
+def test_a_manifest_can_be_given_instead_of_folders(workflow, tmp_path) -> None:
     (tmp_path / "private" / "raw").mkdir(parents=True)
     (tmp_path / "private" / "raw" / "one").mkdir()
     rows = "scan,source,dataset,split,fold,label\none,dicom,folder,test,,\n"
-    (tmp_path / "scans.csv").write_text(rows, encoding="utf-8")
+    (tmp_path / "manifest.csv").write_text(rows, encoding="utf-8")
     given(workflow, "models")
-    models = {"detectors": {"demo": "models/d"}, "systems": {"m2-demo": "models/s"}}
-    jobs = workflow.plan(change={"outdir": "results/sheet", "sheet": str(tmp_path / "scans.csv"), "models": models})
+    models = {"detectors": {"demo": "models/d"}, "classifiers": {"m2-demo": "models/s"}}
+    jobs = workflow.plan(
+        change={"outdir": "results/manifest", "manifest": str(tmp_path / "manifest.csv"), "models": models}
+    )
     assert jobs["ingest"] == 1
 
 
@@ -213,7 +217,7 @@ def test_figures_are_drawn_of_the_named_scans_and_an_unknown_one_is_refused(work
     with open(REPOSITORY / "config/micro.yaml", encoding="utf-8") as handle:
         cohort = yaml.safe_load(handle)["cohort"]
     patient = next(plan.scan for plan in plan_cohort(1, Cohort(**cohort)) if plan.dataset == "dsb17")
-    assert workflow.plan("micro", change={"figures": {"scans": [patient]}})["draw_figures"] == 1
+    assert workflow.plan("micro", change={"figures": {"scans": [patient]}})["render_figures"] == 1
     with pytest.raises(
         AssertionError, match=r"figures\.scans: no scan that is searched for nodules is called 'nobody'"
     ):
@@ -226,8 +230,8 @@ def test_pages_are_made_of_all_patients_or_of_the_named_ones_and_an_unknown_one_
     patients = [plan.scan for plan in plan_cohort(1, Cohort(**cohort)) if plan.dataset == "dsb17"]
     for scans, count in (("all", len(patients)), (patients[:3], 3), ([], 0)):
         jobs = workflow.plan("micro", change={"pages": {"scans": scans}})
-        assert jobs.get("describe_nodules", 0) == jobs.get("draw_page", 0) == count
-        assert jobs["draw_index"] == 1
+        assert jobs.get("describe_nodules", 0) == jobs.get("render_page", 0) == count
+        assert jobs["render_index"] == 1
     with pytest.raises(AssertionError, match=r"pages\.scans: no patient is called 'nobody'"):
         workflow.plan("micro", change={"pages": {"scans": ["nobody"]}})
 
@@ -264,8 +268,8 @@ def test_the_three_axes_train_at_the_same_time_on_three_gpu_slots(workflow, monk
         p.scan for p in plan_cohort(1, Cohort(**cohort)) if p.dataset == "luna16" and p.split in ("train", "valid")
     ]
     results = workflow.folder / "results" / "slots"
-    inputs = [results / step / f"{scan}.h5" for scan in scans for step in ("cache_volume", "draw_nodule_mask")]
-    for path in (*inputs, *(results / name for name in ("scans.csv", "check_leakage.csv"))):
+    inputs = [results / step / f"{scan}.h5" for scan in scans for step in ("cache_volume", "rasterise_nodules")]
+    for path in (*inputs, *(results / name for name in ("manifest.csv", "check_leakage.csv"))):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     stub = workflow.folder / "stub"
@@ -285,12 +289,12 @@ def test_the_three_axes_train_at_the_same_time_on_three_gpu_slots(workflow, monk
 def test_ten_folds_share_their_preparation_and_train_ten_detectors(workflow) -> None:
     jobs = workflow.plan(targets=("folds",))
     scans = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))["cohort"]["luna16_scans"]
-    assert jobs["cache_volume"] == jobs["draw_nodule_mask"] == scans
+    assert jobs["cache_volume"] == jobs["rasterise_nodules"] == scans
     assert jobs["train_unet"] == 30
     for step in ("detect", "extract_candidates"):
         assert len([name for name in jobs if name.startswith(f"{step}_demo_fold_")]) == jobs["split_fold"] == 10
     assert jobs["submit_detection"] == jobs["froc"] == 1
-    assert not {"train_system", "predict_cancer", "evaluate_cancer", "detect_0"} & set(jobs)
+    assert not {"train_classifier", "predict_cancer", "evaluate_cancer", "detect_0"} & set(jobs)
 
 
 def test_ten_folds_of_luna16_search_every_scan_once(workflow, real_folders) -> None:
@@ -305,17 +309,19 @@ def test_chosen_folds_alone_are_held_out(workflow) -> None:
     assert (jobs["train_unet"], jobs["detect"], jobs["split_fold"]) == (6, 2, 2)
 
 
-def test_the_comparison_needs_the_answers_of_every_compared_system(workflow) -> None:
-    jobs = workflow.plan(change={"compare": {"systems": ["m2-demo", "m2"], "reference": "m2"}}, targets=("compare",))
+def test_the_comparison_needs_the_answers_of_every_compared_classifier(workflow) -> None:
+    jobs = workflow.plan(
+        change={"compare": {"classifiers": ["m2-demo", "m2"], "reference": "m2"}}, targets=("compare",)
+    )
     assert jobs["compare"] == 1
     assert jobs["collect_predictions"] == jobs["evaluate_detection"] == 2
 
 
-REDUCTION = {"network": {"channels": [8, 8, 16, 16, 32, 32]}, "training": {"steps": 2, "batch": 4}}
+FPR = {"network": {"channels": [8, 8, 16, 16, 32, 32]}, "training": {"steps": 2, "batch": 4}}
 REPEATED = {
-    "detectors": {"demo": {"reduction": REDUCTION}, "again": {"extends": "demo", "training": {"seed": 2}}},
-    "systems": {
-        "m2-demo": {"start": "reduction"},
+    "detectors": {"demo": {"fpr": FPR}, "again": {"extends": "demo", "training": {"seed": 2}}},
+    "classifiers": {
+        "m2-demo": {"init_from": "fpr"},
         "m2-again": {"extends": "m2-demo", "detector": "again", "training": {"seed": 2}},
         "m2-other": {"extends": "m2-again", "training": {"steps": 9}},
     },
@@ -323,21 +329,21 @@ REPEATED = {
 }
 
 
-def test_a_system_that_starts_from_the_reduction_waits_for_it(workflow) -> None:
+def test_a_classifier_that_starts_from_the_fpr_waits_for_it(workflow) -> None:
     jobs = workflow.plan("micro", change=REPEATED | {"run": ["m2-demo"]})
-    assert jobs["train_reduction"] == 1
-    command = workflow.planned_command("train-system", "micro", change=REPEATED | {"run": ["m2-demo"]})
-    assert "--start results/micro/train_unet/demo/reduction --checkpoints" in command
+    assert jobs["train_fpr"] == 1
+    command = workflow.planned_command("train-classifier", "micro", change=REPEATED | {"run": ["m2-demo"]})
+    assert "--init-from results/micro/train_unet/demo/false-positive reduction --checkpoints" in command
 
 
 def test_the_u_nets_of_a_detector_do_not_depend_on_its_second_stage(workflow) -> None:
-    other = {"detectors": {"demo": {"reduction": {**REDUCTION, "turns": 8}, "candidates": {"count": 9}}}}
+    other = {"detectors": {"demo": {"fpr": {**FPR, "test_time_augmentation": 8}, "candidates": {"count": 9}}}}
     commands = [
         workflow.planned_command("train-unet", "micro", change=REPEATED | {"run": ["m2-demo"]} | change)
         for change in ({}, {"detectors": REPEATED["detectors"] | other["detectors"]})
     ]
     assert commands[0] == commands[1]
-    assert "--turns 8" in workflow.planned_command(
+    assert "--test-time-augmentation 8" in workflow.planned_command(
         "rank-candidates", "micro", change=REPEATED | {"run": ["m2-demo"], "detectors": other["detectors"]}
     )
 

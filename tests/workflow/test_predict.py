@@ -24,7 +24,7 @@ pytestmark = pytest.mark.workflow
 def predict(finished, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(finished.folder / "src")}
     command = [sys.executable, "-m", "lungline.cli", "predict", *words]
-    command += ["--pipeline", "results/micro/pipeline/m2-micro.json"]
+    command += ["--bundle", "results/micro/bundle/m2-micro.json"]
     return subprocess.run(command, cwd=finished.folder, env=environment, text=True, capture_output=True, check=False)
 
 
@@ -50,7 +50,7 @@ def test_the_answers_are_those_of_the_workflow(finished, answered) -> None:
     for scan, row in scored.items():
         assert answered[scan]["input_sha256"] == row["input_sha256"]
         if row["status"] == "quarantined":
-            assert (answered[scan]["status"], answered[scan]["codes"]) == (row["status"], row["codes"])
+            assert (answered[scan]["status"], answered[scan]["flags"]) == (row["status"], row["flags"])
             continue
         assert abs(float(answered[scan]["probability"]) - float(row["probability"])) < 1e-6
         assert answered[scan]["n_candidates"] == row["n_candidates"]
@@ -121,7 +121,7 @@ def test_the_report_agrees_with_the_nodule_table_and_names_the_patient_of_the_so
         assert np.abs(centre - [row["x_mm"], row["y_mm"], row["z_mm"]]).max() < 1e-3
         measured = {item.name.value: item.value for item in group.get_measurements()}
         wanted = {
-            codes.SCT.LongAxis: row["longest_axial_mm"],
+            codes.SCT.LongAxis: row["long_axis_mm"],
             codes.SCT.Volume: row["volume_mm3"],
             codes.DCM.CertaintyOfFinding: 100 * row["nodule_probability"],
             codes.DCM.ProbabilityOfCancer: 100 * row["cancer_probability"],

@@ -18,12 +18,12 @@ from lungline.cli import main
 from lungline.escape import uncell
 from lungline.privacy.pseudonyms import read_map
 from lungline.readers.dicom_headers import quiet
-from lungline.reports.drawing import new_figure
+from lungline.reports.plotting import new_figure
 from lungline.storage import hdf5
 from phantoms import make_chest
 from planted import MARKER, ODD_NAME, holds_marker, leaks, plant_in_dicom, plant_scans
 from scans import write_dicom, write_mhd
-from untrained import untrained_models, untrained_pipeline
+from untrained import untrained_bundle, untrained_models
 
 from .conftest import copy_workflow
 
@@ -64,7 +64,7 @@ def test_every_planted_scan_is_answered_or_named(run) -> None:
     copy, _, n_scans = run
     rows = answers(copy)
     assert len(rows) == n_scans
-    assert sorted(row["codes"] for row in rows.values() if row["status"] == "quarantined") == [
+    assert sorted(row["flags"] for row in rows.values() if row["status"] == "quarantined") == [
         "Q_BAD_MHD",
         "Q_BAD_MHD",
         "Q_BAD_NIFTI",
@@ -136,8 +136,8 @@ def test_dicom_out_names_the_patient_in_the_private_folder_and_nowhere_else(tmp_
     ct, out = make_chest(spacing_mm=2.0).ct, tmp_path / "out"
     with quiet():
         write_dicom(tmp_path / MARKER, np.rint(ct.array).astype(np.int16), spacing_kji=(2, 2, 2), change=plant)
-    pipeline = str(untrained_pipeline(tmp_path / "models"))
-    assert main(["predict", str(tmp_path / MARKER), "--out", str(out), "--pipeline", pipeline]) == 0
+    bundle = str(untrained_bundle(tmp_path / "models"))
+    assert main(["predict", str(tmp_path / MARKER), "--out", str(out), "--bundle", bundle]) == 0
     said = capsys.readouterr()
     assert not holds_marker((said.out + said.err).encode(errors="surrogateescape"))
     assert leaks(out, but=(out / "private",)) == []
@@ -154,12 +154,12 @@ def test_an_owner_finds_a_scan_again(run, capsys) -> None:
     copy, _, _ = run
     private = copy.folder / "results" / "planted" / "private"
     scan = next(scan for scan, original in read_map(private).items() if ODD_NAME in original.name)
-    assert main(["who", scan, "--private", str(private)]) == 0
+    assert main(["reidentify", scan, "--private", str(private)]) == 0
     told = capsys.readouterr().out
     assert MARKER in told
     assert len(told.splitlines()) == 1
     assert "\x1b" not in told
-    assert main(["who", str(private / "raw" / scan), "--private", str(private)]) == 0
+    assert main(["reidentify", str(private / "raw" / scan), "--private", str(private)]) == 0
     assert capsys.readouterr().out == told
 
 
@@ -212,11 +212,11 @@ def test_a_list_that_cannot_be_made_says_why_without_names(tmp_path, plant, says
     assert leaks(copy.folder, but=(copy.folder / "results" / "bad" / "private",)) == []
 
 
-@pytest.mark.parametrize(("crash", "code"), [(False, "Q_UNREADABLE"), (True, "Q_DECODER_DIED")], ids=["gone", "crash"])
-def test_a_scan_that_is_gone_or_breaks_the_reader_is_named_by_its_pseudonym_alone(tmp_path, crash, code) -> None:
+@pytest.mark.parametrize(("crash", "flag"), [(False, "Q_UNREADABLE"), (True, "Q_DECODER_DIED")], ids=["gone", "crash"])
+def test_a_scan_that_is_gone_or_breaks_the_reader_is_named_by_its_pseudonym_alone(tmp_path, crash, flag) -> None:
     raw = write_mhd(tmp_path / "data" / f"{MARKER}.mhd", np.zeros((1, 2, 3), np.int16), Comment=MARKER)
     copy = copy_workflow(tmp_path / "workflow")
-    assert main(["sheet", "folder", str(raw.parent), str(copy.folder / "listed")]) == 0
+    assert main(["manifest", "folder", str(raw.parent), str(copy.folder / "listed")]) == 0
     [scan] = read_map(copy.folder / "listed" / "private")
     if crash:  # a mistake in the reader whose words quote the header
         reader = copy.folder / "src" / "lungline" / "readers" / "metaimage.py"
@@ -225,13 +225,17 @@ def test_a_scan_that_is_gone_or_breaks_the_reader_is_named_by_its_pseudonym_alon
         reader.write_text(text.replace("        check_size(", "        int(header['Comment'])\n        check_size(", 1))
     else:
         raw.unlink()
-    change = {"outdir": "results/bad", "sheet": "listed/scans.csv", "models": untrained_models(tmp_path / "models")}
+    change = {
+        "outdir": "results/bad",
+        "manifest": "listed/manifest.csv",
+        "models": untrained_models(tmp_path / "models"),
+    }
     (copy.folder / "bad.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
     target = copy.folder / "results" / "bad" / "ingest" / f"{scan}.h5"
     words = ("--configfile", "config/micro.yaml", "bad.yaml", "--verbose", "--", str(target.relative_to(copy.folder)))
     answer = copy.snakemake(*words)
     assert answer.returncode == 0, answer.stdout[-5000:]
-    assert [found.code for found in hdf5.read_header(target).codes] == [code]
+    assert [found.flag for found in hdf5.read_header(target).flags] == [flag]
     assert not holds_marker(answer.stdout.encode(errors="surrogateescape"))
     private = (copy.folder / "listed" / "private", copy.folder / "results" / "bad" / "private")
     assert leaks(copy.folder, but=private) == []

@@ -16,20 +16,26 @@ from lungline.storage.hdf5 import read_header
 pytestmark = pytest.mark.workflow
 
 TO_THE_END = {
-    "describe_pipeline": 1,
+    "bundle_manifest": 1,
     "predict_cancer": 1,
     "collect_predictions": 1,
     "first_predictions": 1,
     "evaluate_cancer": 1,
-    "draw_curves": 1,
+    "plot_curves": 1,
     "describe_nodules": 1,
-    "draw_page": 1,
-    "draw_index": 1,
+    "render_page": 1,
+    "render_index": 1,
 }
-AFTER_CANDIDATES = {"crop_patches": 10, "train_system": 1, **TO_THE_END, "evaluate_detection": 1, "draw_figures": 2}
+AFTER_CANDIDATES = {
+    "crop_patches": 10,
+    "train_classifier": 1,
+    **TO_THE_END,
+    "evaluate_detection": 1,
+    "render_figures": 2,
+}
 AFTER_CACHES = {
     "check_annotations": 1,
-    "draw_nodule_mask": 10,
+    "rasterise_nodules": 10,
     "train_unet": 3,
     "detect": 11,
     "extract_candidates": 11,
@@ -39,14 +45,14 @@ AFTER_CACHES = {
 
 def test_the_micro_run_answers_or_names_every_scan(finished) -> None:
     results = finished.folder / "results" / "micro"
-    with open(results / "scans.csv", encoding="utf-8") as handle:
+    with open(results / "manifest.csv", encoding="utf-8") as handle:
         listed = {row["scan"] for row in csv.DictReader(handle)}
     with open(results / "predictions.csv", encoding="utf-8") as handle:
         answered = {row["scan"]: row for row in csv.DictReader(handle)}
     assert set(answered) == listed
     assert len(listed) == 20
     assert [row["status"] for row in answered.values()].count("quarantined") == 1
-    assert all(row["probability"] or row["codes"] for row in answered.values())
+    assert all(row["probability"] or row["flags"] for row in answered.values())
     for name in ("detection-micro", "cancer-m2-micro"):
         assert json.loads((results / "evaluate" / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -71,19 +77,21 @@ def test_the_lung_threshold_touches_nothing_before_the_lungs(finished) -> None:
     assert jobs == {"segment_lungs": 20, "cache_volume": 20, **AFTER_CACHES}
 
 
-def test_a_setting_of_a_system_touches_that_system_alone(finished) -> None:
-    jobs = finished.plan("micro", change={"systems": {"m2-micro": {"training": {"steps": 5}}}})
-    assert jobs == {"train_system": 1, **TO_THE_END}
+def test_a_setting_of_a_classifier_touches_that_classifier_alone(finished) -> None:
+    jobs = finished.plan("micro", change={"classifiers": {"m2-micro": {"training": {"steps": 5}}}})
+    assert jobs == {"train_classifier": 1, **TO_THE_END}
 
 
-def test_a_setting_of_another_system_touches_nothing(finished) -> None:
-    assert finished.plan("micro", change={"systems": {"m2": {"training": {"steps": 5}}}}) == {}
+def test_a_setting_of_another_classifier_touches_nothing(finished) -> None:
+    assert finished.plan("micro", change={"classifiers": {"m2": {"training": {"steps": 5}}}}) == {}
 
 
 def test_threads_device_and_memory_touch_nothing(finished) -> None:
     with finished.edited("rules/preprocess.smk", "mem_mb=scan_memory(3000)", "mem_mb=scan_memory(4000)"):
         assert (
-            finished.plan("micro", change={"training_threads": {"train_unet": 2, "train_system": 2}, "device": "cpu"})
+            finished.plan(
+                "micro", change={"training_threads": {"train_unet": 2, "train_classifier": 2}, "device": "cpu"}
+            )
             == {}
         )
 
@@ -95,11 +103,11 @@ def test_the_precision_touches_the_trainings_and_what_follows(finished) -> None:
 
 def test_one_more_patient_touches_its_own_chain_and_the_tables(finished) -> None:
     jobs = finished.plan("micro", change={"cohort": {"dsb17_test": 5}})
-    own = ["draw_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume"]
+    own = ["simulate_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume"]
     own += ["detect", "extract_candidates", "crop_patches"]
-    tables = {"write_cohort_tables": 1, "sheet": 1, "check_leakage": 1}
+    tables = {"write_cohort_tables": 1, "manifest": 1, "check_leakage": 1}
     tables["evaluate_detection"] = 1  # a test patient's nodules count, too
-    answers = {step: count for step, count in TO_THE_END.items() if step != "describe_pipeline"}  # the models stay
+    answers = {step: count for step, count in TO_THE_END.items() if step != "bundle_manifest"}  # the models stay
     assert jobs == {**dict.fromkeys(own, 1), **tables, **answers}
 
 
@@ -134,7 +142,7 @@ def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_
         "data": {"folder": str(tmp_path)},
         "models": {
             "detectors": {"micro": "results/micro/train_unet/micro"},
-            "systems": {"m2-micro": "results/micro/train_system/m2-micro"},
+            "classifiers": {"m2-micro": "results/micro/train_classifier/m2-micro"},
         },
     }
     (finished.folder / "scored.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
@@ -147,7 +155,7 @@ def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_
     assert scored["label"] == ""
     assert (scored["probability"], scored["input_sha256"]) == (known["probability"], known["input_sha256"])
     assert scored["status"] == "warned"
-    assert "W_TRAINING_CASE" in scored["codes"].split(";")
+    assert "W_TRAINING_CASE" in scored["flags"].split(";")
     assert "train_" not in answer.stdout
 
 
@@ -186,8 +194,8 @@ def test_a_training_patient_under_another_name_in_the_test_stops_before_any_trai
         "Nothing is trained.",
     ):
         assert part in line
-    assert "rule train_system" not in answer.stdout
-    assert not (finished.folder / "results" / "planted" / "train_system").exists()
+    assert "rule train_classifier" not in answer.stdout
+    assert not (finished.folder / "results" / "planted" / "train_classifier").exists()
 
 
 def test_a_raw_file_that_changes_goes_or_comes_back_touches_its_own_scan(finished, tmp_path) -> None:
@@ -200,7 +208,7 @@ def test_a_raw_file_that_changes_goes_or_comes_back_touches_its_own_scan(finishe
     shutil.copy(pixels.with_suffix(".mhd"), tmp_path)
     given = {
         "detectors": {"micro": "results/micro/train_unet/micro"},
-        "systems": {"m2-micro": "results/micro/train_system/m2-micro"},
+        "classifiers": {"m2-micro": "results/micro/train_classifier/m2-micro"},
     }
     change = {"outdir": "results/changing", "data": {"folder": str(tmp_path)}, "models": given}
 
@@ -213,9 +221,9 @@ def test_a_raw_file_that_changes_goes_or_comes_back_touches_its_own_scan(finishe
         assert answer.returncode == 0, answer.stdout[-5000:]
         assert jobs() == {}
 
-    def codes() -> list[str]:
+    def flags() -> list[str]:
         headers = [read_header(path) for path in sorted((finished.folder / "results/changing/ingest").glob("*.h5"))]
-        return [code.code for header in headers for code in header.codes if code.code.startswith("Q_")]
+        return [flag.flag for header in headers for flag in header.flags if flag.flag.startswith("Q_")]
 
     one_scan = dict.fromkeys(("ingest", "resample", "segment_lungs", "cache_volume", "caches"), 1)
     assert jobs()["ingest"] == 2
@@ -233,11 +241,11 @@ def test_a_raw_file_that_changes_goes_or_comes_back_touches_its_own_scan(finishe
     zraw.rename(tmp_path / "away")
     assert jobs() == one_scan
     run()
-    assert codes() == ["Q_BAD_MHD"]
+    assert flags() == ["Q_BAD_MHD"]
     (tmp_path / "away").rename(zraw)
     assert jobs() == one_scan
     run()
-    assert codes() == []
+    assert flags() == []
     stored = b"".join(path.read_bytes() for path in (finished.folder / ".snakemake" / "metadata").iterdir())
     assert b"changing" in stored
     assert str(tmp_path).encode() not in stored
@@ -255,15 +263,15 @@ def test_a_fold_is_trained_without_its_subset_and_scored_on_it(finished) -> None
     answer = finished.snakemake(*files, "--", "folds", "compare", "submissions")
     assert answer.returncode == 0, answer.stdout[-5000:]
     results = finished.folder / "results" / "micro"
-    with open(results / "scans.csv", encoding="utf-8") as handle:
+    with open(results / "manifest.csv", encoding="utf-8") as handle:
         held_out = [row["scan"] for row in csv.DictReader(handle) if row["fold"] == "0"]
     assert (results / "submit_detection" / "micro@folds.seriesuids.csv").read_text().split() == held_out
     card = json.loads((results / "train_unet" / "micro@0" / "z" / "card.json").read_text(encoding="utf-8"))
     assert not set(held_out) & {*card["cases"]["train"], *card["cases"]["valid"]}
     assert json.loads((results / "froc" / "micro@folds.json").read_text(encoding="utf-8"))["froc"]["scans"] == 1
     with open(results / "compare" / "comparison.csv", encoding="utf-8") as handle:
-        (row,) = (row for row in csv.DictReader(handle) if row["system"] == "m2-micro")
-    assert row["data"] == "embedded cohort; DSB-17: not run"
+        (row,) = (row for row in csv.DictReader(handle) if row["classifier"] == "m2-micro")
+    assert row["data"] == "synthetic cohort; DSB-17: not run"
     assert float(row["training_s"]) > 0
     assert (results / "submit_cancer" / "m2-micro.csv").read_text().startswith("id,cancer\n")
     assert [found for found in verify_tree(results).findings if found.kind in DIFFERENCES] == []

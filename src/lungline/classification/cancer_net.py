@@ -16,7 +16,7 @@ from lungline.config.networks import CancerNetSpec
 
 
 class CancerNet(nn.Module):
-    """One logit a cube, or a whole volume."""
+    """One logit per cube, or a whole volume."""
 
     def __init__(self, spec: CancerNetSpec) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ class CancerNet(nn.Module):
         self.dense7 = nn.Linear(c6 * voxels, spec.dense)
         self.dense8 = nn.Linear(spec.dense, 1)
         self.dropout = nn.Dropout(spec.dropout)
-        self.measured = Measured() if spec.measured else None
-        self.unseen = nn.Parameter(torch.tensor(-2.0)) if spec.pool == "noisy_or" else None  # logit of its own
+        self.hand_crafted_features = HandCraftedFeatures() if spec.hand_crafted_features else None
+        self.leak_logit = nn.Parameter(torch.tensor(-2.0)) if spec.pool == "noisy_or" else None  # logit of its own
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -60,11 +60,11 @@ class CancerNet(nn.Module):
         return self.dense8(self.dropout(x)).squeeze(1)
 
     def weighed(self, logits: Tensor, features: NDArray[np.float32] | None) -> Tensor:
-        """Logits (n,) together with the candidates' hand-crafted features (n, 4), where the network has `measured`."""
-        if self.measured is None:
+        """Logits (n,) together with the candidates' hand-crafted features (n, 4), where the network has `hand_crafted_features`."""
+        if self.hand_crafted_features is None:
             return logits
         assert features is not None
-        return self.measured(logits, torch.from_numpy(features).to(logits.device))
+        return self.hand_crafted_features(logits, torch.from_numpy(features).to(logits.device))
 
     def pooled(self, logits: Tensor) -> Tensor:
         """One logit () of those of a patient's cubes (n,), n >= 1."""
@@ -72,15 +72,15 @@ class CancerNet(nn.Module):
             return logits.max()
         if self.spec.pool == "mean":
             return logits.mean()
-        assert self.unseen is not None
-        return noisy_or(torch.cat([logits, self.unseen.to(logits.dtype)[None]]))
+        assert self.leak_logit is not None
+        return noisy_or(torch.cat([logits, self.leak_logit.to(logits.dtype)[None]]))
 
 
-class Measured(nn.Module):
+class HandCraftedFeatures(nn.Module):
     """A network's logit s and the hand-crafted features m together: scale * s + weight . m + bias.
 
     The logit as it is until the three are fitted, once the network has been trained
-    (`lungline.training.calibration.fit_measured`).
+    (`lungline.training.calibration.fit_hand_crafted`).
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Measured(nn.Module):
 def noisy_or(logits: Tensor) -> Tensor:
     """Logit () of at least one cause among independent ones with these logits (n,).
 
-    P = 1 - prod(1 - sigmoid(s_i)) (Pearl 1988; for nodules with an unseen cause: Liao et al., IEEE TNNLS 30, 2019,
+    P = 1 - prod(1 - sigmoid(s_i)) (Pearl 1988; for nodules with a leak probability: Liao et al., IEEE TNNLS 30, 2019,
     3484). With S = sum(softplus(s_i)) = -log(1 - P), its logit is log(e^S - 1) = S + log(1 - e^-S).
     """
     total = softplus(logits).sum()

@@ -1,4 +1,4 @@
-"""The entries of `detectors:` and `systems:` in the configuration: what each kind consists of."""
+"""The entries of `detectors:` and `classifiers:` in the configuration: what each kind consists of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lungline.config.networks import CancerNetSpec, PatientSchedule, Schedule, UNetSpec, VolumeNetwork
 from lungline.config.settings import Settings, read_settings
-from lungline.names import LearnedFrom
+from lungline.names import Supervision
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -61,7 +61,7 @@ class LossWeights(Settings):
     negative: float = Field(0.5, gt=0, description="w_n, of all other pixels.")
 
 
-class ReductionSpec(Settings):
+class FprSpec(Settings):
     """The network that ranks a detector's candidates: it learns from the annotated LUNA-16 scans."""
 
     network: CubeNetwork = Field(CancerNetSpec(), description="Table 2 on a cube around each candidate.")
@@ -69,50 +69,54 @@ class ReductionSpec(Settings):
     scans: int | None = Field(None, ge=1)
     """Training scans that it learns from, the first of the list; null: all. Searching them costs most of its
     training."""
-    distort: bool = False
+    affine_and_intensity: bool = False
     """Each cube is turned a little, made larger or smaller, shifted and shown with other contrast while training."""
-    turns: Symmetries = Field(1, description="Symmetries of the cube over which a candidate's logit is averaged.")
+    test_time_augmentation: Symmetries = Field(
+        1, description="Symmetries of the cube over which a candidate's logit is averaged."
+    )
     training: Schedule = Field(description="Its schedule; batch counts candidates.")
 
     @model_validator(mode="after")
-    def _check(self) -> ReductionSpec:
+    def _check(self) -> FprSpec:
         if len(set(self.network.shape_zyx)) != 1:
             raise ValueError(f"network.shape_zyx: expected a cube. Found {list(self.network.shape_zyx)}.")
         return self
 
 
 class DetectorSpec(Settings):
-    """One entry of `detectors:`: three U-Nets, one an axis, and what ranks their candidates."""
+    """One entry of `detectors:`: three U-Nets, one per axis, and what ranks their candidates."""
 
     network: UNetSpec = Field(UNetSpec(), description="The U-Net of each axis.")
     loss: LossWeights = Field(LossWeights(), description="Weights of the loss, Eq. 2.")
     sampling: SliceSampling = Field(SliceSampling(), description="Which slices are shown while training.")
     training: Schedule = Field(description="Schedule of each U-Net; batch counts slices.")
     candidates: OwnCandidates = OwnCandidates()
-    """Keys of extract_candidates that this detector has otherwise; null: as there. With a reduction count is what it
-    looks at, and extract_candidates.count of them are kept."""
-    reduction: ReductionSpec | None = None
+    """Keys of extract_candidates that this detector has otherwise; null: as there. With a false-positive reduction
+    count is what it looks at, and extract_candidates.count of them are kept."""
+    fpr: FprSpec | None = None
     """A second stage that ranks the candidates; null: none, as in the paper."""
 
 
-class PatchSystem(Settings):
+class CandidateClassifier(Settings):
     """Method 2: candidate cubes, pooled over a patient."""
 
-    kind: Literal["patches"] = Field("patches", description="Candidate cubes of a detector.")
+    kind: Literal["candidate"] = Field("candidate", description="Candidate cubes of a detector.")
     detector: str = Field(description="Entry of detectors whose candidates are scored.")
-    learn_from: LearnedFrom = "patients"
+    supervision: Supervision = "patients"
     """What a training case is: a patient with all of his candidates and one label, or one candidate of an annotated
-    scan, malignant or not (needs inserted)."""
-    augment: bool = Field(True, description="Random flips and quarter turns of the cubes while training.")
-    distort: bool = False
+    scan, malignant or not (needs implanted)."""
+    flips_and_rotations: bool = Field(True, description="Random flips and quarter turns of the cubes while training.")
+    affine_and_intensity: bool = False
     """Each cube is turned a little, zoomed, shifted and shown with other contrast while training."""
     candidates: int | None = Field(None, ge=1, description="How many of the strongest are shown; null: all.")
-    at_least: float | None = None
-    """A candidate with a smaller score (a probability where the detector has a reduction) is not shown, unless it is
-    the strongest; null: all are."""
-    start: Literal["random", "reduction"] = "random"
-    """First weights of the convolutions: drawn, or those of the detector's reduction (same channels and norm)."""
-    turns: Symmetries = Field(1, description="Symmetries of the cube over which a candidate's logit is averaged.")
+    min_score: float | None = None
+    """A candidate with a smaller score (a probability where the detector has a false-positive reduction) is not shown,
+    unless it is the strongest; null: all are."""
+    init_from: Literal["random", "fpr"] = "random"
+    """First weights of the convolutions: drawn, or those of the detector's false-positive reduction (same channels and norm)."""
+    test_time_augmentation: Symmetries = Field(
+        1, description="Symmetries of the cube over which a candidate's logit is averaged."
+    )
     calibrate: bool = Field(False, description="Fit scale and shift of a patient's logit on the validation patients.")
     network: CubeNetwork = Field(CancerNetSpec(), description="Table 2 on a candidate's cube.")
     training: PatientSchedule = Field(description="Its schedule; batch counts patients.")
@@ -148,16 +152,16 @@ class VolumeInput(Settings):
         return (self.crop or self.resize_to,) * 3
 
 
-class VolumeSystem(Settings):
+class WholeVolumeClassifier(Settings):
     """Method 1: the whole lung region at once."""
 
-    kind: Literal["volume"] = Field("volume", description="The whole lung region.")
+    kind: Literal["whole_volume"] = Field("whole_volume", description="The whole lung region.")
     input: VolumeInput = Field(description="What becomes of a lung region: either resize_to or pad_to.")
     network: VolumeNetwork = Field(VolumeNetwork(), description="Table 2 on the volume.")
     training: PatientSchedule = Field(description="Its schedule; batch counts patients.")
 
     @model_validator(mode="after")
-    def _check(self) -> VolumeSystem:
+    def _check(self) -> WholeVolumeClassifier:
         if self.network.norm == "batch" and (self.training.micro_batch or self.training.batch) < 2:
             raise ValueError("training.micro_batch: network.norm 'batch' needs 2 or more.")
         return self
@@ -167,17 +171,21 @@ class VolumeSystem(Settings):
         return CancerNetSpec(in_channels=1, shape_zyx=shape_zyx, pool="mean", **self.network.model_dump())
 
 
-class ConstantSystem(Settings):
+class BaselineClassifier(Settings):
     """A baseline: the same answer to everybody."""
 
-    kind: Literal["constant"] = Field("constant", description="A baseline.")
+    kind: Literal["baseline"] = Field("baseline", description="A baseline.")
     probability: Annotated[float, Field(ge=0, le=1)] | Literal["prior"]
     """Of cancer, 0 to 1; prior: the share of cancer among the labelled patients of train and valid."""
 
 
-SystemSpec = Annotated[PatchSystem | VolumeSystem | ConstantSystem, Field(discriminator="kind")]
+ClassifierSpec = Annotated[
+    CandidateClassifier | WholeVolumeClassifier | BaselineClassifier, Field(discriminator="kind")
+]
 
 
-def read_system(entry: Any, where: str = "system") -> PatchSystem | VolumeSystem | ConstantSystem:
-    """Read one entry of `systems:`; its `kind` says what the network sees."""
-    return read_settings(SystemSpec, entry, where)
+def read_classifier(
+    entry: Any, where: str = "classifier"
+) -> CandidateClassifier | WholeVolumeClassifier | BaselineClassifier:
+    """Read one entry of `classifiers:`; its `kind` says what the network sees."""
+    return read_settings(ClassifierSpec, entry, where)

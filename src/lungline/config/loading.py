@@ -9,7 +9,7 @@ from lungline.config.settings import read_settings
 from lungline.errors import LunglineError
 from lungline.names import known
 
-#: The built-in entries of `detectors:` and `systems:`.
+#: The built-in entries of `detectors:` and `classifiers:`.
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 
 
@@ -17,10 +17,10 @@ def read_config(mapping: Mapping[str, Any]) -> Config:
     """The whole, checked configuration that a user's mapping asks for; an empty one is the default run.
 
     `LunglineError` for an unknown key (with the nearest known one), a value out of range, a name in `run`, `models`,
-    `systems`, `compare` or `extends` that has no entry, and settings that contradict each other.
+    `classifiers`, `compare` or `extends` that has no entry, and settings that contradict each other.
     """
     whole = laid_over(_read_yaml(CATALOGUE), mapping)
-    for part in ("detectors", "systems"):
+    for part in ("detectors", "classifiers"):
         if isinstance(whole[part], Mapping):
             whole[part] = _extended(whole[part], part)
     return read_settings(Config, whole, "configuration")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lungline.config.entries import DetectorSpec, ExtractCandidates, SystemSpec
+from lungline.config.entries import ClassifierSpec, DetectorSpec, ExtractCandidates
 from lungline.config.settings import Names, Once, Settings
 from lungline.errors import LunglineError
 from lungline.names import Device, Precision, known
@@ -22,8 +22,8 @@ class TrainingThreads(Settings):
     """Cores of one job."""
 
     train_unet: int = Field(1, ge=1, description="Cores of a U-Net's training, all its processes together.")
-    train_system: int = Field(2, ge=1)
-    """Cores of the training of a system or a reduction, and of predict_cancer."""
+    train_classifier: int = Field(2, ge=1)
+    """Cores of the training of a classifier or a false-positive reduction, and of predict_cancer."""
 
 
 class DataFolders(Settings):
@@ -55,24 +55,24 @@ class Chest(Settings):
     """Known lesions as spheres (x, y, z, radius) in mm, LPS: cut out of training, not scored in a test."""
 
 
-class InsertedScans(Settings):
+class ImplantedScans(Settings):
     """How many scans of a split are made, and what goes into each."""
 
     scans: int = Field(ge=0, le=999, description="Scans of this split.")
     nodules: int = Field(ge=1, le=100, description="Nodules in each.")
-    harmless: Pieces = Field(description="Pieces of harmless tissue in each.")
+    distractors: Pieces = Field(description="Distractors: tissue that is no nodule, implanted alike, in each.")
 
 
-class InsertedSplits(Settings):
+class ImplantedSplits(Settings):
     """The scans of each split."""
 
-    train: InsertedScans = Field(description="Scans to train on.")
-    valid: InsertedScans = Field(description="Scans to choose weights on.")
-    test: InsertedScans = Field(description="Scans to test on.")
+    train: ImplantedScans = Field(description="Scans to train on.")
+    valid: ImplantedScans = Field(description="Scans to choose weights on.")
+    test: ImplantedScans = Field(description="Scans to test on.")
 
 
-class Inserted(Settings):
-    """Real nodules that are inserted into real chests (decision 15)."""
+class Implanted(Settings):
+    """Real nodules that are implanted into real chests (decision 15)."""
 
     nodules: Text
     """Path of a folder with image/, nodule_mask/ ({patient_id}_R_{nodule_id}.nii.gz) and nodules.csv (patient_id,
@@ -80,7 +80,7 @@ class Inserted(Settings):
     chests: Annotated[dict[Name, Chest], Field(min_length=1)] = Field(description="The chests, by name.")
     leave_out: str | None = None
     """A chest that is not trained on and alone tested on, for figures chest by chest; null: none."""
-    scans: InsertedSplits = Field(description="How many scans are made.")
+    scans: ImplantedSplits = Field(description="How many scans are made.")
 
 
 class Cohort(Settings):
@@ -105,7 +105,7 @@ class SegmentLungs(Settings):
     threshold_hu: float = Field(-320.0, ge=-1000, le=400, description="What is darker is air or lung, HU.")
     margin_mm: float = Field(5.0, ge=0, le=50, description="How far the mask reaches beyond the lungs, mm.")
     plausible_ml: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (1000.0, 9000.0)
-    """Volume of both lungs of an adult, ml: outside it the scan is used with a warning; scaled for the embedded
+    """Volume of both lungs of an adult, ml: outside it the scan is used with a warning; scaled for the synthetic
     cohort."""
 
 
@@ -124,12 +124,12 @@ class Detect(Settings):
 
     jobs: int | None = Field(12, ge=1)
     """All scans in this many jobs, by hash of the id, in detection, candidates, their ranking and cubes: a new scan
-    re-runs its group. Starting PyTorch costs more than searching a small chest. null: one job a scan, and a new scan
+    re-runs its group. Starting PyTorch costs more than searching a small chest. null: one job per scan, and a new scan
     re-runs nothing else."""
 
 
 class CropPatches(Settings):
-    """The cubes that systems of kind patches look at."""
+    """The cubes that classifiers of kind candidate look at."""
 
     size: int = Field(32, ge=8, multiple_of=8, description="Edge of a candidate's cube, voxels; the paper's 32.")
 
@@ -139,15 +139,19 @@ class Models(Settings):
 
     detectors: dict[str, str] = Field({})
     """Path by name of an entry, with z/, y/, x/; each holds weights.safetensors and card.json."""
-    systems: dict[str, str] = Field({}, description="Path by name of an entry, with weights.safetensors and card.json.")
+    classifiers: dict[str, str] = Field(
+        {}, description="Path by name of an entry, with weights.safetensors and card.json."
+    )
 
 
 class Compare(Settings):
     """What `snakemake compare` puts side by side."""
 
-    systems: Annotated[Names, Field(min_length=1)] | None = None
-    """Entries of systems; null: those of run."""
-    reference: str | None = Field(None, description="The system that is subtracted from the others; null: the first.")
+    classifiers: Annotated[Names, Field(min_length=1)] | None = None
+    """Entries of classifiers; null: those of run."""
+    reference: str | None = Field(
+        None, description="The classifier that is subtracted from the others; null: the first."
+    )
 
 
 class Figures(Settings):
@@ -166,7 +170,7 @@ class Pages(Settings):
 
 
 class Config(Settings):
-    """The whole configuration. Scans come from the first of sheet, data, inserted, cohort that is not null."""
+    """The whole configuration. Scans come from the first of manifest, data, implanted, cohort that is not null."""
 
     outdir: Text = Field("results/demo", description="Path of the folder of everything that is made.")
     seed: int = Field(1, ge=0)
@@ -185,14 +189,16 @@ class Config(Settings):
     cores of its own; at most training.batch. The effective batch stays; a checkpoint of another number is not
     resumed."""
     keep_intermediates: bool = True
-    """false deletes ingest/ and resample/ (0.3 GB a scan) as soon as nothing needs them."""
-    sheet: str | None = Field(None, description="Path of a scans.csv made by lungline sheet, with private/ beside it.")
+    """false deletes ingest/ and resample/ (0.3 GB per scan) as soon as nothing needs them."""
+    manifest: str | None = Field(
+        None, description="Path of a manifest.csv made by lungline manifest, with private/ beside it."
+    )
     data: DataFolders | None = Field(None, description="Folders of real scans.")
     annotations: str | None = None
     """Path of nodules as a LUNA-16 annotations.csv; null: the one of data.luna16 or of the cohort."""
-    inserted: Inserted | None = None
-    """Real nodules inserted into real chests; used when sheet and data are null."""
-    cohort: Cohort = Field(Cohort(), description="The embedded cohort; used when the others are null.")
+    implanted: Implanted | None = None
+    """Real nodules implanted into real chests; used when manifest and data are null."""
+    cohort: Cohort = Field(Cohort(), description="The synthetic cohort; used when the others are null.")
     resample: Resample = Field(Resample(), description="Preparation: the grid.")
     segment_lungs: SegmentLungs = Field(SegmentLungs(), description="Preparation: the lungs.")
     cache_volume: CacheVolume = Field(CacheVolume(), description="Preparation: what the networks read.")
@@ -200,11 +206,11 @@ class Config(Settings):
     extract_candidates: ExtractCandidates = Field(ExtractCandidates(), description="The candidates of a scan.")
     crop_patches: CropPatches = Field(CropPatches(), description="The cubes around them.")
     run: Annotated[Names, Field(min_length=1)] = ("m2-demo",)
-    """Entries of systems to train and score; the first fills predictions.csv. Only the detectors that they name are
+    """Entries of classifiers to train and score; the first fills predictions.csv. Only the detectors that they name are
     trained."""
     models: Models = Field(Models(), description="Trained folders to use instead of training.")
-    detectors: dict[Name, DetectorSpec] = Field({}, description="Detectors by name: three U-Nets each, one an axis.")
-    systems: dict[Name, SystemSpec] = Field({}, description="Systems by name: one answer a patient.")
+    detectors: dict[Name, DetectorSpec] = Field({}, description="Detectors by name: three U-Nets each, one per axis.")
+    classifiers: dict[Name, ClassifierSpec] = Field({}, description="Classifiers by name: one answer per patient.")
     folds: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1), Once] = tuple(range(10))
     """Subsets of LUNA-16 that snakemake folds holds out, one after the other; one without scans is left out."""
     compare: Compare = Field(Compare(), description="What snakemake compare puts side by side.")
@@ -215,22 +221,22 @@ class Config(Settings):
     def _check_names(self) -> Config:
         """Every name that one part gives to another has an entry there."""
         for name in self.run:
-            system = self.systems[known(name, self.systems, "run: no system")]
-            if system.kind == "patches":
-                known(system.detector, self.detectors, f"systems.{name}.detector: no detector")
-                if system.start == "reduction" and self.detectors[system.detector].reduction is None:
+            classifier = self.classifiers[known(name, self.classifiers, "run: no classifier")]
+            if classifier.kind == "candidate":
+                known(classifier.detector, self.detectors, f"classifiers.{name}.detector: no detector")
+                if classifier.init_from == "fpr" and self.detectors[classifier.detector].fpr is None:
                     raise LunglineError(
-                        f"systems.{name}.start: detector '{system.detector}' has no reduction network to start from. "
+                        f"classifiers.{name}.init_from: detector '{classifier.detector}' has no FPR network to start from. "
                         "Give it one, or start from 'random'."
                     )
-        compared = self.compare.systems or self.run
+        compared = self.compare.classifiers or self.run
         for name in compared:
-            known(name, self.systems, "compare.systems: no system")
+            known(name, self.classifiers, "compare.classifiers: no classifier")
         if self.compare.reference:
-            known(self.compare.reference, compared, "compare.reference: no compared system")
+            known(self.compare.reference, compared, "compare.reference: no compared classifier")
         for kind, given, entries in (
             ("detectors", self.models.detectors, self.detectors),
-            ("systems", self.models.systems, self.systems),
+            ("classifiers", self.models.classifiers, self.classifiers),
         ):
             for name in given:
                 known(name, entries, f"models.{kind}: no entry")

@@ -38,7 +38,7 @@ class VolumeNetwork(Settings):
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of units dropped between the two dense layers.")
     norm: Norm = "none"
     """Normalisation after each convolution: none in the paper's method 2; group: groups of at most 8 channels of one
-    cube; batch: over the volumes that are computed together, of kind volume alone."""
+    cube; batch: over the volumes that are computed together, of kind whole_volume alone."""
 
     @model_validator(mode="after")
     def _check(self) -> VolumeNetwork:
@@ -57,13 +57,15 @@ class CancerNetSpec(VolumeNetwork):
     pool: Literal["max", "mean", "noisy_or"] = "max"
     """How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or at least one cancer
     among independent cubes and a learned cause that no cube shows."""
-    measured: bool = False
+    hand_crafted_features: bool = False
     """Weigh the hand-crafted features of a nodule with its logit, fitted after the training."""
 
     @model_validator(mode="after")
     def _check_input(self) -> CancerNetSpec:
-        if self.measured and self.in_channels != 2:
-            raise ValueError(f"in_channels: measured needs 2, HU and probability. Found {self.in_channels}.")
+        if self.hand_crafted_features and self.in_channels != 2:
+            raise ValueError(
+                f"in_channels: hand_crafted_features needs 2, HU and probability. Found {self.in_channels}."
+            )
         if min(self.shape_zyx) < 8:
             raise ValueError(f"shape_zyx: expected 8 or more voxels each. Found {list(self.shape_zyx)}.")
         return self
@@ -73,13 +75,15 @@ class Schedule(Settings):
     """How a network is trained."""
 
     steps: int = Field(ge=1, description="Optimiser steps in all.")
-    batch: int = Field(ge=1, description="Slices (U-Net), candidates (reduction) or patients (systems) a step.")
+    batch: int = Field(
+        ge=1, description="Slices (U-Net), candidates (false-positive reduction) or patients (classifiers) a step."
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Adam's.")
     weight_decay: float = Field(0.0, ge=0, description="L2, as a term of the gradient; 0.0005 in the authors' code.")
     validate_every: int = Field(100, ge=1, description="Steps between two evaluations of the validation split.")
     decay: Literal["constant", "cosine"] = "constant"
     """Of the learning rate: none, or along a half cosine to zero."""
-    keep: Literal["best", "last"] = "best"
+    checkpoint: Literal["best", "last"] = "best"
     """Weights that are kept: of the evaluation with the smallest validation loss, or the last ones, for which a falling
     learning rate is meant."""
     seed: int | None = Field(None, ge=0, description="Of this training, to repeat it; null: the seed of the run.")

@@ -21,16 +21,16 @@ over one another:
 
 | command | what it is |
 |---|---|
-| `./run` | `config.yaml`: the embedded cohort |
+| `./run` | `config.yaml`: the synthetic cohort |
 | `./run --configfile config/micro.yaml` | the whole graph in about a minute; learns nothing |
 | `./run --configfile config/paper.yaml my-folders.yaml` | LUNA-16 and DSB-17; my-folders.yaml names the folders |
 | `./run --configfile config/best.yaml my-folders.yaml` | our own configuration on the same data |
 | `./run --configfile config/real.yaml my-scans.yaml` | your scans, with the weights in the package |
 | `./run folds --configfile config/luna16-folds.yaml my-folders.yaml` | LUNA-16's ten-fold protocol |
 | `./run pretrained --configfile config/pretrained.yaml` | how the weights in the package were made |
-| `snakemake compare --configfile config/benchmark.yaml config/ablations.yaml` | systems side by side |
+| `snakemake compare --configfile config/benchmark.yaml config/ablations.yaml` | classifiers side by side |
 
-Mappings are merged key by key, lists and values are replaced. An entry of `detectors:` or `systems:` may say
+Mappings are merged key by key, lists and values are replaced. An entry of `detectors:` or `classifiers:` may say
 `extends: NAME`: it is laid over the entry of that name. `src/lungline/config/catalogue.yaml` holds the built-in ones.
 A key that does not exist is refused by name, with the nearest one that does; editors can check a file against
 `schema.json`. Use files, not `--config`: nested values given there arrive as text. The configuration is the
@@ -49,7 +49,7 @@ def schema_text() -> str:
     """The JSON schema of a configuration file, in which every key may be left out and an entry may extend another."""
     schema = Config.model_json_schema()
     definitions = schema["$defs"]
-    for name in ("DetectorSpec", "PatchSystem", "VolumeSystem", "ConstantSystem"):
+    for name in ("DetectorSpec", "CandidateClassifier", "WholeVolumeClassifier", "BaselineClassifier"):
         told = {"type": "string", "description": "Entry of the same part that this one is laid over."}
         definitions[name]["properties"]["extends"] = told
     return json.dumps(_of_a_part(schema), indent=1) + "\n"

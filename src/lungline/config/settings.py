@@ -116,7 +116,7 @@ _WORDS = {
     "too_short": "{min_length} or more",
     "tuple_type": "a list",
     "union_tag_invalid": "{expected_tags}",
-    "union_tag_not_found": "'patches', 'volume' or 'constant'",
+    "union_tag_not_found": "'candidate', 'whole_volume' or 'baseline'",
 }
 
 

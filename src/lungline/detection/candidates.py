@@ -14,7 +14,7 @@ from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.intensity import WINDOW_HU, scale_hu
 from lungline.imaging.volume import Volume, overlap
-from lungline.storage.checksums import write_sealed_text
+from lungline.storage.checksums import write_checksummed_text
 from lungline.storage.tables import read_rows, table_text
 
 RankedBy = Literal["sum", "mean", "max"]
@@ -30,7 +30,7 @@ class Candidate:
     """One cluster of nodule probability."""
 
     rank: int  # 1 for the largest score
-    score: float  # what candidates are ranked by: a sum, mean or maximum, or a reduction network's answer
+    score: float  # what candidates are ranked by: a sum, mean or maximum, or an FPR network's answer
     sum_probability: float  # this and the next two: over the cluster's voxels
     mean_probability: float
     max_probability: float
@@ -147,9 +147,9 @@ def rank_again(candidates: Sequence[Candidate], scores: Sequence[float], count: 
 
 
 def write_candidates(path: Path, scan: str, candidates: Sequence[Candidate]) -> None:
-    """One row a candidate; the header alone when there is none."""
+    """One row per candidate; the header alone when there is none."""
     rows = [[scan, *(v if isinstance(v, int) else f"{v:.9g}" for v in astuple(candidate))] for candidate in candidates]
-    write_sealed_text(path, table_text(("scan", *_NAMES), rows))
+    write_checksummed_text(path, table_text(("scan", *_NAMES), rows))
 
 
 def read_candidates(path: Path) -> list[Candidate]:

@@ -28,7 +28,7 @@ class LayerRow(NamedTuple):
 
 
 class UNet(nn.Module):
-    """One logit a pixel of a slice."""
+    """One logit per pixel of a slice."""
 
     def __init__(self, spec: UNetSpec) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from lungline.errors import LunglineError
 from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 CLIP = 1e-15  # as the Data Science Bowl clipped probabilities
 ROUNDS = 1000
@@ -76,9 +76,9 @@ def measure(
     labels : (n,) int
         0 or 1. Zero cases and a single class give metrics without a value, and the reason.
     probability : (n,) or (k, n) float
-        Of cancer, 0..1; of k trainings of one system, whose mean metrics are measured then.
+        Of cancer, 0..1; of k trainings of one classifier, whose mean metrics are measured then.
     minus : (n,) or (k, n) float, or None
-        What another system says of the same patients: its metrics are subtracted, with paired intervals.
+        What another classifier says of the same patients: its metrics are subtracted, with paired intervals.
 
     Notes
     -----
@@ -142,8 +142,8 @@ def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64
     return y.astype(np.int64), p
 
 
-def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list[Code]:
-    """Whether a system says the same of everybody, as the paper's method 1 did at full size.
+def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list[Flag]:
+    """Whether a classifier says the same of everybody, as the paper's method 1 did at full size.
 
     M_ALL_NEGATIVE when the largest probability (n,) is less than 0.02 above the smallest; or when the accuracy at 0.5
     is that of the majority class for everybody and the ROC AUC is below 0.55. Else, and of fewer than two patients,
@@ -153,11 +153,11 @@ def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list
         return []
     spread = float(probability.max() - probability.min())
     if spread < SMALLEST_SPREAD:
-        return [Code("M_ALL_NEGATIVE", f"{len(labels)} {of}: probabilities span {spread:.3g}")]
+        return [Flag("M_ALL_NEGATIVE", f"{len(labels)} {of}: probabilities span {spread:.3g}")]
     right = accuracy(labels, probability)
     majority = max(float(np.mean(labels)), 1 - float(np.mean(labels)))
     ranking = auc(labels, probability).value
     if np.isclose(right, majority) and ranking is not None and ranking < CHANCE_AUC:
         detail = f"accuracy {right:.3f} is that of the majority class, ROC AUC {ranking:.3f}"
-        return [Code("M_ALL_NEGATIVE", f"{len(labels)} {of}: {detail}")]
+        return [Flag("M_ALL_NEGATIVE", f"{len(labels)} {of}: {detail}")]
     return []

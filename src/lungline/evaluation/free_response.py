@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from lungline.errors import LunglineError
 from lungline.evaluation.intervals import Estimate, percentile_interval, resamples
 
-#: False positives a scan at which the sensitivity is averaged (CPM).
+#: False positives per scan at which the sensitivity is averaged (CPM).
 CPM_POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 MOST_MARKS = 100
 _COUNTED = ("marks_after_cut", "ignored_on_excluded", "ignored_double", "lost_to_ties")
@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ScanMarks:
-    """The marks of a system in one scan, points (n, 3) with scores (n,), and the findings of the readers.
+    """The marks of a detector in one scan, points (n, 3) with scores (n,), and the findings of the readers.
 
     A higher score means more likely a nodule; keep them unsaturated: ties at the cut all vanish. The nodules are to be
     found; on an excluded finding a mark counts neither as a hit nor as a false positive.
@@ -64,7 +64,7 @@ class ScanScore:
 class Froc:
     """The curve of all scans, its corners (k,), flat beyond the last; and the counts over all scans."""
 
-    false_positives_a_scan: NDArray[np.float64]
+    false_positives_per_scan: NDArray[np.float64]
     sensitivity: NDArray[np.float64]
     scans: int
     nodules: int
@@ -76,14 +76,14 @@ class Froc:
     lost_to_ties: int
     per_scan: Sequence[ScanScore] = field(repr=False, default=())
 
-    def sensitivity_at(self, false_positives_a_scan: ArrayLike) -> NDArray[np.float64]:
+    def sensitivity_at(self, false_positives_per_scan: ArrayLike) -> NDArray[np.float64]:
         """Sensitivity by linear interpolation."""
-        asked = np.asarray(false_positives_a_scan, dtype=np.float64)
-        return np.asarray(np.interp(asked, self.false_positives_a_scan, self.sensitivity))
+        asked = np.asarray(false_positives_per_scan, dtype=np.float64)
+        return np.asarray(np.interp(asked, self.false_positives_per_scan, self.sensitivity))
 
     @property
     def cpm(self) -> float:
-        """Competition performance metric: mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives a scan."""
+        """Competition performance metric: mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per scan."""
         return float(self.sensitivity_at(CPM_POINTS).mean())
 
 

@@ -25,7 +25,7 @@ from lungline.storage.submissions import Mark
 #: What candidates are ranked by; in the paper their sum of probability.
 SCORE = "score"
 
-#: Where the curve is written down: 1/16 to 16 false positives a scan, evenly on a logarithmic axis.
+#: Where the curve is written down: 1/16 to 16 false positives per scan, evenly on a logarithmic axis.
 CURVE_POINTS = tuple(np.geomspace(1 / 16, 16, 65).tolist())
 
 #: Lower ends in mm of the classes of diameter, and their names.
@@ -36,7 +36,7 @@ def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:
     """`LunglineError` if no annotation belongs to any of the scans: another list of ids would score 0 of 0."""
     if not {nodule.scan for nodule in nodules} & set(scans):
         raise LunglineError(
-            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} annotated scans of the sheet. "
+            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} annotated scans of the manifest. "
             "Give the annotations of these scans."
         )
 
@@ -105,7 +105,7 @@ def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[st
     found = []
     if result["marks_lost_to_ties"]:
         found.append(
-            f"{result['marks_lost_to_ties']} marks were lost because they tie at the cut of {MOST_MARKS} marks a scan. "
+            f"{result['marks_lost_to_ties']} marks were lost because they tie at the cut of {MOST_MARKS} marks per scan. "
             "Submit unsaturated scores, with more digits."
         )
     silent = sum(np.size(scan.scores) == 0 for scan in marks.values())
@@ -150,7 +150,7 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
             for scan, s in zip(marks, result.per_scan, strict=True)
         },
         "curve": {
-            "false_positives_a_scan": list(CURVE_POINTS),
+            "false_positives_per_scan": list(CURVE_POINTS),
             "sensitivity": [estimate.value for estimate in on_curve],
             "low": [estimate.low for estimate in on_curve],
             "high": [estimate.high for estimate in on_curve],
@@ -186,7 +186,7 @@ def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000)
         "found": int(hits.sum()),
         "recall": wilson(int(hits.sum()), len(hits)).as_json(),
         "recall_by_diameter_mm": by_class,
-        "candidates_a_scan": bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())).as_json(),
+        "candidates_per_scan": bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())).as_json(),
         "scans": len(counts),
         "scans_with_nodules": len(all_found),
         "scans_with_all_found": sum(all_found),

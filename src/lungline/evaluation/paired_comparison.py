@@ -1,4 +1,4 @@
-"""Systems side by side on the same test patients, with paired differences and the figures of the paper.
+"""Classifiers side by side on the same test patients, with paired differences and the figures of the paper.
 
 The paper: Zhang, Bazaz, Fan, Shah, "Lung Cancer Detection from CT Scan Images Using Deep Convolutional Neural Networks"
 (Boston University, 2017), sections 4 and 5. DSB-17: 1,397 patients to train (362 with cancer), 198 to test (57).
@@ -25,7 +25,8 @@ Found = Mapping[str, ScanScore]  # scan -> the marks of a detector, matched
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """What a system is, and its result on the DSB-17 test patients in the paper's terms and, where given, in figures.
+    """What a classifier is, and its result on the DSB-17 test patients in the paper's terms and, where given, in
+    figures.
 
     `correct` is the number of patients on the right side of 0.5.
     """
@@ -75,13 +76,13 @@ PAPER: Mapping[str, PaperFigure] = {
 
 @dataclass(frozen=True)
 class Compared:
-    """One row of the comparison: a system, or the mean of several trainings of one, with the seeds of all of them."""
+    """One row of the comparison: a classifier, or the mean of several trainings of one, with the seeds of all of them."""
 
-    system: str
+    classifier: str
     kind: str = ""
     seed: str = ""
     data: str = NOT_RUN  # what it was scored on, and what it was not
-    #: The labelled test patients that it answered, in every training: by scan `label`, then a probability a training.
+    #: The labelled test patients that it answered, in every training: by scan `label`, then a probability per training.
     answers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"label": []}), repr=False)
     found: tuple[Found, ...] = field(default=(), repr=False)  # in the annotated test scans, in every training
     unanswered: int = 0  # labelled test patients without an answer
@@ -94,42 +95,42 @@ class Compared:
 
 
 def measured(
-    system: str,
+    classifier: str,
     rows: Sequence[Prediction],
     *,
-    embedded: bool | None,
+    synthetic: bool | None,
     kind: str = "",
     seed: str = "",
     found: Found | None = None,
     detection: Mapping[str, Estimate] | None = None,
     training: Cost = NOT_MEASURED,
 ) -> Compared:
-    """The row of a system whose predictions are known; only its test patients count."""
+    """The row of a classifier whose predictions are known; only its test patients count."""
     test = [row for row in rows if row.split == "test" and row.label is not None]
     answers = scored(rows, "test")
-    others = f"{'embedded cohort' if embedded else 'scans given by the user'}; DSB-17: {NOT_RUN}"
+    others = f"{'synthetic cohort' if synthetic else 'scans given by the user'}; DSB-17: {NOT_RUN}"
     return Compared(
-        system,
+        classifier,
         kind,
         seed,
-        data="DSB-17" if {row.dataset for row in test} == {"dsb17"} and not embedded else others,
+        data="DSB-17" if {row.dataset for row in test} == {"dsb17"} and not synthetic else others,
         answers=answers,
         found=() if found is None else (found,),
         unanswered=len(test) - len(answers),
         metrics=cancer_metrics.measure(answers["label"], _probability(answers)),
         detection=detection or {},
         training=training,
-        paper=PAPER.get(system),
+        paper=PAPER.get(classifier),
     )
 
 
 def averaged(rows: Sequence[Compared]) -> Compared:
-    """The mean of several trainings of one system, over the patients that all of them answered."""
+    """The mean of several trainings of one classifier, over the patients that all of them answered."""
     first = rows[0]
     answers = pd.concat([first.answers, *(row.answers.drop(columns="label") for row in rows[1:])], axis=1, join="inner")
     found = tuple(part for row in rows for part in row.found)
     return Compared(
-        f"{first.system}, mean of {len(rows)}",
+        f"{first.classifier}, mean of {len(rows)}",
         first.kind,
         ", ".join(row.seed for row in rows),
         first.data,
@@ -141,22 +142,22 @@ def averaged(rows: Sequence[Compared]) -> Compared:
     )
 
 
-def constant_rows(rows: Sequence[Prediction], *, embedded: bool | None) -> list[Compared]:
+def constant_rows(rows: Sequence[Prediction], *, synthetic: bool | None) -> list[Compared]:
     """What needs no picture, on the same patients: "no cancer" and the training patients' prior for everybody."""
-    answered = [row for row in rows if row.probability is not None]
+    answered = [row for row in rows if row.score is not None]
     said = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
     return [
-        measured(name, [replace(row, probability=value) for row in answered], embedded=embedded, kind="constant")
+        measured(name, [replace(row, probability=value) for row in answered], synthetic=synthetic, kind="baseline")
         for name, value in said.items()
         if value is not None
     ]
 
 
 def complete(rows: Sequence[Compared]) -> list[Compared]:
-    """The paper's systems in its order, those that were not run included; then all others."""
-    run = {row.system: row for row in rows}
+    """The paper's classifiers in its order, those that were not run included; then all others."""
+    run = {row.classifier: row for row in rows}
     papers = [run.get(name, Compared(name, paper=figure)) for name, figure in PAPER.items()]
-    return [*papers, *(row for row in rows if row.system not in PAPER)]
+    return [*papers, *(row for row in rows if row.classifier not in PAPER)]
 
 
 def against(rows: Sequence[Compared], reference: Compared) -> list[Compared]:

@@ -1,4 +1,4 @@
-"""From the rows of `predictions.csv` to the results of a system, split by split."""
+"""From the rows of `predictions.csv` to the results of a classifier, split by split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -32,7 +32,7 @@ def training_prior(rows: Sequence[Prediction]) -> float | None:
 def scored(rows: Sequence[Prediction], split: str) -> pd.DataFrame:
     """The labelled patients of a split that have an answer: `label` (0 or 1) and `probability` by scan."""
     table = pd.DataFrame(
-        [(row.label, row.probability) for row in rows if row.split == split],
+        [(row.label, row.score) for row in rows if row.split == split],
         columns=["label", "probability"],
         index=[row.scan for row in rows if row.split == split],
         dtype=np.float64,
@@ -60,7 +60,7 @@ def measure_split(
         "labelled": len(labelled),
         "scored": len(answers),
         "cancer": int(y.sum()),
-        "not_scored": {row.scan: list(row.codes) for row in labelled if row.probability is None},
+        "not_scored": {row.scan: list(row.flags) for row in labelled if row.score is None},
         "metrics": {name: estimate.as_json() for name, estimate in cancer_metrics.measure(y, p, seed=seed).items()},
         "baselines": cancer_metrics.baselines(y, prior, seed=seed),
         "reliability": [asdict(row) for row in cancer_metrics.reliability(y, p)],
@@ -69,7 +69,7 @@ def measure_split(
         diameter = np.array([largest_mm.get(scan, 0.0) for scan in answers.index])
         answer["diameter_alone"] = {
             "auc": auc(y, diameter).as_json(),
-            "auc_of_system_minus_diameter": auc_difference(y, p, diameter).as_json(),
+            "auc_of_classifier_minus_diameter": auc_difference(y, p, diameter).as_json(),
         }
     return answer
 
@@ -88,14 +88,14 @@ def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str)
 def refuse_scans_of(detector: Path | None, scans: Sequence[str]) -> None:
     """`LunglineError` if a network in the folder of a detector was trained or validated on any of these scans."""
     if detector is not None:
-        for part in (*AXES, *(["reduction"] if (detector / "reduction").is_dir() else [])):
+        for part in (*AXES, *(["fpr"] if (detector / "fpr").is_dir() else [])):
             refuse_trained_on(scans, read_result(detector / part / "card.json"), str(detector / part))
 
 
 def refuse_copies(rows: Sequence[Prediction]) -> None:
     """`LunglineError` if a labelled test patient has the pixels of a case that the models were trained on."""
     seen = [
-        row.scan for row in rows if row.split == "test" and row.label is not None and "W_TRAINING_CASE" in row.codes
+        row.scan for row in rows if row.split == "test" and row.label is not None and "W_TRAINING_CASE" in row.flags
     ]
     if seen:
         raise LunglineError(

@@ -158,7 +158,7 @@ def side_of_all(lungs: Mask, first: int, width: int) -> Literal["left", "right"]
 
 
 def judge(quality: LungQuality, plausible_ml: tuple[float, float] = PLAUSIBLE_ML) -> list[tuple[str, str]]:
-    """Warnings about a lung mask, as (code, detail).
+    """Warnings about a lung mask, as (flag, detail).
 
     `Quarantine` `Q_LUNG_VOLUME` if no person's lungs, nor a slab of them, have this volume.
     """

@@ -1,6 +1,6 @@
-"""Lay one scan of a patient on another: the rigid motion that makes their lungs fit.
+"""Register one scan of a patient to another: the rigid transform that makes their lungs fit.
 
-Breathing, posture and an operation change a chest in ways that no rigid motion describes, so what lies near the
+Breathing, posture and an operation change a chest in ways that no rigid transform describes, so what lies near the
 diaphragm may be off by a centimetre or more. That is enough to say which nodule is which, and not for more.
 """
 
@@ -22,28 +22,28 @@ _STEP, _SMALLEST_STEP, _ITERATIONS = 2.0, 1e-3, 150
 
 
 @dataclass(frozen=True)
-class Motion:
-    """A rigid motion of the world."""
+class RigidTransform:
+    """A rigid transform of the world."""
 
     matrix: NDArray[np.float64]  # (4, 4): world (x, y, z, 1) mm of the first scan to that of the second
     overlap: float  # Dice coefficient, 0..1, of the two scans' lungs after it
 
-    def forth(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]:
+    def apply(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]:
         """Where points (..., 3) of the first scan lie in the second."""
         return geometry.voxel_to_world(self.matrix, points_xyz_mm)
 
-    def back(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]:
+    def apply_inverse(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]:
         """Where points (..., 3) of the second scan lie in the first."""
         return np.asarray((np.asarray(points_xyz_mm) - self.matrix[:3, 3]) @ self.matrix[:3, :3])
 
 
-def register_lungs(first: Volume, first_lungs: Volume, second: Volume, second_lungs: Volume) -> Motion:
-    """The rigid motion from the first scan to the second under which their lungs look most alike.
+def register_lungs(first: Volume, first_lungs: Volume, second: Volume, second_lungs: Volume) -> RigidTransform:
+    """The rigid transform from the first scan to the second under which their lungs look most alike.
 
     `first` and `second` are HU, the lungs bool on the same grids, not empty. HU are correlated within the lungs of the
-    first and a rim around them, from coarse to fine, by SimpleITK, on one thread: the same scans give the same motion.
-    It starts from the middles of the lungs, unturned, so a scan that is turned by more than about 30 degrees against
-    the other may not be found.
+    first and a rim around them, from coarse to fine, by SimpleITK, on one thread: the same scans give the same
+    transform. It starts from the middles of the lungs, unturned, so a scan that is turned by more than about 30 degrees
+    against the other may not be found.
     """
     fixed, fixed_lungs = _prepared(first, first_lungs)
     moving, moving_lungs = _prepared(second, second_lungs)
@@ -67,14 +67,14 @@ def register_lungs(first: Volume, first_lungs: Volume, second: Volume, second_lu
     try:
         method.Execute(fixed, moving)
     except RuntimeError:  # the pictures have no part in common
-        raise LunglineError("the two scans cannot be laid on one another. Are both of one patient's chest?") from None
+        raise LunglineError("the two scans cannot be registered. Are both of one patient's chest?") from None
     laid = sitk.Resample(moving_lungs, fixed_lungs, start, sitk.sitkNearestNeighbor, 0)
     a, b = (sitk.GetArrayViewFromImage(mask) > 0 for mask in (fixed_lungs, laid))
     both, sizes = int(np.count_nonzero(a & b)), int(np.count_nonzero(a)) + int(np.count_nonzero(b))
     matrix = geometry.make_affine(
         (1, 1, 1), start.TransformPoint((0.0, 0.0, 0.0)), np.reshape(start.GetMatrix(), (3, 3))
     )
-    return Motion(matrix, 2 * both / max(sizes, 1))
+    return RigidTransform(matrix, 2 * both / max(sizes, 1))
 
 
 def _prepared(ct: Volume, lungs: Volume) -> tuple[sitk.Image, sitk.Image]:

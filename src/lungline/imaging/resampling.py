@@ -1,7 +1,7 @@
 """Cubic B-spline resampling onto an exact grid (paper, section 3).
 
 The cubic spline through samples, read at new positions, is linear in the samples and separable in the
-axes. So one small matrix an axis holds all of it, and resampling a volume is three matrix products.
+axes. So one small matrix per axis holds all of it, and resampling a volume is three matrix products.
 
 `scipy.ndimage.zoom` puts the first and last voxel centres of both grids on one another, so its result does
 not have the spacing that was asked for. Here the new grid has exactly the spacing, its first voxel's outer

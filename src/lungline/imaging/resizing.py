@@ -17,7 +17,7 @@ from lungline.imaging.volume import Volume
 
 
 def resize(volume: Volume, size: int) -> Volume:
-    """The volume (Z, Y, X) on a grid of `size` voxels an axis, float32; the affine is that of the new grid."""
+    """The volume (Z, Y, X) on a grid of `size` voxels per axis, float32; the affine is that of the new grid."""
     steps = np.array(volume.shape_zyx) / size
     affine = volume.affine.copy()
     affine[:3, :3] = volume.affine[:3, :3] * steps

@@ -40,7 +40,7 @@ def note_annotations(path: Path, scans: Collection[str]) -> list[Note]:
     """A note on every row of `annotations.csv` that is left out, or belongs to none of the scans."""
     nodules, notes = _read(path, measured=True)
     strangers = [
-        Note(path.name, nodule.line, "T_UNKNOWN_SCAN", "this seriesuid is no scan of the sheet; not used")
+        Note(path.name, nodule.line, "T_UNKNOWN_SCAN", "this seriesuid is no scan of the manifest; not used")
         for nodule in nodules
         if nodule.scan not in scans
     ]
@@ -76,7 +76,9 @@ def _read(path: Path, measured: bool) -> tuple[list[Nodule], list[Note]]:
     return list(places.values()), notes
 
 
-def draw_spheres(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]) -> NDArray[np.bool_]:
+def rasterise_spheres(
+    shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]
+) -> NDArray[np.bool_]:
     """Mask (Z, Y, X) that is true within half a diameter of a nodule's centre (paper, section 4.2).
 
     The voxel that holds a centre is always true, so that no nodule vanishes between voxel centres.

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lungline.nodules.measurements import Attenuation
-from lungline.nodules.table import NoduleRow, Side, Third, word
+from lungline.nodules.table import Laterality, NoduleRow, Zone, format_value
 from lungline.storage.tables import table_text
 
-#: Name and version of the layout; `lungline/schemas/follow-up-1.json` describes it.
-SCHEMA = "follow-up/1"
+#: Name and version of the layout; `lungline/schemas/follow-up-2.json` describes it.
+SCHEMA = "follow-up/2"
 
 State = Literal["paired", "new", "gone", "not-imaged"]
 
@@ -28,8 +28,8 @@ class FollowUpRow:
     """
 
     state: State
-    side: Side  # this and the next: in the later scan where it was found there
-    third: Third
+    laterality: Laterality  # this and the next: in the later scan where it was found there
+    zone: Zone
     rank_before: int | None
     rank_after: int | None
     x_mm_before: float | None  # centroids in each scanner's own world, LPS
@@ -39,14 +39,14 @@ class FollowUpRow:
     y_mm_after: float | None
     z_mm_after: float | None
     distance_mm: float | None  # between the two after registration
-    longest_axial_mm_before: float | None
-    longest_axial_mm_after: float | None
+    long_axis_mm_before: float | None
+    long_axis_mm_after: float | None
     volume_mm3_before: float | None
     volume_mm3_after: float | None
     volume_change_percent: float | None  # of the earlier volume
     doubling_days: float | None  # at this rate; None if it has not grown, or the days are unknown
-    kind_before: Attenuation | None
-    kind_after: Attenuation | None
+    attenuation_before: Attenuation | None
+    attenuation_after: Attenuation | None
     nodule_probability_before: float | None
     nodule_probability_after: float | None
     cancer_probability_before: float | None
@@ -123,9 +123,9 @@ def _row(
     for name in _OF_A_SCAN:
         values[f"{name}_before"] = None if before is None else getattr(before, name)
         values[f"{name}_after"] = None if after is None else getattr(after, name)
-    return FollowUpRow(state, shown.side, shown.third, **values)
+    return FollowUpRow(state, shown.laterality, shown.zone, **values)
 
 
 def rows_as_csv(rows: Sequence[FollowUpRow]) -> str:
     """The rows as CSV text; the header alone when there is none."""
-    return table_text(COLUMNS, [[word(value) for value in astuple(row)] for row in rows])
+    return table_text(COLUMNS, [[format_value(value) for value in astuple(row)] for row in rows])

@@ -46,9 +46,9 @@ class Measurements:
         The names are those of MacMahon et al. (Radiology 284, 2017, 228); the rule is ours. Aerated lung among the
         voxels is left out, then the outermost layer of voxels, in which nodule and lung are mixed. Of this core the
         share of voxels of -400 HU or more decides: below 0.25 ground-glass, from 0.75 on solid. Against the readers of
-        742 nodules of LIDC-IDRI, outlined by them (`tests/unit/nodules/test_kinds_of_lidc.py`): of 625 that they rate
-        solid 94 % are, of 50 that they rate ground-glass 66 % are, and of 67 in between only 21 % are part-solid, most
-        are solid. Other limits of HU and shares, chosen on half of the patients for the mean over the three kinds,
+        742 nodules of LIDC-IDRI, outlined by them (`tests/unit/nodules/test_attenuation_of_lidc.py`): of 625 that they
+        rate solid 94 % are, of 50 that they rate ground-glass 66 % are, and of 67 in between only 21 % are part-solid,
+        most are solid. Other limits of HU and shares, chosen on half of the patients for the mean over the three kinds,
         find 63 % of those in between there but 22 % in the other half, and call 15 % of the solid ones something else:
         not taken.
         """
@@ -85,7 +85,7 @@ def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
     inside = next(part for part in (core, tissue, mask) if part.any())
     return Measurements(
         volume_mm3=float(hu.size * abs(np.linalg.det(ct.affine[:3, :3]))),
-        long_axis_mm=max(_longest_mm(ct, int(z), mask[z]) for z in np.flatnonzero(mask.any(axis=(1, 2)))),
+        long_axis_mm=max(_long_axis_mm(ct, int(z), mask[z]) for z in np.flatnonzero(mask.any(axis=(1, 2)))),
         mean_hu=float(hu.mean()),
         sd_hu=float(hu.std()),
         calcified_share=float(np.mean(hu >= CALCIFIED_HU)),
@@ -93,7 +93,7 @@ def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
     )
 
 
-def _longest_mm(ct: Volume, z: int, mask_yx: NDArray[np.bool_]) -> float:
+def _long_axis_mm(ct: Volume, z: int, mask_yx: NDArray[np.bool_]) -> float:
     """The largest distance in one slice, mm, between the middles of its voxels' edges.
 
     Between their centres a ball would come out a voxel too small, between their corners too large.

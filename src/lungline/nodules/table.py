@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from lungline.detection.candidates import Candidate
     from lungline.nodules.measurements import Attenuation, Measurements
 
-Side = Literal["left", "right"]
-Third = Literal["upper", "middle", "lower"]
+Laterality = Literal["left", "right"]
+Zone = Literal["upper", "middle", "lower"]
 
 _STEP = 2  # voxels: every second one is enough to tell which lung is nearer
 
-#: Name and version of the layout; `lungline/schemas/nodules-1.json` describes it.
-SCHEMA = "nodules/1"
+#: Name and version of the layout; `lungline/schemas/nodules-2.json` describes it.
+SCHEMA = "nodules/2"
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class NoduleRow:
     y: float
     x: float
     slice: int  # number of the source slice that lies nearest, 1 for the lowest
-    side: Side  # the patient's
-    third: Third  # of that lung's height
-    longest_axial_mm: float
+    laterality: Laterality  # the patient's
+    zone: Zone  # of that lung's height
+    long_axis_mm: float
     volume_mm3: float
     mean_hu: float
-    spread_hu: float  # standard deviation
-    kind: Attenuation
+    sd_hu: float  # standard deviation
+    attenuation: Attenuation
     nodule_probability: float  # the detector's, mean over the cluster
-    cancer_logit: float | None  # the system's answer to this candidate's cube alone; None if it was not shown it
+    logit: float | None  # the classifier's answer to this candidate's cube alone; None if it was not shown it
     cancer_probability: float | None
     decided: bool | None  # whether its logit is the scan's where the maximum counts; None without an answer
 
@@ -79,7 +79,7 @@ def describe_candidates(
     """A row for every candidate, in their order.
 
     `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
-    The system's `logits` go by rank: fewer where it reads fewer candidates. Without an answer no rank decides.
+    The classifier's `logits` go by rank: fewer where it reads fewer candidates. Without an answer no rank decides.
     """
     from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
@@ -90,21 +90,21 @@ def describe_candidates(
         )
     places = places_in_lungs(lungs, [c.centroid_xyz_mm for c in candidates]) if candidates else []
     rows = []
-    for candidate, measured, (side, third) in zip(candidates, measurements, places, strict=True):
+    for candidate, measured, (laterality, zone) in zip(candidates, measurements, places, strict=True):
         logit = logits[candidate.rank - 1] if candidate.rank <= len(logits) else None
         rows.append(
             NoduleRow(
                 **{name: getattr(candidate, name) for name in ("rank", "x_mm", "y_mm", "z_mm", "z", "y", "x")},
                 slice=_slice_number(source, candidate),
-                side=side,
-                third=third,
-                longest_axial_mm=measured.long_axis_mm,
+                laterality=laterality,
+                zone=zone,
+                long_axis_mm=measured.long_axis_mm,
                 volume_mm3=measured.volume_mm3,
                 mean_hu=measured.mean_hu,
-                spread_hu=measured.sd_hu,
-                kind=measured.attenuation,
+                sd_hu=measured.sd_hu,
+                attenuation=measured.attenuation,
                 nodule_probability=candidate.mean_probability,
-                cancer_logit=logit,
+                logit=logit,
                 cancer_probability=None if logit is None else float(expit(logit)),
                 decided=None if deciding_rank is None else candidate.rank == deciding_rank,
             )
@@ -112,7 +112,7 @@ def describe_candidates(
     return rows
 
 
-def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Side, Third]]:
+def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Laterality, Zone]]:
     """The patient's side, and the third of that lung's height, of each point (n, 3); the nearest where it lies beside.
 
     `lungs` is a mask of both lungs, not empty, with axes in LPS order.
@@ -122,19 +122,21 @@ def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Side,
     box = bounding_box(lungs.array)
     inside = lungs.array[box]
     middle = middle_column(inside)
-    halves: dict[Side, slice] = {"right": slice(None, middle), "left": slice(middle, None)}
+    halves: dict[Laterality, slice] = {"right": slice(None, middle), "left": slice(middle, None)}
     if middle == inside.shape[2]:  # one lung, or two that nothing parts: all is on the side where it lies
         halves = {side_of_all(inside, box[2].start, lungs.shape_zyx[2]): slice(None)}
     voxels = _STEP * np.argwhere(inside[::_STEP, ::_STEP, ::_STEP])
-    heights = {side: np.flatnonzero(inside[:, :, half].any(axis=(1, 2)))[[0, -1]] for side, half in halves.items()}
-    found: list[tuple[Side, Third]] = []
+    heights = {
+        laterality: np.flatnonzero(inside[:, :, half].any(axis=(1, 2)))[[0, -1]] for laterality, half in halves.items()
+    }
+    found: list[tuple[Laterality, Zone]] = []
     for index_zyx in geometry.world_to_voxel(lungs.affine, points_xyz_mm).reshape(-1, 3):
         here = index_zyx - [part.start for part in box]
         nearest = voxels[np.argmin((((voxels - here) * lungs.spacing_zyx_mm) ** 2).sum(axis=1))]
-        side: Side = next(iter(halves)) if len(halves) == 1 else "right" if nearest[2] < middle else "left"
-        low, high = heights[side]
+        laterality: Laterality = next(iter(halves)) if len(halves) == 1 else "right" if nearest[2] < middle else "left"
+        low, high = heights[laterality]
         share = (here[0] - low + 0.5) / (high - low + 1)
-        found.append((side, "lower" if share < 1 / 3 else "middle" if share < 2 / 3 else "upper"))
+        found.append((laterality, "lower" if share < 1 / 3 else "middle" if share < 2 / 3 else "upper"))
     return found
 
 
@@ -154,15 +156,15 @@ def rows_as_json(rows: Sequence[Any]) -> list[dict[str, Any]]:
 
 def rows_as_csv(scan: str, rows: Sequence[NoduleRow]) -> str:
     """The rows as CSV text; the header alone when there is none."""
-    return table_text(COLUMNS, rows_as_words(scan, rows))
+    return table_text(COLUMNS, format_rows(scan, rows))
 
 
-def rows_as_words(scan: str, rows: Sequence[NoduleRow]) -> list[list[Any]]:
+def format_rows(scan: str, rows: Sequence[NoduleRow]) -> list[list[Any]]:
     """The rows as they are written, in the order of `COLUMNS`."""
-    return [[scan, *map(word, astuple(row))] for row in rows]
+    return [[scan, *map(format_value, astuple(row))] for row in rows]
 
 
-def word(value: Any) -> Any:
+def format_value(value: Any) -> Any:
     """A value as CSV holds it."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -32,9 +32,9 @@ _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 #: What DICOM has no code for.
 _CANDIDATES = Code("candidates", "99LUNGLINE", "Number of nodule candidates")
 _NONE_FOUND = Code("none-found", "99LUNGLINE", "No nodule candidate found")
-_NOT_SEARCHED = Code("not-searched", "99LUNGLINE", "Nodules not searched by this system")
+_NOT_SEARCHED = Code("not-searched", "99LUNGLINE", "Nodules not searched by this classifier")
 _SOME_FOUND = Code("found", "99LUNGLINE", "Nodule candidates found")
-_SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
+_LATERALITIES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Objects:
 def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[NoduleRow], ranks: Volume | None) -> Objects:
     """The segmentation and the report of a scan that was read from `series`.
 
-    `table` is the nodule table (`lungline/schemas/nodules-1.json`) and `rows` are its rows; `ranks` (Z, Y, X) int holds
+    `table` is the nodule table (`lungline/schemas/nodules-2.json`) and `rows` are its rows; `ranks` (Z, Y, X) int holds
     the rank of each candidate in its voxels (`rank_map`), None where there is no candidate.
 
     UIDs follow from the source and from what is said: the same answer to the same series has the same UIDs, so an
@@ -118,7 +118,7 @@ def planes_of(series: Series) -> list[Plane]:
 
 
 def _segmentation(series: Series, rows: Sequence[NoduleRow], marked: NDArray[np.uint8], name: _Names) -> Segmentation:
-    """A segment a candidate, numbered by rank, on the pixels of the source; `marked` is (slices, rows, columns)."""
+    """A segment per candidate, numbered by rank, on the pixels of the source; `marked` is (slices, rows, columns)."""
     algorithm = hd.AlgorithmIdentificationSequence(MAKER, codes.DCM.ArtificialIntelligence, __version__)
     described = [
         hd.seg.SegmentDescription(
@@ -197,7 +197,7 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
     searched, probability = table["nodules"] is not None, table["patient"]["probability"]
     measured = [sr.Measurement(_CANDIDATES, float(len(rows)), codes.UCUM.NoUnits)] if searched else []
     if probability is not None and _of_patients(table):
-        measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["system"]))
+        measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["classifier"]))
     found = (_SOME_FOUND if rows else _NONE_FOUND) if searched else _NOT_SEARCHED
     return sr.MeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(name.uid("scan"), "scan"),
@@ -208,8 +208,8 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
 
 
 def _of_patients(table: Mapping[str, Any]) -> bool:
-    """Whether the system was taught who has cancer; readers' opinions of nodules are no probability of it."""
-    return table["patient"].get("learned_from", "patients") == "patients"
+    """Whether the classifier was taught who has cancer; readers' opinions of nodules are no probability of it."""
+    return table["patient"].get("supervision", "patients") == "patients"
 
 
 def _of_candidate(
@@ -217,7 +217,7 @@ def _of_candidate(
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Place, size and scores of one candidate, with its segment and the images that show it."""
     measured = [
-        sr.Measurement(codes.SCT.LongAxis, row.longest_axial_mm, codes.UCUM.Millimeter),
+        sr.Measurement(codes.SCT.LongAxis, row.long_axis_mm, codes.UCUM.Millimeter),
         sr.Measurement(codes.SCT.Volume, row.volume_mm3, codes.UCUM.CubicMillimeter),
         _percent(codes.DCM.CertaintyOfFinding, row.nodule_probability, None),
     ]
@@ -227,7 +227,7 @@ def _of_candidate(
         sr.TrackingIdentifier(name.uid(f"candidate {row.rank}"), f"candidate {row.rank}"),
         referenced_segment=sr.ReferencedSegment(_SEGMENTATION, name.uid("SEG"), row.rank, source_images=sources),
         finding_type=codes.SCT.Nodule,
-        finding_sites=[sr.FindingSite(codes.SCT.Lung, laterality=_SIDES[row.side])],
+        finding_sites=[sr.FindingSite(codes.SCT.Lung, laterality=_LATERALITIES[row.laterality])],
         measurements=measured,
     )
     centre = sr.Scoord3DContentItem(
@@ -250,7 +250,7 @@ def _sources(series: Series, numbers: Sequence[int]) -> list[sr.SourceImageForSe
     return [sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID) for header in headers]
 
 
-def _percent(concept: Code, share: float, system: str | None) -> sr.Measurement:
-    """A probability; `system` is the one that gives it."""
-    algorithm = None if system is None else sr.AlgorithmIdentification(f"{MAKER} {system}", __version__)
+def _percent(concept: Code, share: float, classifier: str | None) -> sr.Measurement:
+    """A probability; `classifier` is the one that gives it."""
+    algorithm = None if classifier is None else sr.AlgorithmIdentification(f"{MAKER} {classifier}", __version__)
     return sr.Measurement(concept, 100 * share, codes.UCUM.Percent, algorithm_id=algorithm)

@@ -1,7 +1,8 @@
-"""What identifies a patient in a raw scan: marks by which scans are known as one patient's or as copies, and its date.
+"""What identifies a patient in a raw scan: fingerprints by which scans are known as one patient's or as copies, and its
+date.
 
-Marks are kept in `private/`, as hashes. Not in the HDF5 files, which may be shared: the hash of a short patient id is
-found by trying all of them, and a secret key would make the files of two runs differ. A date is kept nowhere.
+Fingerprints are kept in `private/`, as hashes. Not in the HDF5 files, which may be shared: the hash of a short patient
+id is found by trying all of them, and a secret key would make the files of two runs differ. A date is kept nowhere.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from lungline.readers.raw import is_dicom
 from lungline.readers.scan import Source, raw_files, real_path
 from lungline.readers.zips import unpacked
 
-#: Kind of mark, and what a report calls it.
+#: Kind of fingerprint, and what a report calls it.
 KINDS = {
     "PatientID": "patient id",
     "StudyInstanceUID": "study",
@@ -44,7 +45,7 @@ class Identity:
     """
 
     usable: bool
-    marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fingerprints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def identifiers(raw: Path, source: Source) -> dict[str, tuple[str, ...]]:
@@ -100,15 +101,17 @@ def _hash(kind: str, value: str) -> str:
 
 def write_identity(path: Path, identity: Identity) -> None:
     """Write an identity as JSON that only its owner can read."""
-    write_secret(path, json.dumps({"usable": identity.usable, "marks": identity.marks}, sort_keys=True) + "\n")
+    write_secret(
+        path, json.dumps({"usable": identity.usable, "fingerprints": identity.fingerprints}, sort_keys=True) + "\n"
+    )
 
 
 def read_identity(path: Path) -> Identity:
     """An identity that `write_identity` wrote."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        marks = {str(kind): tuple(map(str, values)) for kind, values in content["marks"].items()}
-        return Identity(bool(content["usable"]), marks)
+        fingerprints = {str(kind): tuple(map(str, values)) for kind, values in content["fingerprints"].items()}
+        return Identity(bool(content["usable"]), fingerprints)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(
             f"{path}: not an identity of a scan ({type(error).__name__}). Delete it and run again."

@@ -18,19 +18,19 @@ def open_to_others(path: Path) -> bool:
 
 
 def secret_folder(path: Path) -> None:
-    """Make a folder of mode 0700; one that is there already is tightened, with a word about it."""
+    """Make a folder of mode 0700; of one that is there already the permissions are restricted, with a word about it."""
     if path.is_dir():
-        tighten(path)
+        restrict_permissions(path)
         return
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.chmod(0o700)  # the umask may have taken rights from the owner
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file of mode 0600, whole or not at all; one that says the same already is only tightened."""
+    """Write a file of mode 0600, whole or not at all; one that says the same already only has its permissions restricted."""
     secret_folder(path.parent)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
-        tighten(path)
+        restrict_permissions(path)
         return
     with secret_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -47,7 +47,7 @@ def secret_path(path: Path) -> Iterator[Path]:
         yield temporary
 
 
-def tighten(path: Path) -> None:
+def restrict_permissions(path: Path) -> None:
     """Take all rights from everybody but the owner, and say so on stderr; nothing happens where they have none.
 
     `LunglineError` if the file belongs to somebody else.

@@ -1,6 +1,6 @@
 """The folder `private/`: the only place that knows where scans lie and what they were called.
 
-`map.csv` has a line a scan; `raw/{scan}` is a link to its folder or file; `key` is the secret of the pseudonyms;
+`map.csv` has a line per scan; `raw/{scan}` is a link to its folder or file; `key` is the secret of the pseudonyms;
 `identity/{scan}.json` is what `lungline ingest` knows the patient by. Folders have mode 0700, files 0600.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from lungline.errors import LunglineError
 from lungline.escape import cell, uncell
-from lungline.privacy.permissions import secret_folder, tighten, write_secret
+from lungline.privacy.permissions import restrict_permissions, secret_folder, write_secret
 from lungline.readers.listing import Listed
 from lungline.storage.tables import read_rows, table_text
 
@@ -39,7 +39,7 @@ def pseudonym_key(private: Path) -> bytes:
 
 
 def read_map(private: Path) -> dict[str, Original]:
-    """What each scan was; only the sheet, which writes it, and the way out (`export`, `who`) may ask."""
+    """What each scan was; only the manifest, which writes it, and the way out (`export`, `reidentify`) may ask."""
     path = private / "map.csv"
     if not path.exists():
         return {}
@@ -54,7 +54,7 @@ def remember(private: Path, listed: Iterable[Listed], forget: Iterable[str]) -> 
     for folder in (private, private / "raw"):
         secret_folder(folder)
     if (private / "key").exists():
-        tighten(private / "key")
+        restrict_permissions(private / "key")
     known = read_map(private)
     for scan in forget:
         known.pop(scan, None)
@@ -72,7 +72,7 @@ def _link(link: Path, target: Path) -> None:
             return
         link.unlink()
     if link.exists():
-        raise LunglineError(f"{link}: expected a link made by `lungline sheet`. Move what lies there away.")
+        raise LunglineError(f"{link}: expected a link made by `lungline manifest`. Move what lies there away.")
     try:
         link.symlink_to(target)
     except OSError as error:  # its own words name the target

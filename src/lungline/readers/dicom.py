@@ -19,8 +19,8 @@ from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import Folder, Slice, quiet, read_folder, regular_files
 from lungline.readers.dicom_pixels import LOSSY, SUPPORTED, DamagedSliceError, slice_hu
 from lungline.readers.raw import RawImage, check_affine, check_size
-from lungline.readers.stack import MIN_SLICES, SAME_PLACE_MM, Stack, even_grid, straighten
-from lungline.storage.hdf5 import Code
+from lungline.readers.stack import MIN_SLICES, SAME_PLACE_MM, Stack, deskew, uniform_grid
+from lungline.storage.hdf5 import Flag
 
 _AXIAL = 0.7  # cosine between the normal of axial slices and the long axis of the body
 _MOST_LOCALIZERS = 4  # slices of one series that may stand across the others
@@ -28,17 +28,17 @@ _SMALL_MINORITY = 0.1  # part of a series that may be dropped
 _NEARLY_ALL = 0.9  # part of the largest extent that counts as the whole chest, too
 
 
-def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
+def read_dicom(path: Path) -> tuple[RawImage, list[Flag]]:
     """Read the best axial CT series of a folder (or the one file that `path` is).
 
     Returns int16 HU on a rectilinear grid, and what had to be left out, filled or corrected. `Quarantine` if there is
-    no CT, or its geometry or its pixels cannot be trusted; see `docs/reference/codes.md`.
+    no CT, or its geometry or its pixels cannot be trusted; see `docs/reference/flags.md`.
     """
     with quiet():
-        chosen, codes = used_slices(path)
+        chosen, flags = used_slices(path)
         rescaled = chosen[0].slope is not None
         chosen, array, more = _decode_all(chosen)
-        codes += more + _lossy(chosen) + ([] if rescaled else _looks_like_hu(array))
+        flags += more + _lossy(chosen) + ([] if rescaled else _looks_like_hu(array))
     first = chosen[0]
     assert first.orientation  # `choose_series` takes no other slices
     assert first.spacing_ji_mm
@@ -49,18 +49,18 @@ def read_dicom(path: Path) -> tuple[RawImage, list[Code]]:
         along_j_xyz=np.array(first.orientation[3:]),
         spacing_ij_mm=first.spacing_ji_mm[::-1],  # type: ignore[arg-type]
     )
-    image, more = straighten(stack)
+    image, more = deskew(stack)
     check_affine(image.affine_ijk)
-    return image, codes + more
+    return image, flags + more
 
 
-def used_slices(path: Path) -> tuple[list[Slice], list[Code]]:
+def used_slices(path: Path) -> tuple[list[Slice], list[Flag]]:
     """The slices that a scan is read from, along their normal, and what had to be left out; call inside `quiet`."""
-    chosen, codes = choose_series(read_folder(regular_files(path)))
+    chosen, flags = choose_series(read_folder(regular_files(path)))
     check_size(chosen[0].columns, chosen[0].rows, len(chosen))
     _check_rescale(chosen)
     chosen, more = one_acquisition(chosen)
-    return chosen, codes + more
+    return chosen, flags + more
 
 
 def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]]:
@@ -79,7 +79,7 @@ def nearest_slices(path: Path, points_xyz_mm: ArrayLike) -> list[tuple[str, int]
         return [(str(header.get(tag, "")), item.frame + 1) for header, item in zip(read, nearest, strict=True)]
 
 
-def choose_series(folder: Folder) -> tuple[list[Slice], list[Code]]:
+def choose_series(folder: Folder) -> tuple[list[Slice], list[Flag]]:
     """The slices of the best axial CT of the folder, and what was left out.
 
     Best is: axial, covering (nearly) the largest extent, then the most positions, then ORIGINAL.
@@ -94,19 +94,19 @@ def choose_series(folder: Folder) -> tuple[list[Slice], list[Code]]:
         (stack for stack in usable if extents[id(stack)] >= enough),
         key=lambda s: (_n_positions(s), s[0].original, -s[0].series_number, s[0].series),
     )
-    codes = _check_same_series(best, folder.slices)
+    flags = _check_same_series(best, folder.slices)
     left_out = len({item.series for item in folder.slices} - {best[0].series})
     turned = len(stacks) - 1 - left_out
     if left_out > 0 or turned > 0 or folder.other_images or folder.enhanced:
         found = f"{len(best)} slices used; left out: {max(left_out, 0)} other CT series, "
-        codes.append(Code("W_SERIES_CHOSEN", f"{found}{folder.other_images + folder.enhanced} other images"))
+        flags.append(Flag("W_SERIES_CHOSEN", f"{found}{folder.other_images + folder.enhanced} other images"))
     if folder.not_dicom:
-        codes.append(Code("W_FILES_SKIPPED", f"{folder.not_dicom} files are not DICOM"))
+        flags.append(Flag("W_FILES_SKIPPED", f"{folder.not_dicom} files are not DICOM"))
     if folder.damaged > _SMALL_MINORITY * len(folder.slices):
         raise Quarantine("Q_DAMAGED_SLICES", f"{folder.damaged} damaged files beside {len(folder.slices)} slices")
     if folder.damaged:
-        codes.append(Code("W_DAMAGED_SLICES", f"{folder.damaged} files with a damaged header"))
-    return best, codes
+        flags.append(Flag("W_DAMAGED_SLICES", f"{folder.damaged} files with a damaged header"))
+    return best, flags
 
 
 def _nothing_usable(folder: Folder) -> None:
@@ -151,7 +151,7 @@ def _n_positions(stack: Sequence[Slice]) -> int:
     return 1 + int((np.diff(np.sort(_depths(stack))) > SAME_PLACE_MM).sum())
 
 
-def _check_same_series(best: list[Slice], slices: Sequence[Slice]) -> list[Code]:
+def _check_same_series(best: list[Slice], slices: Sequence[Slice]) -> list[Flag]:
     """A few slices of the chosen series may lack a geometry or have another one; more may not."""
     kept = {id(item) for item in best}
     others = [item for item in slices if item.series == best[0].series and id(item) not in kept]
@@ -162,32 +162,32 @@ def _check_same_series(best: list[Slice], slices: Sequence[Slice]) -> list[Code]
         found = f"{len(strays)} slices beside {len(best)} have no or another position, orientation, spacing or shape"
         raise Quarantine("Q_NO_GEOMETRY", found)
     found = f"{len(strays)} slices dropped: no or another position, orientation, spacing or shape"
-    return [Code("W_SLICES_DROPPED", found)] if strays else []
+    return [Flag("W_SLICES_DROPPED", found)] if strays else []
 
 
-def one_acquisition(stack: list[Slice]) -> tuple[list[Slice], list[Code]]:
+def one_acquisition(stack: list[Slice]) -> tuple[list[Slice], list[Flag]]:
     """One slice a position, sorted along the normal.
 
     Copies are dropped. Where different slices lie at one position, or acquisitions interleave, the most
     complete acquisition is taken: the patient may have moved between them.
     """
     unique, copies = _without_copies(_sorted(stack))
-    codes = [Code("W_DUPLICATE_SLICES", f"{copies} copies of slices dropped")] if copies else []
-    if _is_even(unique) and not _interleave(unique):
-        return unique, codes
+    flags = [Flag("W_DUPLICATE_SLICES", f"{copies} copies of slices dropped")] if copies else []
+    if _is_uniform(unique) and not _interleave(unique):
+        return unique, flags
     acquisitions: dict[int, list[Slice]] = {}
     for item in unique:
         acquisitions.setdefault(item.acquisition, []).append(item)
     if len(acquisitions) > 1:
         complete = max(acquisitions.values(), key=lambda a: (_n_positions(a), -a[0].acquisition))
-        if _n_positions(unique) < len(unique) or _is_even(complete):
+        if _n_positions(unique) < len(unique) or _is_uniform(complete):
             found = f"{len(acquisitions)} acquisitions; the one with {len(complete)} of {len(unique)} slices used"
-            codes.append(Code("W_MULTI_ACQUISITION", found))
+            flags.append(Flag("W_MULTI_ACQUISITION", found))
             unique = complete
     if _n_positions(unique) < len(unique):
         found = f"{len(unique)} different slices at {_n_positions(unique)} positions"
         raise Quarantine("Q_DUPLICATE_SLICES", found)
-    return unique, codes
+    return unique, flags
 
 
 def _sorted(stack: Sequence[Slice]) -> list[Slice]:
@@ -204,10 +204,10 @@ def _interleave(stack: list[Slice]) -> bool:
     return changes >= len(set(order)) > 0
 
 
-def _is_even(stack: list[Slice]) -> bool:
-    """Whether the slices, as they lie, fill an even grid without a gap."""
+def _is_uniform(stack: list[Slice]) -> bool:
+    """Whether the slices, as they lie, fill a uniform grid without a gap."""
     try:
-        return _n_positions(stack) == len(stack) and even_grid(_depths(stack))[1] == []
+        return _n_positions(stack) == len(stack) and uniform_grid(_depths(stack))[1] == []
     except Quarantine:
         return False
 
@@ -227,7 +227,7 @@ def _without_copies(stack: list[Slice]) -> tuple[list[Slice], int]:
     return kept, len(stack) - len(kept)
 
 
-def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], list[Code]]:
+def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], list[Flag]]:
     """HU (K, J, I) of the slices that can be decoded; the others count as missing."""
     unsupported = Counter(item.syntax for item in stack if item.syntax not in SUPPORTED)
     if unsupported:
@@ -245,7 +245,7 @@ def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], lis
     found = f"the pixels of {damaged} of {len(stack)} slices cannot be decoded"
     if damaged > _SMALL_MINORITY * len(stack):
         raise Quarantine("Q_DAMAGED_SLICES", found)
-    return decoded, array[: len(decoded)], [Code("W_DAMAGED_SLICES", found)] if damaged else []
+    return decoded, array[: len(decoded)], [Flag("W_DAMAGED_SLICES", found)] if damaged else []
 
 
 def _check_rescale(stack: Sequence[Slice]) -> None:
@@ -259,15 +259,15 @@ def _check_rescale(stack: Sequence[Slice]) -> None:
         raise Quarantine("Q_NO_RESCALE", found)
 
 
-def _looks_like_hu(array: NDArray[np.int16]) -> list[Code]:
+def _looks_like_hu(array: NDArray[np.int16]) -> list[Flag]:
     """Stored values without a rescale count as HU where there is air at -1000 and tissue near 0."""
     air, soft = np.mean(array < -900), np.mean(np.abs(array) < 200)
     found = f"no rescale; {air:.0%} of the values are those of air, {soft:.0%} near those of water"
     if air < 0.02 or soft < 0.05:
         raise Quarantine("Q_NO_RESCALE", found)
-    return [Code("W_ASSUMED_HU", found)]
+    return [Flag("W_ASSUMED_HU", found)]
 
 
-def _lossy(stack: Sequence[Slice]) -> list[Code]:
+def _lossy(stack: Sequence[Slice]) -> list[Flag]:
     n_lossy = sum(item.lossy or item.syntax in LOSSY for item in stack)
-    return [Code("W_LOSSY", f"{n_lossy} of {len(stack)} slices were compressed with loss")] if n_lossy else []
+    return [Flag("W_LOSSY", f"{n_lossy} of {len(stack)} slices were compressed with loss")] if n_lossy else []

@@ -1,7 +1,7 @@
 """What the headers of a folder of DICOM files say: which are slices of a CT, and which series is the chest.
 
 pydicom's warnings quote values of the header, which may identify a patient: they are silenced, and what
-matters in them becomes a code.
+matters in them becomes a flag.
 """
 
 import logging

@@ -24,7 +24,7 @@ from pydicom.valuerep import validate_value
 from lungline.errors import LunglineError
 from lungline.readers.dicom import used_slices
 from lungline.readers.dicom_headers import Slice, quiet
-from lungline.readers.sandbox import run_apart
+from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.scan import real_path
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
@@ -80,7 +80,7 @@ def read_series(path: Path) -> Series:
             slices, _ = used_slices(path)
         return np.zeros(1, np.int16), [asdict(item) | {"path": str(item.path)} for item in slices]
 
-    _, found = run_apart(work)
+    _, found = run_in_sandbox(work)
     slices = [Slice(**{**item, "path": Path(item["path"])}) for item in found]
     files = list(dict.fromkeys(item.path for item in slices))
     if 1 < len(files) < len(slices):

@@ -17,7 +17,7 @@ from lungline.errors import LunglineError
 from lungline.readers.raw import is_dicom, is_file, looks_like_dicom, scan_suffix, source_of_name
 from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 from lungline.storage.tables import Faults, Note, read_rows
 
 P = ParamSpec("P")
@@ -97,7 +97,7 @@ def without_label(table: Labels, scans: Sequence[str], labels: Mapping[str, int]
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the sheet, the scan's own name, which may identify a patient, and where it lies."""
+    """A row of the manifest, the scan's own name, which may identify a patient, and where it lies."""
 
     row: ScanRow
     original: str

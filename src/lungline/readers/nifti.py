@@ -19,7 +19,7 @@ from lungline.errors import Quarantine
 from lungline.readers.raw import RawImage, check_affine, check_size
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_MM_OR_UNKNOWN = (0, 2)  # codes of the spatial unit
+_MM_OR_UNKNOWN = (0, 2)  # flags of the spatial unit
 _REPAIRED = 30  # nibabel's level of faults in a header that it would mend by itself
 _HEADER_BYTES = 348
 _MAX_OFFSET = 1 << 24  # of the voxels: extensions lie before them

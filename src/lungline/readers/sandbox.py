@@ -32,7 +32,7 @@ Answer = tuple[NDArray[np.int16], Any]
 Work = Callable[[], Answer]
 
 
-def run_apart(work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> Answer:
+def run_in_sandbox(work: Work, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> Answer:
     """What `work` returns, made by a child process: an array of at most `MAX_VOXELS`, and something that JSON can hold.
 
     The child may take `seconds` of wall time, and `memory_bytes` beyond what this process holds.
@@ -81,7 +81,7 @@ def _do(work: Work, shared: mmap.mmap, memory_bytes: int) -> dict[str, Any]:
         np.frombuffer(shared, dtype=np.int16, count=array.size).reshape(array.shape)[...] = array
         return {"shape": array.shape, "about": about}
     except Quarantine as reason:
-        return {"quarantine": (reason.code, reason.detail)}
+        return {"quarantine": (reason.flag, reason.detail)}
     except LunglineError as error:
         return {"error": str(error)}
     except OSError as error:  # its own words name the raw file

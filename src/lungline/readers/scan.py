@@ -15,35 +15,35 @@ from lungline.errors import LunglineError, Quarantine
 from lungline.imaging.volume import Volume
 from lungline.readers import metaimage
 from lungline.readers.raw import RawImage, hu_int16
-from lungline.readers.sandbox import Answer, run_apart
+from lungline.readers.sandbox import Answer, run_in_sandbox
 from lungline.storage.checksums import sha256
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 Source = Literal["dicom", "mhd", "nifti"]
 
 
-def read_scan(path: Path, source: Source) -> tuple[Volume, list[Code]]:
+def read_scan(path: Path, source: Source) -> tuple[Volume, list[Flag]]:
     """Read one scan (a folder of DICOM files, or a file) in a child process: see `lungline.readers.sandbox`.
 
-    Returns int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024, and `W_` codes: what had to be left
+    Returns int16 HU (Z, Y, X), native spacing, axes in LPS order, padding at -1024, and `W_` flags: what had to be left
     out, filled or corrected. `Quarantine` says why a scan cannot be used.
     """
     path = real_path(path)
 
     def work() -> Answer:
-        ct, codes = _read_here(path, source)
-        return ct.array, (ct.affine.tolist(), [(code.code, code.detail) for code in codes])
+        ct, flags = _read_here(path, source)
+        return ct.array, (ct.affine.tolist(), [(flag.flag, flag.detail) for flag in flags])
 
-    array, (affine, codes) = run_apart(work)
-    return Volume(array, affine), [Code(*code) for code in codes]
+    array, (affine, flags) = run_in_sandbox(work)
+    return Volume(array, affine), [Flag(*flag) for flag in flags]
 
 
-def _read_here(path: Path, source: Source) -> tuple[Volume, list[Code]]:
-    codes: list[Code] = []
+def _read_here(path: Path, source: Source) -> tuple[Volume, list[Flag]]:
+    flags: list[Flag] = []
     if source == "dicom":
         from lungline.readers.dicom import read_dicom
 
-        image, codes = read_dicom(path)
+        image, flags = read_dicom(path)
     elif source == "mhd":
         image = metaimage.read_metaimage(path)
     elif source == "nifti":
@@ -54,7 +54,7 @@ def _read_here(path: Path, source: Source) -> tuple[Volume, list[Code]]:
         raise LunglineError(f"source must be dicom, mhd or nifti. Got '{source}'.")
     ct = volume_of(image)
     del image  # before the axes are turned, which may take a copy
-    return ct.to_lps(), codes
+    return ct.to_lps(), flags
 
 
 def volume_of(image: RawImage) -> Volume:

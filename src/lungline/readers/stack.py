@@ -1,7 +1,7 @@
 """From parallel slices at their real positions to an image on a rectilinear grid.
 
 Only where the slices lie counts: not their number, not their order, not SliceThickness. Slices that are
-missing, unevenly spaced or shifted (gantry tilt) are moved onto a grid by interpolation, and say so by a code.
+missing, unevenly spaced or shifted (gantry tilt) are moved onto a grid by interpolation, and say so by a flag.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from lungline.errors import Quarantine
 from lungline.readers.raw import AIR_HU, MAX_SLICES, RawImage, check_size, hu_int16
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 SAME_PLACE_MM = 0.01  # slices nearer than this lie at one position
 MIN_SLICES = 3
-_LEVEL = 0.05  # part of a step by which a slice may be off its place on an even grid
+_LEVEL = 0.05  # part of a step by which a slice may be off its place on a uniform grid
 _MAX_ADJACENT_MISSING = 2
 _MAX_MISSING = 0.02  # part of all slices
 _MAX_UNEVEN = 2.0  # largest over smallest distance
@@ -39,7 +39,7 @@ class Stack:
     spacing_ij_mm: tuple[float, float]
 
 
-def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
+def deskew(stack: Stack) -> tuple[RawImage, list[Flag]]:
     """The stack as an image whose axes are at right angles and whose spacing is even.
 
     `Quarantine` with `Q_TOO_FEW_SLICES`, `Q_MISSING_SLICES`, `Q_NONUNIFORM_SPACING`, `Q_NO_GEOMETRY`, `Q_BAD_TILT` or
@@ -47,8 +47,8 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     """
     normal = np.cross(stack.along_i_xyz, stack.along_j_xyz)
     depths_mm = stack.positions_xyz_mm @ normal
-    grid_mm, codes = even_grid(depths_mm)
-    shifts_ij, tilt_codes = _in_plane_shifts(stack, depths_mm)
+    grid_mm, flags = uniform_grid(depths_mm)
+    shifts_ij, tilt_flags = _in_plane_shifts(stack, depths_mm)
     corner_ij = shifts_ij.min(axis=0)
     array = _interpolate(stack.array, depths_mm, shifts_ij - corner_ij, grid_mm)
     spacing_i, spacing_j = stack.spacing_ij_mm
@@ -57,10 +57,10 @@ def straighten(stack: Stack) -> tuple[RawImage, list[Code]]:
     affine[:3, 1] = stack.along_j_xyz * spacing_j
     affine[:3, 2] = normal * (grid_mm[-1] - grid_mm[0]) / (len(grid_mm) - 1)
     affine[:3, 3] = stack.positions_xyz_mm[0] + affine[:3, :2] @ corner_ij
-    return RawImage(array, affine), codes + tilt_codes
+    return RawImage(array, affine), flags + tilt_flags
 
 
-def even_grid(depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Code]]:
+def uniform_grid(depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Flag]]:
     """Evenly spaced depths for slices at rising `depths_mm` (K,) along the normal, and what had to be done for it."""
     if len(depths_mm) < MIN_SLICES:
         raise Quarantine("Q_TOO_FEW_SLICES", f"{len(depths_mm)} slices at different places; expected {MIN_SLICES}")
@@ -79,14 +79,14 @@ def even_grid(depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list
         lost = f"{missing} of {len(grid)} slices missing, at most {steps.max() - 1} side by side"
         if steps.max() - 1 > _MAX_ADJACENT_MISSING or missing > _MAX_MISSING * len(grid):
             raise Quarantine("Q_MISSING_SLICES", lost)
-        return grid, [Code("W_GAP_FILLED", lost)]
+        return grid, [Flag("W_GAP_FILLED", lost)]
     if gaps.max() > _MAX_UNEVEN * gaps.min():
         raise Quarantine("Q_NONUNIFORM_SPACING", found)
     n_even = round((depths_mm[-1] - depths_mm[0]) / float(np.median(gaps))) + 1
-    return np.linspace(depths_mm[0], depths_mm[-1], n_even), [Code("W_NONUNIFORM", found)]
+    return np.linspace(depths_mm[0], depths_mm[-1], n_even), [Flag("W_NONUNIFORM", found)]
 
 
-def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Code]]:
+def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Flag]]:
     """Shift (K, 2) of each slice against the first, in pixels (i, j); zero where the stack is straight."""
     off = stack.positions_xyz_mm - stack.positions_xyz_mm[0]
     shifts_mm = np.stack([off @ stack.along_i_xyz, off @ stack.along_j_xyz], axis=1)
@@ -100,7 +100,7 @@ def _in_plane_shifts(stack: Stack, depths_mm: NDArray[np.float64]) -> tuple[NDAr
     tilt = float(np.degrees(np.arctan(np.linalg.norm(slope[0]))))
     if tilt > _MAX_TILT_DEGREES:
         raise Quarantine("Q_BAD_TILT", f"tilt of {tilt:.1f} degrees; at most {_MAX_TILT_DEGREES:.0f}")
-    return shifts_ij, [Code("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected")]
+    return shifts_ij, [Flag("W_TILT", f"tilt of {tilt:.2f} degrees, shear-corrected")]
 
 
 def _interpolate(

@@ -28,7 +28,7 @@ import numpy as np
 from lungline.errors import Quarantine
 from lungline.readers import metaimage
 from lungline.readers.raw import MAX_FILES, looks_like_dicom, scan_suffix, source_of_name
-from lungline.readers.sandbox import run_apart
+from lungline.readers.sandbox import run_in_sandbox
 
 MAX_UNPACKED_BYTES = 1 << 31  # of one scan
 _SECONDS = 120.0
@@ -70,7 +70,7 @@ def scans_in_zip(zip_file: Path) -> list[tuple[Path, str]]:
 def unpacked(path: Path, source: str) -> Iterator[Path]:
     """Where a scan can be read: `path` itself, or, of a scan in a zip, a private copy that is gone afterwards.
 
-    `Quarantine` with `Q_BAD_ZIP`, `Q_LIMIT`, or as `run_apart` does.
+    `Quarantine` with `Q_BAD_ZIP`, `Q_LIMIT`, or as `run_in_sandbox` does.
     """
     place = place_in_zip(path)
     if place is None:
@@ -89,7 +89,7 @@ def _apart(work: Callable[[], Any]) -> Any:
         except _FAULTS as error:
             raise Quarantine("Q_BAD_ZIP", f"it cannot be read as a zip ({type(error).__name__})") from None
 
-    return run_apart(guarded, seconds=_SECONDS)[1]
+    return run_in_sandbox(guarded, seconds=_SECONDS)[1]
 
 
 def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -1,4 +1,4 @@
-"""The comparison of systems as a table, a page and a forest plot."""
+"""The comparison of classifiers as a table, a page and a forest plot."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,8 +10,8 @@ from lungline import NOTICE
 from lungline.evaluation.cancer_metrics import METRICS
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.paired_comparison import PAPER, TEST_CANCER, TEST_PATIENTS, Compared
-from lungline.reports.drawing import new_figure
 from lungline.reports.metric_tables import LABELS, figures, markdown_table
+from lungline.reports.plotting import new_figure
 
 DETECTION = {"cpm": "CPM", "recall": "recall of its candidates"}
 _NOTHING = Estimate(None)
@@ -19,7 +19,7 @@ _MOST_LOG_LOSS = 2.0  # drawn to scale; sure and wrong, as "no cancer" for every
 
 
 def comparison_table(rows: Sequence[Compared], reference: str) -> pd.DataFrame:
-    """What `comparison.csv` holds: one row a system; each figure with its 95 % interval; None was not measured."""
+    """What `comparison.csv` holds: one row per classifier; each figure with its 95 % interval; None was not measured."""
     return pd.DataFrame([_record(row, reference) for row in rows], dtype=object)
 
 
@@ -29,7 +29,7 @@ def _record(row: Compared, reference: str) -> dict[str, object]:
     estimates |= {name: row.detection.get(name, _NOTHING) for name in DETECTION}
     minus = {f"{name}_minus_reference": row.differences.get(name, _NOTHING) for name in (*METRICS, "cpm")}
     return {
-        "system": row.system,
+        "classifier": row.classifier,
         "kind": row.kind,
         "seed": row.seed,
         "data": row.data,
@@ -55,7 +55,7 @@ def _cells(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
 
 def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
     """The same to be read: how good, against the reference, detection and cost, what the paper says."""
-    table = table.set_index("system")
+    table = table.set_index("classifier")
     run = table[table["patients"].notna()]
     papers = figures(table, {"paper_accuracy": "paper: accuracy"})
     papers.insert(0, "paper: log loss", table["paper_log_loss"].map(_plain))
@@ -65,7 +65,9 @@ def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
     costs.columns = pd.Index(["seconds", "CPU seconds", "peak memory, MB"])
     costs = pd.concat([run[["kind", "seed"]].replace("", "-"), figures(run, DETECTION), costs], axis=1)
     known = [(name, paper.setting, paper.says) for name, paper in PAPER.items()]
-    settings = pd.DataFrame(known, columns=["system", "what it is", "what the paper reports"]).set_index("system")
+    settings = pd.DataFrame(known, columns=["classifier", "what it is", "what the paper reports"]).set_index(
+        "classifier"
+    )
     lines = [
         "# Comparison",
         "",
@@ -86,11 +88,11 @@ def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
         "",
         "## Detection, and what training cost",
         "",
-        "Training is that of the system and of its detector, as Snakemake measured it; `-`: not measured.",
+        "Training is that of the classifier and of its detector, as Snakemake measured it; `-`: not measured.",
         "",
         *markdown_table(costs),
         "",
-        "## The paper's systems",
+        "## The paper's classifiers",
         "",
         *markdown_table(settings),
     ]
@@ -108,8 +110,8 @@ def _signed(estimate: Estimate) -> str:
     return f"{estimate.value:+.3f}{interval}"
 
 
-def draw_forest(rows: Sequence[Compared]) -> Figure:
-    """Every metric of every system with its 95 % interval; the paper's figure, of DSB-17, as a diamond."""
+def plot_forest(rows: Sequence[Compared]) -> Figure:
+    """Every metric of every classifier with its 95 % interval; the paper's figure, of DSB-17, as a diamond."""
     shown = [row for row in rows if row.metrics or (row.paper and (row.paper.log_loss or row.paper.correct))]
     data = "; ".join(sorted({row.data for row in shown if row.metrics}))
     figure = new_figure(
@@ -131,7 +133,7 @@ def draw_forest(rows: Sequence[Compared]) -> Figure:
         panel.set_title(label, fontsize=9)
         panel.tick_params(labelsize=7)
         panel.grid(axis="x", alpha=0.3)
-    panels[0].set_yticks(range(len(shown)), [row.system for row in shown])
+    panels[0].set_yticks(range(len(shown)), [row.classifier for row in shown])
     panels[0].set_ylim(len(shown) - 0.4, -0.6)
     return figure
 

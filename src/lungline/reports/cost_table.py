@@ -13,16 +13,16 @@ KEPT_MB = {"segment_lungs": 1, "cache_volume": 7, "detect": 11, "crop_patches": 
 
 @dataclass(frozen=True)
 class Training:
-    """A training: how many networks, steps of each, and seconds a step (None: the patients decide)."""
+    """A training: how many networks, steps of each, and seconds per step (None: the patients decide)."""
 
     name: str
     networks: int
     steps: int
-    seconds_a_step: float | None
+    seconds_per_step: float | None
 
     @property
     def hours(self) -> float | None:
-        return None if self.seconds_a_step is None else self.networks * self.steps * self.seconds_a_step / 3600
+        return None if self.seconds_per_step is None else self.networks * self.steps * self.seconds_per_step / 3600
 
 
 def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: Config, device: str) -> str:
@@ -33,9 +33,9 @@ def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: C
     scans : mapping of data set to number of scans
     config : Config
     """
-    lines = [f"| training, on {device} | networks | steps | s a step | hours |", "|---|---|---|---|---|"]
+    lines = [f"| training, on {device} | networks | steps | s per step | hours |", "|---|---|---|---|---|"]
     for one in trainings:
-        took, hours = ("not timed" if v is None else f"{v:.3g}" for v in (one.seconds_a_step, one.hours))
+        took, hours = ("not timed" if v is None else f"{v:.3g}" for v in (one.seconds_per_step, one.hours))
         lines.append(f"| {one.name} | {one.networks} | {one.steps} | {took} | {hours} |")
     total = sum(one.hours or 0.0 for one in trainings)
     lines += [
@@ -43,7 +43,7 @@ def plan_text(trainings: Sequence[Training], scans: Mapping[str, int], config: C
         f"Training: {total:.3g} hours one after the other; {len(config.folds)} times the detectors' for `snakemake "
         "folds`. Looks at the validation split and reading come on top; patients are timed with the most candidates.",
     ]
-    size = config.cohort.anatomy_scale**3 if config.sheet is config.data is config.inserted is None else 1.0
+    size = config.cohort.anatomy_scale**3 if config.manifest is config.data is config.implanted is None else 1.0
     kept, between = (sum(table.values()) * size / 1000 for table in (KEPT_MB, INTERMEDIATE_MB))
     count = sum(scans.values())
     sets = ", ".join(f"{n} {name}" for name, n in scans.items())

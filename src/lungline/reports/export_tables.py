@@ -9,8 +9,8 @@ from lungline.detection.candidates import Candidate
 from lungline.errors import LunglineError
 from lungline.escape import cell
 from lungline.nodules.table import COLUMNS as NODULE_COLUMNS
-from lungline.nodules.table import NoduleRow, rows_as_words
-from lungline.storage.predictions import COLUMNS, Prediction, prediction_words
+from lungline.nodules.table import NoduleRow, format_rows
+from lungline.storage.predictions import COLUMNS, Prediction, format_prediction
 from lungline.storage.submissions import answers_text, marks_text, submitted
 from lungline.storage.tables import table_text
 
@@ -35,12 +35,12 @@ def original_names(rows: Sequence[Prediction], known: Mapping[str, str]) -> dict
 
 def predictions_table(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
     """`predictions.csv` with the scan's own name in front, as `original`."""
-    return table_text(("original", *COLUMNS), [(names[row.scan], *prediction_words(row)) for row in rows])
+    return table_text(("original", *COLUMNS), [(names[row.scan], *format_prediction(row)) for row in rows])
 
 
 def cancer_submission(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
     """The submission of DSB-17 of rows that have a probability."""
-    return answers_text((names[row.scan], row.probability) for row in rows if row.probability is not None)
+    return answers_text((names[row.scan], row.score) for row in rows if row.score is not None)
 
 
 def nodule_table(
@@ -55,7 +55,7 @@ def nodule_table(
     rows = []
     for scan, those in nodules.items():
         known: Sequence[tuple[object, object]] = slices.get(scan) or [("", "")] * len(those)
-        rows += [(names[scan], *words, *place) for words, place in zip(rows_as_words(scan, those), known, strict=True)]
+        rows += [(names[scan], *words, *place) for words, place in zip(format_rows(scan, those), known, strict=True)]
     return table_text(("original", *NODULE_COLUMNS, "sop_instance_uid", "frame"), rows)
 
 

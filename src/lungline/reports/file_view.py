@@ -13,16 +13,16 @@ from lungline.storage.hdf5 import Field, Header
 
 
 def describe_header(header: Header, explain: Mapping[str, Any]) -> list[str]:
-    """What a file says about itself; `explain` gives meaning and remedy of a code."""
+    """What a file says about itself; `explain` gives meaning and remedy of a flag."""
     lines = [
         f"quantity    {header.quantity}",
         f"stage       {header.stage}",
         f"status      {header.status}",
     ]
-    for code in header.codes:
-        known = explain.get(code.code)
-        found = f" [{code.detail}]" if code.detail else ""
-        lines.append(f"code        {code.code}{found}: {f'{known.meaning}. {known.remedy}' if known else 'unknown'}")
+    for flag in header.flags:
+        known = explain.get(flag.flag)
+        found = f" [{flag.detail}]" if flag.detail else ""
+        lines.append(f"flag        {flag.flag}{found}: {f'{known.meaning}. {known.remedy}' if known else 'unknown'}")
     for title, content in (("parameters", header.parameters), ("provenance", header.provenance)):
         lines += [f"{title:<11} {key} = {_short(value)}" for key, value in sorted(content.items())]
     return [*lines, f"notice      {NOTICE}"]

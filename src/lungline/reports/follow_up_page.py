@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from lungline.imaging import geometry
-from lungline.imaging.registration import Motion
+from lungline.imaging.registration import RigidTransform
 from lungline.imaging.volume import Volume
 from lungline.nodules.matching import FollowUpRow
 from lungline.reports.html import render
@@ -23,12 +23,12 @@ LIMITS = (
     "breathing, so a change below 25 % is not taken as growth (BTS guideline, Thorax 2015), and between scans that "
     "were made differently more is needed. Gone means that the detector did not find it again, new that it had not "
     "found it before: look at both pictures. Not imaged: the other scan does not show the place. "
-    "Scans are laid on one another as rigid bodies."
+    "Scans are registered as rigid bodies."
 )
 
 
 def follow_up_page(
-    result: Mapping[str, Any], rows: Sequence[FollowUpRow], before: Volume, after: Volume, motion: Motion
+    result: Mapping[str, Any], rows: Sequence[FollowUpRow], before: Volume, after: Volume, transform: RigidTransform
 ) -> str:
     """The page as text.
 
@@ -39,7 +39,7 @@ def follow_up_page(
     rows : sequence of FollowUpRow
     before, after : Volume
         HU of the two scans.
-    motion : Motion
+    transform : RigidTransform
         From the first to the second.
     """
     days = "unknown: name them with --days" if result["days"] is None else str(result["days"])
@@ -56,18 +56,22 @@ def follow_up_page(
         facts=facts,
         notes=result["notes"],
         limits=LIMITS,
-        rows=[(row, _pictures(row, before, after, motion)) for row in rows],
+        rows=[(row, _pictures(row, before, after, transform)) for row in rows],
         pixels=_PIXELS,
     )
 
 
-def _pictures(row: FollowUpRow, before: Volume, after: Volume, motion: Motion) -> list[tuple[str, int | None, str]]:
+def _pictures(
+    row: FollowUpRow, before: Volume, after: Volume, transform: RigidTransform
+) -> list[tuple[str, int | None, str]]:
     """The place of a nodule in both scans: when, rank there, PNG as base64."""
     here = np.array([row.x_mm_before, row.y_mm_before, row.z_mm_before], dtype=np.float64)  # None becomes NaN
     there = np.array([row.x_mm_after, row.y_mm_after, row.z_mm_after], dtype=np.float64)
-    centre = motion.back(there) if row.x_mm_before is None else here
+    centre = transform.apply_inverse(there) if row.x_mm_before is None else here
     window = _window(centre)
-    moved = motion.forth(window) if row.x_mm_after is None else motion.forth(window) + there - motion.forth(centre)
+    moved = (
+        transform.apply(window) if row.x_mm_after is None else transform.apply(window) + there - transform.apply(centre)
+    )
     return [("before", row.rank_before, _picture(before, window)), ("after", row.rank_after, _picture(after, moved))]
 
 

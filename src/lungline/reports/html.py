@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lungline import NOTICE, __version__
-from lungline.flags import in_words
+from lungline.qc_flags import format_flag
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,7 +35,7 @@ def _environment() -> Environment:
     )
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False}
     pages.filters["percent"] = percent
-    pages.globals.update(notice=NOTICE, version=__version__, asset=_asset, in_words=in_words)
+    pages.globals.update(notice=NOTICE, version=__version__, asset=_asset, format_flag=format_flag)
     return pages
 
 
@@ -44,7 +44,7 @@ def _asset(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def look_digest() -> str:
+def style_digest() -> str:
     """Changes when templates, style or scripts of the pages change, which no fingerprint of code sees."""
     files = sorted(_FOLDER.iterdir())
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]

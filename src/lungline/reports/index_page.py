@@ -10,10 +10,10 @@ from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.patient_metrics import scored
 from lungline.names import ANSWER_NAMES
 from lungline.nodules.table import read_nodules
-from lungline.reports.drawing import as_svg
 from lungline.reports.html import render
 from lungline.reports.metric_tables import LABELS, figures
-from lungline.reports.performance_curves import draw_froc, draw_reliability
+from lungline.reports.performance_curves import plot_froc, plot_reliability
+from lungline.reports.plotting import as_svg
 from lungline.storage.predictions import Prediction
 
 _ORDER = {"quarantined": 0, "warned": 1, "ok": 2, "not-scored": 3}
@@ -44,7 +44,7 @@ def index_page(
     """
     counts = Counter(row.status for row in rows)
     told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
-    taught = {table["patient"].get("learned_from", "patients") for table in tables.values()}
+    taught = {table["patient"].get("supervision", "patients") for table in tables.values()}
     strongest = {
         scan: next((nodule for nodule in read_nodules(table) if nodule.decided), None) for scan, table in tables.items()
     }
@@ -54,7 +54,7 @@ def index_page(
         curves=[*_reliability(rows), *([] if detection is None else [_froc(detection)])],
         compared=[] if compared is None else _side_by_side(compared),
         counts=f"{len(rows)} scans: {told}.",
-        systems=", ".join(sorted({row.system for row in rows if row.system})),
+        classifiers=", ".join(sorted({row.classifier for row in rows if row.classifier})),
         answer_name=ANSWER_NAMES["nodules" if taught == {"nodules"} else "patients"],
         order=_ORDER,
         rows=[(row, strongest.get(row.scan), links.get(row.scan)) for row in sorted(rows, key=_first)],
@@ -62,15 +62,15 @@ def index_page(
 
 
 def _side_by_side(compared: pd.DataFrame) -> list[dict[Hashable, str]]:
-    """Systems on the test patients: figure and 95 % interval; those that were not run are left out."""
+    """Classifiers on the test patients: figure and 95 % interval; those that were not run are left out."""
     run = compared[compared["patients"] != ""]
-    shown = run[["system", "patients"]].rename(columns=str.capitalize)
+    shown = run[["classifier", "patients"]].rename(columns=str.capitalize)
     return pd.concat([shown, figures(run, COMPARED)], axis=1).to_dict("records")
 
 
 def _first(row: Prediction) -> tuple[int, float, str]:
     """Quarantined scans first, then the most probable."""
-    return (0 if row.status == "quarantined" else 1, -(-1 if row.probability is None else row.probability), row.scan)
+    return (0 if row.status == "quarantined" else 1, -(-1 if row.score is None else row.score), row.scan)
 
 
 def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
@@ -78,15 +78,15 @@ def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
     known = scored(rows, "test")
     if known.empty:
         return []
-    figure = draw_reliability(known["label"].to_numpy(), known["probability"].to_numpy())
+    figure = plot_reliability(known["label"].to_numpy(), known["probability"].to_numpy())
     caption = f"Reliability, {len(known)} labelled test patients, {known['label'].sum()} with cancer; "
     return [(as_svg(figure, "reliability"), caption + figure.axes[0].get_title().partition(", ")[2])]
 
 
 def _froc(detection: Mapping[str, Any]) -> tuple[str, str]:
-    """Sensitivity against false positives a scan, with its 95 % band: the curve and its caption."""
+    """Sensitivity against false positives per scan, with its 95 % band: the curve and its caption."""
     froc = detection["froc"]
     if froc["curve"] is None:
         return "", f"FROC: {froc['cpm']['reason']}"
     caption = f"FROC, {froc['nodules']} nodules in {froc['scans']} {detection['split']} scans; CPM "
-    return as_svg(draw_froc(froc, "FROC"), "FROC"), caption + str(Estimate(**froc["cpm"]))
+    return as_svg(plot_froc(froc, "FROC"), "FROC"), caption + str(Estimate(**froc["cpm"]))

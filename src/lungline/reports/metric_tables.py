@@ -48,7 +48,7 @@ def cancer_table(result: Mapping[str, Any]) -> str:
 
 def _estimates(result: Mapping[str, Any]) -> Iterator[dict[str, object]]:
     for split, answer in result["splits"].items():
-        groups: dict[str, Mapping[str, Any]] = {"system": answer["metrics"], **answer["baselines"]}
+        groups: dict[str, Mapping[str, Any]] = {"classifier": answer["metrics"], **answer["baselines"]}
         if "diameter_alone" in answer:
             groups["diameter_alone"] = answer["diameter_alone"]
         for who, metrics in groups.items():
@@ -61,12 +61,12 @@ def _estimates(result: Mapping[str, Any]) -> Iterator[dict[str, object]]:
 
 def cancer_markdown(result: Mapping[str, Any]) -> str:
     """The results of `evaluate-cancer` as a Markdown page."""
-    lines = _head(f"Cancer prediction: {', '.join(result['systems']) or 'no system'}", result)
+    lines = _head(f"Cancer prediction: {', '.join(result['classifiers']) or 'no classifier'}", result)
     prior = "unknown" if result["prior"] is None else f"{result['prior']:.3f}"
     lines += [f"Prior: {prior} (share of cancer among the training patients)."]
     if result["warnings"]:
-        lines += ["", "Warnings about the system (`lungline codes` explains them):", ""]
-        lines += [f"- `{code}`: {detail}" for code, detail in result["warnings"]]
+        lines += ["", "Warnings about the classifier (`lungline flags` explains them):", ""]
+        lines += [f"- `{flag}`: {detail}" for flag, detail in result["warnings"]]
     for split, answer in result["splits"].items():
         lines += [
             "",
@@ -79,14 +79,14 @@ def cancer_markdown(result: Mapping[str, Any]) -> str:
 
 
 def _split_markdown(answer: Mapping[str, Any]) -> list[str]:
-    columns = {"system": answer["metrics"], **answer["baselines"]}
+    columns = {"classifier": answer["metrics"], **answer["baselines"]}
     words = {who: {label: text(m.get(name)) for name, label in LABELS.items()} for who, m in columns.items()}
     lines = markdown_table(pd.DataFrame(words).rename(columns=lambda who: who.replace("_", " ")))
     if alone := answer.get("diameter_alone"):
         lines += [
             "",
             f"ROC AUC of the largest nodule's diameter alone: {text(alone['auc'])}; "
-            f"system minus diameter: {text(alone['auc_of_system_minus_diameter'])}.",
+            f"classifier minus diameter: {text(alone['auc_of_classifier_minus_diameter'])}.",
         ]
     reasons = sorted({f"- {LABELS[n]}: {e['reason']}" for n, e in answer["metrics"].items() if e["reason"]})
     return [*lines, *(["", *reasons] if reasons else [])]
@@ -98,7 +98,7 @@ def detection_markdown(result: Mapping[str, Any]) -> str:
     rows = {"recall": text(found["recall"])}
     for name, row in found["recall_by_diameter_mm"].items():
         rows[f"recall, diameter {name} mm ({row['nodules']} nodules)"] = text(row)
-    rows["candidates a scan"] = text(found["candidates_a_scan"])
+    rows["candidates per scan"] = text(found["candidates_per_scan"])
     rows["scans with every nodule found"] = f"{found['scans_with_all_found']} of {found['scans_with_nodules']}"
     rows["scans without a candidate"] = f"{found['scans_without_candidates']} of {found['scans']}"
     words = (
@@ -122,8 +122,10 @@ def froc_markdown(result: Mapping[str, Any]) -> str:
 def _page(title: str, result: Mapping[str, Any], words: str, rows: Mapping[str, str]) -> str:
     """A page of words and of a table: these rows, then those of the FROC."""
     froc = result["froc"]
-    sensitivities = {f"sensitivity at {at} false positives a scan": text(e) for at, e in froc["sensitivity_at"].items()}
-    cpm = {"CPM (mean sensitivity at 1/8 to 8 false positives a scan)": text(froc["cpm"])}
+    sensitivities = {
+        f"sensitivity at {at} false positives per scan": text(e) for at, e in froc["sensitivity_at"].items()
+    }
+    cpm = {"CPM (mean sensitivity at 1/8 to 8 false positives per scan)": text(froc["cpm"])}
     table = pd.DataFrame({"value": {**rows, **cpm, **sensitivities}})
     return "\n".join([*_head(title, result), words, "", *markdown_table(table)]) + "\n"
 

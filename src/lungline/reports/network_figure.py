@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from lungline.errors import LunglineError
-from lungline.reports.drawing import new_figure
+from lungline.reports.plotting import new_figure
 
 #: A layer as `lungline.detection.unet.describe` gives it: name, channels, height, width, parameters.
 Row = tuple[str, int, int, int, int]
@@ -45,7 +45,7 @@ def place_layers(rows: Sequence[Row]) -> dict[str, Place]:
     return places
 
 
-def draw_unet(rows: Sequence[Row], input_channels: int = 1) -> Figure:
+def render_unet(rows: Sequence[Row], input_channels: int = 1) -> Figure:
     """The network as a U: each box says channels, size of the map and parameters; dashes are the skips."""
     places = place_layers(rows)
     columns = max(x for x, _ in places.values())

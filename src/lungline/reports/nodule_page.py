@@ -10,7 +10,7 @@ from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reports.html import render
 from lungline.reports.packed import LEVELS_HU, Layer, Packed
 
-_PICTURES = 6  # candidates with pictures for print: those that the system takes most seriously
+_PICTURES = 6  # candidates with pictures for print: those that the classifier takes most seriously
 
 
 def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
@@ -24,7 +24,7 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
         The volumes; None for a quarantined scan.
     """
     nodules = read_nodules(table)
-    opinion = table["patient"].get("learned_from") == "nodules"
+    opinion = table["patient"].get("supervision") == "nodules"
     layers = {} if packed is None else _layers(packed)
     return render(
         "nodule_page.html",
@@ -70,8 +70,8 @@ def _answer(table: Mapping[str, Any]) -> dict[str, str]:
         facts["Candidates"] = str(patient["n_candidates"])
         decided = patient["deciding_rank"]
         facts["Strongest"] = "none was found" if decided is None else f"candidate {decided}"
-    if table["system"]:
-        facts["System"] = str(table["system"])
+    if table["classifier"]:
+        facts["Classifier"] = str(table["classifier"])
     return facts
 
 
@@ -100,7 +100,7 @@ def _about(
             {
                 "rank": n.rank,
                 "point": geometry.world_to_voxel(packed.affine, (n.x_mm, n.y_mm, n.z_mm)).tolist(),
-                "diameter_mm": n.longest_axial_mm,
+                "diameter_mm": n.long_axis_mm,
                 "decided": n.decided,
             }
             for n in nodules

@@ -78,7 +78,7 @@ def pack(ct: Volume, lungs: Volume, probability: Volume | None, nodules: Sequenc
     crops: list[Layer] = []
     if blocks != (1, 1, 1):
         for nodule, point in zip(nodules, points, strict=True):
-            reach = np.ceil(max(_CROP_MM, nodule.longest_axial_mm / 2 + 5) / ct.spacing_zyx_mm)
+            reach = np.ceil(max(_CROP_MM, nodule.long_axis_mm / 2 + 5) / ct.spacing_zyx_mm)
             low = np.maximum(np.rint(point - shift - reach), 0).astype(int)
             high = np.minimum(np.rint(point - shift + reach) + 1, base.shape_zyx).astype(int)
             part = levels[low[0] : high[0], low[1] : high[1], low[2] : high[2]]

@@ -1,4 +1,4 @@
-"""Curves: ROC and reliability of a system, FROC of a detector, learning curves."""
+"""Curves: ROC and reliability of a classifier, FROC of a detector, learning curves."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +12,12 @@ from lungline.evaluation.auc import auc, roc_points
 from lungline.evaluation.cancer_metrics import calibration_error, reliability
 from lungline.evaluation.free_response import CPM_POINTS
 from lungline.evaluation.intervals import Estimate
-from lungline.reports.drawing import new_figure, text_figure
+from lungline.reports.plotting import new_figure, text_figure
 
 Curve = Mapping[str, NDArray[np.float64]]
 
 
-def draw_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) -> Figure:
+def plot_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) -> Figure:
     """ROC curve with its area, and what was said against what came true; labels (n,) 0 or 1, probability (n,)."""
     if len(np.unique(labels)) < 2:
         return text_figure(title, [f"{len(labels)} labelled patients of one class: there is no curve to draw."])
@@ -29,7 +29,7 @@ def draw_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) 
     return figure
 
 
-def draw_reliability(labels: NDArray, probability: NDArray) -> Figure:
+def plot_reliability(labels: NDArray, probability: NDArray) -> Figure:
     """What was said against what came true; labels (n,) 0 or 1, probability (n,)."""
     figure = new_figure(5.6, 4.4)
     _plot_reliability(figure.add_subplot(), labels, probability)
@@ -52,27 +52,28 @@ def _diagonal(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_title(title, fontsize=9)
 
 
-def draw_froc(froc: Mapping[str, Any], title: str) -> Figure:
-    """Sensitivity against false positives a scan, with its 95 % band, from the result of `evaluate-detection`."""
+def plot_froc(froc: Mapping[str, Any], title: str) -> Figure:
+    """Sensitivity against false positives per scan, with its 95 % band, from the result of `evaluate-detection`."""
     curve = froc["curve"]
     if curve is None:
         return text_figure(title, [froc["cpm"]["reason"]])
     figure = new_figure(5.6, 4.4, f"{title}, {froc['nodules']} nodules in {froc['scans']} scans")
     axes = figure.add_subplot()
-    x = curve["false_positives_a_scan"]
+    x = curve["false_positives_per_scan"]
     axes.plot(x, curve["sensitivity"], color="C0")
     if None not in curve["low"]:
         axes.fill_between(x, curve["low"], curve["high"], color="C0", alpha=0.2, linewidth=0)
     axes.set_xscale("log", base=2)
     axes.set_xticks(CPM_POINTS, [f"{point:g}" for point in CPM_POINTS])
-    axes.set(ylim=(0, 1.02), xlabel="false positives a scan", ylabel="sensitivity")
+    axes.set(ylim=(0, 1.02), xlabel="false positives per scan", ylabel="sensitivity")
     axes.grid(alpha=0.3)
     axes.set_title(f"CPM {Estimate(**froc['cpm'])}", fontsize=9)
     return figure
 
 
-def draw_learning_curves(curves: Mapping[str, Curve]) -> Figure:
-    """Loss of training and validation at each look, one panel a training; a dot marks the weights that were kept.
+def plot_learning_curves(curves: Mapping[str, Curve]) -> Figure:
+    """Loss of training and validation at each validation, one panel per training; a dot marks the weights that were
+    kept.
 
     Parameters
     ----------

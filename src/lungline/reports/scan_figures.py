@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from lungline import NOTICE
 from lungline.detection.candidates import Candidate
-from lungline.flags import in_words
 from lungline.imaging import geometry
 from lungline.imaging.intensity import WINDOW_HU
 from lungline.imaging.volume import Volume
-from lungline.reports.drawing import (
+from lungline.qc_flags import format_flag
+from lungline.reports.network_figure import Row, render_unet
+from lungline.reports.plotting import (
     NAMES,
     cut,
-    draw_plane,
     nearest_index,
     new_figure,
     on_plane,
     plot_mm,
+    plot_plane,
     project,
     text_figure,
 )
-from lungline.reports.network_figure import Row, draw_unet
-from lungline.storage.hdf5 import Code, Field
+from lungline.storage.hdf5 import Field, Flag
 
 #: A figure, or the reason why it is not drawn.
 Drawn = Mapping[str, Figure | str]
@@ -87,41 +87,41 @@ class Subject:
         return plot_mm(self.cached.affine, np.array(points).reshape(-1, 3))
 
 
-def draw_scan(subject: Subject, layers: Sequence[Row], slices: int) -> Drawn:
+def render_scan(subject: Subject, layers: Sequence[Row], slices: int) -> Drawn:
     """Figures 1 to 5 by name."""
     drawn: dict[str, Figure | str] = {
-        "figure1": draw_three_planes(subject.ct, subject.focus_xyz_mm, subject.scan),
-        "figure3": draw_masked_slice(subject),
-        "figure4": draw_unet(layers, slices),
-        "figure5": draw_candidates(subject),
+        "figure1": render_three_planes(subject.ct, subject.focus_xyz_mm, subject.scan),
+        "figure3": render_masked_slice(subject),
+        "figure4": render_unet(layers, slices),
+        "figure5": render_candidates(subject),
     }
     if subject.nodules is None:
         drawn["figure2"] = "not drawn: this scan has no annotations."
     elif not subject.nodules.array.any():
         drawn["figure2"] = "not drawn: no annotated nodule lies in this scan's lung box."
     else:
-        drawn["figure2"] = draw_nodule_slice(subject)
+        drawn["figure2"] = render_nodule_slice(subject)
     return dict(sorted(drawn.items()))
 
 
-def draw_unusable(scan: str, codes: Sequence[Code]) -> Drawn:
+def render_unusable(scan: str, flags: Sequence[Flag]) -> Drawn:
     """The reason why a scan was quarantined, as a picture of words."""
-    return {"not_used": text_figure(f"{scan}: quarantined", [in_words(code.code, code.detail) for code in codes])}
+    return {"not_used": text_figure(f"{scan}: quarantined", [format_flag(flag.flag, flag.detail) for flag in flags])}
 
 
-def page(scan: str, figures: Drawn, codes: Sequence[Code]) -> str:
+def page(scan: str, figures: Drawn, flags: Sequence[Flag]) -> str:
     """A README of the folder with the figures."""
     lines = [f"# Figures of {scan}", "", NOTICE, ""]
     for name, figure in figures.items():
         lines.append(
             f"- {name}, {figure}" if isinstance(figure, str) else f"- [{name}.png]({name}.png): {CAPTIONS[name]}"
         )
-    if codes:
-        lines += ["", "What the scan carries:", "", *(f"- {in_words(code.code, code.detail)}" for code in codes)]
+    if flags:
+        lines += ["", "What the scan carries:", "", *(f"- {format_flag(flag.flag, flag.detail)}" for flag in flags)]
     return "\n".join(lines) + "\n"
 
 
-def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "") -> Figure:
+def render_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "") -> Figure:
     """Figure 1: the axial, coronal and sagittal slice through a point, with a colour bar."""
     widths = np.array(ct.shape_zyx) * ct.spacing_zyx_mm
     figure = new_figure(
@@ -131,7 +131,7 @@ def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "") -> Figu
     cross = plot_mm(ct.affine, point_xyz_mm)
     for axis, panel in enumerate(panels):
         plane = cut(ct, axis, nearest_index(ct, axis, point_xyz_mm))
-        image = draw_plane(panel, plane, f"{NAMES[axis]}, {'zyx'[axis]} = {cross[axis]:.1f} mm", **GREY)
+        image = plot_plane(panel, plane, f"{NAMES[axis]}, {'zyx'[axis]} = {cross[axis]:.1f} mm", **GREY)
         x, y = on_plane(axis, cross)
         panel.axvline(x, color="deepskyblue", linewidth=0.5)
         panel.axhline(y, color="deepskyblue", linewidth=0.5)
@@ -139,7 +139,7 @@ def draw_three_planes(ct: Volume, point_xyz_mm: NDArray, scan: str = "") -> Figu
     return figure
 
 
-def draw_nodule_slice(subject: Subject) -> Figure:
+def render_nodule_slice(subject: Subject) -> Figure:
     """Figure 2: the slice with the largest area of annotated nodule, and its mask. Needs `subject.nodules`."""
     nodules = subject.nodules
     assert nodules is not None
@@ -150,29 +150,29 @@ def draw_nodule_slice(subject: Subject) -> Figure:
     plane = cut(subject.ct, 0, nearest_index(subject.ct, 0, centre_xyz_mm))
     figure = new_figure(9, _height(9, plane.height_mm / plane.width_mm / 2), f"Slice and nodule mask {subject.scan}")
     left, right = figure.subplots(1, 2)
-    draw_plane(left, plane, "CT, HU", **GREY)
+    plot_plane(left, plane, "CT, HU", **GREY)
     mask = cut(nodules, 0, index)
-    draw_plane(right, mask, "annotated nodules", cmap="gray", vmin=0, vmax=1)
+    plot_plane(right, mask, "annotated nodules", cmap="gray", vmin=0, vmax=1)
     right.set_facecolor("black")
-    _outline(left, nodules, index, "red")
+    _contour(left, nodules, index, "red")
     for panel in (left, right):
         panel.set_xlim(plane.extent_mm[:2])
         panel.set_ylim(plane.extent_mm[2:])
     return figure
 
 
-def draw_masked_slice(subject: Subject) -> Figure:
+def render_masked_slice(subject: Subject) -> Figure:
     """Figure 3: a slice, its lung mask, and what is kept of it."""
     plane = cut(subject.ct, 0, nearest_index(subject.ct, 0, subject.focus_xyz_mm))
     height = _height(12, plane.height_mm / plane.width_mm / 3)
     figure = new_figure(12, height, f"Slice, lung mask, masked slice {subject.scan}")
     panels = figure.subplots(1, 3)
     index = nearest_index(subject.lungs, 0, subject.focus_xyz_mm)
-    draw_plane(panels[0], plane, "CT, HU", **GREY)
+    plot_plane(panels[0], plane, "CT, HU", **GREY)
     shades = subject.mask.with_array(subject.mask.array.astype(np.uint8) + subject.lungs.array)
-    draw_plane(panels[1], cut(shades, 0, index), "lungs (white), margin (grey)", cmap="gray", vmin=0, vmax=2)
+    plot_plane(panels[1], cut(shades, 0, index), "lungs (white), margin (grey)", cmap="gray", vmin=0, vmax=2)
     kept = cut(subject.cached, 0, nearest_index(subject.cached, 0, subject.focus_xyz_mm))
-    draw_plane(panels[2], kept, "what the networks see", **GREY)
+    plot_plane(panels[2], kept, "what the networks see", **GREY)
     panels[2].set_facecolor("black")
     for panel in panels:
         panel.set_xlim(plane.extent_mm[:2])
@@ -180,7 +180,7 @@ def draw_masked_slice(subject: Subject) -> Figure:
     return figure
 
 
-def draw_candidates(subject: Subject) -> Figure:
+def render_candidates(subject: Subject) -> Figure:
     """Figure 5: a slice, the probability in it with all centroids projected, and the probability summed along z."""
     index = nearest_index(subject.cached, 0, subject.focus_xyz_mm)
     plane = cut(subject.cached, 0, index)
@@ -188,14 +188,14 @@ def draw_candidates(subject: Subject) -> Figure:
     figure = new_figure(12, height, f"Nodule probability and {len(subject.candidates)} candidates {subject.scan}")
     panels = figure.subplots(1, 3)
     heat = cut(subject.probability, 0, index).image.astype(np.float32)
-    draw_plane(panels[0], plane, "CT in the lung mask, HU", **GREY)
-    draw_plane(panels[1], plane, "probability in this slice, centroids of all", **GREY)
+    plot_plane(panels[0], plane, "CT in the lung mask, HU", **GREY)
+    plot_plane(panels[1], plane, "probability in this slice, centroids of all", **GREY)
     overlay = panels[1].imshow(
         heat, extent=plane.extent_mm, origin="upper", interpolation="nearest", cmap="hot", vmin=0, vmax=1,
         alpha=np.clip(heat * 2, 0, 1).astype(float),
     )  # fmt: skip
     summed = project(subject.probability)
-    total = draw_plane(panels[2], summed, "probability summed along z", cmap="magma")
+    total = plot_plane(panels[2], summed, "probability summed along z", cmap="magma")
     for panel in panels[1:]:
         _mark(panel, subject)
     figure.colorbar(overlay, ax=panels[1], shrink=0.7)
@@ -216,7 +216,7 @@ def _mark(axes: Axes, subject: Subject) -> None:
         axes.annotate(str(candidate.rank), point, xytext=(3, 3), textcoords="offset points", color="cyan", fontsize=6)
 
 
-def _outline(axes: Axes, mask: Volume, index: int, colour: str) -> None:
+def _contour(axes: Axes, mask: Volume, index: int, colour: str) -> None:
     """The edge of a mask's axial slice, drawn over a picture."""
     shown = mask.array[index].astype(float)
     rows = plot_mm(mask.affine, geometry.voxel_to_world(mask.affine, [(index, y, 0) for y in range(shown.shape[0])]))
@@ -224,7 +224,7 @@ def _outline(axes: Axes, mask: Volume, index: int, colour: str) -> None:
     axes.contour(columns[:, 2], rows[:, 1], shown, levels=[0.5], colors=colour, linewidths=0.8)
 
 
-def draw_fields(fields: Mapping[str, Field], title: str) -> Figure:
+def render_fields(fields: Mapping[str, Field], title: str) -> Figure:
     """A row for each field: three middle slices of a volume, or the mosaic of cubes."""
     shown = {name: field for name, field in fields.items() if field.array.ndim in (3, 5) and field.array.size}
     shown = {name: field for name, field in shown.items() if field.array.ndim == 5 or field.affine is not None}
@@ -245,7 +245,7 @@ def draw_fields(fields: Mapping[str, Field], title: str) -> Figure:
         panels = part.subplots(1, 3)
         for axis, panel in enumerate(panels):
             plane = cut(volume, axis, volume.shape_zyx[axis] // 2)
-            image = draw_plane(panel, plane, NAMES[axis], cmap="gray", vmin=low, vmax=high)
+            image = plot_plane(panel, plane, NAMES[axis], cmap="gray", vmin=low, vmax=high)
         part.colorbar(image, ax=panels, shrink=0.8)
     return figure
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
-from lungline.names import ANSWER_NAMES, LearnedFrom
+from lungline.names import ANSWER_NAMES, Supervision
 from lungline.storage.predictions import Prediction
 from lungline.storage.results import read_result
 
@@ -27,11 +27,11 @@ def summarise(outdir: Path) -> str:
     return "\n".join([*lines, NOTICE])
 
 
-def answer_in_words(row: Prediction, learned_from: LearnedFrom) -> str:
+def format_answer(row: Prediction, supervision: Supervision) -> str:
     """What was said of one scan, in a line."""
-    said = row.status if row.probability is None else f"{ANSWER_NAMES[learned_from]} {row.probability:.3f}"
+    said = row.status if row.score is None else f"{ANSWER_NAMES[supervision]} {row.score:.3f}"
     candidates = [] if row.n_candidates is None else [f"{row.n_candidates} candidates"]
-    return ", ".join([said, *candidates, *row.codes])
+    return ", ".join([said, *candidates, *row.flags])
 
 
 def _detection(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Whether a result tree is what was written: every file against its seal, along the chain, down to the raw scans."""
+"""Whether a result tree is what was written: every file against its checksum, along the chain, down to the raw scans."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from lungline.fingerprint import code_fingerprint
 from lungline.readers.scan import digests_of_files, hash_of_files, raw_files
 from lungline.readers.zips import place_in_zip, unpacked
 from lungline.storage import hdf5
-from lungline.storage.checksums import Seal, read_seal, seal_path, sha256
-from lungline.storage.manifest import ScanRow, read_sheet
+from lungline.storage.checksums import Checksum, checksum_path, read_checksum, sha256
 from lungline.storage.predictions import read_predictions
+from lungline.storage.scan_rows import ScanRow, read_manifest
 
-#: Folders and files that need no seal: raw data, tables that people may edit, what Snakemake writes.
-UNSEALED = ("cohort", "private", "logs", "benchmarks", "scans.csv", "predictions.csv")
+#: Folders and files that need no checksum: raw data, tables that people may edit, what Snakemake writes.
+WITHOUT_CHECKSUM = ("cohort", "private", "logs", "benchmarks", "manifest.csv", "predictions.csv")
 
 #: What can be found. The first kinds are differences; a note changes no answer.
-DIFFERENCES = ("damaged", "missing", "made from another file", "raw scan changed", "contradiction", "no seal")
-NOTES = ("made by other code", "set aside", "raw scan not here")
+DIFFERENCES = ("damaged", "missing", "made from another file", "raw scan changed", "contradiction", "no checksum")
+NOTES = ("made by other code", "quarantined", "raw scan not here")
 
 
 @dataclass(frozen=True)
@@ -50,52 +50,54 @@ class Report:
 
 
 def verify_tree(results: Path) -> Report:
-    """Check every sealed file of a result tree, each read once; `LunglineError` if the folder holds none."""
+    """Check every checksummed file of a result tree, each read once; `LunglineError` if the folder holds none."""
     results = Path(results)
     everything = sorted(path for path in results.rglob("[!.]*") if path.is_file())
-    seals = {path: seal for path in everything if (seal := read_seal(path)) is not None}
-    files = [path for path in everything if path in seals or path.relative_to(results).parts[0] not in UNSEALED]
-    if not seals:
-        raise LunglineError(f"{results}: expected a result tree with seals (.NAME.sha256). Found none.")
-    sheet = results / "scans.csv"
-    scans = read_sheet(sheet) if sheet.is_file() else []
+    checksums = {path: checksum for path in everything if (checksum := read_checksum(path)) is not None}
+    files = [
+        path for path in everything if path in checksums or path.relative_to(results).parts[0] not in WITHOUT_CHECKSUM
+    ]
+    if not checksums:
+        raise LunglineError(f"{results}: expected a result tree with checksums (.NAME.sha256). Found none.")
+    manifest = results / "manifest.csv"
+    scans = read_manifest(manifest) if manifest.is_file() else []
     findings = [
-        *(finding for path in files for finding in _about_file(path, seals.get(path), results)),
+        *(finding for path in files for finding in _about_file(path, checksums.get(path), results)),
         *_about_answers(results),
         *(finding for row in scans for finding in _about_raw(row, results)),
     ]
     return Report(len(files), sum(path.stat().st_size for path in files), len(scans), tuple(findings))
 
 
-def _about_file(path: Path, seal: Seal | None, results: Path) -> Iterator[Finding]:
+def _about_file(path: Path, checksum: Checksum | None, results: Path) -> Iterator[Finding]:
     """Is it what was written, of inputs that are still the same, by the code that is installed?"""
     name = str(path.relative_to(results))
     if path.suffix == ".damaged":
-        yield Finding(name, "set aside", "a damaged file; it can be removed")
+        yield Finding(name, "quarantined", "a damaged file; it can be removed")
         return
-    if seal is None:
-        yield Finding(name, "no seal", f"nothing says what it was; expected {seal_path(path).name}")
+    if checksum is None:
+        yield Finding(name, "no checksum", f"nothing says what it was; expected {checksum_path(path).name}")
         return
-    if sha256(path) != seal.sha256:
-        yield Finding(name, "damaged", f"its SHA-256 is {sha256(path)[:12]}, was {seal.sha256[:12] or 'lost'}")
-    for place, digest in seal.inputs.items():
+    if sha256(path) != checksum.sha256:
+        yield Finding(name, "damaged", f"its SHA-256 is {sha256(path)[:12]}, was {checksum.sha256[:12] or 'lost'}")
+    for place, digest in checksum.inputs.items():
         used = path.parent / place
-        own_seal = read_seal(used)
-        sealed = own_seal.sha256 if own_seal else None
-        aside = used.with_name(f"{used.name}.damaged").exists()
-        # one that was removed on purpose (`keep_intermediates: false`) counts as what its seal says
-        found = sha256(used) if used.is_file() else None if aside else sealed
+        own_checksum = read_checksum(used)
+        checksummed = own_checksum.sha256 if own_checksum else None
+        quarantined = used.with_name(f"{used.name}.damaged").exists()
+        # one that was removed on purpose (`keep_intermediates: false`) counts as what its checksum says
+        found = sha256(used) if used.is_file() else None if quarantined else checksummed
         if found is None:
             yield Finding(name, "missing", f"its input {place} is not there")
-        elif digest not in (found, sealed):  # an input that is damaged is told once, as damaged
+        elif digest not in (found, checksummed):  # an input that is damaged is told once, as damaged
             yield Finding(name, "made from another file", f"{place} is {found[:12]}, was {digest[:12]}")
-    if seal.stage:
+    if checksum.stage:
         try:
-            code = code_fingerprint(f"lungline.stages.{seal.stage}")
+            code = code_fingerprint(f"lungline.stages.{checksum.stage}")
         except ModuleNotFoundError:
             code = "gone"
-        if code != seal.code:
-            yield Finding(name, "made by other code", f"{seal.stage} was {seal.code}, installed is {code}")
+        if code != checksum.code:
+            yield Finding(name, "made by other code", f"{checksum.stage} was {checksum.code}, installed is {code}")
 
 
 def _about_answers(results: Path) -> Iterator[Finding]:
@@ -110,7 +112,7 @@ def _about_answers(results: Path) -> Iterator[Finding]:
             rows = read_predictions(table)
         except LunglineError:
             continue  # told as damaged
-        sources = read_seal(results / "predict_cancer" / table.name)
+        sources = read_checksum(results / "predict_cancer" / table.name)
         known = set(sources.inputs.values()) if sources else set()
         for row in rows:
             for column in ("scored_sha256", "weights_sha256", "card_sha256"):
@@ -137,7 +139,7 @@ def _origin_of(scan: str, results: Path) -> hdf5.Header | None:
 def _about_raw(row: ScanRow, results: Path) -> Iterator[Finding]:
     """Are the raw files those that were ingested? Their names may be a patient's and are never told."""
     name = f"private/raw/{row.scan}"
-    header, ingested = _origin_of(row.scan, results), read_seal(results / "ingest" / f"{row.scan}.h5")
+    header, ingested = _origin_of(row.scan, results), read_checksum(results / "ingest" / f"{row.scan}.h5")
     there = (results / name).exists() or place_in_zip(results / name)
     if header is None or "raw_sha256" not in header.provenance or not there:
         yield Finding(name, "raw scan not here", "its bytes cannot be compared")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lungline.errors import DamagedFileError, LunglineError, lack_of_the_disk
 from lungline.escape import visible
-from lungline.storage.checksums import set_aside
+from lungline.storage.checksums import quarantine
 
 
 def exit_code_of(name: str, work: Callable[[], object]) -> int:
@@ -19,17 +19,17 @@ def exit_code_of(name: str, work: Callable[[], object]) -> int:
         answer = work()
         return answer if isinstance(answer, int) else 0
     except Exception as error:
-        sentence = _in_words(error)
+        sentence = _format_mistake(error)
         if sentence is None:
             raise
         print(f"lungline {name}: {sentence}", file=sys.stderr)
         return 2
 
 
-def _in_words(error: Exception) -> str | None:
+def _format_mistake(error: Exception) -> str | None:
     """What happened and what to do, safe to print; None of a mistake of ours."""
     if isinstance(error, DamagedFileError):
-        return f"{visible(str(error))} {set_aside(error.path)}"
+        return f"{visible(str(error))} {quarantine(error.path)}"
     if isinstance(error, LunglineError):
         return visible(str(error))
     if cause := lack_of_the_disk(error):
@@ -40,7 +40,7 @@ def _in_words(error: Exception) -> str | None:
 
 
 def _about_a_file(error: OSError) -> str:
-    """What the system says of a file or folder, and what to do; of a temporary file, the folder that it was for."""
+    """What the operating system says of a file or folder, and what to do; of a temporary file, the folder that it was for."""
     path = Path(os.fsdecode(error.filename))
     if path.name.startswith(".") and path.suffix == ".tmp":
         path = path.parent

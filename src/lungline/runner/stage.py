@@ -18,7 +18,7 @@ from lungline.errors import Quarantine
 from lungline.fingerprint import code_fingerprint
 from lungline.storage import hdf5
 from lungline.storage.checksums import check, lineage_of
-from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.hdf5 import Field, Flag, Header
 
 #: A file of the same scan by an earlier stage: checked first, its flags travel on.
 ScanFile = Annotated[Path, "scan file"]
@@ -47,7 +47,7 @@ class Made:
 
     fields: Fields
     #: New ones; those of the inputs travel on by themselves.
-    codes: Sequence[Code] = ()
+    flags: Sequence[Flag] = ()
     #: Added to code, inputs and what is known of the raw files.
     provenance: Mapping[str, Any] = field(default_factory=dict)
     #: What to record instead of the options of the call.
@@ -83,8 +83,8 @@ def scan_stage(
             with lineage_of(name) as lineage:
                 for path in (*scan_files.values(), *other_files.values()):
                     check(path)
-                codes, about_raw = _flags_and_origin(scan_files.values())
-                made = _made(make, arguments, codes)
+                flags, about_raw = _flags_and_origin(scan_files.values())
+                made = _made(make, arguments, flags)
                 lineage.raw = made.raw
                 provenance = {
                     "code": code_fingerprint(f"lungline.stages.{name}"),
@@ -93,8 +93,8 @@ def scan_stage(
                     **made.provenance,
                 }
                 options = _options(signature, arguments, unrecorded) if made.parameters is None else made.parameters
-                all_codes = tuple(dict.fromkeys((*codes, *made.codes)))
-                header = Header(quantity, name, all_codes, options, provenance)
+                all_flags = tuple(dict.fromkeys((*flags, *made.flags)))
+                header = Header(quantity, name, all_flags, options, provenance)
                 hdf5.write_file(output, header, made.fields, compression=made.compression)
             return header
 
@@ -128,20 +128,20 @@ def _declared(make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[d
     return of_kind(ScanFile), of_kind(InputFile)
 
 
-def _flags_and_origin(scan_files: typing.Iterable[Path]) -> tuple[dict[Code, None], dict[str, Any]]:
+def _flags_and_origin(scan_files: typing.Iterable[Path]) -> tuple[dict[Flag, None], dict[str, Any]]:
     """The flags of all inputs, each once, and what their provenance says of the raw scan."""
     headers = [hdf5.read_header(path) for path in scan_files]
     about_raw = {name: h.provenance[name] for h in headers for name in _ABOUT_RAW if name in h.provenance}
-    return dict.fromkeys(code for header in headers for code in header.codes), about_raw
+    return dict.fromkeys(flag for header in headers for flag in header.flags), about_raw
 
 
-def _made(make: Callable[..., Fields | Made], arguments: Mapping[str, Any], codes: typing.Iterable[Code]) -> Made:
-    if any(code.code.startswith("Q_") for code in codes):
+def _made(make: Callable[..., Fields | Made], arguments: Mapping[str, Any], flags: typing.Iterable[Flag]) -> Made:
+    if any(flag.flag.startswith("Q_") for flag in flags):
         return Made({})
     try:
         made = make(**arguments)
     except Quarantine as reason:
-        return Made({}, [Code(reason.code, reason.detail)])
+        return Made({}, [Flag(reason.flag, reason.detail)])
     return made if isinstance(made, Made) else Made(made)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from lungline.nodules.annotations import Nodule, nodules_outside, read_annotations
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.tables import Note, say, write_notes
+from lungline.storage.tables import Note, log_notes, write_notes
 
 
 @stage
@@ -19,4 +19,4 @@ def run(output: Path, annotations: Path, *, caches: Path) -> None:
     what = "the centre lies outside the region that the networks see"
     notes = [Note(annotations.name, line, "W_NODULE_OUTSIDE", what) for line in sorted(n.line for n in outside)]
     write_notes(output, notes)
-    say(notes, output)
+    log_notes(notes, output)

@@ -6,8 +6,8 @@ from pathlib import Path
 from lungline.errors import LunglineError
 from lungline.privacy.identity import read_identity
 from lungline.runner.stage import stage
-from lungline.storage.checksums import write_sealed_text
-from lungline.storage.manifest import read_sheet
+from lungline.storage.checksums import write_checksummed_text
+from lungline.storage.scan_rows import read_manifest
 from lungline.storage.tables import table_text
 from lungline.training.leakage import find_groups
 
@@ -15,12 +15,12 @@ _MOST_NAMED = 5
 
 
 @stage
-def run(output: Path, *, scans: Path, identities: Path) -> None:
-    """Compare IDENTITIES/{scan}.json of the scans of SCANS that are learned from or measured on; write OUTPUT (CSV).
+def run(output: Path, *, manifest: Path, identities: Path) -> None:
+    """Compare IDENTITIES/{scan}.json of the scans of MANIFEST that are learned from or measured on; write OUTPUT (CSV).
 
     OUTPUT lists what is only a warning: scans of one patient within one split.
     """
-    files = {row: identities / f"{row.scan}.json" for row in read_sheet(scans) if row.is_case}
+    files = {row: identities / f"{row.scan}.json" for row in read_manifest(manifest) if row.is_case}
     cases = {row: read_identity(path) for row, path in files.items() if path.is_file()}
     usable = [(row, identity) for row, identity in cases.items() if identity.usable]
     groups, placeholders = find_groups(usable)
@@ -32,8 +32,8 @@ def run(output: Path, *, scans: Path, identities: Path) -> None:
         raise LunglineError(f"{found}: {'; '.join(leaks[:_MOST_NAMED])}{more}. {mend}")
     warnings = [("T_SAME_SPLIT", ";".join(r.scan for r in g.rows), g.splits[0], ";".join(g.shared)) for g in groups]
     warnings += [("T_PLACEHOLDER", "", "", what) for what in placeholders]
-    write_sealed_text(output, table_text(("code", "scans", "split", "shared"), warnings))
+    write_checksummed_text(output, table_text(("flag", "scans", "split", "shared"), warnings))
     print(f"{len(usable)} scans compared: no patient stands in two splits", file=sys.stderr)
-    for code, names, split, shared in warnings:
+    for flag, names, split, shared in warnings:
         who = f"{names or 'more than half of the scans'} {split and f'({split})'}"
-        print(f"{code}: {who} same {shared}", file=sys.stderr)
+        print(f"{flag}: {who} same {shared}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Compare systems on the same test patients, beside the paper's figures."""
+"""Compare classifiers on the same test patients, beside the paper's figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +9,11 @@ from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.marks import read_scan_scores
 from lungline.evaluation.paired_comparison import Compared, against, averaged, complete, constant_rows, measured
 from lungline.names import known
-from lungline.reports.comparison_table import comparison_markdown, comparison_table, draw_forest
-from lungline.reports.drawing import save_png
+from lungline.reports.comparison_table import comparison_markdown, comparison_table, plot_forest
 from lungline.reports.metric_tables import csv_text
+from lungline.reports.plotting import save_png
 from lungline.runner.stage import stage
-from lungline.storage.checksums import write_sealed_text
+from lungline.storage.checksums import write_checksummed_text
 from lungline.storage.frames import read_cost
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
@@ -25,45 +25,48 @@ Files = Mapping[str, Any]
 
 @stage
 def run(output: Path, *, config: Path) -> None:
-    """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png), of the systems that CONFIG compares.
+    """Write OUTPUT (.csv), the same to be read (.md) and as a forest plot (.png), of the classifiers that CONFIG
+    compares.
 
     CONFIG is the checked configuration that the workflow writes.
     """
     layout = open_layout(read_saved_config(config))
-    reference, embedded = layout.study.config.compare.reference, layout.study.source == "synthetic"
-    compare_systems(output, layout.compared(), reference, embedded=embedded)
+    reference, synthetic = layout.study.config.compare.reference, layout.study.source == "synthetic"
+    compare_classifiers(output, layout.compared(), reference, synthetic=synthetic)
 
 
 @stage
-def compare_systems(
-    output: Path, systems: Mapping[str, Files], reference: str | None = None, *, embedded: bool | None = None
+def compare_classifiers(
+    output: Path, classifiers: Mapping[str, Files], reference: str | None = None, *, synthetic: bool | None = None
 ) -> None:
-    """Write the comparison of systems.
+    """Write the comparison of classifiers.
 
-    SYSTEMS names each system's files: {"m2": {"predictions": CSV, "detection": JSON, "benchmarks": [TSV, ...],
-    "kind": "patches", "seed": 1, "repeats": "m2"}}; all but the predictions may be left out. Systems that repeat the
-    same one are trainings of it with other seeds: a row more shows their mean. REFERENCE (the first if left out) is
-    what the others are subtracted from. The paper's systems that are not named, and answers that need no picture,
-    get a row, too. EMBEDDED says whether the scans are synthetic.
+    CLASSIFIERS names each classifier's files: {"m2": {"predictions": CSV, "detection": JSON, "benchmarks": [TSV, ...],
+    "kind": "candidate", "seed": 1, "repeats": "m2"}}; all but the predictions may be left out. Classifiers that repeat
+    the same one are trainings of it with other seeds: a row more shows their mean. REFERENCE (the first if left out) is
+    what the others are subtracted from. The paper's classifiers that are not named, and answers that need no picture,
+    get a row, too. SYNTHETIC says whether the scans are synthetic.
     """
-    if not systems:
-        raise LunglineError("nothing to compare: name at least one system.")
-    reference = known(reference or next(iter(systems)), systems, "compare: no compared system is called")
-    predictions = {name: _answered(Path(files["predictions"])) for name, files in systems.items()}
-    rows = {name: _row(name, files, predictions[name], embedded) for name, files in systems.items()}
+    if not classifiers:
+        raise LunglineError("nothing to compare: name at least one classifier.")
+    reference = known(reference or next(iter(classifiers)), classifiers, "compare: no compared classifier is called")
+    predictions = {name: _answered(Path(files["predictions"])) for name, files in classifiers.items()}
+    rows = {name: _row(name, files, predictions[name], synthetic) for name, files in classifiers.items()}
     trainings: dict[str, list[Compared]] = {}
-    for name, files in systems.items():
+    for name, files in classifiers.items():
         trainings.setdefault(files.get("repeats") or name, []).append(rows[name])
     means = {name: averaged(some) for name, some in trainings.items() if len(some) > 1}
-    constants = [row for row in constant_rows(predictions[reference], embedded=embedded) if row.system not in systems]
+    constants = [
+        row for row in constant_rows(predictions[reference], synthetic=synthetic) if row.classifier not in classifiers
+    ]
     alone = against([*rows.values(), *constants], rows[reference])
     together = against([*means.values()], means.get(reference, rows[reference]))
     compared = complete([*alone, *together])
     table = comparison_table(compared, reference)
     page = comparison_markdown(table, reference)
-    write_sealed_text(output, csv_text(table))
-    write_sealed_text(output.with_suffix(".md"), page)
-    save_png(draw_forest(compared), output.with_suffix(".png"))
+    write_checksummed_text(output, csv_text(table))
+    write_checksummed_text(output.with_suffix(".md"), page)
+    save_png(plot_forest(compared), output.with_suffix(".png"))
     print(page)
 
 
@@ -71,13 +74,13 @@ def _answered(path: Path) -> list[Prediction]:
     return [row for row in read_predictions(path) if row.status != "not-scored"]
 
 
-def _row(name: str, files: Files, rows: list[Prediction], embedded: bool | None) -> Compared:
+def _row(name: str, files: Files, rows: list[Prediction], synthetic: bool | None) -> Compared:
     result = read_result(Path(files["detection"])) if files.get("detection") else None
     scores = {} if result is None else {"cpm": result["froc"]["cpm"], "recall": result["candidates"]["recall"]}
     return measured(
         name,
         rows,
-        embedded=embedded,
+        synthetic=synthetic,
         kind=files.get("kind", ""),
         seed="" if files.get("seed") is None else str(files["seed"]),
         found=None if result is None else read_scan_scores(result["froc"]),

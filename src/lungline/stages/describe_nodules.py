@@ -5,18 +5,18 @@ from typing import Any
 
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
-from lungline.names import LearnedFrom
+from lungline.names import Supervision
 from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import write_sealed_text
+from lungline.storage.checksums import write_checksummed_text
 from lungline.storage.hdf5 import Header
 from lungline.storage.predictions import read_answers
 from lungline.storage.results import write_result
 
 _INTERVAL = "95 %, as far as the calibration depends on the cases that it was fitted to; not how sure one patient's is"
-_NO_INTERVAL = "the system is not calibrated, or found nothing: there is nothing to measure it by"
+_NO_INTERVAL = "the classifier is not calibrated, or found nothing: there is nothing to measure it by"
 _NO_ANSWER = "the patient has no probability"
 
 
@@ -31,23 +31,23 @@ def run(
     labels: Path | None = None,
     candidates: Path | None = None,
     answers: Path | None = None,
-    system: str = "",
-    learned_from: LearnedFrom = "patients",
+    classifier: str = "",
+    supervision: Supervision = "patients",
 ) -> None:
-    """Write OUTPUT (.json, layout nodules/1) and the same rows beside it as .csv.
+    """Write OUTPUT (.json, layout nodules/2) and the same rows beside it as .csv.
 
     Parameters
     ----------
     ingested, volume, lungs : Path
         The scan as read, resampled, and its lung mask.
     labels, candidates : Path or None
-        Label map and table of the candidates; none where the system reads no candidates.
+        Label map and table of the candidates; none where the classifier reads no candidates.
     answers : Path or None
         The table of `predict-cancer`; none where the scan has no answer.
-    system : str
-        The entry of `systems:` that answered.
-    learned_from : "patients" or "nodules"
-        What the system was taught: who has cancer, or which nodules readers took for malignant.
+    classifier : str
+        The entry of `classifiers:` that answered.
+    supervision : "patients" or "nodules"
+        What the classifier was taught: who has cancer, or which nodules readers took for malignant.
     """
     if output.suffix != ".json":
         raise LunglineError(f"{output}: expected a name that ends in .json. The table as CSV is written beside it.")
@@ -77,22 +77,22 @@ def run(
     table = {
         "schema": SCHEMA,
         "scan": scan,
-        "system": system or None,
+        "classifier": classifier or None,
         "status": answer.get("status") or header.status,
-        "codes": _codes(header, answer),
-        "patient": _patient(answer) | {"learned_from": learned_from},
+        "flags": _flags(header, answer),
+        "patient": _patient(answer) | {"supervision": supervision},
         **grids,
         "nodules": rows_as_json(rows) if usable and candidates else None,
     }
     write_result(output, table)
-    write_sealed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows))
+    write_checksummed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows))
 
 
-def _codes(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:
+def _flags(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:
     """Those of the scan with what was found, then those that only the answer carries."""
-    known = {code.code: code.detail for code in header.codes}
-    named = [*known, *filter(None, answer.get("codes", "").split(";"))]
-    return [{"code": code, "detail": known.get(code, "")} for code in dict.fromkeys(named)]
+    known = {flag.flag: flag.detail for flag in header.flags}
+    named = [*known, *filter(None, answer.get("flags", "").split(";"))]
+    return [{"flag": flag, "detail": known.get(flag, "")} for flag in dict.fromkeys(named)]
 
 
 def _patient(answer: dict[str, str]) -> dict[str, Any]:

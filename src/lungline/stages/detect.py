@@ -12,7 +12,7 @@ from lungline.imaging.intensity import scale_hu
 from lungline.names import Precision
 from lungline.runner.stage import Made, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code, Field
+from lungline.storage.hdf5 import Field, Flag
 from lungline.storage.weights import pixels_trained_on, read_card
 from lungline.training.model_folder import load_unet, refuse_other_caches
 
@@ -48,12 +48,12 @@ def run(
         for name in ("mean", *AXES) if keep_axes else ("mean",):
             field = Field(volumes[name].astype(np.float16), "zyx", "1", f"nodule probability, {name}", ct.affine)
             fields["probability" if name == "mean" else f"probability_{name}"] = field
-        codes = []
+        flags = []
         if any(header.provenance.get("hu_sha256") in pixels_trained_on(card) for card in cards.values()):
-            codes.append(Code("W_TRAINING_CASE", "the detector was trained on these pixels"))
+            flags.append(Flag("W_TRAINING_CASE", "the detector was trained on these pixels"))
         if words := unlike(header.provenance.get("acquisition", {}), cards[AXES[0]].get("acquisition", {})):
-            codes.append(Code("W_UNLIKE_TRAINING", words))
-        return Made(fields, codes)
+            flags.append(Flag("W_UNLIKE_TRAINING", words))
+        return Made(fields, flags)
 
     for scan in scans:
         search(caches / f"{scan}.h5", output / f"{scan}.h5", keep_axes=keep_axes, precision=precision)

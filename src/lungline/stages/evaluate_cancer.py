@@ -25,27 +25,27 @@ def run(
     output: Path,
     predictions: Path,
     *,
-    truth: Path | None = None,
+    ground_truth: Path | None = None,
     model: Path | None = None,
-    embedded: bool | None = None,
+    synthetic: bool | None = None,
     seed: int = 0,
 ) -> None:
     """Read PREDICTIONS, write OUTPUT (JSON) and the same beside it as a table (.csv) and to be read (.md).
 
-    TRUTH (truth.csv of the embedded cohort) adds what the diameter of the largest nodule alone would reach.
-    MODEL (folder) makes sure that no test patient was trained on; its warnings are repeated. EMBEDDED says whether the
-    scans are synthetic.
+    GROUND_TRUTH (ground_truth.csv of the synthetic cohort) adds what the diameter of the largest nodule alone would
+    reach. MODEL (folder) makes sure that no test patient was trained on; its warnings are repeated. SYNTHETIC says
+    whether the scans are synthetic.
     """
     rows = [row for row in read_predictions(predictions) if row.status != "not-scored"]
     refuse_copies(rows)
     card = {} if model is None else read_result(model / "card.json")
     refuse_trained_on([row.scan for row in rows if row.split == "test"], card, str(model))
     prior = training_prior([row for row in rows if row.split != "test"])
-    largest_mm = None if truth is None else largest_diameters(truth)
+    largest_mm = None if ground_truth is None else largest_diameters(ground_truth)
     result = {
-        "what": "cancer prediction, one probability a patient",
-        "systems": sorted({row.system for row in rows}),
-        "data": about_data((row.dataset for row in rows), embedded),
+        "what": "cancer prediction, one probability per patient",
+        "classifiers": sorted({row.classifier for row in rows}),
+        "data": about_data((row.dataset for row in rows), synthetic),
         "intervals": "95 %: Wilson (accuracy), DeLong (AUC), bootstrap over patients (the others)",
         "prior": prior,
         "seed": seed,
@@ -58,12 +58,12 @@ def run(
 
 
 def _warnings(card: Mapping[str, Any], rows: Sequence[Prediction]) -> list[list[str]]:
-    """[code, what was found] of the model's card, and of its answers split by split; a baseline has none."""
+    """[flag, what was found] of the model's card, and of its answers split by split; a baseline has none."""
     found = [list(warning) for warning in card.get("warnings", ())]
-    if card.get("system", {}).get("kind") == "constant":
+    if card.get("classifier", {}).get("kind") == "baseline":
         return found
     for split in SPLITS:
         answers = scored(rows, split)
         labels, probability = (answers[name].to_numpy() for name in ("label", "probability"))
-        found += [[w.code, w.detail] for w in learned_all_negative(labels, probability, f"{split} patients")]
+        found += [[w.flag, w.detail] for w in learned_all_negative(labels, probability, f"{split} patients")]
     return found

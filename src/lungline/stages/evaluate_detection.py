@@ -1,4 +1,4 @@
-"""Measure the candidates: recall of annotated nodules, candidates a scan, FROC and CPM, with intervals."""
+"""Measure the candidates: recall of annotated nodules, candidates per scan, FROC and CPM, with intervals."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,8 +8,8 @@ from lungline.evaluation.patient_metrics import refuse_scans_of
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.metric_tables import detection_markdown
 from lungline.runner.stage import stage
-from lungline.storage.manifest import read_sheet
 from lungline.storage.results import about_data, write_result
+from lungline.storage.scan_rows import read_manifest
 
 
 @stage
@@ -17,22 +17,22 @@ def run(
     output: Path,
     annotations: Path,
     *,
-    scans: Path,
+    manifest: Path,
     candidates: Path,
     split: Literal["train", "valid", "test"] = "test",
     datasets: tuple[str, ...] = ("luna16",),
     excluded: Path | None = None,
     detector: Path | None = None,
-    embedded: bool | None = None,
+    synthetic: bool | None = None,
     seed: int = 0,
 ) -> None:
-    """Read CANDIDATES/{scan}.csv of the scans of SPLIT in SCANS, and ANNOTATIONS; write OUTPUT (JSON and .md).
+    """Read CANDIDATES/{scan}.csv of the scans of SPLIT in MANIFEST, and ANNOTATIONS; write OUTPUT (JSON and .md).
 
-    DATASETS are those whose every nodule is annotated: LUNA-16, and both in the embedded cohort.
+    DATASETS are those whose every nodule is annotated: LUNA-16, and both in the synthetic cohort.
     EXCLUDED (annotations_excluded.csv) names findings that count neither way. DETECTOR (folder of the trained
-    axes) makes sure that no scan was trained on. EMBEDDED says whether the scans are synthetic.
+    axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are synthetic.
     """
-    annotated = [row for row in read_sheet(scans) if row.dataset in datasets]
+    annotated = [row for row in read_manifest(manifest) if row.dataset in datasets]
     rows = [row for row in annotated if row.split == split]
     names = [row.scan for row in rows]
     refuse_scans_of(detector, names)
@@ -42,9 +42,9 @@ def run(
     marks = scan_marks(names, candidates, findings, irrelevant)
     result = {
         "what": "nodule detection: annotated nodules among the candidates",
-        "data": about_data((row.dataset for row in rows), embedded),
+        "data": about_data((row.dataset for row in rows), synthetic),
         "split": split,
-        "intervals": "95 %: Wilson (recall), bootstrap over scans (candidates a scan, FROC)",
+        "intervals": "95 %: Wilson (recall), bootstrap over scans (candidates per scan, FROC)",
         "hit": "a candidate's centroid strictly within the nodule's radius",
         "candidates": recall(marks, seed=seed),
         "froc": {"score": SCORE, **describe_froc(marks, seed=seed)},

@@ -30,15 +30,15 @@ from lungline.storage.results import read_result
 def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True) -> None:
     """Write OUT/predictions.csv and, of each data set, its submissions and nodule tables.
 
-    Those are {dataset}-cancer.csv, {dataset}-nodules-{detector}.csv and {dataset}-nodule-table-{system}.csv. The last
-    names the source slice (SOPInstanceUID) of every candidate of a DICOM scan whose files still lie where they were.
-    Such a scan is also written as DICOM, for a PACS: OUT/dicom/{system}/{scan}/, see `lungline write-dicom`.
+    Those are {dataset}-cancer.csv, {dataset}-nodules-{detector}.csv and {dataset}-nodule-table-{classifier}.csv. The
+    last names the source slice (SOPInstanceUID) of every candidate of a DICOM scan whose files still lie where they
+    were. Such a scan is also written as DICOM, for a PACS: OUT/dicom/{classifier}/{scan}/, see `lungline write-dicom`.
 
     Folders that are made have mode 0700, files 0600. In a name, what a terminal or a spreadsheet would act upon
     (line ends, a leading = + - @, control characters) stands as \\xNN.
 
     RESULTS is the folder `outdir` of a finished run, OUT a new folder, or one of yours that nobody else can read.
-    PRIVATE is the private folder: RESULTS/private unless your sheet lies elsewhere. DICOM false writes no DICOM.
+    PRIVATE is the private folder: RESULTS/private unless your manifest lies elsewhere. DICOM false writes no DICOM.
     """
     if out.exists() and (not out.is_dir() or open_to_others(out)):
         raise LunglineError(f"{out}: expected a new folder, or one of mode 700. Others have rights on this one.")
@@ -49,15 +49,15 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
     tables = {"predictions.csv": predictions_table(rows, names)}
     for dataset in sorted({row.dataset for row in rows}):
         of_set = [row for row in rows if row.dataset == dataset]
-        answered = [row for row in of_set if row.split == "test" and row.probability is not None]
+        answered = [row for row in of_set if row.split == "test" and row.score is not None]
         if answered:
             tables[f"{dataset}-cancer.csv"] = cancer_submission(answered, names)
         for folder, scans in _searched(results, [row.scan for row in of_set]):
             candidates = {scan: read_candidates(folder / f"{scan}.csv") for scan in scans}
             tables[f"{dataset}-nodules-{folder.name}.csv"] = nodule_submission(candidates, names)
-        for system, nodules in _described(results, of_set).items():
+        for classifier, nodules in _described(results, of_set).items():
             slices = {scan: _slices(known[scan].path, those) for scan, those in nodules.items() if scan in known}
-            tables[f"{dataset}-nodule-table-{system}.csv"] = nodule_table(nodules, slices, names)
+            tables[f"{dataset}-nodule-table-{classifier}.csv"] = nodule_table(nodules, slices, names)
     for name, text in tables.items():
         write_secret(out / name, text)
     if dicom:
@@ -69,17 +69,17 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
 
 
 def _described(results: Path, rows: list[Prediction]) -> dict[str, dict[str, list[NoduleRow]]]:
-    """System -> scan -> nodule table, of the scans of `rows` that were described."""
+    """Classifier -> scan -> nodule table, of the scans of `rows` that were described."""
     found: dict[str, dict[str, list[NoduleRow]]] = {}
     for row in rows:
         for path in _tables(results, row.scan):
             if (table := read_result(path))["nodules"]:
-                found.setdefault(table["system"] or "none", {})[row.scan] = read_nodules(table)
+                found.setdefault(table["classifier"] or "none", {})[row.scan] = read_nodules(table)
     return dict(sorted(found.items()))
 
 
 def _tables(results: Path, scan: str) -> list[Path]:
-    """The nodule tables of a scan, one a system, by the workflow or by `predict`."""
+    """The nodule tables of a scan, one per classifier, by the workflow or by `predict`."""
     found = [*results.glob(f"describe_nodules/*/{scan}.json"), results / f"nodules/{scan}.json"]
     return sorted(path for path in found if path.is_file())
 
@@ -94,7 +94,7 @@ def _export_dicom(
             continue
         for path in _tables(results, row.scan):
             table = read_result(path)
-            folder = out / (table["system"] or "none") / row.scan
+            folder = out / (table["classifier"] or "none") / row.scan
             made = private / "dicom" / row.scan  # by `lungline predict`
             try:
                 if (made / write_dicom.SR).is_file():

@@ -10,7 +10,7 @@ import numpy as np
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
-from lungline.imaging.registration import Motion, register_lungs
+from lungline.imaging.registration import RigidTransform, register_lungs
 from lungline.imaging.volume import Volume
 from lungline.names import Device
 from lungline.nodules.matching import SCHEMA, FollowUpRow, follow_nodules, pair_points, rows_as_csv
@@ -22,9 +22,9 @@ from lungline.runner.stage import stage
 from lungline.stages import ingest, predict, resample, segment_lungs
 from lungline.storage import hdf5
 from lungline.storage.checksums import check
-from lungline.storage.manifest import ScanRow, read_sheet
 from lungline.storage.results import read_result, write_result
-from lungline.workflow.bundle import PACKAGED, read_pipeline
+from lungline.storage.scan_rows import ScanRow, read_manifest
+from lungline.workflow.bundle import PACKAGED, read_bundle
 
 LEAST_OVERLAP = 0.6  # of the lungs of two scans of one patient, at whatever depth of breath
 
@@ -43,7 +43,7 @@ def run(
     after: Path,
     *,
     out: Path = Path("follow-up"),
-    pipeline: Path = PACKAGED,
+    bundle: Path = PACKAGED,
     days: int | None = None,
     tolerance_mm: float = 12.0,
     device: Device = "auto",
@@ -51,51 +51,53 @@ def run(
     """Write OUT/follow-up.html, .csv and .json of the scans BEFORE and AFTER, and in OUT what `predict` writes of each.
 
     Each is one scan: a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these. One that OUT
-    answers already is not predicted again. The two are laid on one another by a rigid motion of the lungs; nodules are
+    answers already is not predicted again. The two are registered by a rigid transform of the lungs; nodules are
     one where they lie within TOLERANCE_MM. DAYS between the scans are taken from the DICOM headers where both have a
     date; no date is kept.
     """
-    recipe = read_pipeline(pipeline)
+    recipe = read_bundle(bundle)
     if recipe.detector is None:
-        raise LunglineError(f"{pipeline}: this system looks for no nodules. Name the pipeline of one with a detector.")
+        raise LunglineError(f"{bundle}: this classifier looks for no nodules. Name the bundle of one with a detector.")
     places = [_only_scan(raw) for raw in (before, after)]
     if places[0] == places[1]:
         raise LunglineError(f"{after}: expected two scans. BEFORE and AFTER are one; name the earlier, then the later.")
     for place in places:
-        predict.run(place, out=out, pipeline=pipeline, device=device)
+        predict.run(place, out=out, bundle=bundle, device=device)
     rows = [_row_of(place, out) for place in places]
     tables = [out / "nodules" / f"{row.scan}.json" for row in rows]
     for raw, path in zip((before, after), tables, strict=True):
         if (table := read_result(path))["status"] == "quarantined":
-            codes = ", ".join(code["code"] for code in table["codes"])
-            raise LunglineError(f"{raw}: this scan could not be used ({codes}). `lungline codes` says what to do.")
+            flags = ", ".join(flag["flag"] for flag in table["flags"])
+            raise LunglineError(f"{raw}: this scan could not be used ({flags}). `lungline flags` says what to do.")
     days = _days_between(before, after) if days is None else days
     if days is not None and days < 0:
         raise LunglineError(f"{before}: {-days} days later than the other scan. Name the earlier one first.")
     with tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as work:
         subjects = [_subject(row, out, Path(work), recipe.settings) for row in rows]
         notes = _about_the_patient([Path(work) / f"identity-{row.scan}.json" for row in rows])
-    followed, motion = compare(subjects[0], subjects[1], days=days, tolerance_mm=tolerance_mm)
-    write(out / "follow-up.json", tables, followed, subjects, motion, days=days, tolerance_mm=tolerance_mm, notes=notes)
+    followed, transform = compare(subjects[0], subjects[1], days=days, tolerance_mm=tolerance_mm)
+    write(
+        out / "follow-up.json", tables, followed, subjects, transform, days=days, tolerance_mm=tolerance_mm, notes=notes
+    )
     told = ", ".join(f"{sum(row.state == s for row in followed)} {s}" for s in ("paired", "new", "gone", "not-imaged"))
     print("\n".join([*notes, f"{out / 'follow-up.html'}: {told}"]))
 
 
 def compare(
     before: Subject, after: Subject, *, days: int | None, tolerance_mm: float
-) -> tuple[list[FollowUpRow], Motion]:
-    """Lay the two scans on one another, and say what became of each nodule."""
-    motion = register_lungs(before.ct, before.lungs, after.ct, after.lungs)
-    if motion.overlap < LEAST_OVERLAP:
-        found = f"laid on one another, the lungs of the two scans share only {motion.overlap:.0%}"
+) -> tuple[list[FollowUpRow], RigidTransform]:
+    """Register the two scans, and say what became of each nodule."""
+    transform = register_lungs(before.ct, before.lungs, after.ct, after.lungs)
+    if transform.overlap < LEAST_OVERLAP:
+        found = f"registered, the lungs of the two scans share only {transform.overlap:.0%}"
         wanted = f"expected {LEAST_OVERLAP:.0%}. Are both of one patient, and both whole chests?"
         raise LunglineError(f"{found}; {wanted}")
     old, young = _points(before.nodules), _points(after.nodules)
-    moved = motion.forth(old)
+    moved = transform.apply(old)
     pairs = pair_points(moved, young, tolerance_mm)
     distances = [float(np.linalg.norm(moved[i] - young[j])) for i, j in pairs]
-    imaged_before, imaged_after = _imaged(before.ct, motion.back(young)), _imaged(after.ct, moved)
-    return follow_nodules(before.nodules, after.nodules, pairs, distances, imaged_before, imaged_after, days), motion
+    imaged_before, imaged_after = _imaged(before.ct, transform.apply_inverse(young)), _imaged(after.ct, moved)
+    return follow_nodules(before.nodules, after.nodules, pairs, distances, imaged_before, imaged_after, days), transform
 
 
 @stage
@@ -104,13 +106,13 @@ def write(
     tables: list[Path],
     rows: list[FollowUpRow],
     subjects: list[Subject],
-    motion: Motion,
+    transform: RigidTransform,
     *,
     days: int | None,
     tolerance_mm: float,
     notes: list[str],
 ) -> None:
-    """Write OUTPUT (.json, layout follow-up/1), the rows as .csv and the page as .html; made from the two TABLES."""
+    """Write OUTPUT (.json, layout follow-up/2), the rows as .csv and the page as .html; made from the two TABLES."""
     from lungline.reports.follow_up_page import follow_up_page
 
     for table in tables:
@@ -122,11 +124,11 @@ def write(
         "days": days,
         "notes": notes,
         "tolerance_mm": tolerance_mm,
-        "overlap": round(motion.overlap, 4),
-        "before_to_after_lps_xyz_mm": motion.matrix.round(6).tolist(),
+        "overlap": round(transform.overlap, 4),
+        "before_to_after_lps_xyz_mm": transform.matrix.round(6).tolist(),
         "nodules": rows_as_json(rows),
     }
-    page = follow_up_page(result, rows, subjects[0].ct, subjects[1].ct, motion)
+    page = follow_up_page(result, rows, subjects[0].ct, subjects[1].ct, transform)
     write_result(output, result, csv=rows_as_csv(rows), html=page)
 
 
@@ -143,7 +145,7 @@ def _only_scan(raw: Path) -> Path:
 def _row_of(place: Path, out: Path) -> ScanRow:
     """The scan under the pseudonym that `predict` gave it."""
     links = out / "private/raw"
-    return next(row for row in read_sheet(out / "scans.csv") if os.readlink(links / row.scan) == str(place))
+    return next(row for row in read_manifest(out / "manifest.csv") if os.readlink(links / row.scan) == str(place))
 
 
 def _subject(row: ScanRow, out: Path, work: Path, settings: Any) -> Subject:
@@ -165,10 +167,10 @@ def _days_between(before: Path, after: Path) -> int | None:
 
 def _about_the_patient(identities: list[Path]) -> list[str]:
     """What speaks against two scans of one patient."""
-    first, second = (read_identity(path).marks for path in identities)
+    first, second = (read_identity(path).fingerprints for path in identities)
     if first.get("hu_sha256") == second.get("hu_sha256"):
         return ["The two scans are the same, voxel for voxel."]
-    ids = [set(marks.get(IDENTIFIERS[0], ())) for marks in (first, second)]
+    ids = [set(fingerprints.get(IDENTIFIERS[0], ())) for fingerprints in (first, second)]
     if all(ids) and not ids[0] & ids[1]:
         return ["The two scans carry different patient ids: check that they are of one patient."]
     return []

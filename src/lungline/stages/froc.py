@@ -20,14 +20,14 @@ def run(
     out: Path,
     excluded: Path | None = None,
     detector: Path | None = None,
-    embedded: bool | None = None,
+    synthetic: bool | None = None,
     seed: int = 0,
 ) -> None:
     """Read SUBMISSION (seriesuid,coordX,coordY,coordZ,probability) and ANNOTATIONS, write OUT (JSON and .md).
 
-    SERIESUIDS lists every scan that was searched, one a line, also those without a nodule or a mark. EXCLUDED
+    SERIESUIDS lists every scan that was searched, one per line, also those without a nodule or a mark. EXCLUDED
     (annotations_excluded.csv) names findings that count neither way. DETECTOR (folder of the trained axes) makes
-    sure that no scan was trained on. EMBEDDED says whether the scans are synthetic.
+    sure that no scan was trained on. SYNTHETIC says whether the scans are synthetic.
     """
     scans = read_ids(seriesuids)
     refuse_scans_of(detector, scans)
@@ -36,7 +36,7 @@ def run(
     scores = describe_froc(marks, seed=seed)
     result = {
         "what": "nodule detection: FROC of a submission, by the rules of LUNA-16's script",
-        "data": about_data(["luna16"], embedded),
+        "data": about_data(["luna16"], synthetic),
         "intervals": "95 %: bootstrap over scans, 1,000 rounds",
         "warnings": doubts(marks, scores),
         "froc": scores,

@@ -22,7 +22,7 @@ from lungline.readers.scan import (
 )
 from lungline.readers.zips import unpacked
 from lungline.runner.stage import Made, scan_stage, stage
-from lungline.storage.hdf5 import Code, volume_field
+from lungline.storage.hdf5 import Flag, volume_field
 
 
 @stage
@@ -33,16 +33,16 @@ def run(raw: Path, output: Path, *, source: Source, identity: Path | None = None
     SOURCE says which: dicom, mhd or nifti.
     IDENTITY gets hashes by which the patient is recognised in another scan (JSON); belongs into a private folder.
     """
-    marks: dict[str, tuple[str, ...]] | None = None if identity is None else {}
-    header = _ingest(raw, output, source=source, marks=marks)
-    if identity is not None and marks is not None:
+    fingerprints: dict[str, tuple[str, ...]] | None = None if identity is None else {}
+    header = _ingest(raw, output, source=source, fingerprints=fingerprints)
+    if identity is not None and fingerprints is not None:
         hashes = {kind: (header.provenance[kind],) for kind in ("raw_sha256", "hu_sha256") if kind in header.provenance}
-        write_identity(identity, Identity(header.status != "quarantined", {**hashes, **marks}))
+        write_identity(identity, Identity(header.status != "quarantined", {**hashes, **fingerprints}))
 
 
-@scan_stage("ct_hu", unrecorded=("marks",))
-def _ingest(raw: Path, *, source: Source, marks: dict[str, tuple[str, ...]] | None) -> Made:
-    """Make `ct` of a scan; where marks are wanted, add those that its provenance does not hold."""
+@scan_stage("ct_hu", unrecorded=("fingerprints",))
+def _ingest(raw: Path, *, source: Source, fingerprints: dict[str, tuple[str, ...]] | None) -> Made:
+    """Make `ct` of a scan; where fingerprints are wanted, add those that its provenance does not hold."""
     with unpacked(raw, source) as here:
         provenance: dict[str, Any] = {}
         digests: tuple[str, ...] = ()
@@ -50,20 +50,20 @@ def _ingest(raw: Path, *, source: Source, marks: dict[str, tuple[str, ...]] | No
             files = raw_files(here, source)
             digests = digests_of_files(files)
             provenance = {"raw_sha256": hash_of_files(files), "raw_files": len(files)}
-            ct, codes = read_scan(here, source)
+            ct, flags = read_scan(here, source)
             check_chest(ct)
         except Quarantine as reason:  # caught here, so that the hash of the unusable scan is kept
-            return Made({}, [Code(reason.code, reason.detail)], provenance, raw=digests)
+            return Made({}, [Flag(reason.flag, reason.detail)], provenance, raw=digests)
         except LunglineError:
             raise
         except OSError as error:  # its own words name the raw file
-            return Made({}, [Code("Q_UNREADABLE", type(error).__name__)], provenance, raw=digests)
+            return Made({}, [Flag("Q_UNREADABLE", type(error).__name__)], provenance, raw=digests)
         except Exception as error:  # a mistake of ours; its words may quote the scan
             found = f"{raw}: reading failed ({place_of(error)})"
             raise LunglineError(f"{found}. This is a mistake of lungline: report it.") from None
         provenance["hu_sha256"] = hash_of_hu(ct)
         provenance["acquisition"] = describe_acquisition(ct)
-        if marks is not None:
-            marks.update(histogram_sha256=(hash_of_histogram(ct),), **identifiers(here, source))
+        if fingerprints is not None:
+            fingerprints.update(histogram_sha256=(hash_of_histogram(ct),), **identifiers(here, source))
         field = volume_field(ct, "HU", "CT as scanned, axes in LPS order, padding at -1024 HU")
-        return Made({"ct": field}, codes, provenance, raw=digests)
+        return Made({"ct": field}, flags, provenance, raw=digests)

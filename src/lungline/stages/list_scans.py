@@ -9,8 +9,8 @@ from lungline.config.models import Config
 from lungline.nodules.annotations import note_annotations
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
 from lungline.readers.listing import Listing, list_dsb17, list_folder, list_luna16, read_labels
-from lungline.storage.manifest import write_sheet
-from lungline.storage.tables import say, write_notes
+from lungline.storage.scan_rows import write_manifest
+from lungline.storage.tables import log_notes, write_notes
 from lungline.workflow.opening import refuse_missing_folders
 
 
@@ -20,10 +20,10 @@ def run(
     config: tuple[str, ...] = (),
     default: Path = Path("config/config.yaml"),
 ) -> None:
-    """Write OUTDIR/scans.csv, OUTDIR/input_warnings.csv and OUTDIR/private/ of the scans that `data:` names.
+    """Write OUTDIR/manifest.csv, OUTDIR/input_warnings.csv and OUTDIR/private/ of the scans that `data:` names.
 
     What says the same already is not touched; scans that are gone leave the list. Nothing is done for a configuration
-    without `data:`, or with a list of its own (`sheet:`).
+    without `data:`, or with a list of its own (`manifest:`).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def run(
     """
     over = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in config)}
     settings = read_config_files([*([default] if default.is_file() else []), *configfile], over)
-    if settings.data is None or settings.sheet is not None:
+    if settings.data is None or settings.manifest is not None:
         return
     refuse_missing_folders(settings)
     out = Path(settings.outdir)
@@ -44,13 +44,13 @@ def run(
     found = [item for listing in listings for item in listing.scans]
     now = {item.row.scan for item in found}
     remember(out / "private", found, forget=read_map(out / "private").keys() - now)
-    write_sheet(out / "scans.csv", [item.row for item in found])
+    write_manifest(out / "manifest.csv", [item.row for item in found])
     notes = [note for listing in listings for note in listing.notes]
     annotations = settings.annotations or (settings.data.luna16 and Path(settings.data.luna16, "annotations.csv"))
     if annotations:
         notes += note_annotations(Path(annotations), now)
     write_notes(out / "input_warnings.csv", notes)
-    say(notes, out / "input_warnings.csv")
+    log_notes(notes, out / "input_warnings.csv")
 
 
 def list_data(settings: Config, private: Path) -> list[Listing]:

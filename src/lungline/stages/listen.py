@@ -16,7 +16,7 @@ from lungline.errors import LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.pacs.orthanc import Orthanc, Study, UnreachableError
 from lungline.privacy.permissions import secret_folder, write_secret
-from lungline.reports.summary import answer_in_words
+from lungline.reports.summary import format_answer
 from lungline.runner.locks import hold
 from lungline.stages.write_dicom import SEG, SR, WHY_NOT
 from lungline.storage.predictions import read_predictions
@@ -27,7 +27,7 @@ def run(
     url: str,
     *,
     out: Path = Path("listening"),
-    pipeline: Path | None = None,
+    bundle: Path | None = None,
     device: str = "auto",
     send_to: str | None = None,
     every_s: float = 5.0,
@@ -40,14 +40,14 @@ def run(
     which study is which and what came of it. What failed is tried again at the next start. One line on stdout says
     what came of each study. ONCE ends when nothing is left to do, with 1 if something failed.
 
-    User and password of Orthanc are looked up in ~/.netrc. PIPELINE and DEVICE are those of `predict`.
+    User and password of Orthanc are looked up in ~/.netrc. BUNDLE and DEVICE are those of `predict`.
     """
     server = Orthanc(url)
-    options = ["--device", device, *(["--pipeline", str(pipeline)] if pipeline else [])]
+    options = ["--device", device, *(["--bundle", str(bundle)] if bundle else [])]
     with hold(out):
         secret_folder(out / "private")
         server.last_change()  # a wrong URL is said at once
-        _say(f"listening to {server.url}; Ctrl-C ends it. {NOTICE}")
+        _log(f"listening to {server.url}; Ctrl-C ends it. {NOTICE}")
         try:
             return _Listener(server, out, options, send_to, _read(out)).listen(every_s, once=once)
         except KeyboardInterrupt:
@@ -88,7 +88,7 @@ class _Listener:
                 if once:
                     raise
                 if not silent:
-                    _say(f"{error} Asking again every {every_s:g} s.")
+                    _log(f"{error} Asking again every {every_s:g} s.")
                 silent = True
             if once and not waiting:
                 return int(any(entry.failed for entry in self.journal.values()))
@@ -107,7 +107,7 @@ class _Listener:
             self.journal[study.id] = entry = self._handle(study, known)
             told = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
             write_secret(self.out / "private" / "journal.json", told)
-            _say(f"{entry.name}: {entry.outcome}")
+            _log(f"{entry.name}: {entry.outcome}")
         return waiting
 
     def _handle(self, study: Study, known: Entry) -> Entry:
@@ -173,7 +173,7 @@ def _answer(answers: Path) -> str:
     """What `predict` said of the one scan in a folder, in words."""
     (row,) = read_predictions(answers / "predictions.csv")
     patient = read_result(answers / "nodules" / f"{row.scan}.json")["patient"]
-    return answer_in_words(row, patient.get("learned_from", "patients"))
+    return format_answer(row, patient.get("supervision", "patients"))
 
 
 def _read(out: Path) -> dict[str, Entry]:
@@ -189,5 +189,5 @@ def _read(out: Path) -> dict[str, Entry]:
     return {study: Entry(entry.name) if entry.failed else entry for study, entry in found.items()}
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)

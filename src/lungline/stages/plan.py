@@ -3,14 +3,14 @@
 from collections import Counter
 from pathlib import Path
 
-from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
+from lungline.config.entries import BaselineClassifier, CandidateClassifier, WholeVolumeClassifier
 from lungline.config.loading import read_config_files
 from lungline.config.models import Config
 from lungline.config.networks import CancerNetSpec
 from lungline.device import make_repeatable, pick_device
 from lungline.readers.listing import list_dsb17, list_folder, list_luna16
 from lungline.reports.cost_table import Training, plan_text
-from lungline.training.timing import seconds_a_detector_step, seconds_a_patient_step, seconds_a_reduction_step
+from lungline.training.timing import seconds_per_detector_step, seconds_per_fpr_step, seconds_per_patient_step
 from lungline.workflow.opening import open_layout
 from lungline.workflow.study import AXES, Study
 
@@ -33,34 +33,34 @@ def run(
     config = read_config_files((default, *configfile))
     make_repeatable(config.seed)
     where = pick_device(config.device if device == "auto" else device)
-    unlisted = config.data is not None and config.sheet is None
+    unlisted = config.data is not None and config.manifest is None
     study = Study(config, {}) if unlisted else open_layout(config).study
     trainings = []
     for name in study.detectors:
         if not study.given("detector", name):
             spec = study.detector(name)
-            seconds = seconds_a_detector_step(spec, where, steps, config.precision)
+            seconds = seconds_per_detector_step(spec, where, steps, config.precision)
             trainings.append(Training(f"detector {name}", len(AXES), spec.training.steps, seconds))
-            if second := spec.reduction:
-                seconds = seconds_a_reduction_step(second, where, steps, config.precision)
-                trainings.append(Training(f"reduction {name}", 1, second.training.steps, seconds))
+            if second := spec.fpr:
+                seconds = seconds_per_fpr_step(second, where, steps, config.precision)
+                trainings.append(Training(f"false-positive reduction {name}", 1, second.training.steps, seconds))
     for name in config.run:
-        system = study.system(name)
-        if study.given("system", name) or isinstance(system, ConstantSystem):
+        classifier = study.classifier(name)
+        if study.given("classifier", name) or isinstance(classifier, BaselineClassifier):
             continue
         took: float | None = None
-        if shown := _shown(system, config.extract_candidates.count):
-            took = seconds_a_patient_step(shown[0], system.training, shown[1], where, steps, config.precision)
-        trainings.append(Training(f"system {name}", 1, system.training.steps, took))
+        if shown := _shown(classifier, config.extract_candidates.count):
+            took = seconds_per_patient_step(shown[0], classifier.training, shown[1], where, steps, config.precision)
+        trainings.append(Training(f"classifier {name}", 1, classifier.training.steps, took))
     print(plan_text(trainings, _published(config) if unlisted else _counted(study), config, where.type))
 
 
-def _shown(system: PatchSystem | VolumeSystem, most: int) -> tuple[CancerNetSpec, int] | None:
-    """The network of a system and how many cubes or volumes of a patient it is shown; None if the patients decide."""
-    if isinstance(system, PatchSystem):
-        return system.network, min(most, system.candidates or most)
-    shape_zyx = system.input.shape_zyx
-    return None if shape_zyx is None else (system.network_on(shape_zyx), 1)
+def _shown(classifier: CandidateClassifier | WholeVolumeClassifier, most: int) -> tuple[CancerNetSpec, int] | None:
+    """The network of a classifier and how many cubes or volumes of a patient it is shown; None if the patients decide."""
+    if isinstance(classifier, CandidateClassifier):
+        return classifier.network, min(most, classifier.candidates or most)
+    shape_zyx = classifier.input.shape_zyx
+    return None if shape_zyx is None else (classifier.network_on(shape_zyx), 1)
 
 
 def _counted(study: Study) -> dict[str, int]:

@@ -16,16 +16,16 @@ from lungline import NOTICE
 from lungline.errors import LunglineError
 from lungline.fingerprint import code_fingerprint
 from lungline.names import Device
-from lungline.progress import Progress, sayer
+from lungline.progress import Progress, status_line
 from lungline.readers.raw_state import raw_state
-from lungline.reports.html import look_digest
-from lungline.reports.summary import answer_in_words
+from lungline.reports.html import style_digest
+from lungline.reports.summary import format_answer
 from lungline.runner.stage import stage
-from lungline.stages import draw_index, sheet, write_dicom
-from lungline.storage.checksums import check, sealed_path, write_sealed_text
-from lungline.storage.manifest import ScanRow, read_sheet, write_sheet
+from lungline.stages import manifest, render_index, write_dicom
+from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
-from lungline.workflow.bundle import PACKAGED, Pipeline, read_pipeline
+from lungline.storage.scan_rows import ScanRow, read_manifest, write_manifest
+from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
 from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS, RAW, SCORED, Step, maker_of, steps_of_scan
 
 
@@ -33,7 +33,7 @@ def run(
     raw: Path,
     *,
     out: Path = Path("predictions"),
-    pipeline: Path = PACKAGED,
+    bundle: Path = PACKAGED,
     device: Device = "auto",
     keep: bool = False,
     pages: bool = True,
@@ -48,51 +48,51 @@ def run(
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
-    shared. PIPELINE is the description that a finished run of the workflow leaves, and the answer is then the
+    shared. BUNDLE is the description that a finished run of the workflow leaves, and the answer is then the
     workflow's; without it the models of the package answer (docs/reference/model-card.md: what not to expect). A scan
     that is answered already is not read again, unless its files, the models or the code have changed, so an
     interrupted call goes on where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan
     has no answer.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
-    recipe = read_pipeline(pipeline)
-    sheet.run("folder", raw, out)
-    rows = read_sheet(out / "scans.csv")
+    recipe = read_bundle(bundle)
+    manifest.run("folder", raw, out)
+    rows = read_manifest(out / "manifest.csv")
     stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
     code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
-    same = f"{check(pipeline)} {code} {look_digest()}"
+    same = f"{check(bundle)} {code} {style_digest()}"
     predictions, failures = [], []
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     for number, row in enumerate(rows, start=1):
         raw = out / "private" / "raw" / row.scan
         state = hashlib.sha256(f"{raw_state(raw, row.source).digest} {same}".encode()).hexdigest()
         left = ahead.left(number - 1) if ahead else ""
-        say = sayer(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
+        say = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
             as_dicom = dicom and row.source == "dicom"
             if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
                 ahead = ahead or Progress(len(rows), done=number - 1)
                 _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, say=say)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
-            (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.system)
+            (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
             failures.append(f"{row.scan}: {failure}")
             say(str(failure), last=True)
             continue
         predictions.append(prediction)
-        hint = "" if prediction.probability is not None else " (`lungline codes` explains)"
-        say(answer_in_words(prediction, recipe.learned_from) + hint, last=True)
+        hint = "" if prediction.score is not None else " (`lungline flags` explains)"
+        say(format_answer(prediction, recipe.supervision) + hint, last=True)
     _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
     if pages:
-        draw_index.run(
+        render_index.run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
         )
-    whose = "of the package (docs/reference/model-card.md)" if pipeline == PACKAGED else str(pipeline)
-    print(f"answered by the models {whose}, system '{recipe.system}'. {NOTICE}")
-    answered = sum(row.probability is not None for row in predictions)
-    codes = Counter(code for row in predictions for code in row.codes)
-    if codes:
-        print(", ".join(f"{code} {n}" for code, n in sorted(codes.items())) + " (`lungline codes` explains)")
+    whose = "of the package (docs/reference/model-card.md)" if bundle == PACKAGED else str(bundle)
+    print(f"answered by the models {whose}, classifier '{recipe.classifier}'. {NOTICE}")
+    answered = sum(row.score is not None for row in predictions)
+    flags = Counter(flag for row in predictions for flag in row.flags)
+    if flags:
+        print(", ".join(f"{flag} {n}" for flag, n in sorted(flags.items())) + " (`lungline flags` explains)")
     print(f"{out / 'predictions.csv'}: {answered} of {len(rows)} scans have an answer")
     if failures:
         raise LunglineError(f"{len(failures)} of {len(rows)} scans failed, first {failures[0]}")
@@ -103,7 +103,7 @@ def _answer(
     row: ScanRow,
     raw: Path,
     out: Path,
-    recipe: Pipeline,
+    recipe: Bundle,
     *,
     device: str,
     keep: bool,
@@ -120,20 +120,20 @@ def _answer(
             last: out / "candidates" / f"{scan}.csv",
             "predict_cancer": _answer_file(out, scan),
             "describe_nodules": out / "nodules" / f"{scan}.json",
-            "draw_page": _page(out, scan),
+            "render_page": _page(out, scan),
         }
         told = {
             "scan": scan,
             "source": row.source,
-            "scans": work / "scans.csv",
+            "manifest": work / "manifest.csv",
             "device": device,
             "detector": recipe.detector,
-            "reduction": recipe.detector and recipe.detector / "reduction",
+            "fpr": recipe.detector and recipe.detector / "fpr",
             "model": recipe.model,
-            "system": recipe.system,
-            "learned_from": recipe.learned_from,
+            "classifier": recipe.classifier,
+            "supervision": recipe.supervision,
         }
-        write_sheet(work / "scans.csv", [row])
+        write_manifest(work / "manifest.csv", [row])
 
         def made_by(step: str) -> Path:
             return kept.get(step, work / step / f"{scan}{BY_NAME[step].suffix}")
@@ -147,7 +147,7 @@ def _answer(
             return {name: path.parent if name in whole else path for name, path in files.items()}
 
         for step in steps_of_scan(settings):
-            if step.name == "draw_page" and not pages:
+            if step.name == "render_page" and not pages:
                 continue
             say(step.message)
             output = made_by(step.name)
@@ -173,7 +173,7 @@ def _answer(
 def _keep(output: Path, made: Path) -> None:
     """Copy a file of a step that is not kept otherwise."""
     check(made)
-    with sealed_path(output) as temporary:
+    with checksummed_path(output) as temporary:
         shutil.copyfile(made, temporary)
 
 
@@ -181,12 +181,12 @@ def _keep(output: Path, made: Path) -> None:
 def _write_note(output: Path, answer: Path, state: str) -> None:
     """Write that this answer is of this state of files, models and code."""
     check(answer)
-    write_sealed_text(output, json.dumps({"state": state}) + "\n")
+    write_checksummed_text(output, json.dumps({"state": state}) + "\n")
 
 
 @stage
 def _write_table(output: Path, predictions: list[Prediction], answers: list[Path]) -> None:
-    """Write one row a scan, made of these answers."""
+    """Write one row per scan, made of these answers."""
     for answer in answers:
         check(answer)
     write_predictions(output, predictions)

@@ -1,4 +1,4 @@
-"""Score every patient of the sheet with a trained system."""
+"""Score every patient of the manifest with a trained classifier."""
 
 import csv
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from lungline.fingerprint import code_fingerprint
 from lungline.imaging.acquisition import unlike
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
-from lungline.storage.checksums import check, sealed_path
-from lungline.storage.manifest import ScanRow, read_sheet
+from lungline.storage.checksums import check, checksummed_path
 from lungline.storage.predictions import ANSWER_COLUMNS
+from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.storage.weights import pixels_trained_on, read_card
 from lungline.training.scoring import Scorer, load_scorer
 
 
 @stage
-def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str) -> None:
-    """Read the model folder MODEL and INPUTS/{scan}.h5 of the scans of SCANS, write one CSV row a scan.
+def run(output: Path, *, model: Path, manifest: Path, inputs: Path, device: str) -> None:
+    """Read the model folder MODEL and INPUTS/{scan}.h5 of the scans of MANIFEST, write one CSV row per scan.
 
-    INPUTS is the folder that the system's kind reads: candidate cubes, resized volumes, or caches.
+    INPUTS is the folder that the classifier's kind reads: candidate cubes, resized volumes, or caches.
     """
     make_repeatable(seed=0)
     score = load_scorer(model, pick_device(device))
@@ -31,10 +31,10 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str) ->
         "card_sha256": check(model / "card.json"),
         "code": code_fingerprint("lungline.stages.predict_cancer"),
     }
-    with sealed_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with checksummed_path(output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         table = csv.DictWriter(handle, ANSWER_COLUMNS, lineterminator="\n")
         table.writeheader()
-        for row in read_sheet(scans):
+        for row in read_manifest(manifest):
             if (path := inputs / f"{row.scan}.h5").is_file():
                 table.writerow({"scan": row.scan, **_answered(row, path, score, card), **same})
 
@@ -42,11 +42,11 @@ def run(output: Path, *, model: Path, scans: Path, inputs: Path, device: str) ->
 def _answered(row: ScanRow, path: Path, score: Scorer, card: Mapping[str, Any]) -> dict[str, object]:
     """The columns of one patient: flags and status, and the answer if the scan can be used."""
     header = hdf5.read_header(path)
-    about, status, flags = header.provenance, header.status, [code.code for code in header.codes]
+    about, status, flags = header.provenance, header.status, [flag.flag for flag in header.flags]
     found: dict[str, object] = {"input_sha256": about.get("raw_sha256", ""), "scored_sha256": check(path)}
     if status != "quarantined":
         answer = score(path)
-        flags += [code.code for code in answer.codes]
+        flags += [flag.flag for flag in answer.flags]
         if row.split == "test" and about.get("hu_sha256") in pixels_trained_on(card):
             flags.append("W_TRAINING_CASE")
         if unlike(about.get("acquisition", {}), card.get("acquisition", {})):
@@ -61,4 +61,4 @@ def _answered(row: ScanRow, path: Path, score: Scorer, card: Mapping[str, Any]) 
         }
         if answer.interval:
             found |= dict(zip(("low", "high"), (f"{end:.9g}" for end in answer.interval), strict=True))
-    return {**found, "status": status, "codes": ";".join(dict.fromkeys(flags))}
+    return {**found, "status": status, "flags": ";".join(dict.fromkeys(flags))}

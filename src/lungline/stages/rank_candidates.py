@@ -1,4 +1,4 @@
-"""Rank the candidates of scans by the answer of a reduction network, and keep the strongest."""
+"""Rank the candidates of scans by the answer of an FPR network, and keep the strongest."""
 
 from pathlib import Path
 
@@ -19,19 +19,19 @@ def run(
     scans: list[str],
     caches: Path,
     detected: Path,
-    reduction: Path,
+    fpr: Path,
     count: int,
-    turns: int,
+    test_time_augmentation: int,
     device: str,
 ) -> None:
     """Read CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.csv: the COUNT most likely nodules, best first.
 
-    The score is the probability that REDUCTION (a model folder) gives: sigmoid of its logit, in double precision; of
+    The score is the probability that FPR (a model folder) gives: sigmoid of its logit, in double precision; of
     the mean logit over TURNS symmetries of the cube.
     """
     make_repeatable(seed=0)
     where = pick_device(device)
-    network = load_cancer_net(reduction, where)
+    network = load_cancer_net(fpr, where)
     size = network.spec.shape_zyx[0]
 
     @stage
@@ -39,7 +39,7 @@ def run(
         found = read_candidates(candidates / f"{scan}.csv")
         if found:
             cubes = read_candidate_cubes(caches / f"{scan}.h5", detected / f"{scan}.h5", found, size)
-            scores = torch.sigmoid(candidate_logits(network, cubes, where, turns).double()).tolist()
+            scores = torch.sigmoid(candidate_logits(network, cubes, where, test_time_augmentation).double()).tolist()
             found = rank_again(found, scores, count)
         write_candidates(output / f"{scan}.csv", scan, found)
 

@@ -1,4 +1,4 @@
-"""Resize the lung region of a cached volume to a cube, for systems that see it whole (paper, method 1)."""
+"""Resize the lung region of a cached volume to a cube, for classifiers that see it whole (paper, method 1)."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from lungline.storage.hdf5 import Field
 
 @scan_stage("resized_volume")
 def run(cache: ScanFile, *, size: int) -> Fields:
-    """Read `ct` of CACHE, write `volume`: scaled HU of the lung region on SIZE voxels an axis."""
+    """Read `ct` of CACHE, write `volume`: scaled HU of the lung region on SIZE voxels per axis."""
     outside_hu = float(hdf5.read_header(cache).parameters["outside_hu"])
     region = lung_region(hdf5.read_volume(cache, "ct"), outside_hu=outside_hu)
     small = resize(region.with_array(scale_hu(region.array)), size)

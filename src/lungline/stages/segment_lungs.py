@@ -3,7 +3,7 @@
 from lungline.imaging.lungs import add_margin, judge, segment_lungs
 from lungline.runner.stage import Made, ScanFile, scan_stage
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 
 @scan_stage("lung_mask")
@@ -23,4 +23,4 @@ def run(
         "lungs": hdf5.volume_field(ct.with_array(lungs), "1", "Both lungs with all they enclose"),
         "mask": hdf5.volume_field(ct.with_array(mask), "1", f"Lungs and {margin_mm} mm around them"),
     }
-    return Made(fields, [Code(*warning) for warning in warnings], {"quality": quality.as_json()})
+    return Made(fields, [Flag(*warning) for warning in warnings], {"quality": quality.as_json()})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lungline.errors import CorruptFileError, LunglineError, Quarantine
 from lungline.escape import visible
-from lungline.flags import CODES
+from lungline.qc_flags import FLAGS
 from lungline.readers.listing import list_folder
 from lungline.readers.scan import read_scan
 from lungline.readers.sniff import safetensors_header
@@ -33,7 +33,7 @@ def run(file: Path, *, png: Path | None = None) -> None:
             fields = {name: hdf5.read_field(file, name) for name in hdf5.field_names(file)}
             _draw(hdf5.read_header(file), fields, file.name, png)
         except CorruptFileError as error:
-            raise LunglineError(str(error)) from error  # looking at a file never sets it aside
+            raise LunglineError(str(error)) from error  # looking at a file never quarantines it
     else:
         _draw(*_raw(file), file.name, png)
 
@@ -57,20 +57,20 @@ def _raw(path: Path) -> tuple[Header, dict[str, Field]]:
     place, source = scans[0].path, scans[0].row.source
     try:
         with unpacked(place, source) as files:
-            ct, codes = read_scan(files, source)  # type: ignore[arg-type]
+            ct, flags = read_scan(files, source)  # type: ignore[arg-type]
     except Quarantine as reason:
-        remedy = CODES[reason.code].remedy
+        remedy = FLAGS[reason.flag].remedy
         raise LunglineError(f"{path}: not usable, {reason}. {remedy}") from None
-    header = Header("ct_hu", "ingest", tuple(codes), {"source": source})
+    header = Header("ct_hu", "ingest", tuple(flags), {"source": source})
     return header, {"ct": hdf5.volume_field(ct, "HU", "CT as scanned")}
 
 
 def _draw(header: Header, fields: Mapping[str, Field], name: str, png: Path | None) -> None:
-    _print(describe_header(header, CODES))
+    _print(describe_header(header, FLAGS))
     for key, field in fields.items():
         _print(describe_field(key, field))
     if png is not None:
-        from lungline.reports.drawing import save_png
-        from lungline.reports.scan_figures import draw_fields
+        from lungline.reports.plotting import save_png
+        from lungline.reports.scan_figures import render_fields
 
-        save_png(draw_fields(fields, name), png)
+        save_png(render_fields(fields, name), png)

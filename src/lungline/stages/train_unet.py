@@ -7,8 +7,8 @@ from lungline.detection.slices import Axis
 from lungline.detection.unet import UNet
 from lungline.names import known
 from lungline.runner.stage import stage
-from lungline.storage.manifest import read_sheet
 from lungline.storage.saved_config import read_saved_config
+from lungline.storage.scan_rows import read_manifest
 from lungline.training.distributed import process_group
 from lungline.training.loop import TrainingContext, fit
 from lungline.training.unet_task import SliceCrops, UNetTask, find_training_scans
@@ -21,13 +21,13 @@ def run(
     axis: Axis,
     config: Path,
     detector: str,
-    scans: Path,
+    manifest: Path,
     caches: Path,
     masks: Path,
     checkpoints: Path,
     device: str = "auto",
 ) -> None:
-    """Read CACHES and MASKS of the annotated scans of SCANS, write the model folder OUTPUT (weights, card, curve).
+    """Read CACHES and MASKS of the annotated scans of MANIFEST, write the model folder OUTPUT (weights, card, curve).
 
     DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
 
@@ -37,7 +37,7 @@ def run(
     settings = read_saved_config(config)
     spec = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
     context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
-    rows = [row for row in read_sheet(scans) if (masks / f"{row.scan}.h5").is_file()]
+    rows = [row for row in read_manifest(manifest) if (masks / f"{row.scan}.h5").is_file()]
 
     def crops(split: str) -> SliceCrops:
         used = find_training_scans([row.scan for row in rows if row.split == split], caches, masks)

@@ -7,22 +7,23 @@ from json import dumps
 from pathlib import Path
 
 from lungline.runner.audit import DIFFERENCES, verify_tree
-from lungline.storage.checksums import set_aside
+from lungline.storage.checksums import quarantine
 
 
-def run(results: Path, *, json: bool = False, aside: bool = False) -> int:
-    """Compare every file of RESULTS with its seal, the seals with the files they name, raw scans with their hashes.
+def run(results: Path, *, json: bool = False, quarantine_damaged: bool = False) -> int:
+    """Compare every file of RESULTS with its checksum, the checksums with the files they name, raw scans with their
+    hashes.
 
-    Prints what differs and a table; ends with 0 if nothing does, with 1 if something does. Code that differs from
-    the installed one is told and is no difference. JSON prints the same for programs. ASIDE renames what is damaged
-    to NAME.damaged, so that the workflow makes it anew.
+    Prints what differs and a table; ends with 0 if nothing does, with 1 if something does. Code that differs from the
+    installed one is told and is no difference. JSON prints the same for programs. QUARANTINE_DAMAGED renames what is
+    damaged to NAME.damaged, so that the workflow makes it anew.
     """
     started = time.perf_counter()
     report = verify_tree(results)
-    if aside:
+    if quarantine_damaged:
         for finding in report.findings:
             if finding.kind == "damaged":
-                print(f"{finding.file}: {set_aside(results / finding.file)}", file=sys.stderr)
+                print(f"{finding.file}: {quarantine(results / finding.file)}", file=sys.stderr)
     if json:
         print(dumps({**dataclasses.asdict(report), "differs": report.differs}, indent=2))
         return int(report.differs)
@@ -31,7 +32,7 @@ def run(results: Path, *, json: bool = False, aside: bool = False) -> int:
         words = f"{finding.kind}: {finding.words}"
         if finding.kind in DIFFERENCES:
             print(f"{finding.file}: {words}")
-        elif words not in said:  # a note is said once, not once a file
+        elif words not in said:  # a note is said once, not once per file
             said.add(words)
             print(f"{finding.file} (and others like it): {words}")
     for kind, count in report.counts().items():

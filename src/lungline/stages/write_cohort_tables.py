@@ -1,17 +1,18 @@
-"""Write the tables of the embedded cohort: annotations, labels and the truth about every nodule."""
+"""Write the tables of the synthetic cohort: annotations, labels and the ground truth about every nodule."""
 
 from pathlib import Path
 
 from lungline.runner.stage import stage
-from lungline.storage.checksums import write_sealed_text
+from lungline.storage.checksums import write_checksummed_text
 from lungline.storage.saved_config import read_saved_config
 from lungline.storage.tables import table_text
-from lungline.synthetic.cohort import nodule_annotations, plan_cohort, stage1_labels, stage1_solution, truth
+from lungline.synthetic.cohort import ground_truth, nodule_annotations, plan_cohort, stage1_labels, stage1_solution
 
 
 @stage
 def run(folder: Path, *, config: Path) -> None:
-    """Write the tables of both sets into FOLDER; `nodules.csv` and `truth.csv` tell what the real DSB-17 does not.
+    """Write the tables of both sets into FOLDER; `nodules.csv` and `ground_truth.csv` tell what the real DSB-17 does
+    not.
 
     The cohort is the one that the saved configuration CONFIG asks for.
     """
@@ -22,7 +23,7 @@ def run(folder: Path, *, config: Path) -> None:
         "dsb17/stage1_labels.csv": stage1_labels(plans),
         "dsb17/stage1_solution.csv": stage1_solution(plans),
         "nodules.csv": nodule_annotations(plans),
-        "truth.csv": truth(plans),
+        "ground_truth.csv": ground_truth(plans),
     }
     for name, (header, *rows) in made.items():
-        write_sealed_text(folder / name, table_text(header, rows))
+        write_checksummed_text(folder / name, table_text(header, rows))

@@ -35,7 +35,7 @@ def run(
 
     RAW is the scan, whose headers are read again: a folder of DICOM files, a DICOM file, either in a zip, or a link to
     one. NODULES is the table (.json) of `describe-nodules`; LABELS and CANDIDATES are label map and table of the
-    candidates, where the system reads candidates. With INPUT_SHA256 of the raw files that were answered
+    candidates, where the classifier reads candidates. With INPUT_SHA256 of the raw files that were answered
     (`predictions.csv`), others are refused.
     """
     table = read_result(nodules)
@@ -61,7 +61,7 @@ def run(
     except LunglineError:
         raise
     except Quarantine as reason:
-        raise LunglineError(f"the source cannot be read any more ({reason.code}). Put its files back.") from None
+        raise LunglineError(f"the source cannot be read any more ({reason.flag}). Put its files back.") from None
     except OSError as error:  # its own words name the raw file
         raise LunglineError(f"the source or {out} cannot be used ({error.strerror}).") from None
     except Exception as error:  # headers may hold anything, and the words of an error quote them

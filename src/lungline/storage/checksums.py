@@ -1,13 +1,13 @@
-"""Files of ours appear whole or not at all, and beside each stands a seal: its SHA-256, and what it was made from.
+"""Files of ours appear whole or not at all, and beside each stands a checksum: its SHA-256, and what it was made from.
 
-The seal of `SCAN.h5` is the hidden text file `.SCAN.h5.sha256` in the same folder, as `sha256sum` writes it:
+The checksum of `SCAN.h5` is the hidden text file `.SCAN.h5.sha256` in the same folder, as `sha256sum` writes it:
 
     # stage resample, code 0123456789abcdef
     <SHA-256>  SCAN.h5
     <SHA-256>  ../ingest/SCAN.h5
 
 so `sha256sum -c .SCAN.h5.sha256` checks a file and its inputs without lungline. Every reader of our files asks
-`check` first: a file that is no longer what was written is never used. A file without a seal (a model folder that
+`check` first: a file that is no longer what was written is never used. A file without a checksum (a model folder that
 was copied without its hidden files) is read as before, and `lungline verify` names it.
 
 Stage, code and inputs come from the lineage of the run that writes: `lungline.runner` begins one for every run of a
@@ -74,8 +74,8 @@ def unrecorded() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Seal:
-    """What a seal says; `inputs` maps paths, relative to the file's folder, to their SHA-256."""
+class Checksum:
+    """What a checksum says; `inputs` maps paths, relative to the file's folder, to their SHA-256."""
 
     sha256: str
     stage: str = ""
@@ -85,7 +85,7 @@ class Seal:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; a file that has not changed is read once a process."""
+    """SHA-256 of a file's bytes, in hexadecimal; a file that has not changed is read once per process."""
     stat = os.stat(path)
     return sha256_of_this_moment(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
@@ -122,31 +122,31 @@ def write_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def seal_path(path: Path) -> Path:
-    """Where the seal of a file lies."""
+def checksum_path(path: Path) -> Path:
+    """Where the checksum of a file lies."""
     path = Path(path)
     return path.with_name(f".{path.name}.sha256")
 
 
 @contextmanager
-def sealed_path(target: Path) -> Iterator[Path]:
-    """A temporary path that becomes `target` when the block ends well, with its seal.
+def checksummed_path(target: Path) -> Iterator[Path]:
+    """A temporary path that becomes `target` when the block ends well, with its checksum.
 
-    The seal is written first: killed in between, the old file no longer fits the seal and is made anew.
+    The checksum is written first: killed in between, the old file no longer fits the checksum and is made anew.
     """
     target = Path(target)
     with atomic_path(target) as temporary:
         yield temporary
-        write_text(seal_path(target), _seal_text(target, temporary))
+        write_text(checksum_path(target), _checksum_text(target, temporary))
 
 
-def write_sealed_text(target: Path, text: str) -> None:
-    """Write `text` to `target` as UTF-8, whole or not at all, with its seal."""
-    with sealed_path(target) as temporary:
+def write_checksummed_text(target: Path, text: str) -> None:
+    """Write `text` to `target` as UTF-8, whole or not at all, with its checksum."""
+    with checksummed_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _seal_text(target: Path, content: Path) -> str:
+def _checksum_text(target: Path, content: Path) -> str:
     lines = [f"{sha256(content)}  {target.name}"]
     if lineage := _current.get():
         lines.insert(0, f"{_MARK}{lineage.stage}, code {code_fingerprint(f'lungline.stages.{lineage.stage}')}")
@@ -156,24 +156,24 @@ def _seal_text(target: Path, content: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_seal(path: Path) -> Seal | None:
-    """The seal of a file, or None if it has none; what is no seal counts as one that nothing fits."""
+def read_checksum(path: Path) -> Checksum | None:
+    """The checksum of a file, or None if it has none; what is no checksum counts as one that nothing fits."""
     try:
-        lines = seal_path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = checksum_path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return None
     stage, _, code = next((line[len(_MARK) :] for line in lines if line.startswith(_MARK)), "").partition(", code ")
     digests = [line.partition("  ") for line in lines if not line.startswith("#")]
     own = digests[0][0] if digests and digests[0][2] == Path(path).name else ""
     raw = tuple(line[len(_RAW) :] for line in lines if line.startswith(_RAW))
-    return Seal(own, stage, code, {name: digest for digest, _, name in digests[1:]}, raw)
+    return Checksum(own, stage, code, {name: digest for digest, _, name in digests[1:]}, raw)
 
 
 def check(path: Path) -> str:
-    """SHA-256 of a file of ours, now an input of the run that asks; `DamagedFileError` if its seal says another."""
-    found, seal = sha256(path), read_seal(path)
-    if seal is not None and seal.sha256 != found:
-        expected = seal.sha256[:12] or "(its seal is damaged)"
+    """SHA-256 of a file of ours, now an input of the run that asks; `DamagedFileError` if its checksum says another."""
+    found, checksum = sha256(path), read_checksum(path)
+    if checksum is not None and checksum.sha256 != found:
+        expected = checksum.sha256[:12] or "(its checksum is damaged)"
         sentence = f"{path}: changed since it was written. Expected SHA-256 {expected}. Found {found[:12]}."
         raise DamagedFileError(Path(path), sentence)
     if lineage := _current.get():
@@ -181,17 +181,17 @@ def check(path: Path) -> str:
     return found
 
 
-def set_aside(path: Path) -> str:
+def quarantine(path: Path) -> str:
     """Rename a damaged file, so that the workflow makes it anew; says what was done and what to do."""
-    aside = path.with_name(f"{path.name}.damaged")
+    quarantined = path.with_name(f"{path.name}.damaged")
     try:
-        os.replace(path, aside)
+        os.replace(path, quarantined)
     except OSError as error:
-        return f"It could not be set aside ({type(error).__name__}): remove it, then run the same command again."
-    return f"It is set aside as {aside.name}: run the same command again and it is made anew."
+        return f"It could not be quarantined ({type(error).__name__}): remove it, then run the same command again."
+    return f"It is quarantined as {quarantined.name}: run the same command again and it is made anew."
 
 
 def remove(path: Path) -> None:
-    """Remove a file and its seal; missing ones are fine."""
+    """Remove a file and its checksum; missing ones are fine."""
     path.unlink(missing_ok=True)
-    seal_path(path).unlink(missing_ok=True)
+    checksum_path(path).unlink(missing_ok=True)

@@ -46,13 +46,13 @@ def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def training_name(path: Path) -> str:
-    """What was trained, read off the folder: `paper z` for `paper/z/learning_curve.csv`, `m2` for a system's."""
+    """What was trained, read off the folder: `paper z` for `paper/z/learning_curve.csv`, `m2` for a classifier's."""
     folder = Path(path).absolute().parent
     return f"{folder.parent.name} {folder.name}" if folder.name in ("z", "y", "x") else folder.name
 
 
 def largest_diameters(path: Path) -> dict[str, float]:
-    """Diameter in mm of the largest nodule of each scan in a `truth.csv`; scans without a nodule are not in it."""
+    """Diameter in mm of the largest nodule of each scan in a `ground_truth.csv`; scans without a nodule are not in it."""
     largest = read_numbers(path, ["diameter_mm"])["diameter_mm"].groupby(read_frame(path, ["scan"])["scan"]).max()
     return {str(scan): float(diameter) for scan, diameter in largest.items()}
 

@@ -1,7 +1,7 @@
 """The intermediate files: HDF5 that describes itself, checks itself and is never torn.
 
 A file holds named fields (arrays with axes, unit and, where they lie in space, an affine) and a header:
-quantity, stage, status, codes, parameters, provenance. Every chunk carries a fletcher32 checksum, all
+quantity, stage, status, flags, parameters, provenance. Every chunk carries a fletcher32 checksum, all
 metadata are checksummed (HDF5 1.10 format), nothing depends on the clock, so the same content gives the
 same bytes. A quarantined scan is a file without fields whose header says why.
 """
@@ -22,7 +22,7 @@ from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
-from lungline.storage.checksums import check, sealed_path
+from lungline.storage.checksums import check, checksummed_path
 
 FORMAT = "lungline"
 FORMAT_VERSION = 1
@@ -39,10 +39,10 @@ Compression = Literal["blosc", "gzip"]
 
 
 @dataclass(frozen=True)
-class Code:
-    """One stable code that travels with a scan, and what was found (never an identifier)."""
+class Flag:
+    """One stable flag that travels with a scan, and what was found (never an identifier)."""
 
-    code: str
+    flag: str
     detail: str = ""
 
 
@@ -50,21 +50,21 @@ class Code:
 class Header:
     """What a file says about itself: what it holds ("ct_hu", "lung_mask", ...), and by which stage.
 
-    `codes` are the `W_` warnings and `Q_` quarantine reasons gathered so far along the chain; `parameters` and
+    `flags` are the `W_` warnings and `Q_` quarantine reasons gathered so far along the chain; `parameters` and
     `provenance` are JSON: the settings of the stage; hashes of inputs and code.
     """
 
     quantity: str
     stage: str
-    codes: tuple[Code, ...] = ()
+    flags: tuple[Flag, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> Status:
-        if any(c.code.startswith("Q_") for c in self.codes):
+        if any(c.flag.startswith("Q_") for c in self.flags):
             return "quarantined"
-        return "warned" if any(c.code.startswith("W_") for c in self.codes) else "ok"
+        return "warned" if any(c.flag.startswith("W_") for c in self.flags) else "ok"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Field:
     """One named array of a file, with one sentence for whoever opens it."""
 
     array: NDArray
-    #: One letter or word an axis, e.g. "zyx" or "candidate,channel,z,y,x".
+    #: One letter or word per axis, e.g. "zyx" or "candidate,channel,z,y,x".
     axes: str
     #: "HU", "mm", "1" (a pure number), "voxel".
     unit: str
@@ -87,8 +87,8 @@ def volume_field(volume: Volume, unit: str, description: str) -> Field:
 
 
 def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compression: Compression = "blosc") -> None:
-    """Write one file and its seal, whole or not at all; same content, same bytes."""
-    with sealed_path(path) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
+    """Write one file and its checksum, whole or not at all; same content, same bytes."""
+    with checksummed_path(path) as temporary, h5py.File(temporary, "w", libver=_LIBVER) as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["lungline_version"] = __version__
@@ -96,7 +96,7 @@ def write_file(path: Path, header: Header, fields: Mapping[str, Field], *, compr
         file.attrs["quantity"] = header.quantity
         file.attrs["stage"] = header.stage
         file.attrs["status"] = header.status
-        file.attrs["codes"] = json.dumps([[c.code, c.detail] for c in header.codes])
+        file.attrs["flags"] = json.dumps([[c.flag, c.detail] for c in header.flags])
         file.attrs["parameters"] = json.dumps(dict(header.parameters), sort_keys=True)
         file.attrs["provenance"] = json.dumps(dict(header.provenance), sort_keys=True)
         for name, item in fields.items():
@@ -121,7 +121,7 @@ def _write_field(file: h5py.File, name: str, item: Field, compression: Compressi
 def open_file(path: Path) -> Iterator[h5py.File]:
     """Open one of our files for reading; `CorruptFileError` if it is not one or is damaged.
 
-    Its seal is checked first. Links, external storage and virtual fields are refused by `_dataset`: every field
+    Its checksum is checked first. Links, external storage and virtual fields are refused by `_dataset`: every field
     lives inside the file.
     """
     path = Path(path)
@@ -160,7 +160,7 @@ def read_header(path: Path) -> Header:
         return Header(
             quantity=str(attrs["quantity"]),
             stage=str(attrs["stage"]),
-            codes=tuple(Code(code, detail) for code, detail in json.loads(attrs["codes"])),
+            flags=tuple(Flag(code, detail) for code, detail in json.loads(attrs["flags"])),
             parameters=json.loads(attrs["parameters"]),
             provenance=json.loads(attrs["provenance"]),
         )

@@ -1,4 +1,4 @@
-"""The tables of answers: what a system says of each patient, and `predictions.csv`, one row for every scan."""
+"""The tables of answers: what a classifier says of each patient, and `predictions.csv`, one row for every scan."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import TypeVar
 
 from lungline.errors import LunglineError
-from lungline.storage.checksums import write_sealed_text
-from lungline.storage.manifest import ScanRow, small_number
+from lungline.storage.checksums import write_checksummed_text
+from lungline.storage.scan_rows import ScanRow, small_number
 from lungline.storage.tables import read_rows, table_text
 
 Row = TypeVar("Row")
 
 STATUSES = ("ok", "warned", "quarantined", "not-scored")
 NOT_SCORED_DATASETS = ("luna16",)  # they carry nodules, but no label of a patient
-_NOT_SCORED = {"status": "not-scored", "codes": "N_DETECTION_ONLY"}
+_NOT_SCORED = {"status": "not-scored", "flags": "N_DETECTION_ONLY"}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came out for one scan; `LunglineError` if status, codes and probability contradict each other.
+    """What came out for one scan; `LunglineError` if status, flags and probability contradict each other.
 
-    `probability` (of cancer, 0..1) is None exactly when the scan is quarantined or not scored; `codes` of
-    `lungline.flags` say why, or what to keep in mind. `system` is the entry of `systems:` that answered, and
+    `probability` (of cancer, 0..1) is None exactly when the scan is quarantined or not scored; `flags` of
+    `lungline.qc_flags` say why, or what to keep in mind. `classifier` is the entry of `classifiers:` that answered, and
     `deciding_rank` the rank of the candidate whose logit is the patient's. SHA-256 are those of the raw scan, the file
-    that was scored, the system's weights and its card, which holds the settings; `code` is the fingerprint of the code
-    that answered.
+    that was scored, the classifier's weights and its card, which holds the settings; `code` is the fingerprint of the
+    code that answered.
     """
 
     scan: str
@@ -35,8 +35,8 @@ class Prediction:
     label: int | None
     probability: float | None
     status: str
-    codes: tuple[str, ...] = ()
-    system: str = ""
+    flags: tuple[str, ...] = ()
+    classifier: str = ""
     n_candidates: int | None = None
     deciding_rank: int | None = None
     logit: float | None = None
@@ -54,8 +54,8 @@ class Prediction:
             wrong = f"status '{self.status}' needs a probability in 0..1. Got {self.probability}."
         elif not answered and self.probability is not None:
             wrong = f"status '{self.status}' allows no probability."
-        elif self.status != "ok" and not self.codes:
-            wrong = f"status '{self.status}' needs a code that says why."
+        elif self.status != "ok" and not self.flags:
+            wrong = f"status '{self.status}' needs a flag that says why."
         if wrong:
             raise LunglineError(f"scan '{self.scan}': {wrong}")
 
@@ -63,7 +63,7 @@ class Prediction:
 COLUMNS = tuple(field.name for field in fields(Prediction))
 HASHES = ("input_sha256", "scored_sha256", "weights_sha256", "card_sha256", "code")
 ANSWER_COLUMNS = (
-    "scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "codes", *HASHES, "candidate_logits",
+    "scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "flags", *HASHES, "candidate_logits",
     "low", "high",
 )  # fmt: skip
 
@@ -92,37 +92,38 @@ def _rows_by_scan(path: Path, columns: Sequence[str], make: Callable[[Mapping[st
     return rows
 
 
-def collect(sheet: Sequence[ScanRow], answers: Mapping[str, Mapping[str, str]], system: str) -> list[Prediction]:
-    """One prediction for every scan of the sheet, in its order.
+def collect(manifest: Sequence[ScanRow], answers: Mapping[str, Mapping[str, str]], classifier: str) -> list[Prediction]:
+    """One prediction for every scan of the manifest, in its order.
 
-    `LunglineError` if a scan that must be scored has no answer, or an answer belongs to no scan of the sheet: in = out.
+    `LunglineError` if a scan that must be scored has no answer, or an answer belongs to no scan of the manifest: in =
+    out.
     """
     rows = [
-        _collected(row, answers.get(row.scan, _NOT_SCORED), system)
-        for row in sheet
+        _collected(row, answers.get(row.scan, _NOT_SCORED), classifier)
+        for row in manifest
         if row.scan in answers or row.dataset in NOT_SCORED_DATASETS
     ]
-    came_in, go_out = {row.scan for row in sheet}, {row.scan for row in rows}
+    came_in, go_out = {row.scan for row in manifest}, {row.scan for row in rows}
     missing, strange = sorted(came_in - go_out), sorted(set(answers) - came_in)
-    for scans, complaint in ((missing, "without an answer"), (strange, "answered but not in the sheet")):
+    for scans, complaint in ((missing, "without an answer"), (strange, "answered but not in the manifest")):
         if scans:
             shown = ", ".join(scans[:5]) + (f" and {len(scans) - 5} more" if len(scans) > 5 else "")
             raise LunglineError(f"{len(scans)} scans {complaint}: {shown}. Run predict-cancer again.")
     return rows
 
 
-def _collected(row: ScanRow, answer: Mapping[str, str], system: str) -> Prediction:
+def _collected(row: ScanRow, answer: Mapping[str, str], classifier: str) -> Prediction:
     label = "" if row.label is None else str(row.label)
-    mine = {"scan": row.scan, "dataset": row.dataset, "split": row.split, "label": label, "system": system}
+    mine = {"scan": row.scan, "dataset": row.dataset, "split": row.split, "label": label, "classifier": classifier}
     return _prediction({**dict.fromkeys(COLUMNS, ""), **answer, **mine})
 
 
 def _prediction(words: Mapping[str, str]) -> Prediction:
     return Prediction(
-        **{name: words[name] for name in ("scan", "dataset", "split", "status", "system", *HASHES)},
+        **{name: words[name] for name in ("scan", "dataset", "split", "status", "classifier", *HASHES)},
         label=small_number(words["label"], "label"),
         probability=_finite(words["probability"]),
-        codes=tuple(filter(None, words["codes"].split(";"))),
+        flags=tuple(filter(None, words["flags"].split(";"))),
         n_candidates=int(words["n_candidates"]) if words["n_candidates"] else None,
         deciding_rank=int(words["deciding_rank"]) if words["deciding_rank"] else None,
         logit=_finite(words["logit"]),
@@ -140,10 +141,10 @@ def _finite(word: str) -> float | None:
 
 def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
     """Write `predictions.csv`, whole or not at all."""
-    write_sealed_text(path, table_text(COLUMNS, map(prediction_words, rows)))
+    write_checksummed_text(path, table_text(COLUMNS, map(format_prediction, rows)))
 
 
-def prediction_words(row: Prediction) -> list[object]:
+def format_prediction(row: Prediction) -> list[object]:
     """A row as it is written, in the order of `COLUMNS`."""
     return [_word(value) for value in astuple(row)]
 

@@ -7,14 +7,14 @@ from lungline.config.loading import config_text
 from lungline.config.models import Config
 from lungline.config.settings import read_settings
 from lungline.errors import LunglineError
-from lungline.storage.checksums import check, unrecorded, write_sealed_text
+from lungline.storage.checksums import check, unrecorded, write_checksummed_text
 
 
 def write_saved_config(path: Path, config: Config) -> None:
     """Write the whole configuration into a folder for its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    write_sealed_text(path, config_text(config))
+    write_checksummed_text(path, config_text(config))
     path.chmod(0o600)
 
 

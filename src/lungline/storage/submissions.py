@@ -29,7 +29,7 @@ def read_marks(path: Path) -> dict[str, list[Mark]]:
             raise LunglineError(f"{where}: expected numbers in {', '.join(MARK_COLUMNS[1:])}. {error}") from None
         if not all(map(math.isfinite, (x, y, z, score))):
             found = f"({x}, {y}, {z}), probability {score}"
-            raise LunglineError(f"{where}: expected finite numbers. Found {found}. Mend the system that made them.")
+            raise LunglineError(f"{where}: expected finite numbers. Found {found}. Mend the detector that made them.")
         places = marks.setdefault(scan, {})
         if (x, y, z) in places:
             raise LunglineError(f"{where}: scan '{scan}' has a mark at ({x}, {y}, {z}) already. Remove one.")
@@ -43,7 +43,7 @@ def submitted(score: float) -> float:
 
 
 def marks_text(marks: Iterable[tuple[str, Mark]]) -> str:
-    """A LUNA-16 submission: `seriesuid,coordX,coordY,coordZ,probability`, a row a mark."""
+    """A LUNA-16 submission: `seriesuid,coordX,coordY,coordZ,probability`, a row per mark."""
     return table_text(MARK_COLUMNS, ((scan, *mark) for scan, mark in marks))
 
 
@@ -58,7 +58,7 @@ def read_ids(path: Path) -> list[str]:
         if word:
             ids[word] = line
     if not ids:
-        raise LunglineError(f"{path}: no scan. Expected the id of every searched scan, one a line.")
+        raise LunglineError(f"{path}: no scan. Expected the id of every searched scan, one per line.")
     return list(ids)
 
 
@@ -68,5 +68,5 @@ def ids_text(ids: Iterable[str]) -> str:
 
 
 def answers_text(answers: Iterable[tuple[str, float]]) -> str:
-    """A submission of the Data Science Bowl 2017: `id,cancer`, a row a patient, probability 0..1."""
+    """A submission of the Data Science Bowl 2017: `id,cancer`, a row per patient, probability 0..1."""
     return table_text(ANSWER_COLUMNS, answers)

@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 
 from lungline.errors import LunglineError
-from lungline.storage.checksums import check, write_sealed_text
+from lungline.storage.checksums import check, write_checksummed_text
 
 Row = tuple[int, dict[str, str]]
 
@@ -54,8 +54,8 @@ def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) 
     A byte order mark is dropped. Columns are parted by the comma, the semicolon or the tab: by that one with
     which the header names all that is needed; further columns are read, too.
 
-    `LunglineError` if the file is no such table, or does not fit its seal: it names every line that is wrong, quoting
-    nothing, as words may identify a patient. Rows that are wrong are only added to `faults`, if it is given.
+    `LunglineError` if the file is no such table, or does not fit its checksum: it names every line that is wrong,
+    quoting nothing, as words may identify a patient. Rows that are wrong are only added to `faults`, if it is given.
     """
     check(path)
     gathered = faults or Faults(path)
@@ -137,13 +137,13 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 class Note:
     """One thing that was found in a table.
 
-    `file` is the table's name without its folder; `line` is None for what is missing; `code` is a `T_` code of
-    `lungline.flags`; `what` holds no cell of the table, because an id may identify a patient.
+    `file` is the table's name without its folder; `line` is None for what is missing; `flag` is a `T_` flag of
+    `lungline.qc_flags`; `what` holds no cell of the table, because an id may identify a patient.
     """
 
     file: str
     line: int | None
-    code: str
+    flag: str
     what: str
 
 
@@ -155,16 +155,16 @@ def read_notes(path: Path) -> list[Note]:
     if not path.is_file():
         return []
     return [
-        Note(words["file"], int(words["line"]) if words["line"] else None, words["code"], words["what"])
+        Note(words["file"], int(words["line"]) if words["line"] else None, words["flag"], words["what"])
         for _, words in read_rows(path, _NOTE_COLUMNS)
     ]
 
 
 def write_notes(path: Path, notes: Iterable[Note]) -> None:
-    """Write notes as a table, with its seal; a file that says the same already is not touched."""
+    """Write notes as a table, with its checksum; a file that says the same already is not touched."""
     text = table_text(_NOTE_COLUMNS, map(astuple, notes))
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_sealed_text(path, text)
+        write_checksummed_text(path, text)
 
 
 def replace_notes(path: Path, tables: Collection[str], notes: Iterable[Note]) -> None:
@@ -172,8 +172,8 @@ def replace_notes(path: Path, tables: Collection[str], notes: Iterable[Note]) ->
     write_notes(path, [*(note for note in read_notes(path) if note.file not in tables), *notes])
 
 
-def say(notes: Sequence[Note], path: Path) -> None:
+def log_notes(notes: Sequence[Note], path: Path) -> None:
     """Print the first notes on stderr, and where all of them stand."""
     if notes:
-        lines = [f"{note.file}, line {note.line or '-'}: {note.code}, {note.what}" for note in notes]
+        lines = [f"{note.file}, line {note.line or '-'}: {note.flag}, {note.what}" for note in notes]
         print("\n".join([f"{path}: {len(notes)} warnings.", *shortened(lines)]), file=sys.stderr)

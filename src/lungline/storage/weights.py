@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
-from lungline.storage.checksums import check, sealed_path, write_sealed_text
+from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
 
 _KEY = "lungline"  # the only metadata key: several would be written in random order
 
@@ -19,7 +19,7 @@ _KEY = "lungline"  # the only metadata key: several would be written in random o
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header, whole or not at all; same content, same bytes."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with sealed_path(path) as temporary:
+    with checksummed_path(path) as temporary:
         save_file(plain, temporary, metadata={_KEY: json.dumps({"notice": NOTICE, **about}, sort_keys=True)})
 
 
@@ -38,7 +38,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def write_card(path: Path, card: Mapping[str, Any]) -> None:
     """The model card: what the weights expect, who they were trained on, how well they did."""
     content = {"notice": NOTICE, "lungline_version": __version__, **card}
-    write_sealed_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    write_checksummed_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def pixels_trained_on(card: Mapping[str, Any]) -> frozenset[str]:
 
 
 def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
-    """The learning curve as CSV, one row a validation."""
+    """The learning curve as CSV, one row per validation."""
     names = list(curve[0])
     lines = [",".join(names), *(",".join(f"{row[name]:.8g}" for name in names) for row in curve)]
-    write_sealed_text(path, "\n".join(lines) + "\n")
+    write_checksummed_text(path, "\n".join(lines) + "\n")
 
 
 def write_model(

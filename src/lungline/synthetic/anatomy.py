@@ -104,7 +104,7 @@ class Anatomy:
         return np.asarray(low + rng.random((count, 3)) * (high - low))
 
 
-def draw_anatomy(rng: np.random.Generator, scale: float) -> Anatomy:
+def sample_anatomy(rng: np.random.Generator, scale: float) -> Anatomy:
     """A chest drawn at random; the right lung is wider, the left one makes room for the heart."""
     right = rng.uniform(57, 61)
     dome = rng.uniform(40, 54)

@@ -83,7 +83,7 @@ class Blend:
     power: float  # of the fall; 1 is straight
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Blend:
+    def sample(cls, rng: np.random.Generator) -> Blend:
         """One of many: half of them tight, half with surroundings."""
         tight = rng.random() < 0.5
         return cls(float(rng.uniform(1.5, 4.0) if tight else rng.uniform(5.0, 12.0)), float(rng.uniform(0.7, 2.0)))

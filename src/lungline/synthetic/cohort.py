@@ -1,4 +1,4 @@
-"""Who is in the embedded cohort: every scan's identity, geometry and nodules, without drawing a voxel.
+"""Who is in the synthetic cohort: every scan's identity, geometry and nodules, without drawing a voxel.
 
 `plan_scan` draws from a random stream of its own for each (seed, data set, index), so adding scans never changes
 the others. DSB-17 patients are indexed from 0 (training) and from `FIRST_TEST_INDEX` (test).
@@ -15,7 +15,7 @@ import numpy as np
 
 from lungline.errors import LunglineError
 from lungline.splits import Split, split_of_luna_fold, split_of_patient
-from lungline.synthetic.anatomy import Anatomy, draw_anatomy
+from lungline.synthetic.anatomy import Anatomy, sample_anatomy
 from lungline.synthetic.phantom_nodules import Nodule, detection_profile, patient_profile, place_nodules
 from lungline.synthetic.seeds import hex_name, random_stream, uid
 
@@ -38,7 +38,7 @@ Rows = list[tuple[str, ...]]  # of a table, its header first
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """Everything that decides one scan of the embedded cohort.
+    """Everything that decides one scan of the synthetic cohort.
 
     Voxel (0, 0, 0) is the right, front, lower one whatever way the file stores it.
     """
@@ -73,7 +73,7 @@ def plan_scan(dataset: Dataset, index: int, seed: int, anatomy_scale: float) -> 
     """One scan; `anatomy_scale` is the size of the chest, 1 = adult."""
     if dataset not in ("luna16", "dsb17") or index < 0:
         raise LunglineError(f"expected data set luna16 or dsb17 and an index >= 0. Got {dataset}, {index}.")
-    anatomy = draw_anatomy(random_stream(seed, dataset, index, "anatomy"), anatomy_scale)
+    anatomy = sample_anatomy(random_stream(seed, dataset, index, "anatomy"), anatomy_scale)
     rng = random_stream(seed, dataset, index, "nodules")
     fold: int | None = None
     label: int | None = None
@@ -101,7 +101,7 @@ def plan_scan(dataset: Dataset, index: int, seed: int, anatomy_scale: float) -> 
         label,
         "mhd" if dataset == "luna16" else "dicom",
         path,
-        *_draw_grid(random_stream(seed, dataset, index, "grid"), anatomy, dataset),
+        *_sample_grid(random_stream(seed, dataset, index, "grid"), anatomy, dataset),
         anatomy,
         place_nodules(rng, anatomy, wanted),
         flipped=dataset == "luna16" and index == FLIPPED_LUNA_INDEX,
@@ -122,7 +122,7 @@ def _patient_id(seed: int, index: int) -> str:
     return next(i for i in ids if index >= FIRST_TEST_INDEX or split_of_patient(i) == wanted)
 
 
-def _draw_grid(
+def _sample_grid(
     rng: np.random.Generator, anatomy: Anatomy, dataset: Dataset
 ) -> tuple[tuple[int, int, int], tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]:
     """Shape and spacing (z, y, x), world origin of the first voxel, world origin of the body's frame.
@@ -168,7 +168,7 @@ def stage1_solution(plans: Sequence[ScanPlan]) -> Rows:
     return [("id", "cancer", "Usage"), *((p.scan, str(p.label), "Private") for p in test)]
 
 
-def truth(plans: Sequence[ScanPlan]) -> Rows:
+def ground_truth(plans: Sequence[ScanPlan]) -> Rows:
     """Every nodule of both sets: centre in world mm as the files are written, kind, whether it is malignant."""
     rows: Rows = [("dataset", "scan", "nodule", "x_mm", "y_mm", "z_mm", "diameter_mm", "kind", "malignant")]
     for plan in plans:

@@ -1,4 +1,4 @@
-"""Insert nodules, and harmless tissue by the same blending, into a chest."""
+"""Implant nodules, and distractors by the same blending, into a chest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _NEAR_MM = 2.0
 
 
 @dataclass(frozen=True)
-class Inserted:
+class Implanted:
     """A nodule where it lies now: centre in world mm, LPS, diameter in mm, and who it was."""
 
     centre_xyz_mm: tuple[float, float, float]
@@ -34,25 +34,26 @@ class Inserted:
 
 
 @dataclass(frozen=True, eq=False)
-class InsertedScan:
+class ImplantedScan:
     """HU (Z, Y, X) float32, the number of the nodule in each voxel (uint8, 0 none), and the nodules by number."""
 
     hu: HU
     numbers: NDArray[np.uint8]
-    nodules: tuple[Inserted, ...]
+    nodules: tuple[Implanted, ...]
 
 
-def insert(
-    chest: Chest, nodules: Sequence[SourceNodule], harmless: Sequence[SourceNodule], rng: np.random.Generator
-) -> InsertedScan:
-    """Put each nodule somewhere into the lungs; and, as negatives, tissue that is none, cut in the shape of `harmless`.
+def implant(
+    chest: Chest, nodules: Sequence[SourceNodule], distractors: Sequence[SourceNodule], rng: np.random.Generator
+) -> ImplantedScan:
+    """Put each nodule somewhere into the lungs; and, as negatives, tissue that is none, cut in the shape of
+    `distractors`.
 
-    Half of the harmless pieces are lung with vessels of the same chest, the others what lies around a nodule in its
+    Half of the distractors are lung with vessels of the same chest, the others what lies around a nodule in its
     own scan, without it. A nodule for which no place is found is left out.
     """
     hu, numbers = chest.hu.copy(), np.zeros(chest.hu.shape, dtype=np.uint8)
     taken: list[tuple[Voxel, float]] = []
-    found: list[Inserted] = []
+    found: list[Implanted] = []
     for source in sorted(nodules, key=lambda nodule: -nodule.diameter_mm):
         piece = vary(close_ends(source), rng)
         blend = _blend_of(piece, rng)
@@ -65,8 +66,8 @@ def insert(
         numbers[there][piece.mask[own]] = len(found) + 1
         centre = geometry.voxel_to_world(chest.affine, first + np.argwhere(piece.mask).mean(axis=0))
         x, y, z = centre.tolist()
-        found.append(Inserted((x, y, z), _diameter_mm(piece.mask), source.malignant, source.name, kind))
-    for number, source in enumerate(harmless):
+        found.append(Implanted((x, y, z), _diameter_mm(piece.mask), source.malignant, source.name, kind))
+    for number, source in enumerate(distractors):
         piece = vary(close_ends(source), rng)
         first = _place(chest, piece, str(rng.choice(_KINDS, p=_SHARES)), taken, rng)
         if first is None:
@@ -75,7 +76,7 @@ def insert(
             _blend_lung(hu, chest, piece, first, rng)
         else:
             _blend(hu, chest, piece, _weight_around(piece, rng), first, rng)
-    return InsertedScan(hu, numbers, tuple(found))
+    return ImplantedScan(hu, numbers, tuple(found))
 
 
 def _diameter_mm(mask: NDArray[np.bool_]) -> float:
@@ -86,7 +87,7 @@ def _diameter_mm(mask: NDArray[np.bool_]) -> float:
 
 def _blend_of(piece: SourceNodule, rng: np.random.Generator) -> Blend:
     """A blend; a tight one where the surroundings hold much of a chest wall."""
-    blend = Blend.draw(rng)
+    blend = Blend.sample(rng)
     return Blend(min(blend.margin_mm, 3.0), blend.power) if _holds_wall(piece) else blend
 
 

@@ -1,4 +1,4 @@
-"""Which nodules go into which chest: every inserted scan, without reading a voxel.
+"""Which nodules go into which chest: every implanted scan, without reading a voxel.
 
 Patients, not nodules, are dealt to the splits by a seeded hash, so that additions never reshuffle.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lungline.config.models import Inserted
+from lungline.config.models import Implanted
 from lungline.errors import LunglineError
 from lungline.splits import LUNA_FOLDS, LUNA_TEST_FOLD, Split
 from lungline.storage.saved_config import read_saved_config
@@ -22,8 +22,8 @@ _PERCENT = {"test": 20, "valid": 10}
 
 
 @dataclass(frozen=True)
-class InsertionPlan:
-    """One inserted scan: who receives what. `path` is relative to the folder of the data set."""
+class ImplantationPlan:
+    """One implanted scan: who receives what. `path` is relative to the folder of the data set."""
 
     index: int
     scan: str
@@ -31,7 +31,7 @@ class InsertionPlan:
     fold: int
     chest: str
     nodules: tuple[NoduleRow, ...]
-    harmless: tuple[NoduleRow, ...]
+    distractors: tuple[NoduleRow, ...]
     source: str = "mhd"
     dataset: str = "luna16"
     label: int | None = None
@@ -42,12 +42,12 @@ class InsertionPlan:
 
     @property
     def sources(self) -> tuple[NoduleRow, ...]:
-        """All nodules of which anything is inserted."""
-        return (*self.nodules, *self.harmless)
+        """All nodules of which anything is implanted."""
+        return (*self.nodules, *self.distractors)
 
     @property
     def digest(self) -> list[Any]:
-        """Changes when another nodule is inserted."""
+        """Changes when another nodule is implanted."""
         return [self.chest, *(row.name for row in self.sources)]
 
 
@@ -59,26 +59,26 @@ def split_of_source(patient: str, seed: int) -> Split:
     return "valid" if percent < _PERCENT["test"] + _PERCENT["valid"] else "train"
 
 
-def read_insertion(config: Path) -> tuple[int, Inserted]:
-    """Seed and part `inserted:` of a saved configuration."""
+def read_implantation(config: Path) -> tuple[int, Implanted]:
+    """Seed and part `implanted:` of a saved configuration."""
     whole = read_saved_config(config)
-    if whole.inserted is None:
-        raise LunglineError(f"{config}: expected a configuration with a part 'inserted'. Found none.")
-    return whole.seed, whole.inserted
+    if whole.implanted is None:
+        raise LunglineError(f"{config}: expected a configuration with a part 'implanted'. Found none.")
+    return whole.seed, whole.implanted
 
 
-def plan_insertion(seed: int, settings: Inserted) -> list[InsertionPlan]:
-    """Every scan that the part `inserted:` of the configuration asks for.
+def plan_implantation(seed: int, settings: Implanted) -> list[ImplantationPlan]:
+    """Every scan that the part `implanted:` of the configuration asks for.
 
-    Each nodule of a split is inserted once before one is inserted again, in an order drawn from the seed. Chests take
+    Each nodule of a split is implanted once before one is implanted again, in an order drawn from the seed. Chests take
     turns; one takes only nodules of `smallest_mm` and more. The chest that is to `leave_out` is not trained on: its
     scans of train and valid are missing, the others are what they would be; it alone is tested on.
     """
     rows = read_nodule_rows(Path(settings.nodules))
-    plans: list[InsertionPlan] = []
+    plans: list[ImplantationPlan] = []
     left_out = settings.leave_out
     if left_out is not None and left_out not in settings.chests:
-        raise LunglineError(f"inserted.leave_out: no chest is called '{left_out}'. Take a name from inserted.chests.")
+        raise LunglineError(f"implanted.leave_out: no chest is called '{left_out}'. Take a name from implanted.chests.")
     for number, split in enumerate(SPLITS):
         asked = getattr(settings.scans, split)
         own = [row for row in rows if split_of_source(row.patient, seed) == split]
@@ -87,7 +87,7 @@ def plan_insertion(seed: int, settings: Inserted) -> list[InsertionPlan]:
             chests = [left_out]
         if asked.scans and not (own and chests):
             raise LunglineError(
-                f"inserted: no nodule or no chest for the split '{split}'. Name one in inserted.chests."
+                f"implanted: no nodule or no chest for the split '{split}'. Name one in implanted.chests."
             )
         rng = np.random.default_rng([seed, number])
         waiting: list[NoduleRow] = []
@@ -101,18 +101,18 @@ def plan_insertion(seed: int, settings: Inserted) -> list[InsertionPlan]:
                 if len(chosen) < asked.nodules and row.diameter_mm >= smallest and row not in chosen:
                     chosen.append(row)
                     waiting.remove(row)
-            harmless = [own[i] for i in rng.choice(len(own), min(asked.harmless, len(own)), replace=False)]
+            distractors = [own[i] for i in rng.choice(len(own), min(asked.distractors, len(own)), replace=False)]
             fold = {"valid": LUNA_TEST_FOLD - 1, "test": LUNA_TEST_FOLD}.get(split, index % (LUNA_FOLDS - 2))
-            scan = f"inserted-{split}-{index:03d}"
+            scan = f"implanted-{split}-{index:03d}"
             if split == "test" or chest != left_out:
-                plans.append(InsertionPlan(index, scan, split, fold, chest, tuple(chosen), tuple(harmless)))
+                plans.append(ImplantationPlan(index, scan, split, fold, chest, tuple(chosen), tuple(distractors)))
     return plans
 
 
-def refuse_shared_patients(plans: Sequence[InsertionPlan]) -> None:
+def refuse_shared_patients(plans: Sequence[ImplantationPlan]) -> None:
     """`LunglineError` if a patient's nodule stands in two splits."""
     seen: dict[str, str] = {}
     for plan in plans:
         for row in plan.sources:
             if seen.setdefault(row.patient, plan.split) != plan.split:
-                raise LunglineError(f"inserted: {row.patient} stands in {seen[row.patient]} and {plan.split}.")
+                raise LunglineError(f"implanted: {row.patient} stands in {seen[row.patient]} and {plan.split}.")

@@ -47,18 +47,18 @@ BONE_HU = TABLE_1_HU["bone"][0] + 100.0
 NARROW_MM = 0.1
 
 
-def draw_scan(plan: ScanPlan) -> Volume:
+def simulate_scan_hu(plan: ScanPlan) -> Volume:
     """The CT as the scanner would have stored it: int16 HU (Z, Y, X) in LPS order, -1024..3071, with its affine."""
     x, y, z = (o - b for o, b in zip(plan.origin_xyz_mm, plan.body_xyz_mm, strict=True))
     grid = make_grid(plan.shape_zyx, plan.spacing_zyx_mm, (z, y, x))
     rng = random_stream(plan.seed, plan.dataset, plan.index, "drawing")
-    hu = draw_chest(grid, plan.anatomy, plan.nodules, rng)
+    hu = simulate_chest(grid, plan.anatomy, plan.nodules, rng)
     np.rint(hu, out=hu)
     np.clip(hu, -1024, 3071, out=hu)
     return Volume(hu.astype(np.int16), make_affine(plan.spacing_zyx_mm, plan.origin_xyz_mm))
 
 
-def draw_chest(grid: Grid, anatomy: Anatomy, nodules: Sequence[Nodule], rng: np.random.Generator) -> Array:
+def simulate_chest(grid: Grid, anatomy: Anatomy, nodules: Sequence[Nodule], rng: np.random.Generator) -> Array:
     """HU (Z, Y, X) float32 of one chest on a grid of the body's frame; `rng` decides vessels, airways, scars, noise."""
     volume = _body(grid, anatomy)
     _add_abdomen(volume, grid, anatomy)

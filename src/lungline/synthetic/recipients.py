@@ -26,7 +26,7 @@ class Chest:
 
     hu: NDArray[np.float32]
     lungs: NDArray[np.bool_]  # both, with what they enclose
-    usable: NDArray[np.bool_]  # where something may be inserted: the lungs without known lesions
+    usable: NDArray[np.bool_]  # where something may be implanted: the lungs without known lesions
     affine: geometry.Affine
     thickness_mm: float  # distance of the slices that it was scanned with
 

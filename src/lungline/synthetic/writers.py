@@ -66,7 +66,7 @@ def write_dicom_series(
     compressed: bool = False,
     damaged: bool = False,
 ) -> None:
-    """Write int16 HU in LPS order as a folder of one DICOM file a slice, under names that tell no order.
+    """Write int16 HU in LPS order as a folder of one DICOM file per slice, under names that tell no order.
 
     The stored value is HU - `intercept_hu`. Pixels outside the round field of view are stored as -2000, whatever the
     intercept, as in DSB-17. The folder appears whole or not at all; an older one is replaced. All identifiers follow

@@ -26,19 +26,19 @@ SYMMETRIES = [
 ]
 
 
-def turn(cubes: NDArray, rng: np.random.Generator) -> NDArray:
+def flip_and_rotate(cubes: NDArray, rng: np.random.Generator) -> NDArray:
     """The cubes (n, C, D, H, W) under one random symmetry of the cube."""
     axes = 2 + rng.permutation(3)
     mirrored = tuple(axis for axis in (2, 3, 4) if rng.integers(2))
-    return turned(cubes, tuple(axes), mirrored)
+    return apply_symmetry(cubes, tuple(axes), mirrored)
 
 
-def turned(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, ...]) -> NDArray:
+def apply_symmetry(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, ...]) -> NDArray:
     """The cubes (n, C, D, H, W) under one symmetry: their axes in another order, then mirrored."""
     return np.ascontiguousarray(np.flip(cubes.transpose(0, 1, *axes), mirrored))
 
 
-def distort(cubes: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float16]:
+def augment_affine_and_intensity(cubes: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float16]:
     """The cubes (n, 2, D, H, W) of scaled HU and nodule probability, each distorted in its own way.
 
     A detector is surer of what it was trained on than of anything new, so its probability is varied, too.

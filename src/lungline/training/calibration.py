@@ -75,28 +75,29 @@ def most_probable(
     return theta
 
 
-def fit_measured(
-    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
+def fit_hand_crafted(
+    model: CancerNet, patients: Sequence[Patient], device: torch.device, test_time_augmentation: int = 1
 ) -> dict[str, float]:
-    """Set `model.measured` to the most probable weights, given label and deciding candidate of each patient.
+    """Set `model.hand_crafted_features` to the most probable weights, given label and deciding candidate of each
+    patient.
 
-    The model is trained, and built with `measured`; `turns` as the patients will be scored. What a card says of it
-    comes back: the weight of the `logit`, of each feature by name, and the `bias`.
+    The model is trained, and built with `hand_crafted_features`; `test_time_augmentation` as the patients will be
+    scored. What a card says of it comes back: the weight of the `logit`, of each feature by name, and the `bias`.
     """
-    assert model.measured is not None
+    assert model.hand_crafted_features is not None
     rows = []
     with torch.inference_mode():
         for patient in patients:
-            logits = patient_logits(model, patient.cubes, device, turns)
+            logits = patient_logits(model, patient.cubes, device, test_time_augmentation)
             deciding = int(logits.argmax())
             assert patient.features is not None
             rows.append([float(logits[deciding]), *patient.features[deciding].tolist()])
     labels = np.array([patient.label for patient in patients], dtype=np.int64)
     found = regress(labels, np.array(rows), about=np.array([1.0, *np.zeros(len(NAMES))]))
     scale, *per_unit = found.weights.tolist()
-    model.measured.scale.fill_(scale)
-    model.measured.weight.copy_(torch.tensor(per_unit))
-    model.measured.bias.fill_(found.bias)
+    model.hand_crafted_features.scale.fill_(scale)
+    model.hand_crafted_features.weight.copy_(torch.tensor(per_unit))
+    model.hand_crafted_features.bias.fill_(found.bias)
     values = (scale, *per_unit, found.bias)
     return {name: round(float(w), 4) for name, w in zip(("logit", *NAMES, "bias"), values, strict=True)}
 

@@ -11,21 +11,21 @@ from scipy.special import expit as sigmoid
 from torch import Tensor
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import ConstantSystem, PatchSystem, VolumeSystem
+from lungline.config.entries import BaselineClassifier, CandidateClassifier, WholeVolumeClassifier
 from lungline.evaluation.cancer_metrics import learned_all_negative, log_loss
 from lungline.fingerprint import code_fingerprint
-from lungline.storage.hdf5 import Code
-from lungline.storage.manifest import ScanRow
+from lungline.storage.hdf5 import Flag
+from lungline.storage.scan_rows import ScanRow
 from lungline.storage.weights import write_model
-from lungline.training.calibration import fit_measured, fit_scale_and_shift, resampled_fits
+from lungline.training.calibration import fit_hand_crafted, fit_scale_and_shift, resampled_fits
 from lungline.training.cases import Cohort
 from lungline.training.patients import (
     Patients,
-    draw_patients,
+    evaluate_patients,
     labels_and_logits,
-    look_at_patients,
     micro_batches,
     patient_loss,
+    sample_patients,
 )
 from lungline.training.task import Evaluation, TrainingTask
 
@@ -36,19 +36,19 @@ OVERFIT_RATIO, OVERFIT_GAP = 0.5, 0.1
 class CancerTask(TrainingTask[Patients]):
     """Cubes and label of the patients of a step; Eq. 1 of their pooled logits.
 
-    `started_from` is what the card says of the weights that the network began with.
+    `initialised_from` is what the card says of the weights that the network began with.
     """
 
-    stage: ClassVar[str] = "train_system"
+    stage: ClassVar[str] = "train_classifier"
     model: CancerNet
-    spec: PatchSystem | VolumeSystem
+    spec: CandidateClassifier | WholeVolumeClassifier
     cohort: Cohort
     seed: int
     device: torch.device
-    started_from: Mapping[str, Any] = field(default_factory=dict)
+    initialised_from: Mapping[str, Any] = field(default_factory=dict)
 
     def batch(self, step: int) -> Patients:
-        return draw_patients(self.cohort.patients["train"], self.spec.training.batch, seed=self.seed, step=step)
+        return sample_patients(self.cohort.patients["train"], self.spec.training.batch, seed=self.seed, step=step)
 
     def micro_batches(self, batch: Patients) -> Sequence[tuple[float, Patients]]:
         return micro_batches(batch, self.spec.training.micro_batch)
@@ -57,9 +57,9 @@ class CancerTask(TrainingTask[Patients]):
         return patient_loss(self.model, batch, self.device)
 
     def evaluate(self) -> Evaluation:
-        return look_at_patients(self.model, self.cohort.patients["valid"], self.device)
+        return evaluate_patients(self.model, self.cohort.patients["valid"], self.device)
 
-    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Code]:
+    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Flag]:
         """Whether it answers the same to every validation patient, or knows its training patients by heart."""
         labels, logits = labels_and_logits(self.model, self.cohort.patients["valid"], self.device)
         return [*learned_all_negative(labels, sigmoid(logits), "validation patients"), *overfitted(curve)]
@@ -67,19 +67,21 @@ class CancerTask(TrainingTask[Patients]):
     def finish(self) -> Mapping[str, Any]:
         """Weigh hand-crafted features on the training patients and calibrate on validation patients, if asked for."""
         found: dict[str, Any] = {}
-        turns = self.spec.turns if isinstance(self.spec, PatchSystem) else 1
-        if self.model.measured is not None:
-            found["measured"] = fit_measured(self.model, self.cohort.patients["train"], self.device, turns)
-        if isinstance(self.spec, PatchSystem) and self.spec.calibrate:
+        test_time_augmentation = self.spec.test_time_augmentation if isinstance(self.spec, CandidateClassifier) else 1
+        if self.model.hand_crafted_features is not None:
+            found["hand_crafted_features"] = fit_hand_crafted(
+                self.model, self.cohort.patients["train"], self.device, test_time_augmentation
+            )
+        if isinstance(self.spec, CandidateClassifier) and self.spec.calibrate:
             valid = self.cohort.patients["valid"]
-            answers = labels_and_logits(self.model, valid, self.device, turns)
+            answers = labels_and_logits(self.model, valid, self.device, test_time_augmentation)
             scale, shift = fit_scale_and_shift(*answers)
             about = {"scale": scale, "shift": shift, "on": "valid", "cases": len(valid)}
             found["calibration"] = {**about, "resampled": resampled_fits(*answers, seed=self.seed)}
         return found
 
     def card(self) -> Mapping[str, Any]:
-        return {"system": self.spec.model_dump(mode="json"), **self.cohort.card, **self.started_from}
+        return {"classifier": self.spec.model_dump(mode="json"), **self.cohort.card, **self.initialised_from}
 
     def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:
         inputs = self.cohort.inputs
@@ -89,8 +91,8 @@ class CancerTask(TrainingTask[Patients]):
         }
 
 
-def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Sequence[ScanRow]]) -> None:
-    """Write the model folder of a baseline, shaped like that of a trained system.
+def write_baseline(output: Path, spec: BaselineClassifier, cases: Mapping[str, Sequence[ScanRow]]) -> None:
+    """Write the model folder of a baseline, shaped like that of a trained classifier.
 
     `cases` are the labelled patients of train and valid, at least one each. The prior is their share of cancer, the
     one row of the learning curve the log loss on them.
@@ -102,17 +104,17 @@ def write_baseline(output: Path, spec: ConstantSystem, cases: Mapping[str, Seque
     card = {
         "purpose": "the same probability of cancer for everybody: a baseline",
         "input": "none",
-        "system": spec.model_dump(mode="json"),
+        "classifier": spec.model_dump(mode="json"),
         "probability": probability,
         "cases": {split: sorted(row.scan for row in rows) for split, rows in cases.items()},
-        "code": code_fingerprint("lungline.stages.train_system"),
+        "code": code_fingerprint("lungline.stages.train_classifier"),
         "warnings": [],
     }
     tensors = {"probability": torch.tensor([probability], dtype=torch.float64)}
     write_model(output, tensors, [{"step": 0, **losses}], card)
 
 
-def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Code]:
+def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Flag]:
     """Whether a cancer network knows its training patients by heart.
 
     M_OVERFIT when, at the last validation, the training loss (Eq. 1) is less than half the validation loss and more
@@ -127,4 +129,4 @@ def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Code]:
     best = min(row["valid_loss"] for row in curve)
     risen = 100 * (valid / best - 1) if best > 0 else 0.0
     detail = f"training loss {train:.3g}, validation loss {valid:.3g}, {risen:.0f} % above its best"
-    return [Code("M_OVERFIT", detail)]
+    return [Flag("M_OVERFIT", detail)]

@@ -1,4 +1,4 @@
-"""What a system is trained on: patients as its kind wants to see them, or single nodules that readers have rated."""
+"""What a classifier is trained on: patients as its kind wants to see them, or single nodules that readers have rated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lungline.config.entries import PatchSystem, VolumeSystem
+from lungline.config.entries import CandidateClassifier, WholeVolumeClassifier
 from lungline.config.networks import CancerNetSpec
 from lungline.storage import hdf5
 from lungline.storage.checksums import unrecorded
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 from lungline.storage.tables import decimal, read_rows
 from lungline.training.patients import Patient, PatientCubes, read_cubes
 from lungline.training.volumes import PatientVolume, largest_region
@@ -52,15 +52,17 @@ def read_rated_nodules(path: Path) -> list[RatedNodule]:
     return found
 
 
-def gather(spec: PatchSystem | VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+def gather(spec: CandidateClassifier | WholeVolumeClassifier, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     """The patients of `rows` with a label and a file in `inputs` that is not quarantined."""
     labelled = [row for row in _usable(rows, inputs) if row.label is not None]
-    if isinstance(spec, PatchSystem):
+    if isinstance(spec, CandidateClassifier):
         return _gather_cubes(spec, labelled, inputs)
     return _gather_volumes(spec, labelled, inputs)
 
 
-def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nodules: Sequence[RatedNodule]) -> Cohort:
+def gather_nodules(
+    spec: CandidateClassifier, rows: Sequence[ScanRow], inputs: Path, nodules: Sequence[RatedNodule]
+) -> Cohort:
     """Every candidate of the annotated scans of `rows` in INPUTS as a patient with one cube.
 
     Its label is that of the nodule within whose radius its centroid lies, and 0 outside all of them: a vessel is no
@@ -78,7 +80,14 @@ def gather_nodules(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path, nod
                 if nodule.scan == row.scan and np.linalg.norm(centroid - nodule.centre_xyz_mm) < nodule.diameter_mm / 2
             ]
             own = None if features is None else features[i : i + 1]
-            case = PatientCubes(row.scan, max(around, default=0), cubes[i : i + 1], spec.augment, spec.distort, own)
+            case = PatientCubes(
+                row.scan,
+                max(around, default=0),
+                cubes[i : i + 1],
+                spec.flips_and_rotations,
+                spec.affine_and_intensity,
+                own,
+            )
             patients[row.split].append(case)
     return _cubes_cohort(spec, patients, inputs)
 
@@ -90,27 +99,29 @@ def _usable(rows: Sequence[ScanRow], inputs: Path) -> list[ScanRow]:
         return [row for row, path in files if path.is_file() and hdf5.read_header(path).status != "quarantined"]
 
 
-def _gather_cubes(spec: PatchSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+def _gather_cubes(spec: CandidateClassifier, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}
     without = []
     for row in rows:
-        cubes, features = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.at_least)
+        cubes, features = read_cubes(inputs / f"{row.scan}.h5", spec.network, spec.candidates, spec.min_score)
         label = int(row.label or 0)
         if len(cubes):
-            patients[row.split].append(PatientCubes(row.scan, label, cubes, spec.augment, spec.distort, features))
+            patients[row.split].append(
+                PatientCubes(row.scan, label, cubes, spec.flips_and_rotations, spec.affine_and_intensity, features)
+            )
         elif row.split == "train":
             without.append(label)
     return _cubes_cohort(spec, patients, inputs, without)
 
 
 def _cubes_cohort(
-    spec: PatchSystem, patients: Mapping[str, Sequence[Patient]], inputs: Path, without: Sequence[int] = ()
+    spec: CandidateClassifier, patients: Mapping[str, Sequence[Patient]], inputs: Path, without: Sequence[int] = ()
 ) -> Cohort:
     """Patients with cubes, and the labels of those in training `without` a candidate."""
     labels = [*(patient.label for patient in patients["train"]), *without]
     size = spec.network.shape_zyx
     card = {
-        "purpose": f"cancer logit a candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
+        "purpose": f"cancer logit per candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
         "network": spec.network.model_dump(mode="json"),
         "logit_without_candidates": logit_without_candidates(without, labels),
@@ -130,7 +141,7 @@ def logit_without_candidates(labels_without: Sequence[int], labels: Sequence[int
     return float(np.log(share / (1 - share)))
 
 
-def _gather_volumes(spec: VolumeSystem, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
+def _gather_volumes(spec: WholeVolumeClassifier, rows: Sequence[ScanRow], inputs: Path) -> Cohort:
     training = [row for row in rows if row.split == "train"]
     shape_zyx = spec.input.shape_zyx or largest_region(inputs / f"{row.scan}.h5" for row in training)
     patients: dict[str, list[Patient]] = {split: [] for split in SPLITS}

@@ -1,6 +1,6 @@
 """The false-positive-reduction network as a training: candidates, which of them are nodules, and their cubes.
 
-A detector with a low threshold finds nearly every nodule and many vessels. The reduction network looks at each
+A detector with a low threshold finds nearly every nodule and many vessels. The FPR network looks at each
 candidate in three dimensions and ranks them (a second stage, as in every leading LUNA-16 system; Zheng et al. 2020).
 """
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import DetectorSpec, ReductionSpec
+from lungline.config.entries import DetectorSpec, FprSpec
 from lungline.detection.candidates import Candidate, crop_patches, read_candidates
 from lungline.device import one_thread_each, to_device
 from lungline.nodules.annotations import Nodule
 from lungline.storage import hdf5
-from lungline.training.augmentation import distort, turn
+from lungline.training.augmentation import augment_affine_and_intensity, flip_and_rotate
 from lungline.training.losses import cancer_loss
 from lungline.training.patients import patient_logits
 from lungline.training.task import Evaluation, TrainingTask
@@ -58,24 +58,28 @@ def read_labelled_candidates(
     return CandidateCubes(scan, read_candidate_cubes(cache, detected, found, size), is_nodule)
 
 
-def candidate_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
-    """The logit of each candidate's cube, (n,) float32 on the CPU: the mean over `turns` symmetries of it."""
+def candidate_logits(
+    model: nn.Module, cubes: NDArray[np.float16], device: torch.device, test_time_augmentation: int = 1
+) -> Tensor:
+    """The logit of each candidate's cube, (n,) float32 on the CPU: the mean over `test_time_augmentation` symmetries of it."""
     parts = [cubes[i : i + _AT_ONCE] for i in range(0, len(cubes), _AT_ONCE)]
-    logits = one_thread_each(lambda part: patient_logits(model, part, device, turns).cpu(), parts, device)
+    logits = one_thread_each(
+        lambda part: patient_logits(model, part, device, test_time_augmentation).cpu(), parts, device
+    )
     return torch.cat([torch.zeros(0), *logits])
 
 
 @dataclass(frozen=True)
-class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
+class FprTask(TrainingTask[tuple[Tensor, Tensor]]):
     """Cubes (N, 2, size, size, size) and labels (N,), float32; a fixed share of them nodules.
 
     Each is turned and mirrored at random, and distorted if the specification says so. `files` (split -> scan -> files)
     are those that the cubes were read from.
     """
 
-    stage: ClassVar[str] = "train_reduction"
+    stage: ClassVar[str] = "train_fpr"
     model: CancerNet
-    spec: ReductionSpec
+    spec: FprSpec
     detector: DetectorSpec
     train: Sequence[CandidateCubes]
     valid: Sequence[CandidateCubes]
@@ -89,8 +93,8 @@ class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
         positives = round(size * self.spec.positive_share)
         counts = (positives, size - positives)
         drawn = [own[i] for own, count in zip(self._cubes, counts, strict=True) for i in rng.choice(len(own), count)]
-        cubes = np.concatenate([turn(cube, rng) for cube in drawn])
-        cubes = distort(cubes, rng) if self.spec.distort else cubes
+        cubes = np.concatenate([flip_and_rotate(cube, rng) for cube in drawn])
+        cubes = augment_affine_and_intensity(cubes, rng) if self.spec.affine_and_intensity else cubes
         return torch.from_numpy(cubes).float(), torch.from_numpy(np.arange(size) < positives).float()
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -110,7 +114,7 @@ class ReductionTask(TrainingTask[tuple[Tensor, Tensor]]):
     def card(self) -> Mapping[str, Any]:
         size = self.spec.network.shape_zyx[0]
         return {
-            "purpose": "nodule logit a candidate cube; ranks the candidates of a detector",
+            "purpose": "nodule logit per candidate cube; ranks the candidates of a detector",
             "input": f"scaled HU 0..1 and nodule probability 0..1 in cubes of {size} voxels of 1 mm; (N, 2, D, H, W)",
             "detector": self.detector.model_dump(mode="json"),
             "network": self.spec.network.model_dump(mode="json"),

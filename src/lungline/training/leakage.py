@@ -1,4 +1,4 @@
-"""One patient in two splits, or with two labels: found from the marks of the scans before anything is trained."""
+"""One patient in two splits, or with two labels: found from the fingerprints of the scans before anything is trained."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lungline.privacy.identity import IDENTIFIERS, KINDS, Identity
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 
 _FEW = 10  # scans; in fewer, half of them may well be one patient's
 
@@ -44,14 +44,14 @@ class Group:
 def find_groups(cases: Sequence[tuple[ScanRow, Identity]]) -> tuple[list[Group], list[str]]:
     """Which of these scans, all of which can be used, belong together: groups in the order of their first scan.
 
-    Also the placeholders: kinds of marks of which one value stands in more than half of the scans, and in at least
-    ten. Such a value names no patient, and was not compared.
+    Also the placeholders: kinds of fingerprints of which one value stands in more than half of the scans, and in at
+    least ten. Such a value names no patient, and was not compared.
     """
     holders: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, (_, identity) in enumerate(cases):
         for kind in KINDS:
-            for mark in identity.marks.get(kind, ()):
-                holders[kind, mark].append(number)
+            for fingerprint in identity.fingerprints.get(kind, ()):
+                holders[kind, fingerprint].append(number)
     links: list[tuple[int, int, str]] = []
     placeholders = set()
     for (kind, _), numbers in holders.items():

@@ -87,15 +87,18 @@ def fit(task: TrainingTask, schedule: Schedule, context: TrainingContext) -> Non
     with torch.inference_mode(), autocast:
         warnings, finished = task.warnings(curve), task.finish()
     for warning in warnings:
-        group.print(f"{warning.code}: {warning.detail}")
+        group.print(f"{warning.flag}: {warning.detail}")
     card = {
         **task.card(),
         **finished,
         **settings,
         **_about_cases(cases),
         "parameters": parameters,
-        "chosen": {"by": "last" if schedule.keep == "last" else "smallest valid_loss", **selected(curve, schedule)},
-        "warnings": [[warning.code, warning.detail] for warning in warnings],
+        "selected": {
+            "by": "last" if schedule.checkpoint == "last" else "smallest valid_loss",
+            **selected(curve, schedule),
+        },
+        "warnings": [[warning.flag, warning.detail] for warning in warnings],
     }
     write_model(context.output, task.model.state_dict(), curve, card)
     checkpoints.remove()
@@ -106,7 +109,7 @@ def train(
 ) -> list[Evaluation]:
     """Train `task.model` in place and leave the selected weights in it.
 
-    The learning curve comes back: step, train_loss, and what `task.evaluate` gave, one row a validation. The main
+    The learning curve comes back: step, train_loss, and what `task.evaluate` gave, one row per validation. The main
     process alone has it, and the selected weights; the others end with those of the last step. `LunglineError`
     (M_NOT_FINITE) if a loss is no longer a finite number.
     """
@@ -142,7 +145,7 @@ def train(
             _refuse_not_finite("loss", losses[-1], step)
             if not group.is_main:
                 continue
-            progress.tell(step + 1, f"loss {losses[-1]:.4g}")
+            progress.log(step + 1, f"loss {losses[-1]:.4g}")
             if (step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps:
                 model.eval()
                 with torch.inference_mode(), autocast:
@@ -166,7 +169,7 @@ def train(
 
 def selected(curve: Sequence[Evaluation], schedule: Schedule) -> Evaluation:
     """The validation whose weights are kept: that with the smallest loss, or the last."""
-    return curve[-1] if schedule.keep == "last" else min(curve, key=lambda evaluation: evaluation["valid_loss"])
+    return curve[-1] if schedule.checkpoint == "last" else min(curve, key=lambda evaluation: evaluation["valid_loss"])
 
 
 def learning_rate_at(schedule: Schedule, step: int) -> float:

@@ -33,7 +33,7 @@ def refuse_other_caches(folder: Path, card: Mapping[str, Any], made_by: Mapping[
 
 
 def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
-    """The cancer network of a system, ready to predict."""
+    """The cancer network of a classifier, ready to predict."""
     spec = read_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json: network")
     return _filled(CancerNet(spec), folder, device)
 
@@ -49,10 +49,10 @@ def take_convolutions(network: CancerNet, folder: Path) -> dict[str, Any]:
     if {n: v.shape for n, v in taken.items()} != {n: v.shape for n, v in own.items() if n.startswith(("conv", "norm"))}:
         raise LunglineError(
             f"{folder}: its convolutions have other shapes. Make network.channels, norm and in_channels equal to those "
-            "of the detector's reduction."
+            "of the detector's false-positive reduction."
         )
     network.load_state_dict({**own, **taken})
-    return {"started_from": {"weights_sha256": card["weights_sha256"], "cases": card["cases"]}}
+    return {"initialised_from": {"weights_sha256": card["weights_sha256"], "cases": card["cases"]}}
 
 
 def checked_card(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
 from lungline.nodules.measurements import Measurements
 from lungline.storage import hdf5
-from lungline.training.augmentation import SYMMETRIES, distort, turn, turned
+from lungline.training.augmentation import SYMMETRIES, apply_symmetry, augment_affine_and_intensity, flip_and_rotate
 from lungline.training.losses import cancer_loss
 
 #: Cubes (n, C, D, H, W) and label of the patients of one step.
@@ -37,7 +37,7 @@ class Patient(Protocol):
     def cubes(self) -> NDArray[np.float16]: ...
     @property
     def features(self) -> NDArray[np.float32] | None: ...
-    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+    def sample(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """What is shown in one step of a training, (n, C, D, H, W)."""
 
 
@@ -45,30 +45,30 @@ class Patient(Protocol):
 class PatientCubes:
     """The cubes of one patient that hold a candidate: (n, 2, D, H, W) float16, n >= 1, and the label.
 
-    `features` (n, 4) are the candidates' own, for a network that weighs them; see `read_features`.
-    With `augment` they are turned and mirrored at random (one of the 48 symmetries of a cube) when they are drawn;
-    with `distorted` each is distorted, too.
+    `features` (n, 4) are the candidates' own, for a network that weighs them; see `read_features`. With
+    `flips_and_rotations` they are turned and mirrored at random (one of the 48 symmetries of a cube) when they are
+    drawn; with `affine_and_intensity` each is distorted, too.
     """
 
     scan: str
     label: int
     cubes: NDArray[np.float16]
-    augment: bool = False
-    distorted: bool = False
+    flips_and_rotations: bool = False
+    affine_and_intensity: bool = False
     features: NDArray[np.float32] | None = None
 
-    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+    def sample(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """The cubes, as one step of a training is shown them."""
-        cubes = turn(self.cubes, rng) if self.augment else self.cubes
-        return distort(cubes, rng) if self.distorted else cubes
+        cubes = flip_and_rotate(self.cubes, rng) if self.flips_and_rotations else self.cubes
+        return augment_affine_and_intensity(cubes, rng) if self.affine_and_intensity else cubes
 
 
 def read_cubes(
-    path: Path, spec: CancerNetSpec, most: int | None = None, at_least: float | None = None
+    path: Path, spec: CancerNetSpec, most: int | None = None, min_score: float | None = None
 ) -> tuple[NDArray[np.float16], NDArray[np.float32] | None]:
     """The `most` strongest cubes (n, C, D, H, W) of a patch file that is not quarantined, and their features (n, 4).
 
-    n may be 0. Cubes whose candidate has a score below `at_least` are left out, the strongest excepted. Features are
+    n may be 0. Cubes whose candidate has a score below `min_score` are left out, the strongest excepted. Features are
     None of a network that does not weigh them. `LunglineError` if the cubes are not of the shape that it takes.
     """
     valid = hdf5.read_array(path, "valid")
@@ -78,10 +78,10 @@ def read_cubes(
             f"{path}: cubes of {cubes.shape[1:]} (channels, z, y, x), but the network takes "
             f"{(spec.in_channels, *spec.shape_zyx)}. Make network.shape_zyx and crop_patches.size equal."
         )
-    if at_least is not None:
-        cubes = cubes[: max(1, int(np.sum(hdf5.read_array(path, "score")[valid] >= at_least)))]
+    if min_score is not None:
+        cubes = cubes[: max(1, int(np.sum(hdf5.read_array(path, "score")[valid] >= min_score)))]
     cubes = cubes[:most]
-    return cubes, read_features(path, len(cubes)) if spec.measured else None
+    return cubes, read_features(path, len(cubes)) if spec.hand_crafted_features else None
 
 
 def read_features(path: Path, count: int) -> NDArray[np.float32]:
@@ -95,9 +95,13 @@ def features_of(measured: Sequence[Measurements]) -> NDArray[np.float32]:
     return features(*([getattr(one, name) for one in measured] for name in names))
 
 
-def patient_logits(model: nn.Module, cubes: NDArray[np.float16], device: torch.device, turns: int = 1) -> Tensor:
-    """One logit a cube, (n,) float32: the mean over the first `turns` symmetries of the cube."""
-    seen = [model(_on(device, turned(cubes, *symmetry))).float() for symmetry in SYMMETRIES[:turns]]
+def patient_logits(
+    model: nn.Module, cubes: NDArray[np.float16], device: torch.device, test_time_augmentation: int = 1
+) -> Tensor:
+    """One logit per cube, (n,) float32: the mean over the first `test_time_augmentation` symmetries of the cube."""
+    seen = [
+        model(_on(device, apply_symmetry(cubes, *symmetry))).float() for symmetry in SYMMETRIES[:test_time_augmentation]
+    ]
     return torch.stack(seen).mean(dim=0)
 
 
@@ -105,14 +109,14 @@ def _on(device: torch.device, cubes: NDArray[np.float16]) -> Tensor:
     return torch.from_numpy(cubes).to(device).float()
 
 
-def draw_patients(patients: Sequence[Patient], size: int, *, seed: int, step: int) -> Patients:
+def sample_patients(patients: Sequence[Patient], size: int, *, seed: int, step: int) -> Patients:
     """(cubes, label) of `size` patients (at most all) for one step: each once an epoch, in a new order each time."""
     size = min(size, len(patients))
     epoch, place = divmod(step, len(patients) // size)
     order = np.random.default_rng([seed, epoch]).permutation(len(patients))
     rng = np.random.default_rng([seed, epoch, place])
     drawn = [patients[i] for i in order[place * size : (place + 1) * size]]
-    return [(patient.draw(rng), patient.label) for patient in drawn]
+    return [(patient.sample(rng), patient.label) for patient in drawn]
 
 
 def micro_batches(patients: Patients, size: int | None) -> list[tuple[float, Patients]]:
@@ -156,15 +160,15 @@ def _winner(model: nn.Module, cubes: Tensor) -> Tensor:
 
 
 def answers(
-    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
+    model: CancerNet, patients: Sequence[Patient], device: torch.device, test_time_augmentation: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Logits and labels (n,) float32 of the patients; a cube's logit is the mean over `turns` symmetries."""
-    each = [model.weighed(patient_logits(model, p.cubes, device, turns), p.features) for p in patients]
+    """Logits and labels (n,) float32 of the patients; a cube's logit is the mean over `test_time_augmentation` symmetries."""
+    each = [model.weighed(patient_logits(model, p.cubes, device, test_time_augmentation), p.features) for p in patients]
     labels = torch.tensor([float(patient.label) for patient in patients], device=device)
     return torch.stack([model.pooled(logits) for logits in each]), labels
 
 
-def look_at_patients(model: CancerNet, patients: Sequence[Patient], device: torch.device) -> dict[str, float]:
+def evaluate_patients(model: CancerNet, patients: Sequence[Patient], device: torch.device) -> dict[str, float]:
     """Eq. 1 and accuracy at 0.5 over the validation patients."""
     logits, labels = answers(model, patients, device)
     correct: Tensor = (logits > 0) == (labels > 0.5)
@@ -172,9 +176,9 @@ def look_at_patients(model: CancerNet, patients: Sequence[Patient], device: torc
 
 
 def labels_and_logits(
-    model: CancerNet, patients: Sequence[Patient], device: torch.device, turns: int = 1
+    model: CancerNet, patients: Sequence[Patient], device: torch.device, test_time_augmentation: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels and logits (n,) of the patients, without gradients; arguments as in `answers`."""
     with torch.inference_mode():
-        logits, labels = answers(model, patients, device, turns)
+        logits, labels = answers(model, patients, device, test_time_augmentation)
     return labels.cpu().numpy().astype(np.int64), logits.double().cpu().numpy()

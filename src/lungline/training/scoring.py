@@ -1,4 +1,4 @@
-"""What a trained system says of one patient, from a model folder and the file that its kind reads."""
+"""What a trained classifier says of one patient, from a model folder and the file that its kind reads."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from lungline.config.entries import PatchSystem, VolumeSystem, read_system
+from lungline.config.entries import CandidateClassifier, WholeVolumeClassifier, read_classifier
 from lungline.errors import LunglineError
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 from lungline.training.calibration import interval_of
 from lungline.training.false_positive_reduction import candidate_logits
 from lungline.training.model_folder import checked_card, load_cancer_net
@@ -24,10 +24,10 @@ from lungline.training.volumes import fixed_crops, read_region
 class Answer:
     """A probability of cancer, and what the table of answers says beside it.
 
-    The logit is None when the probability is 0 or 1. A system that reads candidates says how many, which one decided
-    (None when there was none), and the logit of each, strongest candidate first, scaled and shifted as the patient's.
-    The interval (low, high) holds 95 % of the probability as far as the calibration depends on the cases that it was
-    fitted to; None where the system is not calibrated, or nothing was found. Codes are warnings.
+    The logit is None when the probability is 0 or 1. A classifier that reads candidates says how many, which one
+    decided (None when there was none), and the logit of each, strongest candidate first, scaled and shifted as the
+    patient's. The interval (low, high) holds 95 % of the probability as far as the calibration depends on the cases
+    that it was fitted to; None where the classifier is not calibrated, or nothing was found. Flags are warnings.
     """
 
     probability: float
@@ -36,38 +36,42 @@ class Answer:
     deciding_rank: int | None = None
     candidate_logits: tuple[float, ...] = ()
     interval: tuple[float, float] | None = None
-    codes: tuple[Code, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
 
 Scorer = Callable[[Path], Answer]
 
 
 def load_scorer(folder: Path, device: torch.device) -> Scorer:
-    """A function from the file of a patient who is not quarantined to the answer of the system in `folder`."""
+    """A function from the file of a patient who is not quarantined to the answer of the classifier in `folder`."""
     card = checked_card(folder)
-    if "system" not in card:
-        raise LunglineError(f"{folder / 'card.json'}: expected the card of a system. It names none; train it again.")
-    spec = read_system(card["system"], f"{folder}/card.json: system")
-    if isinstance(spec, PatchSystem):
+    if "classifier" not in card:
+        raise LunglineError(
+            f"{folder / 'card.json'}: expected the card of a classifier. It names none; train it again."
+        )
+    spec = read_classifier(card["classifier"], f"{folder}/card.json: classifier")
+    if isinstance(spec, CandidateClassifier):
         return _patch_scorer(folder, spec, card, device)
-    if isinstance(spec, VolumeSystem):
+    if isinstance(spec, WholeVolumeClassifier):
         return _volume_scorer(folder, spec, device)
     probability = float(card["probability"])
     logit = math.log(probability / (1 - probability)) if 0 < probability < 1 else None
     return lambda path: Answer(probability, logit)
 
 
-def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], device: torch.device) -> Scorer:
+def _patch_scorer(folder: Path, spec: CandidateClassifier, card: Mapping[str, Any], device: torch.device) -> Scorer:
     network = load_cancer_net(folder, device)
     nothing_found = float(card["logit_without_candidates"])
     fitted = card.get("calibration", {"scale": 1.0, "shift": 0.0})
     fits = np.array(fitted.get("resampled", []), dtype=np.float64)
 
     def score(path: Path) -> Answer:
-        cubes, features = read_cubes(path, network.spec, spec.candidates, spec.at_least)
+        cubes, features = read_cubes(path, network.spec, spec.candidates, spec.min_score)
         if not len(cubes):
             return Answer(float(expit(nothing_found)), nothing_found, n_candidates=0)
-        logits = network.weighed(candidate_logits(network, cubes, device, spec.turns).to(device), features)
+        logits = network.weighed(
+            candidate_logits(network, cubes, device, spec.test_time_augmentation).to(device), features
+        )
         with torch.inference_mode():
             pooled = float(network.pooled(logits))
         logit, *own = (float(fitted["scale"]) * s + float(fitted["shift"]) for s in (pooled, *logits.tolist()))
@@ -77,13 +81,13 @@ def _patch_scorer(folder: Path, spec: PatchSystem, card: Mapping[str, Any], devi
     return score
 
 
-def _volume_scorer(folder: Path, spec: VolumeSystem, device: torch.device) -> Scorer:
+def _volume_scorer(folder: Path, spec: WholeVolumeClassifier, device: torch.device) -> Scorer:
     network = load_cancer_net(folder, device)
 
     def score(path: Path) -> Answer:
-        volume, codes = read_region(path, spec.input, network.spec.shape_zyx)
+        volume, flags = read_region(path, spec.input, network.spec.shape_zyx)
         with torch.inference_mode():
             logit = float(network.pooled(patient_logits(network, fixed_crops(volume, spec.input.crop), device)))
-        return Answer(float(expit(logit)), logit, codes=codes)
+        return Answer(float(expit(logit)), logit, flags=flags)
 
     return score

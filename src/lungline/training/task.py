@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 Batch = TypeVar("Batch")
 Evaluation = dict[str, float]
@@ -34,7 +34,7 @@ class TrainingTask(Protocol[Batch]):
     def evaluate(self) -> Evaluation:
         """Numbers of the validation split, among them `valid_loss`; the best weights have the smallest."""
 
-    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Code]:
+    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Flag]:
         """What is wrong with the trained network or its learning curve; printed, and kept in the card."""
         return ()
 

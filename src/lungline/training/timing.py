@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lungline.classification.cancer_net import CancerNet
-from lungline.config.entries import DetectorSpec, ReductionSpec
+from lungline.config.entries import DetectorSpec, FprSpec
 from lungline.config.networks import CancerNetSpec, PatientSchedule
 from lungline.detection.unet import UNet
 from lungline.device import half_precision
@@ -17,7 +17,7 @@ from lungline.training.losses import cancer_loss, nodule_loss
 from lungline.training.patients import micro_batches, patient_loss
 
 
-def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int, precision: Precision) -> float:
+def seconds_per_detector_step(spec: DetectorSpec, device: torch.device, steps: int, precision: Precision) -> float:
     """Mean seconds of a step of one axis's U-Net, reading of crops not counted."""
     batch, edge = spec.training.batch, spec.sampling.crop
     images = torch.zeros(batch, spec.network.slices, edge, edge, device=device)
@@ -26,15 +26,15 @@ def seconds_a_detector_step(spec: DetectorSpec, device: torch.device, steps: int
     return _seconds_a_step(network, lambda: nodule_loss(network(images), labels), device, steps, precision)
 
 
-def seconds_a_reduction_step(spec: ReductionSpec, device: torch.device, steps: int, precision: Precision) -> float:
-    """Mean seconds of a step of the reduction network, reading of cubes not counted."""
+def seconds_per_fpr_step(spec: FprSpec, device: torch.device, steps: int, precision: Precision) -> float:
+    """Mean seconds of a step of the FPR network, reading of cubes not counted."""
     batch, network = spec.training.batch, CancerNet(spec.network)
     cubes = torch.zeros(batch, spec.network.in_channels, *spec.network.shape_zyx, device=device)
     labels = torch.zeros(batch, device=device)
     return _seconds_a_step(network, lambda: cancer_loss(network(cubes).float(), labels), device, steps, precision)
 
 
-def seconds_a_patient_step(
+def seconds_per_patient_step(
     spec: CancerNetSpec, schedule: PatientSchedule, cubes: int, device: torch.device, steps: int, precision: Precision
 ) -> float:
     """Mean seconds of a step of a cancer network when every patient of the batch has so many cubes (or volumes).

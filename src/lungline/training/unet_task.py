@@ -72,7 +72,7 @@ class SliceCrops:
         if not self.nodules:
             raise LunglineError(
                 f"no annotated nodule in the {len(scans)} scans of this split: a detector needs one in each of train "
-                "and valid. Check annotations.csv and the splits in scans.csv."
+                "and valid. Check annotations.csv and the splits in manifest.csv."
             )
         self.scans, self.axis, self.slices, self.sampling, self.seed = list(scans), axis, slices, sampling, seed
         self._open = lru_cache(_OPEN_FIELDS)(hdf5.open_field)  # one that is dropped closes its file
@@ -116,8 +116,8 @@ class SliceCrops:
         first[number], extent[number] = middle[number] - self.slices // 2, self.slices
         ct = _read_box(self._open(scan.cache, "ct"), first, extent, outside=-1000)
         label = _read_box(self._open(scan.mask, "nodules"), middle, one, outside=0)
-        image, truth = (stack_along(part, self.axis) for part in (scale_hu(ct), label.astype(np.float32)))
-        return np.flip(image, flips).copy(), np.flip(truth, flips).copy()
+        image, ground_truth = (stack_along(part, self.axis) for part in (scale_hu(ct), label.astype(np.float32)))
+        return np.flip(image, flips).copy(), np.flip(ground_truth, flips).copy()
 
 
 def _read_box(field: h5py.Dataset, first: NDArray, extent: NDArray, outside: int) -> NDArray:
@@ -174,11 +174,11 @@ class UNetTask(TrainingTask[Crops]):
 
     def card(self) -> Mapping[str, Any]:
         return {
-            "purpose": f"nodule logit a pixel of the slices along {self.train.axis}",
+            "purpose": f"nodule logit per pixel of the slices along {self.train.axis}",
             "input": "scaled HU 0..1 of the 1 mm lung box, -1000 HU outside the mask; (N, slices, H, W)",
             "axis": self.train.axis,
             "cache": hdf5.read_header(self.train.scans[0].cache).parameters,
-            "detector": self.spec.model_dump(mode="json", exclude={"candidates", "reduction"}),
+            "detector": self.spec.model_dump(mode="json", exclude={"candidates", "fpr"}),
             "network": self.spec.network.model_dump(mode="json"),
         }
 

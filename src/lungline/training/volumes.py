@@ -13,7 +13,7 @@ from lungline.config.entries import VolumeInput
 from lungline.errors import LunglineError
 from lungline.imaging.intensity import lung_region, scale_hu
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code
+from lungline.storage.hdf5 import Flag
 
 Shape = tuple[int, int, int]
 
@@ -37,7 +37,7 @@ class PatientVolume:
         """What is answered about: (n, 1, D, H, W) float16, n = 9 crops or 1 volume."""
         return fixed_crops(read_region(self.path, self.input, self.shape_zyx)[0], self.input.crop)
 
-    def draw(self, rng: np.random.Generator) -> NDArray[np.float16]:
+    def sample(self, rng: np.random.Generator) -> NDArray[np.float16]:
         """What is trained on: (1, 1, D, H, W) float16, a random crop or the volume."""
         volume, _ = read_region(self.path, self.input, self.shape_zyx)
         if self.input.crop is None:
@@ -46,7 +46,7 @@ class PatientVolume:
         return _cut(volume, first, self.input.crop)[None, None]
 
 
-def read_region(path: Path, wanted: VolumeInput, shape_zyx: Shape) -> tuple[NDArray[np.float16], tuple[Code, ...]]:
+def read_region(path: Path, wanted: VolumeInput, shape_zyx: Shape) -> tuple[NDArray[np.float16], tuple[Flag, ...]]:
     """A patient's lung region as the network's settings want it, before any crop: scaled HU 0..1, (D, H, W).
 
     It is resized, or has air (0) on all sides to `shape_zyx`; W_VOLUME_CROPPED comes with it if it is larger and lost
@@ -61,11 +61,11 @@ def read_region(path: Path, wanted: VolumeInput, shape_zyx: Shape) -> tuple[NDAr
             )
         return volume, ()
     region = _cached_region(path)
-    codes: tuple[Code, ...] = ()
+    flags: tuple[Flag, ...] = ()
     if any(n > m for n, m in zip(region.shape, shape_zyx, strict=True)):
         sizes = ["x".join(map(str, shape)) for shape in (region.shape, shape_zyx)]
-        codes = (Code("W_VOLUME_CROPPED", f"lung region of {sizes[0]} voxels, network of {sizes[1]}"),)
-    return centre(scale_hu(region).astype(np.float16), shape_zyx), codes
+        flags = (Flag("W_VOLUME_CROPPED", f"lung region of {sizes[0]} voxels, network of {sizes[1]}"),)
+    return centre(scale_hu(region).astype(np.float16), shape_zyx), flags
 
 
 def centre(volume: NDArray[np.float16], shape_zyx: Shape) -> NDArray[np.float16]:

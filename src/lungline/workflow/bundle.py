@@ -1,4 +1,4 @@
-"""Everything a scan goes through, from raw files to a probability, in one file: `pipeline/{system}.json`.
+"""Everything a scan goes through, from raw files to a probability, in one file: `bundle/{classifier}.json`.
 
 With the model folders that it names, it is all that another program needs to give the workflow's answer.
 """
@@ -12,31 +12,31 @@ from typing import Any
 
 from lungline import NOTICE, __version__
 from lungline.errors import LunglineError
-from lungline.names import LearnedFrom
-from lungline.storage.checksums import check, write_sealed_text
+from lungline.names import Supervision
+from lungline.storage.checksums import check, write_checksummed_text
 from lungline.workflow.steps import steps_of_scan
 
 #: The pipeline that comes with the package: see docs/reference/model-card.md.
-PACKAGED = Path(__file__).parents[1] / "pretrained" / "pipeline.json"
+PACKAGED = Path(__file__).parents[1] / "pretrained" / "bundle.json"
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class Bundle:
     """The settings of every stage, and the trained models.
 
     Attributes
     ----------
-    system : str
-        The entry of `systems:` that answers.
+    classifier : str
+        The entry of `classifiers:` that answers.
     settings : mapping of step to its options
         See `lungline.workflow.steps.settings_on_the_way`; an optional step that is not named is not run.
     model : Path
-        Folder of the trained system.
+        Folder of the trained classifier.
     detector : Path or None
-        Folder of the trained detector, with `z/`, `y/`, `x/` and perhaps `reduction/`.
+        Folder of the trained detector, with `z/`, `y/`, `x/` and perhaps `fpr/`.
     """
 
-    system: str
+    classifier: str
     settings: Mapping[str, Mapping[str, Any]]
     model: Path
     detector: Path | None = None
@@ -45,13 +45,13 @@ class Pipeline:
         try:
             steps_of_scan(self.settings)
         except LunglineError as error:
-            raise LunglineError(f"pipeline of '{self.system}': {error}") from None
+            raise LunglineError(f"bundle of '{self.classifier}': {error}") from None
 
     @property
-    def learned_from(self) -> LearnedFrom:
-        """What the system was taught, as its card says."""
+    def supervision(self) -> Supervision:
+        """What the classifier was taught, as its card says."""
         card = json.loads((self.model / "card.json").read_text(encoding="utf-8"))
-        taught: LearnedFrom = card.get("system", {}).get("learn_from", "patients")
+        taught: Supervision = card.get("classifier", {}).get("supervision", "patients")
         return taught
 
     @property
@@ -61,27 +61,27 @@ class Pipeline:
         return tuple(folder / "weights.safetensors" for folder in (*folders, self.model))
 
 
-def write_pipeline(path: Path, pipeline: Pipeline) -> None:
+def write_bundle(path: Path, bundle: Bundle) -> None:
     """Write the description; folders of models are named as seen from it, so that all can be moved together."""
     about = {
         "notice": NOTICE,
         "lungline_version": __version__,
-        "system": pipeline.system,
-        "settings": {stage: dict(options) for stage, options in pipeline.settings.items()},
-        "model": _seen_from(path, pipeline.model),
-        "detector": None if pipeline.detector is None else _seen_from(path, pipeline.detector),
-        "weights_sha256": {_seen_from(path, file): check(file) for file in pipeline.weights},
+        "classifier": bundle.classifier,
+        "settings": {stage: dict(options) for stage, options in bundle.settings.items()},
+        "model": _seen_from(path, bundle.model),
+        "detector": None if bundle.detector is None else _seen_from(path, bundle.detector),
+        "weights_sha256": {_seen_from(path, file): check(file) for file in bundle.weights},
     }
     text = json.dumps(about, indent=2, sort_keys=True) + "\n"
-    write_sealed_text(path, text)
+    write_checksummed_text(path, text)
 
 
 def _seen_from(path: Path, other: Path) -> str:
     return Path(os.path.relpath(other, path.parent)).as_posix()
 
 
-def read_pipeline(path: Path) -> Pipeline:
-    """A description that `write_pipeline` wrote, and its models as they were then.
+def read_bundle(path: Path) -> Bundle:
+    """A description that `write_bundle` wrote, and its models as they were then.
 
     Raises
     ------
@@ -89,21 +89,23 @@ def read_pipeline(path: Path) -> Pipeline:
         If it is none, or a model is missing or has changed.
     """
     if not path.is_file():
-        raise LunglineError(f"{path}: no such file. Call ./run first, or name pipeline/SYSTEM.json of a finished run.")
+        raise LunglineError(
+            f"{path}: no such file. Call ./run first, or name bundle/CLASSIFIER.json of a finished run."
+        )
     check(path)
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         here = path.parent
         detector = here / about["detector"] if about["detector"] else None
-        pipeline = Pipeline(about["system"], about["settings"], here / about["model"], detector)
+        bundle = Bundle(about["classifier"], about["settings"], here / about["model"], detector)
         wanted = {here / file: digest for file, digest in about["weights_sha256"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LunglineError(
-            f"{path}: not a pipeline of lungline ({type(error).__name__}). Run the workflow again."
+            f"{path}: not a bundle manifest of lungline ({type(error).__name__}). Run the workflow again."
         ) from None
     for file, digest in wanted.items():
         if not file.is_file():
             raise LunglineError(f"{path}: the weights {file} are gone. Restore them, or run the workflow again.")
         if check(file) != digest:
             raise LunglineError(f"{path}: the weights {file} have changed since. Run the workflow again.")
-    return pipeline
+    return bundle

@@ -76,7 +76,7 @@ class Layout:
     @cached_property
     def manifest(self) -> str:
         """The list of scans."""
-        return self.study.config.sheet or self.out("scans.csv")
+        return self.study.config.manifest or self.out("manifest.csv")
 
     @cached_property
     def config(self) -> str:
@@ -93,7 +93,7 @@ class Layout:
         study = self.study
         if study.source == "listed":
             return str(Path(self.manifest).parent / "private" / "raw" / scan)
-        folder = "cohort" if study.source == "synthetic" else "inserted"
+        folder = "cohort" if study.source == "synthetic" else "implanted"
         return self.out(f"{folder}/{study.plans[scan].path}")
 
     def made_raw(self, scan: str) -> list[str]:
@@ -105,11 +105,11 @@ class Layout:
 
     def recipient(self, scan: str, step: str) -> str:
         """The file of a prepared chest that receives the nodules of a scan."""
-        return self.out(f"inserted/chests/{step}/{self.study.plans[scan].chest}.h5")
+        return self.out(f"implanted/chests/{step}/{self.study.plans[scan].chest}.h5")
 
     def beside_implanted(self, scan: str, suffix: str) -> str:
-        """What lies beside a scan with implanted nodules: their outlines (.h5), or where they are (.csv)."""
-        return self.out(f"inserted/{self.study.plans[scan].path.removesuffix('.mhd')}{suffix}")
+        """What lies beside a scan with implanted nodules: their segmentations (.h5), or where they are (.csv)."""
+        return self.out(f"implanted/{self.study.plans[scan].path.removesuffix('.mhd')}{suffix}")
 
     @cached_property
     def annotations(self) -> str | None:
@@ -120,7 +120,7 @@ class Layout:
         if self.study.source == "synthetic":
             return self.out("cohort/luna16/annotations.csv")
         if self.study.source == "implanted":
-            return self.out("inserted/luna16/annotations.csv")
+            return self.out("implanted/luna16/annotations.csv")
         return f"{config.data.luna16}/annotations.csv" if config.data and config.data.luna16 else None
 
     @cached_property
@@ -132,7 +132,7 @@ class Layout:
     def excluded_findings(self) -> list[str]:
         """Findings that count neither way: `annotations_excluded.csv` beside the annotations of LUNA-16."""
         if self.study.source == "implanted":
-            return [self.out("inserted/luna16/annotations_excluded.csv")]
+            return [self.out("implanted/luna16/annotations_excluded.csv")]
         if self.study.source == "synthetic" or not self.annotations:
             return []
         path = Path(self.annotations).with_name("annotations_excluded.csv")
@@ -144,16 +144,16 @@ class Layout:
 
     # ---- models --------------------------------------------------------------------------------------------
 
-    def model_folder(self, kind: Literal["detector", "system"], name: str) -> str:
-        """Folder of a detector or system, given or trained here; `LunglineError` where nothing can teach it."""
+    def model_folder(self, kind: Literal["detector", "classifier"], name: str) -> str:
+        """Folder of a detector or classifier, given or trained here; `LunglineError` where nothing can teach it."""
         if given := self.study.given(kind, name):
             return given
         self.study.refuse_untrainable(kind, name)
         return self.out(f"train_{'unet' if kind == 'detector' else kind}/{name}")
 
     def parts_of(self, detector: str) -> list[str]:
-        """The networks of a detector: one an axis, and the one that ranks its candidates where there is one."""
-        return [*AXES, "reduction"] if self.study.has_reduction(detector) else [*AXES]
+        """The networks of a detector: one per axis, and the one that ranks its candidates where there is one."""
+        return [*AXES, "fpr"] if self.study.has_fpr(detector) else [*AXES]
 
     def network(self, detector: str, part: str) -> str:
         """The weights of one network of a detector."""
@@ -167,22 +167,22 @@ class Layout:
         """The cards of all networks of a detector."""
         return [f"{self.model_folder('detector', detector)}/{part}/card.json" for part in self.parts_of(detector)]
 
-    def cards_of_system(self, system: str) -> list[str]:
-        """The cards of all networks of a system's detector, if it has one."""
-        detector = self.study.detector_of(system)
+    def cards_of_classifier(self, classifier: str) -> list[str]:
+        """The cards of all networks of a classifier's detector, if it has one."""
+        detector = self.study.detector_of(classifier)
         return self.cards_of(detector) if detector else []
 
-    def start_of(self, system: str) -> list[str]:
-        """The weights of the reduction network with which a system starts, or none."""
-        entry = self.study.system(system)
-        starts = entry.kind == "patches" and entry.start == "reduction"
-        return [self.network(entry.detector, "reduction")] if starts else []  # type: ignore[union-attr]
+    def initial_weights_of(self, classifier: str) -> list[str]:
+        """The weights of the FPR network with which a classifier starts, or none."""
+        entry = self.study.classifier(classifier)
+        starts = entry.kind == "candidate" and entry.init_from == "fpr"
+        return [self.network(entry.detector, "fpr")] if starts else []  # type: ignore[union-attr]
 
-    def learning_curves_of(self, system: str) -> list[str]:
-        """Curves of what is trained here for a system."""
+    def learning_curves_of(self, classifier: str) -> list[str]:
+        """Curves of what is trained here for a classifier."""
         folders = [
-            *(str(Path(card).parent) for card in self.cards_of_system(system)),
-            self.model_folder("system", system),
+            *(str(Path(card).parent) for card in self.cards_of_classifier(classifier)),
+            self.model_folder("classifier", classifier),
         ]
         return [f"{folder}/learning_curve.csv" for folder in folders if folder.startswith(self.out("train_"))]
 
@@ -190,33 +190,33 @@ class Layout:
 
     def candidates_of(self, detector: str, scans: Sequence[str]) -> list[str]:
         """The candidates that count: those of the last step of a detector."""
-        last = "rank_candidates" if self.study.has_reduction(detector) else "extract_candidates"
+        last = "rank_candidates" if self.study.has_fpr(detector) else "extract_candidates"
         return [self.out(f"{last}/{detector}/{scan}.csv") for scan in scans]
 
     def candidate_labels_of(self, detector: str, scans: Sequence[str]) -> list[str]:
         """Which voxels belong to each candidate."""
         return [self.out(f"extract_candidates/{detector}/{scan}.h5") for scan in scans]
 
-    def read_by(self, system: str) -> str:
-        """Folder of the files that a system reads, one a scan; a baseline reads no more than their headers."""
-        entry = self.study.system(system)
-        if entry.kind == "patches":
+    def read_by(self, classifier: str) -> str:
+        """Folder of the files that a classifier reads, one per scan; a baseline reads no more than their headers."""
+        entry = self.study.classifier(classifier)
+        if entry.kind == "candidate":
             return self.out(f"crop_patches/{entry.detector}")
-        size = entry.input.resize_to if entry.kind == "volume" else None
+        size = entry.input.resize_to if entry.kind == "whole_volume" else None
         return self.out(f"resize_volume/{size}" if size else "cache_volume")
 
-    def inputs_of(self, system: str, scans: Sequence[str]) -> list[str]:
-        return [f"{self.read_by(system)}/{scan}.h5" for scan in scans]
+    def inputs_of(self, classifier: str, scans: Sequence[str]) -> list[str]:
+        return [f"{self.read_by(classifier)}/{scan}.h5" for scan in scans]
 
-    def lessons_of(self, system: str) -> list[str]:
-        """What a system is trained on; a baseline counts labels alone."""
-        constant = self.study.system(system).kind == "constant"
-        return [] if constant else self.inputs_of(system, self.study.cases_of(system))
+    def training_inputs_of(self, classifier: str) -> list[str]:
+        """What a classifier is trained on; a baseline counts labels alone."""
+        is_baseline = self.study.classifier(classifier).kind == "baseline"
+        return [] if is_baseline else self.inputs_of(classifier, self.study.cases_of(classifier))
 
-    def of_nodules(self, step: str, system: str, scan: str) -> dict[str, str]:
-        """What a step on the answer of a system reads, where the system has a detector the candidates as well."""
-        detector = self.study.detector_of(system)
-        files = self.reads(step, system=system, scan=scan, **({"detector": detector} if detector else {}))
+    def of_nodules(self, step: str, classifier: str, scan: str) -> dict[str, str]:
+        """What a step on the answer of a classifier reads, where the classifier has a detector the candidates as well."""
+        detector = self.study.detector_of(classifier)
+        files = self.reads(step, classifier=classifier, scan=scan, **({"detector": detector} if detector else {}))
         if detector is None:
             return {name: path for name, path in files.items() if "{detector}" not in path}
         if CANDIDATES in BY_NAME[step].reads.values():
@@ -227,19 +227,19 @@ class Layout:
 
     def nodule_mask_of(self, scan: str) -> list[str]:
         annotated = self.study.rows[scan].dataset == "luna16" and self.study.annotated
-        return [self.out(f"draw_nodule_mask/{scan}.h5")] if annotated else []
+        return [self.out(f"rasterise_nodules/{scan}.h5")] if annotated else []
 
     def batches(self, step: str) -> list[Batch]:
         """How the scans of a step are dealt to processes: a rule of the workflow each.
 
         With `detect.jobs` the scans of a detector are dealt to so many batches by a hash, so that a new scan joins one
-        batch and leaves the others alone; the scans of a fold are one batch. All else is one process a scan.
+        batch and leaves the others alone; the scans of a fold are one batch. All else is one process per scan.
         """
         study, jobs = self.study, self.study.config.detect.jobs
         scans_of = {"rank_candidates": study.answered, "crop_patches": study.cropped}.get(step, study.searched)
         named = study.searching if jobs else ()
         if step == "rank_candidates":
-            named = tuple(filter(study.has_reduction, named))
+            named = tuple(filter(study.has_fpr, named))
         found = []
         for detector in named:
             groups: dict[int, list[str]] = {}
@@ -261,20 +261,20 @@ class Layout:
         """What can be measured: recall of nodules needs annotated test scans, the answers need labels."""
         study = self.study
         detectors = study.detectors if study.detection_tests() else ()
-        systems = study.config.run if study.labelled_tests else ()
+        classifiers = study.config.run if study.labelled_tests else ()
         return [self.out(f"evaluate/detection-{name}.json") for name in detectors] + [
-            self.out(f"evaluate/cancer-{name}.json") for name in systems
+            self.out(f"evaluate/cancer-{name}.json") for name in classifiers
         ]
 
-    def detection_of(self, system: str) -> list[str]:
-        """The result of the detector of a system, where there is one."""
-        detector = self.study.detector_of(system)
+    def detection_of(self, classifier: str) -> list[str]:
+        """The result of the detector of a classifier, where there is one."""
+        detector = self.study.detector_of(classifier)
         return [self.out(f"evaluate/detection-{detector}.json")] if detector and self.study.detection_tests() else []
 
     @cached_property
-    def pipelines(self) -> list[str]:
+    def bundles(self) -> list[str]:
         """What `lungline predict` needs to answer new scans."""
-        return [self.out(f"pipeline/{name}.json") for name in self._systems_that_look()]
+        return [self.out(f"bundle/{name}.json") for name in self._trained_classifiers()]
 
     @cached_property
     def curves(self) -> list[str]:
@@ -288,28 +288,30 @@ class Layout:
 
     @cached_property
     def pages(self) -> list[str]:
-        """The page of the cohort, as the first system that looks at scans answers for it, and those of its scans."""
-        return [self.out(f"pages/{name}/index.html") for name in self._systems_that_look()[:1]]
+        """The page of the cohort, as the first classifier that looks at scans answers for it, and those of its scans."""
+        return [self.out(f"pages/{name}/index.html") for name in self._trained_classifiers()[:1]]
 
-    def _systems_that_look(self) -> list[str]:
-        return [name for name in self.study.config.run if self.study.system(name).kind != "constant"]
+    def _trained_classifiers(self) -> list[str]:
+        return [name for name in self.study.config.run if self.study.classifier(name).kind != "baseline"]
 
     def compared(self) -> dict[str, dict[str, Any]]:
-        """System -> the files that say how good it is and what it cost."""
+        """Classifier -> the files that say how good it is and what it cost."""
         study = self.study
         return {
-            system: {
-                "kind": study.system(system).kind,
-                "seed": None if study.given("system", system) else study.seed_of(system),
-                "repeats": next(other for other in study.compared if study.recipe_of(other) == study.recipe_of(system)),
-                "predictions": self.out(f"collect_predictions/{system}.csv"),
-                "detection": next(iter(self.detection_of(system)), None),
+            classifier: {
+                "kind": study.classifier(classifier).kind,
+                "seed": None if study.given("classifier", classifier) else study.seed_of(classifier),
+                "repeats": next(
+                    other for other in study.compared if study.recipe_of(other) == study.recipe_of(classifier)
+                ),
+                "predictions": self.out(f"collect_predictions/{classifier}.csv"),
+                "detection": next(iter(self.detection_of(classifier)), None),
                 "benchmarks": [
                     self.out(f"benchmarks/{Path(curve).parent.relative_to(study.config.outdir)}.tsv")
-                    for curve in self.learning_curves_of(system)
+                    for curve in self.learning_curves_of(classifier)
                 ],
             }
-            for system in study.compared
+            for classifier in study.compared
         }
 
     # ---- what a step depends on ----------------------------------------------------------------------------
@@ -326,18 +328,18 @@ class Layout:
     def unet_digest(self, detector: str) -> str:
         """Changes when the settings of the U-Nets of a detector do."""
         config, entry = self.study.config, self.study.detector(detector).model_dump(mode="json")
-        unets = {part: value for part, value in entry.items() if part not in ("candidates", "reduction")}
+        unets = {part: value for part, value in entry.items() if part not in ("candidates", "fpr")}
         return digest([unets, config.seed, config.precision])
 
-    def reduction_digest(self, detector: str) -> str:
+    def fpr_digest(self, detector: str) -> str:
         """Changes when the settings of the false-positive reduction of a detector do."""
         config = self.study.config
         return digest([self.study.detector(detector).model_dump(mode="json"), config.seed, config.precision])
 
-    def system_digest(self, system: str) -> str:
-        """Changes when the settings of a system do."""
+    def classifier_digest(self, classifier: str) -> str:
+        """Changes when the settings of a classifier do."""
         config = self.study.config
-        return digest([self.study.system(system).model_dump(mode="json"), config.seed, config.precision])
+        return digest([self.study.classifier(classifier).model_dump(mode="json"), config.seed, config.precision])
 
 
 def _filled(pattern: str, known: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from lungline.config.models import Config
 from lungline.errors import LunglineError
 from lungline.nodules.annotations import read_annotations
-from lungline.storage.manifest import ScanRow, read_sheet
+from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.workflow.layout import Layout
 from lungline.workflow.study import Source, Study
 
@@ -24,7 +24,7 @@ def open_layout(config: Config) -> Layout:
     if plans:
         rows = [ScanRow(p.scan, p.source, p.dataset, p.split, p.fold, p.label) for p in plans.values()]
     else:
-        rows = read_sheet(manifest_of(config))
+        rows = read_manifest(manifest_of(config))
     study = Study(config, {row.scan: row for row in rows}, source, plans=plans)
     annotations = Layout(study).annotations
     return Layout(
@@ -33,10 +33,10 @@ def open_layout(config: Config) -> Layout:
 
 
 def source_of(config: Config) -> Source:
-    """Where the scans come from: the first of sheet, data, inserted and cohort that is given."""
-    if config.sheet is not None or config.data is not None:
+    """Where the scans come from: the first of manifest, data, implanted and cohort that is given."""
+    if config.manifest is not None or config.data is not None:
         return "listed"
-    return "synthetic" if config.inserted is None else "implanted"
+    return "synthetic" if config.implanted is None else "implanted"
 
 
 def plan_scans(config: Config) -> dict[str, Any]:
@@ -47,10 +47,10 @@ def plan_scans(config: Config) -> dict[str, Any]:
 
         return {plan.scan: plan for plan in plan_cohort(config.seed, config.cohort)}
     if source == "implanted":
-        from lungline.synthetic.implant_plan import plan_insertion
+        from lungline.synthetic.implant_plan import plan_implantation
 
-        assert config.inserted is not None
-        return {plan.scan: plan for plan in plan_insertion(config.seed, config.inserted)}
+        assert config.implanted is not None
+        return {plan.scan: plan for plan in plan_implantation(config.seed, config.implanted)}
     return {}
 
 
@@ -62,10 +62,10 @@ def manifest_of(config: Config) -> Path:
     LunglineError
         Where it has not been made, or a folder does not exist.
     """
-    if config.sheet is not None:
-        return Path(config.sheet)
+    if config.manifest is not None:
+        return Path(config.manifest)
     refuse_missing_folders(config)
-    path = Path(config.outdir, "scans.csv")
+    path = Path(config.outdir, "manifest.csv")
     if not path.is_file():
         raise LunglineError(
             f"{path}: the scans of the folders in `data:` are not listed yet. ./run lists them; without it call "

@@ -80,10 +80,10 @@ STEPS = (
         "Caching what the networks read",
     ),
     Step(
-        "draw_nodule_mask",
+        "rasterise_nodules",
         {"cache": "cache_volume"},
-        "draw_nodule_mask/{scan}.h5",
-        "Drawing the annotated nodules",
+        "rasterise_nodules/{scan}.h5",
+        "Rasterising the annotated nodules",
         of_scan=False,
         also_reads=(ANNOTATIONS,),
     ),
@@ -97,7 +97,7 @@ STEPS = (
     ),
     Step(
         "train_unet",
-        {"caches": "cache_volume", "masks": "draw_nodule_mask"},
+        {"caches": "cache_volume", "masks": "rasterise_nodules"},
         "train_unet/{detector}/{axis}/weights.safetensors",
         "Training a U-Net an axis",
         of_scan=False,
@@ -122,9 +122,9 @@ STEPS = (
         optional=True,
     ),
     Step(
-        "train_reduction",
+        "train_fpr",
         {"caches": "cache_volume", "detected": "detect", "candidates": "extract_candidates"},
-        "train_unet/{detector}/reduction/weights.safetensors",
+        "train_unet/{detector}/fpr/weights.safetensors",
         "Training the false-positive reduction",
         of_scan=False,
         shown=False,
@@ -134,11 +134,11 @@ STEPS = (
         {"candidates": "extract_candidates", "caches": "cache_volume", "detected": "detect"},
         "rank_candidates/{detector}/{scan}.csv",
         "Ranking the candidates",
-        takes=("reduction", "device"),
+        takes=("fpr", "device"),
         many=True,
         optional=True,
         shown=False,
-        also_reads=("train_reduction",),
+        also_reads=("train_fpr",),
     ),
     Step(
         "crop_patches",
@@ -161,9 +161,9 @@ STEPS = (
         optional=True,
     ),
     Step(
-        "train_system",
+        "train_classifier",
         {"inputs": SCORED},
-        "train_system/{system}/weights.safetensors",
+        "train_classifier/{classifier}/weights.safetensors",
         "Training the classifier",
         of_scan=False,
         also_reads=("check_leakage",),
@@ -171,10 +171,10 @@ STEPS = (
     Step(
         "predict_cancer",
         {"inputs": SCORED},
-        "predict_cancer/{system}.csv",
+        "predict_cancer/{classifier}.csv",
         "Scoring",
-        takes=("model", "scans", "device"),
-        also_reads=("train_system",),
+        takes=("model", "manifest", "device"),
+        also_reads=("train_classifier",),
     ),
     Step(
         "describe_nodules",
@@ -186,22 +186,22 @@ STEPS = (
             "candidates": CANDIDATES,
             "answers": "predict_cancer",
         },
-        "describe_nodules/{system}/{scan}.json",
+        "describe_nodules/{classifier}/{scan}.json",
         "Describing the candidates",
-        takes=("scan", "system", "learned_from"),
+        takes=("scan", "classifier", "supervision"),
         shown=False,
     ),
     Step(
-        "draw_page",
+        "render_page",
         {"nodules": "describe_nodules", "volume": "resample", "lungs": "segment_lungs", "detected": "detect"},
-        "pages/{system}/{scan}.html",
+        "pages/{classifier}/{scan}.html",
         "Writing the page",
         shown=False,
     ),
     Step(
         "collect_predictions",
         {"predictions": "predict_cancer"},
-        "collect_predictions/{system}.csv",
+        "collect_predictions/{classifier}.csv",
         "Answering or naming every scan",
         of_scan=False,
     ),
@@ -216,7 +216,7 @@ STEPS = (
     Step(
         "evaluate_cancer",
         {"predictions": "collect_predictions"},
-        "evaluate/cancer-{system}.json",
+        "evaluate/cancer-{classifier}.json",
         "Measuring the answers",
         of_scan=False,
     ),
@@ -265,24 +265,24 @@ def settings_of(config: Config, step: str, *, detector: str | None = None, size:
     if step == "extract_candidates":
         return config.candidate_settings(str(detector)).model_dump()
     if step == "rank_candidates":
-        second = config.detectors[str(detector)].reduction
+        second = config.detectors[str(detector)].fpr
         assert second is not None
-        return {"count": config.extract_candidates.count, "turns": second.turns}
+        return {"count": config.extract_candidates.count, "test_time_augmentation": second.test_time_augmentation}
     if step == "crop_patches":
         return {"count": config.extract_candidates.count, **config.crop_patches.model_dump()}
     return {"size": size} if step == "resize_volume" else {}
 
 
-def settings_on_the_way(config: Config, system: str) -> dict[str, dict[str, Any]]:
-    """The settings of every step between a raw scan and the answer of a system, by step."""
-    entry = config.systems[system]
-    detector = entry.detector if entry.kind == "patches" else None
-    size = entry.input.resize_to if entry.kind == "volume" else None
+def settings_on_the_way(config: Config, classifier: str) -> dict[str, dict[str, Any]]:
+    """The settings of every step between a raw scan and the answer of a classifier, by step."""
+    entry = config.classifiers[classifier]
+    detector = entry.detector if entry.kind == "candidate" else None
+    size = entry.input.resize_to if entry.kind == "whole_volume" else None
     steps = ["resample", "segment_lungs", "cache_volume"]
     if size:
         steps.append("resize_volume")
     if detector:
-        second = ["rank_candidates"] if config.detectors[detector].reduction else []
+        second = ["rank_candidates"] if config.detectors[detector].fpr else []
         steps += ["detect", "extract_candidates", *second, "crop_patches"]
     return {step: settings_of(config, step, detector=detector, size=size) for step in steps}
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from lungline.config.entries import DetectorSpec, SystemSpec
+from lungline.config.entries import ClassifierSpec, DetectorSpec
 from lungline.config.models import Config
 from lungline.errors import LunglineError
 from lungline.names import known
 from lungline.splits import split_of_luna_fold
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 
 AXES = ("z", "y", "x")
 #: Where scans come from: drawn by the workflow, real nodules implanted by it, or listed in a manifest.
@@ -54,53 +54,53 @@ class Study:
     nodules: Mapping[str, Any] = field(default_factory=dict)
     plans: Mapping[str, Any] = field(default_factory=dict)
 
-    # ---- systems and detectors -----------------------------------------------------------------------------
+    # ---- classifiers and detectors -----------------------------------------------------------------------------
 
     @cached_property
     def detectors(self) -> tuple[str, ...]:
-        """Detectors of the systems that are run."""
+        """Detectors of the classifiers that are run."""
         return self._detectors_of(self.config.run)
 
     @cached_property
     def compared(self) -> tuple[str, ...]:
-        """Systems that are put side by side."""
-        return tuple(self.config.compare.systems or self.config.run)
+        """Classifiers that are put side by side."""
+        return tuple(self.config.compare.classifiers or self.config.run)
 
     @cached_property
     def searching(self) -> tuple[str, ...]:
-        """Detectors of all systems that are run or compared."""
+        """Detectors of all classifiers that are run or compared."""
         return self._detectors_of((*self.config.run, *self.compared))
 
-    def _detectors_of(self, systems: Iterable[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for system in systems if (name := self.detector_of(system))))
+    def _detectors_of(self, classifiers: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for classifier in classifiers if (name := self.detector_of(classifier))))
 
-    def system(self, name: str) -> SystemSpec:
-        return self.config.systems[name]
+    def classifier(self, name: str) -> ClassifierSpec:
+        return self.config.classifiers[name]
 
     def detector(self, name: str) -> DetectorSpec:
         """The settings of a detector, also of one trained without a subset."""
         return self.config.detectors[entry_name(name)]
 
-    def detector_of(self, system: str) -> str | None:
-        """The detector whose candidates a system reads."""
-        entry = self.config.systems[system]
-        return entry.detector if entry.kind == "patches" else None
+    def detector_of(self, classifier: str) -> str | None:
+        """The detector whose candidates a classifier reads."""
+        entry = self.config.classifiers[classifier]
+        return entry.detector if entry.kind == "candidate" else None
 
-    def has_reduction(self, detector: str) -> bool:
+    def has_fpr(self, detector: str) -> bool:
         """Whether a detector ranks its candidates by a network of their own."""
-        return self.detector(detector).reduction is not None
+        return self.detector(detector).fpr is not None
 
-    def learns_from_nodules(self, system: str) -> bool:
-        """Whether a system learns from single nodules of annotated scans instead of patients."""
-        entry = self.config.systems[system]
-        return entry.kind == "patches" and entry.learn_from == "nodules"
+    def is_supervised_by_nodules(self, classifier: str) -> bool:
+        """Whether a classifier learns from single nodules of annotated scans instead of patients."""
+        entry = self.config.classifiers[classifier]
+        return entry.kind == "candidate" and entry.supervision == "nodules"
 
-    def given(self, kind: Literal["detector", "system"], name: str) -> str | None:
+    def given(self, kind: Literal["detector", "classifier"], name: str) -> str | None:
         """The folder of a model that the configuration names, so that it is not trained."""
-        return (self.config.models.detectors if kind == "detector" else self.config.models.systems).get(name)
+        return (self.config.models.detectors if kind == "detector" else self.config.models.classifiers).get(name)
 
-    def refuse_untrainable(self, kind: Literal["detector", "system"], name: str) -> None:
-        """`LunglineError` where no scan can teach a detector or system."""
+    def refuse_untrainable(self, kind: Literal["detector", "classifier"], name: str) -> None:
+        """`LunglineError` where no scan can teach a detector or classifier."""
         if not (self.detector_cases(name) if kind == "detector" else self.cases_of(name)):
             lacks = "annotated LUNA-16 scan" if kind == "detector" else "labelled patient"
             raise LunglineError(
@@ -156,16 +156,16 @@ class Study:
         patients = self.where(dataset=("dsb17",), split=("test",)) if self.source == "synthetic" else []
         return self.detection_tests() + patients
 
-    def reduction_cases(self, detector: str) -> list[str]:
+    def fpr_cases(self, detector: str) -> list[str]:
         """Training and validation scans whose candidates a false-positive reduction learns from."""
-        scans, rows, second = self.detector_cases(detector), self.rows_of(detector), self.detector(detector).reduction
+        scans, rows, second = self.detector_cases(detector), self.rows_of(detector), self.detector(detector).fpr
         train = [scan for scan in scans if rows[scan].split == "train"]
         return train[: second.scans if second else None] + [scan for scan in scans if rows[scan].split == "valid"]
 
-    def cases_of(self, system: str) -> list[str]:
-        """Scans that a system learns from."""
-        if self.learns_from_nodules(system):
-            return self.reduction_cases(str(self.detector_of(system)))
+    def cases_of(self, classifier: str) -> list[str]:
+        """Scans that a classifier learns from."""
+        if self.is_supervised_by_nodules(classifier):
+            return self.fpr_cases(str(self.detector_of(classifier)))
         return self.labelled_cases
 
     @cached_property
@@ -179,14 +179,14 @@ class Study:
     @cached_property
     def compared_for_leakage(self) -> list[str]:
         """Scans that something is learned from here, or that answers are measured on."""
-        learned = [] if all(self.given("system", name) for name in self.config.run) else self.labelled_cases
+        learned = [] if all(self.given("classifier", name) for name in self.config.run) else self.labelled_cases
         return self.annotated_scans + learned + self.labelled_tests
 
     @cached_property
-    def nodule_lessons(self) -> list[str]:
-        """Annotated scans whose candidates systems learn from one by one."""
-        systems = filter(self.learns_from_nodules, self.config.run)
-        return list(dict.fromkeys(scan for system in systems for scan in self.cases_of(system)))
+    def nodule_training_scans(self) -> list[str]:
+        """Annotated scans whose candidates classifiers learn from one by one."""
+        classifiers = filter(self.is_supervised_by_nodules, self.config.run)
+        return list(dict.fromkeys(scan for classifier in classifiers for scan in self.cases_of(classifier)))
 
     def answered(self, detector: str) -> list[str]:
         """Scans whose candidates count: of a fold its test scans, else those and the patients."""
@@ -195,12 +195,12 @@ class Study:
         return self.detection_tests(detector) + self.cropped(detector)
 
     def cropped(self, detector: str) -> list[str]:
-        """Scans whose candidates a system looks at."""
-        return self.patients + self.nodule_lessons if fold_of(detector) is None else []
+        """Scans whose candidates a classifier looks at."""
+        return self.patients + self.nodule_training_scans if fold_of(detector) is None else []
 
     def searched(self, detector: str) -> list[str]:
-        """Scans that a detector searches: its reduction learns from the candidates of training scans, too."""
-        more = self.reduction_cases(detector) if self.has_reduction(detector) else []
+        """Scans that a detector searches: its false-positive reduction learns from the candidates of training scans, too."""
+        more = self.fpr_cases(detector) if self.has_fpr(detector) else []
         return list(dict.fromkeys(self.answered(detector) + more))
 
     # ---- folds of LUNA-16 ----------------------------------------------------------------------------------
@@ -226,22 +226,22 @@ class Study:
         """Changes when the annotated nodules of these scans change, and not when others do."""
         return digest([self.nodules.get(scan, []) for scan in scans])
 
-    def seed_of(self, system: str) -> int:
-        """The seed of a system's training."""
-        entry = self.config.systems[system]
-        return self.config.seed if entry.kind == "constant" else entry.training.seed_in(self.config.seed)
+    def seed_of(self, classifier: str) -> int:
+        """The seed of a classifier's training."""
+        entry = self.config.classifiers[classifier]
+        return self.config.seed if entry.kind == "baseline" else entry.training.seed_in(self.config.seed)
 
-    def recipe_of(self, system: str) -> str:
-        """All settings of a system and its detector but their seeds: equal for trainings that repeat one another."""
-        entry = self.config.systems[system].model_dump(mode="json")
-        if detector := self.detector_of(system):
+    def recipe_of(self, classifier: str) -> str:
+        """All settings of a classifier and its detector but their seeds: equal for trainings that repeat one another."""
+        entry = self.config.classifiers[classifier].model_dump(mode="json")
+        if detector := self.detector_of(classifier):
             entry["detector"] = self.detector(detector).model_dump(mode="json")
         return json.dumps(_without_seeds(entry), sort_keys=True)
 
     # ---- what is shown -------------------------------------------------------------------------------------
 
     @cached_property
-    def drawing_detector(self) -> str:
+    def rendered_detector(self) -> str:
         """The detector of Figures 4 and 5."""
         return next(iter(self.detectors or self.config.detectors))
 
@@ -252,7 +252,7 @@ class Study:
         if chosen == "auto":
             return self.detection_tests()[:1] + self._first_test_patient()
         for scan in chosen:
-            candidates = self.answered(self.drawing_detector) if self.detectors else []
+            candidates = self.answered(self.rendered_detector) if self.detectors else []
             known(scan, candidates, "figures.scans: no scan that is searched for nodules is called")
         return list(chosen)
 

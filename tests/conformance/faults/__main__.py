@@ -98,7 +98,7 @@ def plan(words: argparse.Namespace, figures: Figures, scratch: Path) -> dict[str
 
     def with_resumes() -> Iterator[Callable[[], Result]]:
         for number in range(len(figures["resumes"]), words.resumes):
-            kind = ("unet", "system")[number % 2]
+            kind = ("unet", "classifier")[number % 2]
             yield partial(resumed_trainings.try_resume, *training(kind), trial, number, words.seed)
 
     def with_starts() -> Iterator[Callable[[], Result]]:

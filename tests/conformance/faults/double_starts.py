@@ -20,20 +20,20 @@ def try_pair(sound: Workspace, scratch: Path, number: int, seed: int) -> dict[st
     expected = sound.digests()
     place = sound.copy(scratch)
     try:
-        place.forget_from("train_system")
+        place.forget_from("train_classifier")
         first = place.start("a.log")
         time.sleep(lag)
         second = place.start("b.log")
-        codes = [process.wait(PATIENCE_S) for process in (first, second)]
+        flags = [process.wait(PATIENCE_S) for process in (first, second)]
         said = [(place.folder / name).read_text(encoding="utf-8", errors="replace") for name in ("a.log", "b.log")]
-        worked = [code == 0 and "Nothing to be done" not in text for code, text in zip(codes, said, strict=True)]
-        refused = [text for code, text in zip(codes, said, strict=True) if code]
+        worked = [code == 0 and "Nothing to be done" not in text for code, text in zip(flags, said, strict=True)]
+        refused = [text for code, text in zip(flags, said, strict=True) if code]
         wrong = list(differences(expected, place.digests()))
         named = all(WHO.search(text) for text in refused)
         return {
             "trial": number,
             "lag_s": round(lag, 2),
-            "codes": codes,
+            "flags": flags,
             "ran": sum(worked),
             "refusal_says_who_and_when": named,
             "wrong": wrong[:5],

@@ -15,7 +15,7 @@ from lungline.config.loading import read_config_files
 from lungline.storage.saved_config import write_saved_config
 from tests.conformance.faults.workspace import Workspace
 
-STEPS = {"unet": 400, "system": 60}  # about two seconds: time to be killed in
+STEPS = {"unet": 400, "classifier": 60}  # about two seconds: time to be killed in
 LOOKS = 20
 
 
@@ -24,22 +24,22 @@ class Training:
     """A command that trains, of a longer schedule than the micro preset's."""
 
     place: Workspace
-    kind: str  # unet or system
+    kind: str  # unet or classifier
 
     def command(self, folder: Path) -> list[str]:
         results = self.place.results
         words = [sys.executable, "-m", "lungline.cli", f"train-{self.kind}", str(folder / "model")]
-        words += ["--config", str(self.longer(folder)), "--scans", str(results / "scans.csv")]
+        words += ["--config", str(self.longer(folder)), "--manifest", str(results / "manifest.csv")]
         words += ["--checkpoints", str(folder / "checkpoints")]
         if self.kind == "unet":
             words += ["--axis", "z", "--detector", "micro", "--caches", str(results / "cache_volume")]
-            return [*words, "--masks", str(results / "draw_nodule_mask")]
-        return [*words, "--system", "m2-micro", "--inputs", str(results / "crop_patches" / "micro")]
+            return [*words, "--masks", str(results / "rasterise_nodules")]
+        return [*words, "--classifier", "m2-micro", "--inputs", str(results / "crop_patches" / "micro")]
 
     def longer(self, folder: Path) -> Path:
         """The micro preset with a longer schedule, as a run keeps its configuration."""
         steps = STEPS[self.kind]
-        part, name = ("detectors", "micro") if self.kind == "unet" else ("systems", "m2-micro")
+        part, name = ("detectors", "micro") if self.kind == "unet" else ("classifiers", "m2-micro")
         over = {part: {name: {"training": {"steps": steps, "validate_every": steps // LOOKS}}}, "device": "cpu"}
         files = (self.place.folder / "config" / name for name in ("config.yaml", "micro.yaml"))
         path = folder / "config.json"
@@ -75,7 +75,7 @@ def uninterrupted(training: Training, scratch: Path) -> tuple[str, float]:
 
 
 def try_resume(training: Training, expected: str, seconds: float, scratch: Path, number: int, seed: int) -> dict:
-    """One training, killed once or twice after its first look, and resumed."""
+    """One training, killed once or twice after its first validation, and resumed."""
     dice = random.Random(seed * 2_000_003 + number)
     kills = dice.choice((1, 2))
     try:
@@ -99,7 +99,7 @@ def try_resume(training: Training, expected: str, seconds: float, scratch: Path,
 
 
 def killed(training: Training, scratch: Path, after_s: float) -> bool:
-    """Start the training, kill it so long after its first look, and say whether there is something to resume from."""
+    """Start the training, kill it so long after its first validation, and say whether there is something to resume from."""
     process = training.start(scratch)
     until_first_look(process, scratch)
     time.sleep(after_s)

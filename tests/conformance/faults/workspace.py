@@ -27,11 +27,11 @@ SETTINGS = {
     "detect": {"jobs": 2},
 }
 #: What the steps make, in their order; logs, times and figures differ from run to run and are left out.
-STEPS = ("cohort", "ingest", "resample", "segment_lungs", "cache_volume", "draw_nodule_mask", "train_unet", "detect")
-STEPS += ("extract_candidates", "crop_patches", "train_system", "predict_cancer", "collect_predictions")
+STEPS = ("cohort", "ingest", "resample", "segment_lungs", "cache_volume", "rasterise_nodules", "train_unet", "detect")
+STEPS += ("extract_candidates", "crop_patches", "train_classifier", "predict_cancer", "collect_predictions")
 #: What still has to be made when a trial starts: everything, or from one step on.
-FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_system")
-ENDS = ("predictions.csv", "check_leakage.csv", "scans.csv")
+FRONTS = ("cohort", "ingest", "cache_volume", "train_unet", "detect", "train_classifier")
+ENDS = ("predictions.csv", "check_leakage.csv", "manifest.csv")
 WORDS = ("--configfile", "config/micro.yaml", "faults.yaml", "--", "predictions")
 PATIENCE_S = 3600
 _TRIES = 60
@@ -115,10 +115,10 @@ class Workspace:
         }
 
     def torn(self) -> list[str]:
-        """Files that are not what their seals say: there must be none, at any time."""
+        """Files that are not what their checksums say: there must be none, at any time."""
         try:
             found = verify_tree(self.results).findings
-        except LunglineError:  # nothing that has a seal is there yet
+        except LunglineError:  # nothing that has a checksum is there yet
             return []
         return [f"{one.kind}: {one}" for one in found if one.kind in DIFFERENCES and one.kind != "missing"]
 

@@ -109,8 +109,12 @@ def _read_and_judge(job: Case | mutants.Mutant, started: list[Tool]) -> Iterator
                 continue
             reply = tool.read(path, job.source)
             if isinstance(job, Case):
-                judged = judge(reply.outcome, reply.words, reply.answers, job.truth)
-                group, expect, kept = "cases", str(job.truth.expect), as_expected(judged.verdict, job.truth.expect)
+                judged = judge(reply.outcome, reply.words, reply.answers, job.ground_truth)
+                group, expect, kept = (
+                    "cases",
+                    str(job.ground_truth.expect),
+                    as_expected(judged.verdict, job.ground_truth.expect),
+                )
             else:
                 judged = job.judge(reply.outcome, reply.words, reply.answers)
                 group, expect, kept = "mutants", "either", judged.verdict in mutants.KEPT

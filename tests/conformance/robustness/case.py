@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 
 #: Sound images that are refused for what they show: no task of the peers, which convert any image.
 OURS_ALONE = ("not-a-chest", "too-few-slices", "real-not-a-chest")
@@ -23,14 +23,14 @@ class Case:
     source : "dicom", "mhd" or "nifti"
     build : callable
         Writes the input below an empty folder and gives the path of the scan.
-    truth : Truth
+    ground truth : Truth
     """
 
     kind: str
     name: str
     source: str
     build: Callable[[Path], Path]
-    truth: Truth
+    ground_truth: GroundTruth
 
     @property
     def title(self) -> str:

@@ -39,7 +39,7 @@ from tests.conformance.robustness.dicom_files import (
     write_all,
     write_one,
 )
-from tests.conformance.robustness.judge import Expect, Truth
+from tests.conformance.robustness.judge import Expect, GroundTruth
 
 
 def damaged_files() -> Iterator[Case]:
@@ -53,18 +53,21 @@ def damaged_files() -> Iterator[Case]:
     }
     for name, which in some.items():
         expect: Expect = {"one": "answer", "last": "answer", "all": "refuse"}.get(name, "either")  # type: ignore[assignment]
-        truth = Truth(expect, GRID)
+        ground_truth = GroundTruth(expect, GRID)
         for share in (0.05, 0.5, 0.97):
             yield case(
-                "truncated", f"{name}-at-{share}", spoiled(lambda p, b, s=share: b[: int(len(b) * s)], which), truth
+                "truncated",
+                f"{name}-at-{share}",
+                spoiled(lambda p, b, s=share: b[: int(len(b) * s)], which),
+                ground_truth,
             )
-        yield case("empty-files", name, spoiled(lambda p, b: b"", which), truth)
-        yield case("header-only", name, spoiled(lambda p, b: b[: b.index(b"\xe0\x7f\x10\x00")], which), truth)
+        yield case("empty-files", name, spoiled(lambda p, b: b"", which), ground_truth)
+        yield case("header-only", name, spoiled(lambda p, b: b[: b.index(b"\xe0\x7f\x10\x00")], which), ground_truth)
         yield case(
             "zeroed-tail",
             name,
             spoiled(lambda p, b: b[: len(b) // 2] + bytes(len(b) - len(b) // 2), which),
-            Truth("either", GRID),
+            GroundTruth("either", GRID),
         )
     for name, spoil in {
         "text": lambda p, b: b"this is no image\n" * 40,

@@ -1,4 +1,4 @@
-"""Write the phantom as a folder of DICOM files, one a slice, sound or changed in one way."""
+"""Write the phantom as a folder of DICOM files, one per slice, sound or changed in one way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid
 from tests.conformance.robustness.case import Case
-from tests.conformance.robustness.judge import Expect, Truth
+from tests.conformance.robustness.judge import Expect, GroundTruth
 
 CT = UID("1.2.840.10008.5.1.4.1.1.2")
 ROOT = "1.2.826.0.1.3680043.10.9999"
@@ -23,7 +23,7 @@ Change = Callable[[int, Dataset], object]
 Build = Callable[[Path], Path]
 GRID = make_grid()
 FINE = make_grid((120, 40, 48), (1.0, 2.1, 1.7))
-ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
+ANSWER, REFUSE, EITHER = (GroundTruth(e, GRID) for e in ("answer", "refuse", "either"))
 MIDDLE = 27
 UIDS = {
     "secondary": "1.2.840.10008.5.1.4.1.1.7",
@@ -89,7 +89,7 @@ def stored(ds: Dataset) -> NDArray:
 
 
 def strip_slice(ds: Dataset) -> None:
-    """Take away what makes a picture a slice of a CT: place, spacing and rescale."""
+    """Take away what makes a picture per slice of a CT: place, spacing and rescale."""
     for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
         delattr(ds, key)
 
@@ -134,8 +134,8 @@ def sound(grid: Grid = GRID) -> list[Dataset]:
     return datasets(grid, hu_of(grid))
 
 
-def case(kind: str, name: object, build: Build, truth: Truth) -> Case:
-    return Case(kind, str(name), "dicom", build, truth)
+def case(kind: str, name: object, build: Build, ground_truth: GroundTruth) -> Case:
+    return Case(kind, str(name), "dicom", build, ground_truth)
 
 
 def changed(change: Change, grid: Grid = GRID) -> Build:
@@ -216,9 +216,9 @@ def half(k: int) -> bool:
 PLACES = {"one": at(MIDDLE), "three": at(5, 30, 31), "half": half, "all": everywhere}
 
 
-def a_few_else(few: Expect, many: Expect, place: str) -> Truth:
+def a_few_else(few: Expect, many: Expect, place: str) -> GroundTruth:
     """Slices that count as missing: one in sixty may be filled."""
-    return Truth(few if place == "one" else many, GRID)
+    return GroundTruth(few if place == "one" else many, GRID)
 
 
 def with_values(ds: Dataset, **values: object) -> Dataset:

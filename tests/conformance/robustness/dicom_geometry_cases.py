@@ -31,7 +31,7 @@ from tests.conformance.robustness.dicom_files import (
     stored,
     write_all,
 )
-from tests.conformance.robustness.judge import Expect, Truth
+from tests.conformance.robustness.judge import Expect, GroundTruth
 
 
 def order() -> Iterator[Case]:
@@ -88,7 +88,9 @@ def spacing() -> Iterator[Case]:
             points = positions[k] + j[..., None] * axes[:, 1] + i[..., None] * axes[:, 2]
             return write_all(folder / "scan", datasets(GRID, np.rint(hu_at(points)), positions=positions))
 
-        yield case("non-uniform-spacing", name, build, Truth("either" if expect == "refuse" else expect, grid, False))
+        yield case(
+            "non-uniform-spacing", name, build, GroundTruth("either" if expect == "refuse" else expect, grid, False)
+        )
 
 
 def tilt() -> Iterator[Case]:
@@ -97,14 +99,18 @@ def tilt() -> Iterator[Case]:
         t = np.deg2rad(angle)
         along_j = (0, np.cos(t), np.sin(t))
         sheared = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (1, 0, 0), along_j, (0, 0, 1))
-        yield of_kind(angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), Truth("answer", sheared, True))
+        yield of_kind(
+            angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), GroundTruth("answer", sheared, True)
+        )
     for angle in (45, 60):
         t = np.deg2rad(angle)
         sheared = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (1, 0, 0), (0, np.cos(t), np.sin(t)), (0, 0, 1))
-        yield of_kind(angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), Truth("either", sheared, True))
+        yield of_kind(
+            angle, lambda f, g=sheared: write_all(f / "scan", datasets(g)), GroundTruth("either", sheared, True)
+        )
     t = np.deg2rad(12)
     swivel = make_grid((60, 40, 48), (2.0, 2.1, 1.7), (np.cos(t), 0, np.sin(t)), (0, 1, 0), (0, 0, 1))
-    yield of_kind("swivel-12", lambda f: write_all(f / "scan", datasets(swivel)), Truth("answer", swivel, True))
+    yield of_kind("swivel-12", lambda f: write_all(f / "scan", datasets(swivel)), GroundTruth("answer", swivel, True))
 
 
 def orientation() -> Iterator[Case]:
@@ -123,15 +129,17 @@ def orientation() -> Iterator[Case]:
         "oblique-5": ((1, 0, 0), (0, np.cos(0.087), np.sin(0.087)), None),
     }.items():
         grid = make_grid((60, 44, 48), (2.0, 2.0, 1.8), i, j, k)
-        yield case("orientation", name, lambda f, g=grid: write_all(f / "scan", datasets(g)), Truth("answer", grid))
+        yield case(
+            "orientation", name, lambda f, g=grid: write_all(f / "scan", datasets(g)), GroundTruth("answer", grid)
+        )
 
 
 def damaged_geometry() -> Iterator[Case]:
     position, direction, spacing = "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"
     for key in (position, direction, spacing):
         for place, which in PLACES.items():
-            truth = a_few_else("answer", "either", place) if place != "all" else REFUSE
-            yield case(f"missing-{key}", place, setting(which, **{key: None}), truth)
+            ground_truth = a_few_else("answer", "either", place) if place != "all" else REFUSE
+            yield case(f"missing-{key}", place, setting(which, **{key: None}), ground_truth)
         yield case(f"missing-{key}", "empty", raw_text(everywhere, key, ""), REFUSE)
         for name, text in {
             "nan": "nan\\nan\\nan",

@@ -49,7 +49,7 @@ from tests.conformance.robustness.dicom_files import (
     stored,
     write_all,
 )
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 
 
 def rescale() -> Iterator[Case]:
@@ -108,7 +108,7 @@ def padding() -> Iterator[Case]:
         far = np.hypot((index[..., 1] - 19.5) / 19.5, (index[..., 0] - 23.5) / 23.5) > 0.93
         return np.where(far, np.nan, hu_at(points))
 
-    truth = Truth("answer", GRID, True, field)
+    ground_truth = GroundTruth("answer", GRID, True, field)
     for raw, said in (
         (-2000, -2000),
         (-3024, None),
@@ -126,7 +126,7 @@ def padding() -> Iterator[Case]:
             if said is not None:
                 ds.add_new(0x00280120, "US" if said > 32767 else "SS", said)
 
-        yield case("padding", f"{raw}-said-{said}", changed(change), truth)
+        yield case("padding", f"{raw}-said-{said}", changed(change), ground_truth)
     for said in (1024 - 850, 1064, 24):
         yield case(
             "padding", f"a-real-value-{said}", changed(lambda k, ds, v=said: ds.add_new(0x00280120, "SS", v)), ANSWER
@@ -145,7 +145,7 @@ def bits() -> Iterator[Case]:
     yield of_kind("unsigned-16", changed(as_type(np.uint16)), ANSWER)
     yield of_kind("unsigned-12-of-16", changed(as_type(np.uint16, 12)), ANSWER)
     yield of_kind("signed-13-of-16", changed(as_type(np.int16, 13)), ANSWER)
-    yield of_kind("unsigned-8", changed(as_type(np.uint8, 8, 8.0)), Truth("either", GRID, tolerance_hu=6))
+    yield of_kind("unsigned-8", changed(as_type(np.uint8, 8, 8.0)), GroundTruth("either", GRID, tolerance_hu=6))
     yield of_kind("signed-32", changed(as_type(np.int32)), EITHER)
     yield of_kind("unsigned-32", changed(as_type(np.uint32)), EITHER)
 
@@ -213,7 +213,7 @@ def syntaxes() -> Iterator[Case]:
         word = np.dtype(dtype).name
         yield of_kind(f"jpeg-ls-{word}", changed(compressed(JPEGLSLossless, dtype)), ANSWER)
         yield of_kind(f"jpeg-2000-{word}", changed(compressed(JPEG2000Lossless, dtype)), ANSWER)
-    lossy = Truth("answer", GRID, tolerance_hu=60)
+    lossy = GroundTruth("answer", GRID, tolerance_hu=60)
     yield of_kind("jpeg-ls-near", changed(compressed(JPEGLSNearLossless, np.uint16, jls_error=3)), lossy)
     yield of_kind("jpeg-2000-lossy", changed(compressed(JPEG2000, np.uint16, j2k_psnr=[70])), lossy)
     yield of_kind("mixed", changed(lambda k, ds: compressed(RLELossless)(k, ds) if k % 2 else None), ANSWER)

@@ -45,13 +45,13 @@ from tests.conformance.robustness.dicom_files import (
     write_all,
     write_one,
 )
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 
 
 def plain() -> Iterator[Case]:
     of_kind = partial(case, "sound")
     yield of_kind("signed", changed(lambda k, ds: None), ANSWER)
-    yield of_kind("fine", changed(lambda k, ds: None, FINE), Truth("answer", FINE))
+    yield of_kind("fine", changed(lambda k, ds: None, FINE), GroundTruth("answer", FINE))
 
     def whole_hu(k: int, ds: Dataset) -> None:
         ds.RescaleIntercept = 0
@@ -77,19 +77,19 @@ def missing() -> Iterator[Case]:
     of_kind = partial(case, "missing-slices")
     for name, gone in one.items():
         grid = GRID.part(1, 60) if gone == [0] else GRID.part(0, 59) if gone == [59] else GRID
-        yield of_kind(f"1-{name}", changed(lambda k, ds, g=gone: k not in g), Truth("answer", grid))
+        yield of_kind(f"1-{name}", changed(lambda k, ds, g=gone: k not in g), GroundTruth("answer", grid))
     for count in (2, 3, 4, 5, 10, 30):
         gone = list(range(20, 20 + count))
         yield of_kind(f"{count}-adjacent", changed(lambda k, ds, g=gone: k not in g), EITHER)
     for count in (2, 3, 6, 15):
         gone = np.linspace(3, 56, count).astype(int).tolist()
         yield of_kind(f"{count}-spread", changed(lambda k, ds, g=gone: k not in g), EITHER)
-    fine = Truth("answer", FINE)
+    fine = GroundTruth("answer", FINE)
     for name, gone in {"2-of-120-adjacent": [50, 51], "2-of-120-apart": [20, 90], "1-of-120": [70]}.items():
         yield of_kind(name, changed(lambda k, ds, g=gone: k not in g, FINE), fine)
-    yield of_kind("3-of-120-adjacent", changed(lambda k, ds: k not in (50, 51, 52), FINE), Truth("either", FINE))
+    yield of_kind("3-of-120-adjacent", changed(lambda k, ds: k not in (50, 51, 52), FINE), GroundTruth("either", FINE))
     twice = make_grid((30, 40, 48), (4.0, 2.1, 1.7), shift_mm=(0, 0, -1))
-    yield of_kind("every-second", changed(lambda k, ds: k % 2 == 0), Truth("answer", twice))
+    yield of_kind("every-second", changed(lambda k, ds: k % 2 == 0), GroundTruth("answer", twice))
     for count in (1, 2):
         yield case("too-few-slices", count, changed(lambda k, ds, n=count: k < n), REFUSE)
     yield case("missing-slices", "random-half", changed(lambda k, ds: (k * 29) % 61 < 31), EITHER)
@@ -156,8 +156,8 @@ def mixed() -> Iterator[Case]:
     for name, grid in {"coronal": coronal, "sagittal": sagittal, "thick": thick, "elsewhere": away}.items():
         yield of_kind(name, add(lambda g=grid: datasets(g, series=2)), ANSWER)
     yield of_kind("two-others", add(lambda: datasets(coronal, series=2) + datasets(thick, series=3)), ANSWER)
-    yield of_kind("only-coronal", lambda f: write_all(f / "scan", datasets(coronal)), Truth("answer", coronal))
-    yield of_kind("only-sagittal", lambda f: write_all(f / "scan", datasets(sagittal)), Truth("answer", sagittal))
+    yield of_kind("only-coronal", lambda f: write_all(f / "scan", datasets(coronal)), GroundTruth("answer", coronal))
+    yield of_kind("only-sagittal", lambda f: write_all(f / "scan", datasets(sagittal)), GroundTruth("answer", sagittal))
     yield of_kind(
         "other-patient",
         add(

@@ -1,4 +1,4 @@
-"""Is an answer right? Its spacing, where things lie in it, and its HU, against a truth that is known."""
+"""Is an answer right? Its spacing, where things lie in it, and its HU, against a ground truth that is known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VERDICTS = ("right", "refused clearly", "refused by traceback", "silently wrong"
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What an input really shows.
 
     Attributes
@@ -56,7 +56,7 @@ class Judged:
     words: str = ""
 
 
-def judge(outcome: str, words: str, answers: list[tuple[NDArray, Array]], truth: Truth) -> Judged:
+def judge(outcome: str, words: str, answers: list[tuple[NDArray, Array]], ground_truth: GroundTruth) -> Judged:
     """The verdict on what a tool made of an input; of several answers (one a series) the best one counts."""
     if outcome == "refused":
         return Judged("refused clearly", words)
@@ -66,7 +66,7 @@ def judge(outcome: str, words: str, answers: list[tuple[NDArray, Array]], truth:
         return Judged(outcome, words)
     if not answers:
         return Judged("silently wrong", "says that all is well and gives no volume")
-    faults = [fault_of(array, affine, truth) for array, affine in answers]
+    faults = [fault_of(array, affine, ground_truth) for array, affine in answers]
     return Judged("right") if "" in faults else Judged("silently wrong", faults[0])
 
 
@@ -76,21 +76,21 @@ def as_expected(verdict: str, expect: Expect) -> bool:
     return verdict in allowed[expect]
 
 
-def fault_of(array: NDArray, affine: Array, truth: Truth) -> str:
+def fault_of(array: NDArray, affine: Array, ground_truth: GroundTruth) -> str:
     """What is wrong with an answer (array [z, y, x], affine of that index, in any orientation); "" if nothing is."""
-    if truth.grid is None or truth.expect == "refuse":
+    if ground_truth.grid is None or ground_truth.expect == "refuse":
         return f"an answer of shape {array.shape} where none can be known"
     if array.ndim != 3 or min(array.shape) < 2 or not np.all(np.isfinite(affine)):
         return f"an answer of shape {array.shape}"
     try:
         answer = Volume(array, affine).to_lps()
-        known = Volume(np.empty(truth.grid.shape_zyx, dtype=np.bool_), truth.grid.affine).to_lps()
+        known = Volume(np.empty(ground_truth.grid.shape_zyx, dtype=np.bool_), ground_truth.grid.affine).to_lps()
     except LunglineError as error:
         return str(error)
     return (
-        _spacing_fault(answer, known, truth.even)
-        or _covering_fault(answer, truth.grid)
-        or _content_fault(answer, truth)
+        _spacing_fault(answer, known, ground_truth.even)
+        or _covering_fault(answer, ground_truth.grid)
+        or _content_fault(answer, ground_truth)
     )
 
 
@@ -103,7 +103,7 @@ def _spacing_fault(answer: Volume, known: Volume, even: bool) -> str:
     if not even:
         off[0] = 0
     if off.max() > SPACING_SHARE:
-        return f"spacing {np.round(got, 4).tolist()} mm (z, y, x), truth {np.round(expected, 4).tolist()}"
+        return f"spacing {np.round(got, 4).tolist()} mm (z, y, x), ground truth {np.round(expected, 4).tolist()}"
     return ""
 
 
@@ -116,19 +116,21 @@ def _covering_fault(answer: Volume, grid: Grid) -> str:
     return "" if inside >= _COVERED else f"shows {inside:.0%} of the scanned space"
 
 
-def _content_fault(answer: Volume, truth: Truth) -> str:
+def _content_fault(answer: Volume, ground_truth: GroundTruth) -> str:
     """Whether the voxels show what lies at their place, and how far off it is if not."""
-    assert truth.grid is not None
+    assert ground_truth.grid is not None
     step = max(1, round((answer.array.size / _POINTS) ** (1 / 3)))
     sparse = answer.array[::step, ::step, ::step].astype(np.float64)
     index = np.stack(np.meshgrid(*(np.arange(0, n, step) for n in answer.shape_zyx), indexing="ij"), axis=-1)
     points = (index @ answer.affine[:3, :3].T + answer.affine[:3, 3]).reshape(-1, 3)
-    back = (points - truth.grid.affine[:3, 3]) @ np.linalg.inv(truth.grid.affine[:3, :3]).T
-    limits = np.array(truth.grid.shape_zyx) - 1
+    back = (points - ground_truth.grid.affine[:3, 3]) @ np.linalg.inv(ground_truth.grid.affine[:3, :3]).T
+    limits = np.array(ground_truth.grid.shape_zyx) - 1
     here = np.all((back >= -0.01) & (back <= limits + 0.01), axis=1)
     points, got = points[here], np.maximum(sparse.reshape(-1)[here], _PADDING_HU)
-    expected = truth.field(points)
-    slopes = np.stack([(truth.field(points + s) - truth.field(points - s)) / 0.4 for s in 0.2 * np.eye(3)], axis=1)
+    expected = ground_truth.field(points)
+    slopes = np.stack(
+        [(ground_truth.field(points + s) - ground_truth.field(points - s)) / 0.4 for s in 0.2 * np.eye(3)], axis=1
+    )
     known = np.isfinite(expected) & np.all(np.isfinite(slopes), axis=1)
     points, got, expected, slopes = points[known], got[known], expected[known], slopes[known]
     if len(got) < 100 or not np.all(np.isfinite(got)):
@@ -136,8 +138,8 @@ def _content_fault(answer: Volume, truth: Truth) -> str:
     off = np.abs(got - expected)
     flat = np.linalg.norm(slopes, axis=1) < _FLAT_HU_PER_MM
     level = float(np.quantile(off[flat], 0.95)) if flat.sum() > 50 else 0.0
-    if level > truth.tolerance_hu:
-        return f"HU off by {level:.0f} in flat regions, allowed {truth.tolerance_hu:.0f}"
+    if level > ground_truth.tolerance_hu:
+        return f"HU off by {level:.0f} in flat regions, allowed {ground_truth.tolerance_hu:.0f}"
     if np.median(off[~flat]) > 250:
         return f"HU off by {np.median(off[~flat]):.0f} at edges"
     return _shift_fault(points, got - expected, slopes)

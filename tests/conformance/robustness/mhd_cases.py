@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid, no_chests, turned_grids
 from tests.conformance.robustness.case import Case, special_file
 from tests.conformance.robustness.decompression_bombs import zlib_zeros
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 from tests.conformance.robustness.mhd_files import ANSWER, EITHER, GRID, REFUSE, header_of, sound_hu, text_of, write
 
 
-def case(kind: str, name: object, truth: Truth, **how: object) -> Case:
-    return Case(kind, str(name), "mhd", lambda folder: write(folder, sound_hu(), **how), truth)  # type: ignore[arg-type]
+def case(kind: str, name: object, ground_truth: GroundTruth, **how: object) -> Case:
+    return Case(kind, str(name), "mhd", lambda folder: write(folder, sound_hu(), **how), ground_truth)  # type: ignore[arg-type]
 
 
-def built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
-    return Case(kind, str(name), "mhd", build, truth)
+def built(kind: str, name: object, ground_truth: GroundTruth, build: Callable[[Path], Path]) -> Case:
+    return Case(kind, str(name), "mhd", build, ground_truth)
 
 
 def sound() -> Iterator[Case]:
@@ -50,7 +50,7 @@ def sound() -> Iterator[Case]:
             yield built(
                 "orientation",
                 f"{name}-{packed}",
-                Truth("answer", grid),
+                GroundTruth("answer", grid),
                 lambda f, g=grid, c=packed: write(f, g.hu(), g, compressed=c),
             )
     of_kind = partial(case, "odd-text")
@@ -329,13 +329,13 @@ def _corner() -> NDArray[np.bool_]:
     return mask
 
 
-def _padded(grid: Grid) -> Truth:
+def _padded(grid: Grid) -> GroundTruth:
     from tests.conformance.robustness.analytic_phantom import hu_at
 
     def field(points: Array) -> Array:
         return np.where((points[..., 1] - grid.affine[1, 3]) / 1.9 < 5.2, np.nan, hu_at(points))
 
-    return Truth("answer", grid, True, field)
+    return GroundTruth("answer", grid, True, field)
 
 
 def mhd_cases() -> Iterator[Case]:

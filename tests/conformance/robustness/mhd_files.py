@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.conformance.robustness.analytic_phantom import Grid, make_grid
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 
 GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
-ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
+ANSWER, REFUSE, EITHER = (GroundTruth(e, GRID) for e in ("answer", "refuse", "either"))
 TYPES = {
     "i1": "CHAR",
     "u1": "UCHAR",

@@ -2,10 +2,10 @@
 
     python -m tests.conformance.robustness.mixes [--mixes 500] [--workflow 20] [--seed 1]
 
-Ingest level: each mix is a folder of several scans, listed by `lungline sheet folder` and read by `lungline ingest`.
-Every scan of the sheet must come out as one file that is ok, warned or quarantined, and every input must stand in the
-sheet unless it holds no scan at all. Workflow level: each mix runs through the whole workflow (preset `micro`) with
-trained weights. Every scan must have a row, and sound scans must have the very probabilities that they have alone.
+Ingest level: each mix is a folder of several scans, listed by `lungline manifest folder` and read by `lungline ingest`.
+Every scan of the manifest must come out as one file that is ok, warned or quarantined, and every input must stand in
+the manifest unless it holds no scan at all. Workflow level: each mix runs through the whole workflow (preset `micro`)
+with trained weights. Every scan must have a row, and sound scans must have the very probabilities that they have alone.
 Ends with exit code 1 if anything is lost.
 """
 
@@ -30,7 +30,7 @@ import yaml
 from lungline.errors import LunglineError
 from lungline.privacy.pseudonyms import read_map
 from lungline.storage import hdf5
-from lungline.storage.manifest import read_sheet
+from lungline.storage.scan_rows import read_manifest
 from tests.conformance.robustness.case import Case
 from tests.conformance.robustness.dicom_cases import dicom_cases
 from tests.conformance.robustness.mhd_cases import mhd_cases
@@ -65,9 +65,9 @@ def main() -> int:
         mix_at_ingest(random.Random(f"{options.seed} {k}"), cases, tally)
         if (k + 1) % 50 == 0:
             print(f"{k + 1} mixes: {tally.inputs} inputs, {dict(tally.statuses)}", file=sys.stderr, flush=True)
-    print(f"ingest level: {options.mixes} mixes, {tally.inputs} inputs, {tally.listed} in the sheets")
+    print(f"ingest level: {options.mixes} mixes, {tally.inputs} inputs, {tally.listed} in the manifests")
     print(f"came out as: {dict(sorted(tally.statuses.items()))}")
-    print(f"not in a sheet: {sum(tally.unlisted.values())} inputs: {dict(sorted(tally.unlisted.items()))}")
+    print(f"not in a manifest: {sum(tally.unlisted.values())} inputs: {dict(sorted(tally.unlisted.items()))}")
     faults = tally.faults
     if options.workflow:
         faults = faults + mixes_in_the_workflow(options.workflow, options.seed, cases, options.trained)
@@ -88,16 +88,16 @@ def build_mix(folder: Path, rng: random.Random, cases: Sequence[Case], count: in
 
 
 def mix_at_ingest(rng: random.Random, cases: Sequence[Case], tally: Tally) -> None:
-    """One mix: sheet, then ingest of every scan of the sheet."""
+    """One mix: manifest, then ingest of every scan of the manifest."""
     root = Path(tempfile.mkdtemp(prefix="lungline-mix-"))
     try:
         chosen = build_mix(root / "scans", rng, cases, rng.randrange(2, 5))
         tally.inputs += len(chosen)
-        told = apart(lambda: _sheet(root))
+        told = apart(lambda: _manifest(root))
         if told not in ("", "LunglineError"):
-            tally.faults.append(f"sheet: {told}: {sorted(case.title for case in chosen.values())}")
+            tally.faults.append(f"manifest: {told}: {sorted(case.title for case in chosen.values())}")
             return
-        rows = read_sheet(root / "out" / "scans.csv") if not told else []
+        rows = read_manifest(root / "out" / "manifest.csv") if not told else []
         places = {scan: path for scan, (_, path) in read_map(root / "out" / "private").items()}
         tally.listed += len(rows)
         for row in rows:
@@ -112,16 +112,16 @@ def mix_at_ingest(rng: random.Random, cases: Sequence[Case], tally: Tally) -> No
         for name, case in chosen.items():
             if name not in listed:
                 tally.unlisted[case.title] += 1
-                if case.truth.expect == "answer":
-                    tally.faults.append(f"sheet: a usable scan is not listed: {case.title}")
+                if case.ground_truth.expect == "answer":
+                    tally.faults.append(f"manifest: a usable scan is not listed: {case.title}")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _sheet(root: Path) -> None:
-    from lungline.stages import sheet
+def _manifest(root: Path) -> None:
+    from lungline.stages import manifest
 
-    sheet.run("folder", root / "scans", root / "out")
+    manifest.run("folder", root / "scans", root / "out")
 
 
 def _ingest(root: Path, scan: str, source: str, output: Path) -> None:
@@ -171,7 +171,7 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained:
         if trained:
             shutil.copytree(trained, home / "results" / "micro", symlinks=True)
         else:
-            models = "results/micro/train_system/m2-micro/weights.safetensors"
+            models = "results/micro/train_classifier/m2-micro/weights.safetensors"
             done = workflow.snakemake("--configfile", "config/micro.yaml", "--", models)
             assert done.returncode == 0, done.stdout[-3000:]
         good = _sound_scans(home / "results" / "micro")
@@ -202,7 +202,7 @@ def mixes_in_the_workflow(count: int, seed: int, cases: Sequence[Case], trained:
 
 
 def _sound_scans(results: Path) -> list[Path]:
-    """Two patients and a LUNA-16 scan of the embedded cohort that were not quarantined."""
+    """Two patients and a LUNA-16 scan of the synthetic cohort that were not quarantined."""
     cohort = results / "cohort"
 
     def usable(path: Path) -> bool:
@@ -233,7 +233,7 @@ def _run_mix(workflow: Workflow, name: str) -> tuple[dict[str, str], Counter[str
         "detect": {"jobs": 1},
         "models": {
             "detectors": {"micro": "results/micro/train_unet/micro"},
-            "systems": {"m2-micro": "results/micro/train_system/m2-micro"},
+            "classifiers": {"m2-micro": "results/micro/train_classifier/m2-micro"},
         },
     }
     (home / f"{name}.yaml").write_text(yaml.safe_dump(change), encoding="utf-8")
@@ -253,7 +253,7 @@ def _run_mix(workflow: Workflow, name: str) -> tuple[dict[str, str], Counter[str
     with open(results / "predictions.csv", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     places = {scan: path for scan, (_, path) in read_map(results / "private").items()}
-    listed = {row.scan for row in read_sheet(results / "scans.csv")}
+    listed = {row.scan for row in read_manifest(results / "manifest.csv")}
     statuses = Counter(row["status"] for row in rows)
     fault = ""
     if sorted(row["scan"] for row in rows) != sorted(listed):
@@ -261,7 +261,7 @@ def _run_mix(workflow: Workflow, name: str) -> tuple[dict[str, str], Counter[str
     for row in rows:
         answered, quarantined = bool(row["probability"]), row["status"] == "quarantined"
         if answered == quarantined or (quarantined and "Q_" not in row["codes"]):
-            fault = f"a row with status {row['status']} and codes {row['codes']}"
+            fault = f"a row with status {row['status']} and flags {row['codes']}"
     good = {
         str(places[row["scan"]].relative_to(home / "scans")): f"{row['logit']} {row['probability']}"
         for row in rows

@@ -145,25 +145,25 @@ def draw(seed: int, count: int) -> Iterator[Mutant]:
 def difference(array: NDArray, affine: Array, known: NDArray, known_affine: Array) -> str:
     """How an answer differs from a known volume, in any orientation; "" if it does not."""
     try:
-        answer, truth = Volume(array, affine).to_lps(), Volume(known, known_affine).to_lps()
+        answer, ground_truth = Volume(array, affine).to_lps(), Volume(known, known_affine).to_lps()
     except LunglineError as error:
         return str(error)
-    if answer.shape_zyx != truth.shape_zyx:
-        return f"shape {answer.shape_zyx}, not {truth.shape_zyx}"
-    if fault := _geometry_fault(answer, truth):
+    if answer.shape_zyx != ground_truth.shape_zyx:
+        return f"shape {answer.shape_zyx}, not {ground_truth.shape_zyx}"
+    if fault := _geometry_fault(answer, ground_truth):
         return fault
-    padded = np.maximum(truth.array.astype(np.float64), -1024)
+    padded = np.maximum(ground_truth.array.astype(np.float64), -1024)
     off = np.abs(np.maximum(answer.array.astype(np.float64), -1024) - padded)
     return f"{np.mean(~(off <= 1)):.1%} of the voxels differ" if not np.all(off <= 1) else ""
 
 
-def _geometry_fault(answer: Volume, truth: Volume) -> str:
-    got, expected = answer.spacing_zyx_mm, truth.spacing_zyx_mm
+def _geometry_fault(answer: Volume, ground_truth: Volume) -> str:
+    got, expected = answer.spacing_zyx_mm, ground_truth.spacing_zyx_mm
     if not np.all(np.abs(got / expected - 1) <= SPACING_SHARE):
         return f"spacing {np.round(got, 4).tolist()}, not {np.round(expected, 4).tolist()}"
     corners = np.array(np.meshgrid(*([0, n - 1] for n in answer.shape_zyx))).reshape(3, -1).T
     homogeneous = np.c_[corners, np.ones(len(corners))]
-    off = np.linalg.norm((homogeneous @ (answer.affine - truth.affine).T)[:, :3], axis=1).max()
+    off = np.linalg.norm((homogeneous @ (answer.affine - ground_truth.affine).T)[:, :3], axis=1).max()
     return f"corners {off:.2f} mm off" if not off <= POSITION_MM else ""
 
 

@@ -15,16 +15,16 @@ import numpy as np
 from tests.conformance.robustness.analytic_phantom import make_grid, no_chests, turned_grids
 from tests.conformance.robustness.case import Case, special_file
 from tests.conformance.robustness.decompression_bombs import gzip_zeros
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 from tests.conformance.robustness.nifti_files import ANSWER, EITHER, GRID, REFUSE, header_of, sound_hu, write
 
 
-def case(kind: str, name: object, truth: Truth, **how: object) -> Case:
-    return Case(kind, str(name), "nifti", lambda folder: write(folder, sound_hu(), **how), truth)  # type: ignore[arg-type]
+def case(kind: str, name: object, ground_truth: GroundTruth, **how: object) -> Case:
+    return Case(kind, str(name), "nifti", lambda folder: write(folder, sound_hu(), **how), ground_truth)  # type: ignore[arg-type]
 
 
-def built(kind: str, name: object, truth: Truth, build: Callable[[Path], Path]) -> Case:
-    return Case(kind, str(name), "nifti", build, truth)
+def built(kind: str, name: object, ground_truth: GroundTruth, build: Callable[[Path], Path]) -> Case:
+    return Case(kind, str(name), "nifti", build, ground_truth)
 
 
 def sound() -> Iterator[Case]:
@@ -40,7 +40,7 @@ def sound() -> Iterator[Case]:
     yield of_kind("u2-with-inter", ANSWER, lambda f: write(f, (sound_hu() + 1024).astype("u2"), scl_inter=(-1024.0,)))
     yield of_kind(
         "u1-with-slope",
-        Truth("either", GRID, tolerance_hu=6),
+        GroundTruth("either", GRID, tolerance_hu=6),
         lambda f: write(
             f,
             np.rint((np.clip(sound_hu(), -1024, 1500) + 1024) / 10).astype("u1"),
@@ -66,7 +66,7 @@ def sound() -> Iterator[Case]:
             yield built(
                 "orientation",
                 f"{name}-{form}",
-                Truth("answer", grid),
+                GroundTruth("answer", grid),
                 lambda f, g=grid, c=changes: write(f, g.hu(), g, **c),
             )
 
@@ -112,8 +112,16 @@ def geometry() -> Iterator[Case]:
         "inf": (1, np.inf, 1.9, 2.6),
     }.items():
         yield case("bad-pixdim", name, REFUSE, pixdim=(*pixdim, 0, 0, 0, 0), sform_code=(0,))
-    for unit, truth in {0: EITHER, 1: REFUSE, 3: REFUSE, 5: REFUSE, 2 + 8: ANSWER, 2 + 16: ANSWER, 127: REFUSE}.items():
-        yield case("units", unit, truth, xyzt_units=(unit,))
+    for unit, ground_truth in {
+        0: EITHER,
+        1: REFUSE,
+        3: REFUSE,
+        5: REFUSE,
+        2 + 8: ANSWER,
+        2 + 16: ANSWER,
+        127: REFUSE,
+    }.items():
+        yield case("units", unit, ground_truth, xyzt_units=(unit,))
     of_kind = partial(case, "dim")
     for name, dim in {"4d-one": (4, 48, 44, 40, 1, 1, 1, 1), "5d-one": (5, 48, 44, 40, 1, 1, 1, 1)}.items():
         yield of_kind(name, EITHER, dim=dim)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from tests.conformance.robustness.analytic_phantom import Array, Grid, make_grid
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 
 GRID = make_grid((40, 44, 48), (2.6, 1.9, 1.7))
-ANSWER, REFUSE, EITHER = (Truth(e, GRID) for e in ("answer", "refuse", "either"))
+ANSWER, REFUSE, EITHER = (GroundTruth(e, GRID) for e in ("answer", "refuse", "either"))
 #: Offset and format of the fields of the header (NIfTI-1, 348 bytes).
 FIELDS = {
     "sizeof_hdr": (0, "i"),

@@ -14,7 +14,7 @@ from scipy.ndimage import map_coordinates
 
 from tests.conformance.robustness.analytic_phantom import Array, Grid
 from tests.conformance.robustness.case import Case
-from tests.conformance.robustness.judge import Truth
+from tests.conformance.robustness.judge import GroundTruth
 
 SERIES = {"cip-ct64": "chest-ct/cip-ct64", "lung-dx": "chest-ct/lung-dx-a0002"}
 
@@ -29,13 +29,17 @@ def real_cases(folder: Path | None) -> Iterator[Case]:
     yield from _metaimages(folder / "malformed" / "mhd")
     for path in sorted((folder / "luna16-format").glob("*.mhd")):
         yield Case(
-            "real-luna16", f"slab-{path.stem[-6:]}", "mhd", lambda f, p=path: p, Truth("answer", *_mhd_truth(path))
+            "real-luna16",
+            f"slab-{path.stem[-6:]}",
+            "mhd",
+            lambda f, p=path: p,
+            GroundTruth("answer", *_mhd_truth(path)),
         )
     for path in sorted((folder / "malformed" / "bombs").glob("*.dcm")):
-        yield Case("real-bomb", path.stem, "dicom", lambda f, p=path: p, Truth("refuse"))
+        yield Case("real-bomb", path.stem, "dicom", lambda f, p=path: p, GroundTruth("refuse"))
     for path in sorted((folder / "malformed" / "dicom_series").glob("*/*/")):
         name = f"{path.parent.name}-{path.name}"
-        yield Case("real-not-a-chest", name, "dicom", lambda f, p=path: p, Truth("refuse"))
+        yield Case("real-not-a-chest", name, "dicom", lambda f, p=path: p, GroundTruth("refuse"))
 
 
 @lru_cache(maxsize=2)
@@ -81,8 +85,8 @@ def _of_series(name: str, folder: Path) -> Iterator[Case]:
     files, grid, field = _slices(folder)
     count = len(files)
 
-    def truth(expect: str, part: Grid = grid) -> Truth:
-        return Truth(expect, part, True, field)  # type: ignore[arg-type]
+    def ground_truth(expect: str, part: Grid = grid) -> GroundTruth:
+        return GroundTruth(expect, part, True, field)  # type: ignore[arg-type]
 
     def copied(
         keep: Callable[[int], bool] = lambda k: True,
@@ -108,35 +112,47 @@ def _of_series(name: str, folder: Path) -> Iterator[Case]:
 
         return build
 
-    def case(kind: str, what: object, build: Callable[[Path], Path], expect: Truth) -> Case:
+    def case(kind: str, what: object, build: Callable[[Path], Path], expect: GroundTruth) -> Case:
         return Case(f"real-{kind}", f"{name}-{what}", "dicom", build, expect)
 
     middle = count // 2
-    yield case("sound", "as-it-is", lambda target: folder, truth("answer"))
-    yield case("sound", "renamed", copied(), truth("answer"))
+    yield case("sound", "as-it-is", lambda target: folder, ground_truth("answer"))
+    yield case("sound", "renamed", copied(), ground_truth("answer"))
     for gone in (1, 2, 5):
         lost = range(middle, middle + gone)
-        yield case("missing-slices", gone, copied(lambda k, g=lost: k not in g), truth("either"))
+        yield case("missing-slices", gone, copied(lambda k, g=lost: k not in g), ground_truth("either"))
         yield case(
-            "truncated", gone, copied(spoil=lambda k, b, g=lost: b[: len(b) // 2] if k in g else b), truth("either")
+            "truncated",
+            gone,
+            copied(spoil=lambda k, b, g=lost: b[: len(b) // 2] if k in g else b),
+            ground_truth("either"),
         )
-        yield case("empty-files", gone, copied(spoil=lambda k, b, g=lost: b"" if k in g else b), truth("either"))
+        yield case("empty-files", gone, copied(spoil=lambda k, b, g=lost: b"" if k in g else b), ground_truth("either"))
     yield case(
-        "missing-slices", "every-second", copied(lambda k: k % 2 == 0), Truth("either", _second(grid), True, field)
+        "missing-slices",
+        "every-second",
+        copied(lambda k: k % 2 == 0),
+        GroundTruth("either", _second(grid), True, field),
     )
     for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept"):
         yield case(
-            "missing-element", f"{key}-all", copied(change=lambda k, ds, key=key: delattr(ds, key)), truth("refuse")
+            "missing-element",
+            f"{key}-all",
+            copied(change=lambda k, ds, key=key: delattr(ds, key)),
+            ground_truth("refuse"),
         )
         yield case(
             "missing-element",
             f"{key}-one",
             copied(change=lambda k, ds, key=key: delattr(ds, key) if k == middle else None),
-            truth("either"),
+            ground_truth("either"),
         )
     for key, value in {"SliceThickness": "99", "InstanceNumber": "1", "SpacingBetweenSlices": "9"}.items():
         yield case(
-            "wrong-element", key, copied(change=lambda k, ds, key=key, v=value: setattr(ds, key, v)), truth("answer")
+            "wrong-element",
+            key,
+            copied(change=lambda k, ds, key=key, v=value: setattr(ds, key, v)),
+            ground_truth("answer"),
         )
     if name == "cip-ct64":
         for key, value in {"RescaleSlope": "0", "Rows": 65535, "PixelSpacing": ["0", "0"], "BitsStored": 99}.items():
@@ -144,7 +160,7 @@ def _of_series(name: str, folder: Path) -> Iterator[Case]:
                 "wrong-element",
                 key,
                 copied(change=lambda k, ds, key=key, v=value: setattr(ds, key, v)),
-                truth("refuse"),
+                ground_truth("refuse"),
             )
 
 
@@ -157,11 +173,11 @@ def _second(grid: Grid) -> Grid:
 def _syntaxes(folder: Path) -> Iterator[Case]:
     """One slice is no chest, in whatever syntax."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        yield Case("real-not-a-chest", f"slice-{path.name[-40:]}", "dicom", lambda f, p=path: p, Truth("refuse"))
+        yield Case("real-not-a-chest", f"slice-{path.name[-40:]}", "dicom", lambda f, p=path: p, GroundTruth("refuse"))
 
 
 def _metaimages(folder: Path) -> Iterator[Case]:
     """Three are sound, but too small for a chest; all others are malformed."""
     for path in sorted(folder.glob("*.mhd")) if folder.is_dir() else ():
         kind = "real-not-a-chest" if path.stem in ("ok", "okz", "flip") else "real-metaimage"
-        yield Case(kind, path.stem, "mhd", lambda f, p=path: p, Truth("refuse"))
+        yield Case(kind, path.stem, "mhd", lambda f, p=path: p, GroundTruth("refuse"))

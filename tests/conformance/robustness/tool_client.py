@@ -28,7 +28,7 @@ class Reply:
     ----------
     outcome : "answered", "refused", "raised", "crashed" or "hung"
     words : str
-        Its reason, or the codes of an answer.
+        Its reason, or the flags of an answer.
     answers : list of (array [z, y, x], affine)
     seconds, peak_mib : float
         Wall time; memory touched by the process that read.

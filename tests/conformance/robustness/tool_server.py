@@ -2,7 +2,7 @@
 
     python -m tests.conformance.robustness.tool_server TOOL
 
-reads one JSON request a line from stdin and writes one JSON reply a line to stdout. A crash, a hang or a lack of
+reads one JSON request per line from stdin and writes one JSON reply per line to stdout. A crash, a hang or a lack of
 memory costs one process, and its peak memory is its own.
 """
 

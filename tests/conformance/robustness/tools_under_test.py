@@ -26,13 +26,13 @@ class CrashedError(Exception):
 
 
 def read_by_lungline(path: Path, source: str, scratch: Path, seconds: float) -> list[Answer]:
-    """`lungline ingest`: only a `Q_` code counts as a clear refusal."""
+    """`lungline ingest`: only a `Q_` flag counts as a clear refusal."""
     from lungline.stages import ingest
     from lungline.storage import hdf5
 
     target = scratch / "scan.h5"
     ingest.run(path, target, source=source)
-    codes = [f"{code.code}: {code.detail}" for code in hdf5.read_header(target).codes]
+    codes = [f"{code.flag}: {code.detail}" for code in hdf5.read_header(target).flags]
     if any(code.startswith("Q_") for code in codes):
         raise Refused("; ".join(codes))
     (scratch / "codes.txt").write_text("; ".join(codes), encoding="utf-8")

@@ -53,9 +53,9 @@ def test_the_two_ways_take_turns():
     assert taken == 3 * [(Took(6.0, 60.0), Took(2.0, 20.0))]
 
 
-def comparison(*, at_least=None, found=0.0, pairs=((8, 1), (2, 1), (3, 1))):
+def comparison(*, min_score=None, found=0.0, pairs=((8, 1), (2, 1), (3, 1))):
     taken = [(Took(theirs, 2 * theirs), Took(ours, ours)) for theirs, ours in pairs]
-    return Comparison(1, "what", "their way", "our way", taken, at_least, (Check("error", found, "<=", 0.1),))
+    return Comparison(1, "what", "their way", "our way", taken, min_score, (Check("error", found, "<=", 0.1),))
 
 
 def test_the_ratio_is_the_median_of_the_pairs_ratios():
@@ -65,14 +65,14 @@ def test_the_ratio_is_the_median_of_the_pairs_ratios():
 
 def test_a_wrong_answer_is_no_goal_reached():
     assert comparison().verdict == "reported"
-    assert comparison(at_least=3).verdict == "reached"
-    assert comparison(at_least=3.1).verdict == "missed"
-    assert comparison(at_least=3, found=0.2).verdict == "WRONG"
-    assert comparison(at_least=3, found=float("nan")).verdict == "WRONG"
+    assert comparison(min_score=3).verdict == "reached"
+    assert comparison(min_score=3.1).verdict == "missed"
+    assert comparison(min_score=3, found=0.2).verdict == "WRONG"
+    assert comparison(min_score=3, found=float("nan")).verdict == "WRONG"
 
 
 def test_the_table_has_a_line_each_and_the_file_every_pair(tmp_path):
-    text = report.write(tmp_path, MACHINE, [comparison(at_least=3.1), comparison(found=1.0)])
+    text = report.write(tmp_path, MACHINE, [comparison(min_score=3.1), comparison(found=1.0)])
     rows = [line for line in text.splitlines() if line.startswith("| 1 |")]
     assert [row.split(" | ")[-1] for row in rows] == ["missed |", "WRONG |"]
     assert len({row.count("|") for row in text.splitlines() if row.startswith("|")}) == 1

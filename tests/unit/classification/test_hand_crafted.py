@@ -41,18 +41,18 @@ def test_no_candidate_has_no_features():
 
 def test_the_logit_is_weighed_with_the_features():
     spec = {"shape_zyx": (SIZE,) * 3, "channels": (2,) * 6, "dense": 4}
-    plain, network = CancerNet(CancerNetSpec(**spec)), CancerNet(CancerNetSpec(**spec, measured=True))
-    assert network.measured is not None
+    plain, network = CancerNet(CancerNetSpec(**spec)), CancerNet(CancerNetSpec(**spec, hand_crafted_features=True))
+    assert network.hand_crafted_features is not None
     logits, own = torch.tensor([0.5, -1.0]), features([100.0, 8.0], [30.0, -600.0], [50.0, 90.0], [0.0, 0.25])
     assert torch.equal(plain.weighed(logits, None), logits)
     assert torch.equal(network.weighed(logits, own), logits)  # nothing is fitted yet
-    network.measured.scale.fill_(2.0)
-    network.measured.weight.copy_(torch.tensor([1.0, -2.0, 3.0, -4.0]))
-    network.measured.bias.fill_(0.5)
+    network.hand_crafted_features.scale.fill_(2.0)
+    network.hand_crafted_features.weight.copy_(torch.tensor([1.0, -2.0, 3.0, -4.0]))
+    network.hand_crafted_features.bias.fill_(0.5)
     wanted = 2 * logits.numpy() + own @ [1.0, -2.0, 3.0, -4.0] + 0.5
     assert network.weighed(logits, own).tolist() == pytest.approx(wanted.tolist(), rel=1e-5)
 
 
 def test_a_volume_without_nodule_probability_cannot_be_measured():
-    with pytest.raises(ValueError, match="measured needs 2"):
-        CancerNetSpec(in_channels=1, measured=True)
+    with pytest.raises(ValueError, match="hand_crafted_features needs 2"):
+        CancerNetSpec(in_channels=1, hand_crafted_features=True)

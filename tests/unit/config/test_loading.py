@@ -26,7 +26,7 @@ def test_three_lines_are_a_configuration() -> None:
     config = read_config({"outdir": "mine", "data": {"folder": "x"}, "run": ["m2"]})
     assert config.data is not None
     assert (config.data.folder, config.data.luna16) == ("x", None)
-    assert config.systems["m2"].kind == "patches"
+    assert config.classifiers["m2"].kind == "candidate"
     assert config.extract_candidates.threshold == 0.8
 
 
@@ -44,61 +44,73 @@ def test_three_lines_are_a_configuration() -> None:
         ),
         ({"extract_candidates": {"threshold": 80}}, "extract_candidates.threshold: expected less than 1. Found 80."),
         ({"seed": "one"}, "seed: expected a whole number. Found 'one'."),
-        ({"run": ["m2-dem"]}, "run: no system 'm2-dem'. Did you mean 'm2-demo'?"),
-        ({"systems": {"m2-demo": {"detector": "dem"}}}, "systems.m2-demo.detector: no detector 'dem'"),
-        ({"models": {"systems": {"m2-dmo": "x"}}}, "models.systems: no entry 'm2-dmo'. Did you mean 'm2-demo'?"),
+        ({"run": ["m2-dem"]}, "run: no classifier 'm2-dem'. Did you mean 'm2-demo'?"),
+        ({"classifiers": {"m2-demo": {"detector": "dem"}}}, "classifiers.m2-demo.detector: no detector 'dem'"),
+        (
+            {"models": {"classifiers": {"m2-dmo": "x"}}},
+            "models.classifiers: no entry 'm2-dmo'. Did you mean 'm2-demo'?",
+        ),
         ({"data": {}}, "data: expected a folder under luna16, dsb17 or folder."),
         (
-            {"systems": {"m1-64": {"detector": "demo"}}},
-            "systems.m1-64 has no key 'detector'",
+            {"classifiers": {"m1-64": {"detector": "demo"}}},
+            "classifiers.m1-64 has no key 'detector'",
         ),
-        ({"systems": {"m1-64": {"augment": True}}}, "systems.m1-64 has no key 'augment'"),
-        ({"systems": {"m2-demo": {"input": {"crop": 16}}}}, "systems.m2-demo has no key 'input'"),
-        ({"systems": {"all-negative": {"training": {}}}}, "systems.all-negative has no key 'training'"),
+        ({"classifiers": {"m1-64": {"flips_and_rotations": True}}}, "classifiers.m1-64 has no key 'augment'"),
+        ({"classifiers": {"m2-demo": {"input": {"crop": 16}}}}, "classifiers.m2-demo has no key 'input'"),
+        ({"classifiers": {"all-negative": {"training": {}}}}, "classifiers.all-negative has no key 'training'"),
         (
-            {"systems": {"all-negative": {"probability": 1.5}}},
-            "systems.all-negative.probability: expected at most 1 or 'prior'. Found 1.5.",
-        ),
-        (
-            {"systems": {"x": {"kind": "volumes"}}},
-            "systems.x.kind: expected 'patches', 'volume', 'constant'. Found 'volumes'. Did you mean 'volume'?",
+            {"classifiers": {"all-negative": {"probability": 1.5}}},
+            "classifiers.all-negative.probability: expected at most 1 or 'prior'. Found 1.5.",
         ),
         (
-            {"systems": {"x": {"detector": "demo"}}},
-            "systems.x.kind: expected 'patches', 'volume' or 'constant'. Found no such key.",
+            {"classifiers": {"x": {"kind": "whole_volumes"}}},
+            "classifiers.x.kind: expected 'candidate', 'whole_volume', 'baseline'. Found 'whole_volumes'. Did you mean 'whole_volume'?",
+        ),
+        (
+            {"classifiers": {"x": {"detector": "demo"}}},
+            "classifiers.x.kind: expected 'candidate', 'whole_volume' or 'baseline'. Found no such key.",
         ),
         ({"detectors": {"demo": {"training": {"micro_batch": 2}}}}, "detectors.demo.training has no key 'micro_batch'"),
         (
-            {"systems": {"m2-demo": {"network": {"norm": "batch"}}}},
-            "systems.m2-demo.network.norm: expected 'none' or 'group'",
+            {"classifiers": {"m2-demo": {"network": {"norm": "batch"}}}},
+            "classifiers.m2-demo.network.norm: expected 'none' or 'group'",
         ),
         (
-            {"systems": {"m1-64-batchnorm": {"training": {"micro_batch": 1}}}},
-            "systems.m1-64-batchnorm.training.micro_batch: network.norm 'batch' needs 2 or more",
+            {"classifiers": {"m1-64-batchnorm": {"training": {"micro_batch": 1}}}},
+            "classifiers.m1-64-batchnorm.training.micro_batch: network.norm 'batch' needs 2 or more",
         ),
         (
-            {"systems": {"m1-64": {"training": {"micro_batch": 65}}}},
-            "systems.m1-64.training.micro_batch: expected 1 to batch, 64. Found 65.",
+            {"classifiers": {"m1-64": {"training": {"micro_batch": 65}}}},
+            "classifiers.m1-64.training.micro_batch: expected 1 to batch, 64. Found 65.",
         ),
         (
-            {"systems": {"m1-54-crops": {"input": {"crop": 80}}}},
-            "systems.m1-54-crops.input.crop: expected less than resize_to, 64. Found 80.",
+            {"classifiers": {"m1-54-crops": {"input": {"crop": 80}}}},
+            "classifiers.m1-54-crops.input.crop: expected less than resize_to, 64. Found 80.",
         ),
         (
-            {"systems": {"m1-64": {"input": {"pad_to": "largest"}}}},
-            "systems.m1-64.input: expected either resize_to or pad_to.",
+            {"classifiers": {"m1-64": {"input": {"pad_to": "largest"}}}},
+            "classifiers.m1-64.input: expected either resize_to or pad_to.",
         ),
-        ({"systems": {"x": {"extends": "m1-46"}}}, "systems.x.extends: no entry 'm1-46'. Did you mean 'm1-64'?"),
         (
-            {"systems": {"x": {"extends": "y"}, "y": {"extends": "x"}}},
-            "systems: x extends y extends x, a circle",
+            {"classifiers": {"x": {"extends": "m1-46"}}},
+            "classifiers.x.extends: no entry 'm1-46'. Did you mean 'm1-64'?",
         ),
-        ({"compare": {"systems": ["m3"]}}, "compare.systems: no system 'm3'"),
-        ({"compare": {"reference": "m2"}}, "compare.reference: no compared system 'm2'"),
+        (
+            {"classifiers": {"x": {"extends": "y"}, "y": {"extends": "x"}}},
+            "classifiers: x extends y extends x, a circle",
+        ),
+        ({"compare": {"classifiers": ["m3"]}}, "compare.classifiers: no classifier 'm3'"),
+        ({"compare": {"reference": "m2"}}, "compare.reference: no compared classifier 'm2'"),
         ({"folds": [10]}, "folds.0: expected at most 9. Found 10."),
-        ({"systems": {"m2-demo": {"start": "reduction"}}}, "systems.m2-demo.start: detector 'demo' has no reduction"),
-        ({"systems": {"m2-demo": {"turns": 49}}}, "systems.m2-demo.turns: expected at most 48. Found 49."),
-        ({"systems": {"m1-64": {"network": {"pool": "max"}}}}, "systems.m1-64.network has no key 'pool'"),
+        (
+            {"classifiers": {"m2-demo": {"init_from": "fpr"}}},
+            "classifiers.m2-demo.init_from: detector 'demo' has no false-positive reduction",
+        ),
+        (
+            {"classifiers": {"m2-demo": {"test_time_augmentation": 49}}},
+            "classifiers.m2-demo.test_time_augmentation: expected at most 48. Found 49.",
+        ),
+        ({"classifiers": {"m1-64": {"network": {"pool": "max"}}}}, "classifiers.m1-64.network has no key 'pool'"),
         ({"folds": [1, 1]}, "folds: 1 stands there twice. Name it once."),
         (
             {"pages": {"scans": "al"}},
@@ -112,7 +124,7 @@ def test_three_lines_are_a_configuration() -> None:
         ({"keep_intermediates": 1}, "keep_intermediates: expected true or false. Found 1."),
         ({"resample": {"spacing_mm": float("nan")}}, "resample.spacing_mm: expected a finite number. Found NaN."),
         (
-            {"systems": {"m2": {"network": {"channels": [1, 2]}}}},
+            {"classifiers": {"m2": {"network": {"channels": [1, 2]}}}},
             "channels: expected a list of more than 2. Found [1, 2].",
         ),
         (
@@ -134,10 +146,10 @@ def test_a_mistake_is_refused_by_name(change: dict, words: str) -> None:
 
 def test_an_entry_is_laid_over_the_one_that_it_extends() -> None:
     entries = {"a": {"extends": "b", "training": {"batch": 32}}, "b": {"extends": "m1-64", "network": {"dense": 3}}}
-    systems = read_config({"systems": entries}).systems
-    expected = systems["m1-64"].model_dump()
+    classifiers = read_config({"classifiers": entries}).classifiers
+    expected = classifiers["m1-64"].model_dump()
     expected["training"]["batch"], expected["network"]["dense"] = 32, 3
-    assert systems["a"].model_dump() == expected
+    assert classifiers["a"].model_dump() == expected
 
 
 def test_a_change_of_an_entry_reaches_those_that_extend_it() -> None:

@@ -47,7 +47,7 @@ def test_every_preset_obeys_the_schema_by_itself(path: Path) -> None:
     jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), SCHEMA)
 
 
-@pytest.mark.parametrize("wrong", [{"seeds": 1}, {"systems": {"x": {"steps": 3}}}, {"resample": {"spacing_mm": 0}}])
+@pytest.mark.parametrize("wrong", [{"seeds": 1}, {"classifiers": {"x": {"steps": 3}}}, {"resample": {"spacing_mm": 0}}])
 def test_the_schema_is_closed_and_holds_the_ranges(wrong: dict) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, SCHEMA)

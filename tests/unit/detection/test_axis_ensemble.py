@@ -19,11 +19,11 @@ def balls(seed):
     rng = np.random.default_rng(seed)
     shape = (24, 44, 36)
     grid = np.indices(shape)
-    truth = np.zeros(shape, bool)
+    ground_truth = np.zeros(shape, bool)
     for _ in range(5):
         centre = rng.uniform(4, np.array(shape) - 4).reshape(3, 1, 1, 1)
-        truth |= ((grid - centre) ** 2).sum(axis=0) <= rng.uniform(3, 5) ** 2
-    return (0.1 + 0.6 * truth + 0.05 * rng.normal(size=shape)).astype(np.float32), truth
+        ground_truth |= ((grid - centre) ** 2).sum(axis=0) <= rng.uniform(3, 5) ** 2
+    return (0.1 + 0.6 * ground_truth + 0.05 * rng.normal(size=shape)).astype(np.float32), ground_truth
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def network():
     model = UNet(UNetSpec(slices=3, base_channels=8, levels=3, dropout=0.0, norm="group"))
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     for step in range(120):
-        scaled, truth = balls(step)
+        scaled, ground_truth = balls(step)
         images = torch.from_numpy(neighbouring_slices(scaled, "z", 8, 16, 3))
         loss = nodule_loss(
-            model(images), torch.from_numpy(truth[8:16, None].astype(np.float32)), positive=1, negative=1
+            model(images), torch.from_numpy(ground_truth[8:16, None].astype(np.float32)), positive=1, negative=1
         )
         optimiser.zero_grad()
         loss.backward()
@@ -72,11 +72,11 @@ def test_what_a_gpu_is_told_to_do_gives_what_a_cpu_gives(network, axis, room, mo
 
 
 def test_bfloat16_marks_what_float32_marks(network):
-    scaled, truth = balls(100)
+    scaled, ground_truth = balls(100)
     exact, quick = (predict_axis(scaled, network, "z", CPU, precision) for precision in ("float32", "bfloat16"))
     assert not np.array_equal(exact, quick)
     one, two = exact >= 0.8, quick >= 0.8
-    assert dice(one, truth) > 0.9  # it has learned something to mark
+    assert dice(one, ground_truth) > 0.9  # it has learned something to mark
     assert dice(one, two) >= 0.998
 
 

@@ -116,7 +116,7 @@ def test_impossible_input_is_refused(labels, p, word):
         cancer_metrics.measure(labels, p)
 
 
-def two_systems(n=80):
+def two_classifiers(n=80):
     rng = np.random.default_rng(4)
     y = rng.integers(0, 2, n)
     good, poor = (np.clip(0.5 + weight * (y - 0.5) + rng.normal(0, 0.1, n), 0.01, 0.99) for weight in (0.6, 0.2))
@@ -124,7 +124,7 @@ def two_systems(n=80):
 
 
 def test_differences_are_those_of_the_metrics_and_change_sign_with_the_order():
-    y, good, poor = two_systems()
+    y, good, poor = two_classifiers()
     one, other = cancer_metrics.measure(y, good), cancer_metrics.measure(y, poor)
     there, back = cancer_metrics.measure(y, good, minus=poor), cancer_metrics.measure(y, poor, minus=good)
     for name in cancer_metrics.METRICS:
@@ -133,7 +133,7 @@ def test_differences_are_those_of_the_metrics_and_change_sign_with_the_order():
 
 
 def test_a_paired_draw_keeps_both_answers_of_a_patient():
-    y, good, poor = two_systems(30)
+    y, good, poor = two_classifiers(30)
     replicates = [
         cancer_metrics.brier(y[i], good[i]) - cancer_metrics.brier(y[i], poor[i])
         for i in resamples(30, rounds=50, seed=7)
@@ -143,7 +143,7 @@ def test_a_paired_draw_keeps_both_answers_of_a_patient():
 
 
 def test_a_paired_interval_is_narrower_than_two_separate_ones_suggest():
-    y, good, _ = two_systems()
+    y, good, _ = two_classifiers()
     nearly = np.clip(good - 0.01, 0, 1)
     paired, alone = (
         cancer_metrics.measure(y, good, minus=nearly)["log_loss"],
@@ -152,8 +152,8 @@ def test_a_paired_interval_is_narrower_than_two_separate_ones_suggest():
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
 
-def test_a_system_does_not_differ_from_itself():
-    y, good, _ = two_systems()
+def test_a_classifier_does_not_differ_from_itself():
+    y, good, _ = two_classifiers()
     same = cancer_metrics.measure(y, good, minus=good)
     assert {name: same[name].value for name in cancer_metrics.METRICS} == dict.fromkeys(cancer_metrics.METRICS, 0.0)
     assert (same["log_loss"].low, same["log_loss"].high) == (0.0, 0.0)

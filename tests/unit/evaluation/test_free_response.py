@@ -66,7 +66,7 @@ def two_scans():
 def test_the_curve_by_hand():
     """Sorted: hit .9, false .8, hit .5, false .3, false .2; 3 nodules, one never found; 2 scans."""
     result = froc(two_scans())
-    assert result.false_positives_a_scan.tolist() == [0, 0, 0.5, 0.5, 1, 1.5]
+    assert result.false_positives_per_scan.tolist() == [0, 0, 0.5, 0.5, 1, 1.5]
     assert result.sensitivity == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 2 / 3])
     assert (result.true_positives, result.false_positives, result.nodules, result.scans) == (2, 3, 3, 2)
     assert result.cpm == pytest.approx((1 / 3 + 1 / 3 + 5 * 2 / 3) / 7)
@@ -74,14 +74,14 @@ def test_the_curve_by_hand():
 
 def test_marks_of_equal_score_are_one_corner():
     result = froc({"a": ScanMarks(at(0, 50, 60), [0.5, 0.5, 0.5], [NODULE])})
-    assert result.false_positives_a_scan.tolist() == [0, 2]
+    assert result.false_positives_per_scan.tolist() == [0, 2]
     assert result.sensitivity_at(1.0) == pytest.approx(0.5)
 
 
 def test_scans_without_marks_or_nodules_count_as_scans():
     result = froc({**two_scans(), "empty": ScanMarks([], [], []), "false": ScanMarks(at(1), [0.7], [])})
     assert result.scans == 4
-    assert result.false_positives_a_scan[-1] == 1.0
+    assert result.false_positives_per_scan[-1] == 1.0
 
 
 def test_no_mark_at_all_is_no_sensitivity():

@@ -31,7 +31,7 @@ def test_recall_by_hand():
 
 def test_scans_are_counted_with_and_without_what_they_have():
     result = recall(scans())
-    assert result["candidates_a_scan"]["value"] == 1.5
+    assert result["candidates_per_scan"]["value"] == 1.5
     assert result["scans"] == 4
     assert result["scans_with_nodules"] == 3
     assert result["scans_with_all_found"] == 1

@@ -4,7 +4,7 @@ import pytest
 from experiments.pretrained import choosing
 from experiments.pretrained.false_positives import places
 from experiments.pretrained.found import in_boxes, tumour_boxes
-from experiments.pretrained.inserted import Finding, Judged, false_positives_at, folder_of, without_lesions
+from experiments.pretrained.implanted import Finding, Judged, false_positives_at, folder_of, without_lesions
 from lungline.detection.candidates import Candidate
 from lungline.evaluation.free_response import ScanMarks
 from lungline.training.cases import RatedNodule
@@ -35,7 +35,7 @@ def test_false_positives_are_counted_where_the_sensitivity_first_reaches_four_fi
 
 def test_marks_of_one_structure_in_several_scans_are_one_place() -> None:
     scans = {name: marks([[1, 1, z], [0, 30, 0]], [0.9, 0.1], [Finding((0, 30, 0), 9)]) for z, name in enumerate("abc")}
-    (place,) = places(scans, at_least=0.05)
+    (place,) = places(scans, min_score=0.05)
     assert place.scans == ["a", "b", "c"]
 
 
@@ -74,8 +74,8 @@ def test_two_sets_of_weights_stand_beside_one_another_with_their_paired_differen
     rows = [line.strip("| ").split(" | ") for line in choosing.table(good, bad, seed=0).splitlines()]
     value = {row[0]: [cell.split(" ")[0] for cell in row[1:]] for row in rows}
     assert value["recall among 20"] == ["1.000", "1.000", "-"]
-    assert value["CPM"] == ["1.000", "0.571", "0.429"]  # the vessel comes first: no nodule below 1 FP a scan
-    assert value["FP a scan at 80 %"] == ["0.000", "1.000", "-"]
+    assert value["CPM"] == ["1.000", "0.571", "0.429"]  # the vessel comes first: no nodule below 1 FP per scan
+    assert value["FP per scan at 80 %"] == ["0.000", "1.000", "-"]
     assert value["log loss"] == ["0.127", "2.127", "-2.000"]
     assert value["AUC"] == ["1.000", "0.000", "1.000"]
 

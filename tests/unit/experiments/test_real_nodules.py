@@ -100,11 +100,15 @@ def test_no_choice_looks_at_the_test(nodules: list[RealNodule], choice: str) -> 
 
 
 def test_dice() -> None:
-    truth = np.zeros((2, 3, 4), bool)
-    truth[0, :2, :2] = True
-    found = np.roll(truth, 1, axis=2)
-    assert segmentation.dice_of(found, truth) == pytest.approx(2 * 2 / (4 + 4))
-    assert segmentation.dice_of(truth, truth) == segmentation.dice_of(~(truth | True), ~(truth | True)) == 1
+    ground_truth = np.zeros((2, 3, 4), bool)
+    ground_truth[0, :2, :2] = True
+    found = np.roll(ground_truth, 1, axis=2)
+    assert segmentation.dice_of(found, ground_truth) == pytest.approx(2 * 2 / (4 + 4))
+    assert (
+        segmentation.dice_of(ground_truth, ground_truth)
+        == segmentation.dice_of(~(ground_truth | True), ~(ground_truth | True))
+        == 1
+    )
 
 
 def test_the_threshold_is_the_one_with_the_best_dice(nodules: list[RealNodule]) -> None:
@@ -131,7 +135,7 @@ def test_a_cube_has_the_nodule_in_its_middle_and_no_air_beyond_the_volume() -> N
     assert cube.cubes[0, 0].min() > 0.05
     centre = np.argwhere(cube.cubes[0, 1]).mean(axis=0)
     np.testing.assert_allclose(centre, 16, atol=1)
-    shown = cube.draw(np.random.default_rng(2))
+    shown = cube.sample(np.random.default_rng(2))
     assert shown.shape == cube.cubes.shape
     assert shown[0, 1].sum() == nodule.mask.sum()
 

@@ -11,17 +11,19 @@ import pytest
 
 from experiments import take
 from experiments.figures import RESULTS, markdown, table_of, text_of
-from experiments.pretrained.inserted import Line
+from experiments.pretrained.implanted import Line
 from lungline.evaluation.intervals import Estimate
 from tests.unit.stages.test_evaluation_stages import detection, evaluated, predictions
 
 
 def test_the_default_run_is_taken_as_its_evaluation_says(tmp_path: Path) -> None:
-    found = detection(tmp_path, embedded=True)
+    found = detection(tmp_path, synthetic=True)
     predictions(tmp_path)
-    truth = tmp_path / "truth.csv"
-    truth.write_text("dataset,scan,nodule,x_mm,y_mm,z_mm,diameter_mm,kind,malignant\ndsb17,test0,0,1,2,3,20,solid,1\n")
-    answered = evaluated(tmp_path, truth=truth, embedded=True)["splits"]["test"]
+    ground_truth = tmp_path / "ground_truth.csv"
+    ground_truth.write_text(
+        "dataset,scan,nodule,x_mm,y_mm,z_mm,diameter_mm,kind,malignant\ndsb17,test0,0,1,2,3,20,solid,1\n"
+    )
+    answered = evaluated(tmp_path, ground_truth=ground_truth, synthetic=True)["splits"]["test"]
     (tmp_path / "evaluate").mkdir()
     shutil.move(tmp_path / "detection.json", tmp_path / "evaluate/detection-demo.json")
     shutil.move(tmp_path / "cancer.json", tmp_path / "evaluate/cancer-m2-demo.json")
@@ -38,7 +40,7 @@ def test_the_figures_of_the_package_are_taken_by_their_names(tmp_path: Path) -> 
     estimate = Estimate(0.5, 0.25, 0.75, "Wilson")
     lines = [
         Line("pretrained", "recall among 20, nodules of 5 mm and more", "2/4", estimate),
-        Line("paper-small", "FP a scan at 80% sensitivity, nodules of all", "4 scans", Estimate(None, reason="none")),
+        Line("paper-small", "FP per scan at 80% sensitivity, nodules of all", "4 scans", Estimate(None, reason="none")),
         Line("pretrained", "Dice of the fused mask at 0.7, all nodules", "4", estimate),
         Line("pretrained", "malignancy: Brier score", "1 malignant", estimate),
     ]

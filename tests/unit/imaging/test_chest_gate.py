@@ -17,7 +17,7 @@ AFFINE = make_affine((2.5, 2.1, 1.7))
 def refusal(array, affine=AFFINE):
     with pytest.raises(Quarantine) as caught:
         check_chest(Volume(array, affine))
-    return caught.value.code
+    return caught.value.flag
 
 
 def test_a_chest_and_a_slab_of_one_pass():

@@ -12,7 +12,7 @@ def dice(a, b):
 
 
 def codes_of(quality, plausible_ml=(50, 9000)):
-    return [code for code, _ in judge(quality, plausible_ml)]
+    return [flag for flag, _ in judge(quality, plausible_ml)]
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def test_both_lungs_are_found_and_nothing_outside_the_body(chest, segmented):
     lungs, quality = segmented
     assert dice(lungs, chest.lungs) > 0.97
     assert not lungs[~chest.body].any()
-    truth_ml = np.count_nonzero(chest.lungs) / 2000
-    assert quality.left_ml == pytest.approx(truth_ml, rel=0.05)
-    assert quality.right_ml == pytest.approx(truth_ml, rel=0.05)
+    ground_truth_ml = np.count_nonzero(chest.lungs) / 2000
+    assert quality.left_ml == pytest.approx(ground_truth_ml, rel=0.05)
+    assert quality.right_ml == pytest.approx(ground_truth_ml, rel=0.05)
     assert quality.volume_ml == pytest.approx(quality.left_ml + quality.right_ml)
     assert quality.median_hu == pytest.approx(-850, abs=10)
     assert codes_of(quality) == []
@@ -78,8 +78,8 @@ def test_a_lung_darker_than_any_lung_is_used_with_a_warning():
     """Half of what is found is darker than lung, but holds too large a share of it to be taken away as gas."""
     dark = (LUNG_ZYX_MM["left"], LUNG_RADII_MM, -980)
     _, quality = segment_lungs(make_chest(lesions=[dark], gas=False, windpipe=False).ct)
-    [(code, detail)] = judge(quality, (50, 9000))
-    assert (code, detail) == ("W_LUNG_GAS", f"{quality.gas_share:.2f} of the mask is darker than -970 HU")
+    [(flag, detail)] = judge(quality, (50, 9000))
+    assert (flag, detail) == ("W_LUNG_GAS", f"{quality.gas_share:.2f} of the mask is darker than -970 HU")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_a_gap_in_the_chest_wall_lets_no_outside_air_in_and_no_lung_out(centre, 
     lungs, quality = segment_lungs(chest.ct)
     assert not lungs[~chest.body].any()
     assert dice(lungs, chest.lungs) > 0.99
-    [(code, detail)] = judge(quality, (50, 9000))
-    assert code == "W_LUNG_LEAK"
+    [(flag, detail)] = judge(quality, (50, 9000))
+    assert flag == "W_LUNG_LEAK"
     assert f"{quality.leak_area_mm2:.0f} mm2" in detail
 
 
@@ -173,14 +173,14 @@ def test_one_lung_is_used_with_a_warning_that_says_which(side):
 def test_a_lung_that_the_edge_of_the_picture_cuts_is_kept_with_a_warning(picture):
     if picture == "square":
         whole = make_chest()
-        ct, truth = whole.ct.crop((slice(None), slice(None), slice(20, 130))), whole.lungs[:, :, 20:130]
+        ct, ground_truth = whole.ct.crop((slice(None), slice(None), slice(20, 130))), whole.lungs[:, :, 20:130]
     else:
         whole = make_chest(disc=(62, 70, 62))
         yy, xx = np.ogrid[: SHAPE_ZYX[1], : SHAPE_ZYX[2]]
-        ct, truth = whole.ct, whole.lungs & ((yy - 62) ** 2 + (xx - 70) ** 2 <= 60**2)
+        ct, ground_truth = whole.ct, whole.lungs & ((yy - 62) ** 2 + (xx - 70) ** 2 <= 60**2)
     lungs, quality = segment_lungs(ct)
     assert "W_LUNG_CUT" in codes_of(quality)
-    assert dice(lungs, truth) > 0.9
+    assert dice(lungs, ground_truth) > 0.9
 
 
 def test_a_lung_full_of_consolidation_is_used_with_a_warning():
@@ -194,7 +194,7 @@ def test_a_lung_full_of_consolidation_is_used_with_a_warning():
 def test_a_body_without_lungs_is_quarantined(gas):
     with pytest.raises(Quarantine) as caught:
         segment_lungs(make_chest(sides=(), gas=gas, windpipe=False).ct)
-    assert caught.value.code == "Q_LUNGS_EMPTY"
+    assert caught.value.flag == "Q_LUNGS_EMPTY"
 
 
 @pytest.mark.parametrize("hu", [-1000, 40])
@@ -202,7 +202,7 @@ def test_an_even_picture_is_quarantined(chest, hu):
     even = Volume(np.full((20, 30, 40), hu, np.float32), chest.ct.affine)
     with pytest.raises(Quarantine) as caught:
         segment_lungs(even)
-    assert caught.value.code == "Q_LUNGS_EMPTY"
+    assert caught.value.flag == "Q_LUNGS_EMPTY"
 
 
 @pytest.mark.parametrize("volume_ml", [5, 13000])
@@ -210,7 +210,7 @@ def test_a_volume_that_no_lungs_have_is_quarantined(volume_ml):
     quality = LungQuality(volume_ml, volume_ml / 2, volume_ml / 2, -850, 0.02, 0, 0, 0, 0, 0)
     with pytest.raises(Quarantine) as caught:
         judge(quality)
-    assert caught.value.code == "Q_LUNG_VOLUME"
+    assert caught.value.flag == "Q_LUNG_VOLUME"
 
 
 def test_a_coarse_grid_gives_the_same_lungs(segmented):
@@ -220,7 +220,7 @@ def test_a_coarse_grid_gives_the_same_lungs(segmented):
 
 
 def test_every_code_is_explained():
-    from lungline.flags import CODES
+    from lungline.qc_flags import FLAGS
 
     warnings = {"W_LUNG_VOLUME", "W_LUNG_SLAB", "W_ONE_LUNG", "W_LUNG_CUT", "W_LUNG_DENSE", "W_LUNG_LEAK", "W_LUNG_GAS"}
-    assert set(CODES) >= warnings | {"Q_LUNGS_EMPTY", "Q_LUNG_VOLUME"}
+    assert set(FLAGS) >= warnings | {"Q_LUNGS_EMPTY", "Q_LUNG_VOLUME"}

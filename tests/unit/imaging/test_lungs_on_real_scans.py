@@ -39,7 +39,7 @@ def test_a_whole_chest_gives_both_lungs_and_no_warning(sample_data, folder, left
 
 def test_the_apices_alone_are_a_slab(sample_data):
     _, _, quality = segment(sample_data / "chest-ct" / "lungfcp-0001-upper.mhd", "mhd")
-    assert [code for code, _ in judge(quality)] == ["W_LUNG_SLAB"]
+    assert [flag for flag, _ in judge(quality)] == ["W_LUNG_SLAB"]
     assert quality.left_ml == pytest.approx(609, rel=0.03)
     assert quality.right_ml == pytest.approx(698, rel=0.03)
 

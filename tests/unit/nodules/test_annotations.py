@@ -3,14 +3,14 @@ import pytest
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
-from lungline.nodules.annotations import Nodule, draw_spheres, nodules_outside, note_annotations, read_annotations
+from lungline.nodules.annotations import Nodule, nodules_outside, note_annotations, rasterise_spheres, read_annotations
 
 HEADER = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
 
 
 def test_spheres_have_their_volume_and_their_place():
     affine = geometry.make_affine((1, 1, 1), (-50, 20, 300))
-    mask = draw_spheres((60, 50, 40), affine, [Nodule("a", (-30.3, 45.2, 330.4), 18.0)])
+    mask = rasterise_spheres((60, 50, 40), affine, [Nodule("a", (-30.3, 45.2, 330.4), 18.0)])
     assert mask.sum() == pytest.approx(4 / 3 * np.pi * 9**3, rel=0.03)
     centre = geometry.voxel_to_world(affine, np.argwhere(mask).mean(axis=0))
     np.testing.assert_allclose(centre, (-30.3, 45.2, 330.4), atol=0.1)
@@ -18,13 +18,13 @@ def test_spheres_have_their_volume_and_their_place():
 
 def test_spheres_are_drawn_in_millimetres_on_an_unequal_grid():
     affine = geometry.make_affine((2.5, 0.7, 0.6))
-    mask = draw_spheres((30, 60, 70), affine, [Nodule("a", (20.0, 20.0, 37.0), 12.0)])
+    mask = rasterise_spheres((30, 60, 70), affine, [Nodule("a", (20.0, 20.0, 37.0), 12.0)])
     assert mask.sum() * 2.5 * 0.7 * 0.6 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.06)
 
 
 def test_a_tiny_nodule_between_voxel_centres_does_not_vanish_and_one_outside_is_left_out():
     affine = geometry.make_affine((1, 1, 1))
-    mask = draw_spheres((5, 5, 5), affine, [Nodule("a", (2.5, 2.5, 2.5), 0.2), Nodule("a", (99, 2, 2), 6.0)])
+    mask = rasterise_spheres((5, 5, 5), affine, [Nodule("a", (2.5, 2.5, 2.5), 0.2), Nodule("a", (99, 2, 2), 6.0)])
     assert mask.sum() == 1
 
 
@@ -53,7 +53,7 @@ def test_rows_that_no_nodule_has_are_left_out_and_noted_with_their_lines(tmp_pat
     path = tmp_path / "annotations.csv"
     path.write_text(HEADER + "a,1,2,3,4\na,1,2,3,0\na,5,5,5,-1\na,5,5,5,201\na,1,2,3,4.0\nb,1,2,3,4\n")
     assert read_annotations(path) == [Nodule("a", (1, 2, 3), 4), Nodule("b", (1, 2, 3), 4)]
-    assert [(note.line, note.code) for note in note_annotations(path, ["a"])] == [
+    assert [(note.line, note.flag) for note in note_annotations(path, ["a"])] == [
         (3, "T_ROW_REFUSED"),
         (4, "T_ROW_REFUSED"),
         (5, "T_ROW_REFUSED"),

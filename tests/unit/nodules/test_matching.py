@@ -27,8 +27,8 @@ from lungline.privacy.identity import acquisition_date
 from lungline.stages import follow_up
 from lungline.stages.follow_up import Subject
 from lungline.storage.results import read_result, write_result
-from lungline.synthetic.anatomy import draw_anatomy
-from lungline.synthetic.phantom import draw_chest
+from lungline.synthetic.anatomy import sample_anatomy
+from lungline.synthetic.phantom import simulate_chest
 from lungline.synthetic.rendering import add_noise, ball_distance, make_grid, paint
 from scans import chest, write_dicom, write_mhd
 
@@ -69,7 +69,7 @@ def subject(hu: np.ndarray, balls, seed: int) -> Subject:
 @pytest.fixture(scope="module")
 def twice() -> tuple[Subject, Subject]:
     rng = np.random.default_rng(3)
-    plain = draw_chest(make_grid(SHAPE, SPACING, FIRST_ZYX), draw_anatomy(rng, 0.55), [], rng)
+    plain = simulate_chest(make_grid(SHAPE, SPACING, FIRST_ZYX), sample_anatomy(rng, 0.55), [], rng)
     first_xyz = np.array(FIRST_ZYX[::-1])
     # the later scan at world p shows the earlier at TURN' (p - SHIFT); both grids are the same
     back = TURN.T
@@ -89,11 +89,11 @@ def followed(twice):
 
 
 def test_the_motion_is_found_to_a_millimetre_and_a_half(followed) -> None:
-    motion = followed[1]
+    transform = followed[1]
     points = np.array([centre for centre, _, _ in NODULES])
-    assert np.linalg.norm(motion.forth(points) - (points @ TURN.T + SHIFT), axis=1).max() < 1.5
-    assert np.abs(motion.back(motion.forth(points)) - points).max() < 1e-9
-    assert motion.overlap > 0.9
+    assert np.linalg.norm(transform.apply(points) - (points @ TURN.T + SHIFT), axis=1).max() < 1.5
+    assert np.abs(transform.apply_inverse(transform.apply(points)) - points).max() < 1e-9
+    assert transform.overlap > 0.9
 
 
 def test_growth_of_nodules_of_8_mm_and_more_is_right_within_10_percent(followed) -> None:
@@ -113,7 +113,7 @@ def test_what_is_new_and_what_is_gone_is_named(followed) -> None:
     (new,) = [row for row in followed[0] if row.state == "new"]
     (gone,) = [row for row in followed[0] if row.state == "gone"]
     assert np.allclose((new.x_mm_after, new.y_mm_after, new.z_mm_after), TURN @ NEW[0] + SHIFT, atol=0.5)
-    assert (new.rank_before, new.volume_change_percent, new.side) == (None, None, "left")
+    assert (new.rank_before, new.volume_change_percent, new.laterality) == (None, None, "left")
     assert np.allclose((gone.x_mm_before, gone.y_mm_before, gone.z_mm_before), NODULES[4][0], atol=0.5)
     assert [row.state for row in followed[0]] == ["paired"] * 4 + ["new", "gone"]
 
@@ -137,14 +137,14 @@ def test_scans_that_do_not_fit_are_refused(twice) -> None:
 
 
 def test_table_json_and_page_say_the_same(twice, followed, tmp_path) -> None:
-    rows, motion = followed
+    rows, transform = followed
     for name in ("a", "b"):
         write_result(tmp_path / f"nodules/{name}.json", {"scan": name})
     tables = [tmp_path / "nodules/a.json", tmp_path / "nodules/b.json"]
     output = tmp_path / "follow-up.json"
-    follow_up.write(output, tables, rows, list(twice), motion, days=100, tolerance_mm=12.0, notes=["<b>odd</b>"])
+    follow_up.write(output, tables, rows, list(twice), transform, days=100, tolerance_mm=12.0, notes=["<b>odd</b>"])
     result = read_result(output)
-    schema = json.loads((Path(lungline.__path__[0]) / "schemas/follow-up-1.json").read_text())
+    schema = json.loads((Path(lungline.__path__[0]) / "schemas/follow-up-2.json").read_text())
     jsonschema.validate(result, schema)
     with open(output.with_suffix(".csv"), newline="", encoding="utf-8") as handle:
         table = list(csv.DictReader(handle))

@@ -24,7 +24,7 @@ OBLIQUE = (0.9397, 0.0, -0.3420, 0.1170, 0.9397, 0.3214)
 FLIPPED = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # columns run to the right, slices to the feet
 
 
-def outline_in(ct: Volume) -> Volume:
+def label_map_in(ct: Volume) -> Volume:
     """Balls on a grid of 1 mm that is turned as the scan is, as the cache is."""
     size = np.array(ct.shape_zyx) * ct.spacing_zyx_mm
     grid = geometry.make_affine((1.0, 1.0, 1.0), ct.affine[:3, 3], geometry.direction(ct.affine))
@@ -38,22 +38,22 @@ def outline_in(ct: Volume) -> Volume:
     return Volume(ranks, grid)
 
 
-def rows_of(outline: Volume) -> list[NoduleRow]:
+def rows_of(label_map: Volume) -> list[NoduleRow]:
     """A row of every ball, with odd numbers."""
     rows = []
     for rank, (offset, radius) in BALLS.items():
-        index = np.argwhere(outline.array == rank).mean(axis=0)
-        x, y, z = geometry.voxel_to_world(outline.affine, index)
-        side = "left" if offset[0] > 0 else "right"
+        index = np.argwhere(label_map.array == rank).mean(axis=0)
+        x, y, z = geometry.voxel_to_world(label_map.affine, index)
+        laterality = "left" if offset[0] > 0 else "right"
         size = (2 * radius + 1 / 3, 4.18879020478639 * radius**3, -123.4, 56.7)
         scores = (0.9876543210123 / rank, None, None) if rank == 2 else (0.9876543210123, 1.25, 0.777299861)
-        rows.append(NoduleRow(rank, x, y, z, *index, 1, side, "middle", *size, "solid", *scores, rank == 1))
+        rows.append(NoduleRow(rank, x, y, z, *index, 1, laterality, "middle", *size, "solid", *scores, rank == 1))
     return rows
 
 
 def table_of(rows, probability=0.777299861) -> dict:
     return {
-        "system": "m2",
+        "classifier": "m2",
         "nodules": None if rows is None else [{}] * len(rows),
         "patient": {"probability": probability},
     }
@@ -65,12 +65,12 @@ def written(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
     raw = write_series(folder / "raw", chest(SHAPE), spacing_kji=SPACING, orientation=request.param)
     image, _ = read_dicom(raw)
-    outline = outline_in(volume_of(image).to_lps())
-    rows = rows_of(outline)
-    made = dicom_objects(read_series(raw), table_of(rows), rows, outline)
+    label_map = label_map_in(volume_of(image).to_lps())
+    rows = rows_of(label_map)
+    made = dicom_objects(read_series(raw), table_of(rows), rows, label_map)
     made.seg.save_as(folder / "seg.dcm", enforce_file_format=True)
     made.sr.save_as(folder / "sr.dcm", enforce_file_format=True)
-    return folder, outline, rows
+    return folder, label_map, rows
 
 
 def test_dciodvfy_finds_no_error(written) -> None:
@@ -82,7 +82,7 @@ def test_dciodvfy_finds_no_error(written) -> None:
 def test_segments_lie_where_the_outlines_lie_and_refer_to_the_images_that_show_them(written) -> None:
     import highdicom as hd
 
-    folder, outline, rows = written
+    folder, label_map, rows = written
     seg = hd.seg.segread(folder / "seg.dcm")
     source = {(d := pydicom.dcmread(path)).SOPInstanceUID: d for path in (folder / "raw").iterdir()}
     orientation = np.array(seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient)
@@ -101,7 +101,7 @@ def test_segments_lie_where_the_outlines_lie_and_refer_to_the_images_that_show_t
         world = np.concatenate(points[row.rank])
         np.testing.assert_allclose(world.mean(axis=0), (row.x_mm, row.y_mm, row.z_mm), atol=0.5)
         volume_mm3 = len(world) * np.prod(SPACING)
-        assert volume_mm3 == pytest.approx((outline.array == row.rank).sum(), rel=0.08)
+        assert volume_mm3 == pytest.approx((label_map.array == row.rank).sum(), rel=0.08)
     assert [item.SegmentLabel for item in seg.SegmentSequence] == ["candidate 1", "candidate 2"]
     assert {item.SegmentAlgorithmType for item in seg.SegmentSequence} == {"AUTOMATIC"}
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == SERIES
@@ -110,8 +110,8 @@ def test_segments_lie_where_the_outlines_lie_and_refer_to_the_images_that_show_t
 def test_left_stays_left(written) -> None:
     import highdicom as hd
 
-    folder, outline, _ = written
-    middle = geometry.voxel_to_world(outline.affine, np.array(outline.shape_zyx) / 2)
+    folder, label_map, _ = written
+    middle = geometry.voxel_to_world(label_map.affine, np.array(label_map.shape_zyx) / 2)
     for group in hd.sr.srread(folder / "sr.dcm").content.get_volumetric_roi_measurement_groups():
         (site,) = group.finding_sites
         x = centre_of(group)[0]
@@ -139,7 +139,7 @@ def test_the_report_says_what_the_table_says(written) -> None:
     assert [group.tracking_identifier for group in groups] == ["candidate 1", "candidate 2"]
     for group, row in zip(groups, rows, strict=True):
         np.testing.assert_allclose(centre_of(group), (row.x_mm, row.y_mm, row.z_mm), atol=1e-3)
-        assert measured(group, codes.SCT.LongAxis) == [(row.longest_axial_mm, "mm")]
+        assert measured(group, codes.SCT.LongAxis) == [(row.long_axis_mm, "mm")]
         assert measured(group, codes.SCT.Volume) == [(row.volume_mm3, "mm3")]
         assert measured(group, codes.DCM.CertaintyOfFinding) == [(pytest.approx(100 * row.nodule_probability), "%")]
         cancer = [] if row.cancer_probability is None else [(pytest.approx(100 * row.cancer_probability), "%")]
@@ -197,10 +197,10 @@ def test_an_opinion_of_nodules_is_no_probability_of_cancer(tmp_path) -> None:
 
     raw = write_series(tmp_path / "raw", chest(SHAPE), spacing_kji=SPACING)
     image, _ = read_dicom(raw)
-    outline = outline_in(volume_of(image).to_lps())
-    rows, table = rows_of(outline), table_of(rows_of(outline))
-    table["patient"]["learned_from"] = "nodules"
-    dicom_objects(read_series(raw), table, rows, outline).sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    label_map = label_map_in(volume_of(image).to_lps())
+    rows, table = rows_of(label_map), table_of(rows_of(label_map))
+    table["patient"]["supervision"] = "nodules"
+    dicom_objects(read_series(raw), table, rows, label_map).sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
     content = hd.sr.srread(tmp_path / "sr.dcm").content
     groups = [*content.get_volumetric_roi_measurement_groups(), *content.get_image_measurement_groups()]
     assert len(groups) == 3
@@ -237,9 +237,9 @@ def test_the_frames_of_an_enhanced_ct_are_referred_to_by_their_number(tmp_path) 
         dataset.SpecificCharacterSet = "ISO_IR 100"
 
     raw = write_enhanced(tmp_path / "raw/one.dcm", chest(SHAPE), spacing_kji=SPACING, change=as_sent_enhanced)
-    outline = outline_in(volume_of(read_dicom(raw)[0]).to_lps())
-    rows = rows_of(outline)
-    made = dicom_objects(read_series(raw.parent), table_of(rows), rows, outline)
+    label_map = label_map_in(volume_of(read_dicom(raw)[0]).to_lps())
+    rows = rows_of(label_map)
+    made = dicom_objects(read_series(raw.parent), table_of(rows), rows, label_map)
     made.seg.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
     made.sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
     assert complaints(tmp_path / "seg.dcm") == complaints(tmp_path / "sr.dcm") == []
@@ -252,7 +252,7 @@ def test_the_frames_of_an_enhanced_ct_are_referred_to_by_their_number(tmp_path) 
         assert (
             shown.PlanePositionSequence[0].ImagePositionPatient == frame.PlanePositionSequence[0].ImagePositionPatient
         )
-    counts = [int((outline.array == rank).sum()) for rank in BALLS]
+    counts = [int((label_map.array == rank).sum()) for rank in BALLS]
     assert seg.pixel_array.sum() * np.prod(SPACING) == pytest.approx(sum(counts), rel=0.08)
 
 

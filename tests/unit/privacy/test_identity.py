@@ -39,38 +39,42 @@ def test_the_same_scan_as_dicom_as_mhd_and_flipped_in_its_file_has_the_same_pixe
     turned = {"TransformMatrix": "-1 0 0 0 -1 0 0 0 1", "Offset": " ".join(map(str, offset))}
     flipped = identified(write_mhd(tmp_path / "c.mhd", np.ascontiguousarray(HU[:, ::-1, ::-1]), **turned), "mhd")
     padded = identified(write_mhd(tmp_path / "d.mhd", np.where(HU < -990, HU - 2000, HU).astype(np.int16)), "mhd")
-    assert dicom.marks["hu_sha256"] == mhd.marks["hu_sha256"] == flipped.marks["hu_sha256"]
-    assert dicom.marks["raw_sha256"] != mhd.marks["raw_sha256"]
-    assert padded.marks["hu_sha256"] != dicom.marks["hu_sha256"]
+    assert dicom.fingerprints["hu_sha256"] == mhd.fingerprints["hu_sha256"] == flipped.fingerprints["hu_sha256"]
+    assert dicom.fingerprints["raw_sha256"] != mhd.fingerprints["raw_sha256"]
+    assert padded.fingerprints["hu_sha256"] != dicom.fingerprints["hu_sha256"]
 
 
 def test_a_mirrored_copy_has_other_pixels_and_the_same_histogram(tmp_path):
     one = identified(write_mhd(tmp_path / "a.mhd", HU), "mhd")
     mirrored = identified(write_mhd(tmp_path / "b.mhd", np.ascontiguousarray(HU[:, :, ::-1])), "mhd")
     other = identified(write_mhd(tmp_path / "c.mhd", chest(seed=1)), "mhd")
-    assert one.marks["hu_sha256"] != mirrored.marks["hu_sha256"]
-    assert one.marks["histogram_sha256"] == mirrored.marks["histogram_sha256"] != other.marks["histogram_sha256"]
+    assert one.fingerprints["hu_sha256"] != mirrored.fingerprints["hu_sha256"]
+    assert (
+        one.fingerprints["histogram_sha256"]
+        == mirrored.fingerprints["histogram_sha256"]
+        != other.fingerprints["histogram_sha256"]
+    )
 
 
 def test_every_identifier_of_the_folder_counts_and_stands_nowhere_in_clear(tmp_path):
     raw = write_dicom(tmp_path / "a", HU, change=named("Doe-4711", FrameOfReferenceUID="1.2.77.7"))
-    marks = identified(raw).marks
-    assert all(len(marks[kind]) == 1 for kind in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"))
+    fingerprints = identified(raw).fingerprints
+    assert all(len(fingerprints[kind]) == 1 for kind in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"))
     other = write_dicom(tmp_path / "b", HU, change=lambda k, d: named(f"Doe-{4711 + k % 2}")(k, d))
-    both = identified(other).marks["PatientID"]
+    both = identified(other).fingerprints["PatientID"]
     assert len(both) == 2
-    assert set(marks["PatientID"]) < set(both)
+    assert set(fingerprints["PatientID"]) < set(both)
     made = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
     assert not any(word in path.read_bytes() for path in made for word in (b"Doe", b"4711", b"1.2.77"))
 
 
 def test_hashes_of_identifiers_stay_out_of_the_file_that_is_shared(tmp_path):
-    marks = identified(write_dicom(tmp_path / "a", HU, change=named("007"))).marks
+    fingerprints = identified(write_dicom(tmp_path / "a", HU, change=named("007"))).fingerprints
     assert stat.S_IMODE((tmp_path / "made/private/a.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "made/private").stat().st_mode) == 0o700
     provenance = hdf5.read_header(tmp_path / "made" / "a.h5").provenance
-    assert provenance["hu_sha256"] == marks["hu_sha256"][0]
-    assert marks["PatientID"][0] not in (tmp_path / "made" / "a.h5").read_bytes().decode("latin-1")
+    assert provenance["hu_sha256"] == fingerprints["hu_sha256"][0]
+    assert fingerprints["PatientID"][0] not in (tmp_path / "made" / "a.h5").read_bytes().decode("latin-1")
 
 
 @pytest.mark.parametrize("word", ["", " ", "ANONYMOUS", "Anonymized", "0", "None", "unknown"])
@@ -90,10 +94,10 @@ def test_a_file_named_by_its_series_is_known_as_that_series(tmp_path):
 def test_a_scan_that_cannot_be_used_says_so(tmp_path):
     identity = identified(write_mhd(tmp_path / "a.mhd", np.full_like(HU, -700)), "mhd")
     assert not identity.usable
-    assert set(identity.marks) == {"raw_sha256"}
+    assert set(identity.fingerprints) == {"raw_sha256"}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"usable": true, "marks": 3}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"usable": true, "fingerprints": 3}'])
 def test_a_damaged_identity_is_named(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(CorruptFileError, match="not an identity"):

@@ -7,11 +7,11 @@ import pytest
 
 from lungline.errors import LunglineError
 from lungline.privacy import permissions
-from lungline.privacy.permissions import secret_folder, tighten, write_secret
+from lungline.privacy.permissions import restrict_permissions, secret_folder, write_secret
 from lungline.privacy.pseudonyms import Original, pseudonym_key, read_map, remember
 from lungline.readers.listing import Listed
 from lungline.storage import checksums
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 
 NAMES = ["Doe, Jane/series 1", "=1+1", "two\nlines", " blank ", os.fsdecode(b"caf\xe9"), "a\\x41"]
 
@@ -96,7 +96,7 @@ def test_a_folder_of_somebody_else_is_refused_and_a_file_system_without_modes_is
     with pytest.raises(LunglineError, match="not yours"):
         secret_folder(tmp_path)
     monkeypatch.setattr(permissions.Path, "chmod", lambda path, rights: None)
-    tighten(tmp_path)
+    restrict_permissions(tmp_path)
     assert "does not change that" in capsys.readouterr().err
 
 

@@ -22,8 +22,8 @@ def orthonormal(orientation):
     return (*i, *(j / np.linalg.norm(j)))
 
 
-def codes_of(codes):
-    return [code.code for code in codes]
+def codes_of(flags):
+    return [flag.flag for flag in flags]
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def codes_of(codes):
 def test_every_voxel_lies_where_itk_puts_it(tmp_path, orientation):
     hu = chest((5, 6, 7))
     write_dicom(tmp_path, hu, orientation=orientation)
-    ct, codes = read_scan(tmp_path, "dicom")
+    ct, flags = read_scan(tmp_path, "dicom")
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path)))
     itk = reader.Execute()
-    assert codes == []
+    assert flags == []
     assert sorted(ct.array.shape) == [5, 6, 7]
     for zyx in np.ndindex(*ct.array.shape):
         there = itk.TransformPhysicalPointToContinuousIndex(voxel_to_world(ct.affine, zyx).tolist())
@@ -74,7 +74,7 @@ def test_slice_thickness_is_never_the_spacing(tmp_path):
     np.testing.assert_allclose(ct.spacing_zyx_mm, (2.5, 2.1, 1.7))
 
 
-def test_a_tilted_gantry_is_straightened(tmp_path):
+def test_a_tilted_gantry_is_deskewed(tmp_path):
     """A rod along z stays straight in the world, though each tilted slice meets it in another row."""
     angle = np.deg2rad(12.0)
     orientation = (1, 0, 0, 0, np.cos(angle), -np.sin(angle))
@@ -86,8 +86,8 @@ def test_a_tilted_gantry_is_straightened(tmp_path):
         below = int(np.floor(row))
         hu[k, below, 3], hu[k, below + 1, 3] = -1000 + 1000 * (1 - (row - below)), -1000 + 1000 * (row - below)
     write_dicom(tmp_path, hu, spacing_kji=(0, 1.0, 1.0), orientation=orientation, positions=positions)
-    ct, codes = read_scan(tmp_path, "dicom")
-    assert codes_of(codes) == ["W_TILT"]
+    ct, flags = read_scan(tmp_path, "dicom")
+    assert codes_of(flags) == ["W_TILT"]
     axes = ct.affine[:3, :3] / ct.spacing_zyx_mm
     np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-6)
     np.testing.assert_allclose(ct.spacing_zyx_mm, (2.0 * np.cos(angle), 1, 1), rtol=1e-6)
@@ -103,9 +103,9 @@ def test_a_tilted_gantry_is_straightened(tmp_path):
 def test_a_missing_slice_is_filled_in_place(tmp_path):
     hu = np.repeat(np.arange(60, dtype=np.int16)[:, None, None] * 10, 5, axis=1).repeat(6, axis=2)
     write_dicom(tmp_path, hu, change=lambda k, _: k != 30)
-    ct, codes = read_scan(tmp_path, "dicom")
-    assert codes_of(codes) == ["W_GAP_FILLED"]
-    assert "1 of 60" in codes[0].detail
+    ct, flags = read_scan(tmp_path, "dicom")
+    assert codes_of(flags) == ["W_GAP_FILLED"]
+    assert "1 of 60" in flags[0].detail
     np.testing.assert_array_equal(ct.array, hu)
     np.testing.assert_allclose(ct.spacing_zyx_mm[0], 2.5)
 
@@ -121,8 +121,8 @@ def test_uneven_slices_are_resampled_from_their_real_places(tmp_path):
     hu = np.repeat((z * 50).astype(np.int16)[:, None, None], 5, axis=1).repeat(6, axis=2)
     positions = np.stack([z * 0, z * 0, z], axis=1)
     write_dicom(tmp_path, hu, positions=positions)
-    ct, codes = read_scan(tmp_path, "dicom")
-    assert codes_of(codes) == ["W_NONUNIFORM"]
+    ct, flags = read_scan(tmp_path, "dicom")
+    assert codes_of(flags) == ["W_NONUNIFORM"]
     at_mm = voxel_to_world(ct.affine, [(k, 0, 0) for k in range(len(ct.array))])[:, 2]
     np.testing.assert_allclose(ct.array[:, 2, 3], at_mm * 50, atol=6)
 
@@ -145,8 +145,8 @@ def test_copies_of_slices_are_dropped(tmp_path):
     hu = chest((6, 8, 9))
     write_dicom(tmp_path, hu)
     write_dicom(tmp_path, hu, prefix="copy", change=lambda k, _: k in (2, 3))
-    ct, codes = read_scan(tmp_path, "dicom")
-    assert codes_of(codes) == ["W_DUPLICATE_SLICES"]
+    ct, flags = read_scan(tmp_path, "dicom")
+    assert codes_of(flags) == ["W_DUPLICATE_SLICES"]
     np.testing.assert_array_equal(ct.array, hu)
 
 
@@ -159,15 +159,15 @@ def test_the_most_complete_of_two_acquisitions_is_taken(tmp_path):
         prefix="again",
         change=lambda k, d: 2 <= k <= 4 and setattr(d, "AcquisitionNumber", 2),
     )
-    ct, codes = read_scan(tmp_path, "dicom")
-    assert codes_of(codes) == ["W_MULTI_ACQUISITION"]
+    ct, flags = read_scan(tmp_path, "dicom")
+    assert codes_of(flags) == ["W_MULTI_ACQUISITION"]
     np.testing.assert_array_equal(ct.array, hu)
 
 
 def test_an_acquisition_number_a_slice_is_no_reason_to_split(tmp_path):
     hu = chest((8, 8, 9))
-    ct, codes = read_scan(write_dicom(tmp_path, hu, change=lambda k, d: setattr(d, "AcquisitionNumber", k)), "dicom")
-    assert codes == []
+    ct, flags = read_scan(write_dicom(tmp_path, hu, change=lambda k, d: setattr(d, "AcquisitionNumber", k)), "dicom")
+    assert flags == []
     np.testing.assert_array_equal(ct.array, hu)
 
 
@@ -197,11 +197,11 @@ def test_the_axial_series_is_chosen_among_localizer_coronal_and_short_ones(tmp_p
     write_dicom(tmp_path, chest((9, 12, 14)), prefix="dose", change=in_series(8, Modality="SR"))
     (tmp_path / "Thumbs.db").write_bytes(b"not a picture")
     (tmp_path / "DICOMDIR").write_bytes((tmp_path / "f000.dcm").read_bytes())
-    ct, codes = read_scan(tmp_path, "dicom")
+    ct, flags = read_scan(tmp_path, "dicom")
     np.testing.assert_array_equal(ct.array, hu)
-    assert codes_of(codes) == ["W_SERIES_CHOSEN", "W_FILES_SKIPPED"]
-    assert codes[0].detail == "8 slices used; left out: 2 other CT series, 11 other images"
-    assert codes[1].detail == "2 files are not DICOM"
+    assert codes_of(flags) == ["W_SERIES_CHOSEN", "W_FILES_SKIPPED"]
+    assert flags[0].detail == "8 slices used; left out: 2 other CT series, 11 other images"
+    assert flags[1].detail == "2 files are not DICOM"
 
 
 def test_few_slices_without_geometry_are_dropped_and_many_are_refused(tmp_path):
@@ -210,8 +210,8 @@ def test_few_slices_without_geometry_are_dropped_and_many_are_refused(tmp_path):
 
     hu = chest((40, 8, 9))
     write_dicom(tmp_path / "few", hu, change=without(39))
-    ct, codes = read_scan(tmp_path / "few", "dicom")
-    assert codes_of(codes) == ["W_SLICES_DROPPED"]
+    ct, flags = read_scan(tmp_path / "few", "dicom")
+    assert codes_of(flags) == ["W_SLICES_DROPPED"]
     np.testing.assert_array_equal(ct.array, hu[:39])
     write_dicom(tmp_path / "many", hu, change=without(*range(20, 40)))
     with pytest.raises(Quarantine, match="Q_NO_GEOMETRY: 20 slices"):
@@ -258,8 +258,8 @@ def test_truncated_files_count_as_missing_slices(tmp_path):
     write_dicom(tmp_path, chest((60, 8, 9)))
     victim = tmp_path / "f000.dcm"  # the lowest slice: no gap is left
     victim.write_bytes(victim.read_bytes()[:-40])
-    ct, codes = read_scan(tmp_path, "dicom")
-    assert codes_of(codes) == ["W_DAMAGED_SLICES"]
+    ct, flags = read_scan(tmp_path, "dicom")
+    assert codes_of(flags) == ["W_DAMAGED_SLICES"]
     assert ct.array.shape[0] == 59
     for path in sorted(tmp_path.iterdir())[:10]:
         path.write_bytes(path.read_bytes()[: os.path.getsize(path) - 60])
@@ -269,23 +269,23 @@ def test_truncated_files_count_as_missing_slices(tmp_path):
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("series", "code"),
+    ("series", "flag"),
     [
         ("notavolume/001", "Q_TOO_FEW_SLICES"),
         ("sliceincrement/001", "Q_MISSING_SLICES"),
         ("sliceincrement/002", "Q_MISSING_SLICES"),
     ],
 )
-def test_real_failing_series_are_named(sample_data, series, code):
-    with pytest.raises(Quarantine, match=code):
+def test_real_failing_series_are_named(sample_data, series, flag):
+    with pytest.raises(Quarantine, match=flag):
         read_scan(sample_data / "malformed" / "dicom_series" / series, "dicom")
 
 
 @pytest.mark.data
-def test_a_real_tilted_series_is_straightened(sample_data):
-    ct, codes = read_scan(sample_data / "malformed/dicom_series/gantrytilting/001", "dicom")
-    assert codes_of(codes) == ["W_TILT"]
-    assert "14.00 degrees" in codes[0].detail
+def test_a_real_tilted_series_is_deskewed(sample_data):
+    ct, flags = read_scan(sample_data / "malformed/dicom_series/gantrytilting/001", "dicom")
+    assert codes_of(flags) == ["W_TILT"]
+    assert "14.00 degrees" in flags[0].detail
     np.testing.assert_allclose(ct.spacing_zyx_mm, (5 * np.cos(np.deg2rad(14)), 0.41796875, 0.41796875), rtol=1e-4)
 
 
@@ -299,8 +299,8 @@ def test_a_real_tilted_series_is_straightened(sample_data):
     ],
 )
 def test_real_chests_come_with_their_spacing(sample_data, series, shape, spacing):
-    ct, codes = read_scan(sample_data / "chest-ct" / series, "dicom")
-    assert codes == []
+    ct, flags = read_scan(sample_data / "chest-ct" / series, "dicom")
+    assert flags == []
     assert ct.array.shape == shape
     np.testing.assert_allclose(ct.spacing_zyx_mm, spacing)
     assert ct.array.min() == -1024

@@ -131,8 +131,8 @@ def test_stored_bits_become_hu_whatever_their_form(tmp_path, form):
             pixels, dataset.RescaleSlope = pixels * 2, 0.5
         dataset.PixelData = pixels.astype("<u2" if dataset.PixelRepresentation == 0 else "<i2").tobytes()
 
-    ct, codes = read_scan(write_dicom(tmp_path, hu, change=change), "dicom")
-    assert codes == []
+    ct, flags = read_scan(write_dicom(tmp_path, hu, change=change), "dicom")
+    assert flags == []
     expected = (hu + 1024) // 8 * 8 - 1024 if form == "8 bits" else hu
     np.testing.assert_array_equal(ct.array, expected)
 
@@ -180,7 +180,7 @@ def test_every_slice_has_its_own_rescale(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("slope", "intercept", "code"),
+    ("slope", "intercept", "flag"),
     [
         ("0", "0", "Q_BAD_RESCALE"),
         ("-1", "0", "Q_BAD_RESCALE"),
@@ -188,14 +188,14 @@ def test_every_slice_has_its_own_rescale(tmp_path):
         ("1", "inf", "Q_BAD_RESCALE"),
     ],
 )
-def test_a_senseless_rescale_is_refused(tmp_path, slope, intercept, code):
+def test_a_senseless_rescale_is_refused(tmp_path, slope, intercept, flag):
     def change(k, dataset):
         if k == 2:
             dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
 
     with quiet():
         write_dicom(tmp_path, HU, change=change)
-    with pytest.raises(Quarantine, match=code):
+    with pytest.raises(Quarantine, match=flag):
         read_scan(tmp_path, "dicom")
 
 
@@ -209,8 +209,8 @@ def test_without_a_rescale_only_values_that_prove_hu_are_taken(tmp_path):
         return change
 
     both = ("RescaleSlope", "RescaleIntercept")
-    ct, codes = read_scan(write_dicom(tmp_path / "hu", HU, change=without(0, *both)), "dicom")
-    assert [code.code for code in codes] == ["W_ASSUMED_HU"]
+    ct, flags = read_scan(write_dicom(tmp_path / "hu", HU, change=without(0, *both)), "dicom")
+    assert [flag.flag for flag in flags] == ["W_ASSUMED_HU"]
     np.testing.assert_array_equal(ct.array, HU)
     for name, change in {
         "stored": without(1024, *both),
@@ -236,7 +236,7 @@ def test_a_transfer_syntax_that_cannot_be_decoded_is_named(tmp_path):
 
 def test_lossy_pixels_are_said_to_be_so(tmp_path):
     write_dicom(tmp_path, HU, change=lambda k, d: setattr(d, "LossyImageCompression", "01"))
-    assert [code.code for code in read_scan(tmp_path, "dicom")[1]] == ["W_LOSSY"]
+    assert [flag.flag for flag in read_scan(tmp_path, "dicom")[1]] == ["W_LOSSY"]
 
 
 def test_a_deflated_file_that_grows_without_end_is_refused(tmp_path):

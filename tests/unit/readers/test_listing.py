@@ -24,7 +24,7 @@ def test_ids_are_text_and_labels_may_be_written_as_decimals(tmp_path):
 def test_a_copy_of_a_row_is_left_out_and_noted(tmp_path):
     table = labels(tmp_path, b"id,cancer\na,1\nb,0\na,1\n")
     assert table.of == {"a": 1, "b": 0}
-    assert [(note.file, note.line, note.code) for note in table.notes] == [("labels.csv", 4, "T_ROW_TWICE")]
+    assert [(note.file, note.line, note.flag) for note in table.notes] == [("labels.csv", 4, "T_ROW_TWICE")]
 
 
 @pytest.mark.parametrize("word", ["", "yes", "2", "-1", "nan", "inf", "0x1", "1e0", "0,0", "0.5", "01", "NA"])

@@ -17,10 +17,10 @@ from scans import chest, write_mhd
 HU = chest((4, 12, 14))
 
 
-def refused(path, code):
+def refused(path, flag):
     with pytest.raises(Quarantine) as caught:
         read_metaimage(path)
-    assert caught.value.code == code
+    assert caught.value.flag == flag
     return caught.value.detail
 
 
@@ -67,7 +67,7 @@ def test_other_number_types_and_big_endian_give_the_same_numbers(tmp_path, kind,
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    ("changes", "flag"),
     [
         ({"ElementDataFile": "/dev/zero"}, "Q_BAD_MHD"),
         ({"ElementDataFile": "../secret.raw"}, "Q_BAD_MHD"),
@@ -100,8 +100,8 @@ def test_other_number_types_and_big_endian_give_the_same_numbers(tmp_path, kind,
         ({"TransformMatrix": "1 0 0 0.6 0.8 0 0 0 1"}, "Q_BAD_DIRECTION"),
     ],
 )
-def test_a_header_that_is_not_right_is_refused(tmp_path, changes, code):
-    assert "Doe" not in refused(write_mhd(tmp_path / "a.mhd", HU, **changes), code)
+def test_a_header_that_is_not_right_is_refused(tmp_path, changes, flag):
+    assert "Doe" not in refused(write_mhd(tmp_path / "a.mhd", HU, **changes), flag)
 
 
 def test_a_key_that_stands_there_twice_is_refused(tmp_path):
@@ -159,7 +159,7 @@ def read_or_code(path):
     try:
         return read_metaimage(path).array
     except Quarantine as reason:
-        return reason.code
+        return reason.flag
 
 
 @pytest.mark.data
@@ -178,8 +178,8 @@ def test_of_the_malformed_samples_only_the_sound_ones_read(sample_data):
 def test_real_luna_slabs_read_as_itk_reads_them(sample_data):
     for path in sorted((sample_data / "luna16-format").glob("*.mhd")):
         image = sitk.ReadImage(str(path))
-        ct, codes = read_scan(path, "mhd")
-        assert codes == []
+        ct, flags = read_scan(path, "mhd")
+        assert flags == []
         np.testing.assert_array_equal(ct.array, np.maximum(sitk.GetArrayFromImage(image), -1024))
         np.testing.assert_allclose(ct.spacing_zyx_mm, image.GetSpacing()[::-1])
         np.testing.assert_allclose(voxel_to_world(ct.affine, (0, 0, 0)), image.GetOrigin(), atol=1e-6)

@@ -16,7 +16,7 @@ import pytest
 
 from lungline.errors import LunglineError, Quarantine
 from lungline.readers import metaimage
-from lungline.readers.sandbox import run_apart
+from lungline.readers.sandbox import run_in_sandbox
 from lungline.stages import ingest
 from lungline.storage import hdf5
 from scans import chest, write_mhd
@@ -24,8 +24,8 @@ from scans import chest, write_mhd
 
 def refusal(work, **limits):
     with pytest.raises(Quarantine) as caught:
-        run_apart(work, **limits)
-    return caught.value.code, caught.value.detail
+        run_in_sandbox(work, **limits)
+    return caught.value.flag, caught.value.detail
 
 
 def children() -> set[int]:
@@ -54,9 +54,9 @@ def loop():
 
 def test_an_array_and_words_come_back_as_they_were():
     array = np.arange(-60, 60, dtype=np.int16).reshape(4, 5, 6)[::-1]
-    back, about = run_apart(lambda: (array, {"affine": [0.1 + 0.2, 1e-300], "codes": [["W_TILT", "é"]]}))
+    back, about = run_in_sandbox(lambda: (array, {"affine": [0.1 + 0.2, 1e-300], "flags": [["W_TILT", "é"]]}))
     np.testing.assert_array_equal(back, array)
-    assert about == {"affine": [0.1 + 0.2, 1e-300], "codes": [["W_TILT", "é"]]}
+    assert about == {"affine": [0.1 + 0.2, 1e-300], "flags": [["W_TILT", "é"]]}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_reader_that_eats_memory_is_stopped():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
         assert fresh.submit(refusal, eat_memory, memory_bytes=1 << 26).result() == ("Q_LIMIT", detail)
         assert fresh.submit(refusal, eat_memory_outside_python, memory_bytes=1 << 26).result()[0] == "Q_DECODER_DIED"
-    assert run_apart(eat_memory)[0].size == 1 << 26
+    assert run_in_sandbox(eat_memory)[0].size == 1 << 26
 
 
 def test_what_the_reader_says_of_a_scan_comes_through():
@@ -99,7 +99,7 @@ def test_what_the_reader_says_of_a_scan_comes_through():
     assert refusal(say(Quarantine("Q_NO_GEOMETRY", "none"))) == ("Q_NO_GEOMETRY", "none")
     assert refusal(say(PermissionError(13, "no", "Doe"))) == ("Q_UNREADABLE", "PermissionError")
     with pytest.raises(LunglineError, match="what to do"):
-        run_apart(say(LunglineError("what to do")))
+        run_in_sandbox(say(LunglineError("what to do")))
 
 
 @pytest.mark.parametrize("lack", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
@@ -108,7 +108,7 @@ def test_a_full_disk_for_temporary_files_costs_no_scan(lack):
         raise OSError(lack, "no", "Doe")
 
     with pytest.raises(LunglineError, match=rf"^{os.strerror(lack)} for the temporary files of reading") as caught:
-        run_apart(work)
+        run_in_sandbox(work)
     assert "Doe" not in str(caught.value)
 
 
@@ -124,7 +124,7 @@ def test_a_child_leaves_no_process_no_core_and_no_open_file():
         return np.zeros(1, np.int16), resource.getrlimit(resource.RLIMIT_CORE)
 
     before = sorted(os.listdir("/dev/fd")), children()  # another test's own children may still be there
-    assert run_apart(work)[1] == [0, 0]
+    assert run_in_sandbox(work)[1] == [0, 0]
     refusal(os.abort)
     assert (sorted(os.listdir("/dev/fd")), children()) == before
 
@@ -135,7 +135,7 @@ def test_nothing_that_a_library_prints_is_seen(capfd):
         os.write(2, b"Doe^Jane")
         return np.zeros(1, np.int16), None
 
-    run_apart(work)
+    run_in_sandbox(work)
     refusal(segfault)
     assert "".join(capfd.readouterr()) == ""
 
@@ -147,6 +147,6 @@ def test_a_scan_that_kills_its_reader_is_quarantined_and_the_next_one_is_read(tm
         ingest.run(raw, tmp_path / "bad.h5", source="mhd")
     ingest.run(raw, tmp_path / "good.h5", source="mhd")
     bad, good = hdf5.read_header(tmp_path / "bad.h5"), hdf5.read_header(tmp_path / "good.h5")
-    assert [(code.code, code.detail) for code in bad.codes] == [("Q_DECODER_DIED", "reading ended with SIGSEGV")]
+    assert [(flag.flag, flag.detail) for flag in bad.flags] == [("Q_DECODER_DIED", "reading ended with SIGSEGV")]
     assert good.status == "ok"
     assert bad.provenance["raw_sha256"] == good.provenance["raw_sha256"]

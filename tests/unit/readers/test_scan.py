@@ -40,8 +40,8 @@ def test_dicom_metaimage_and_nifti_of_one_volume_agree(tmp_path):
         read_scan(write_nifti(tmp_path / "a.nii"), "nifti"),
         read_scan(write_nifti(tmp_path / "b.nii.gz"), "nifti"),
     ]
-    for ct, codes in scans:
-        assert codes == []
+    for ct, flags in scans:
+        assert flags == []
         assert ct.array.dtype == np.int16
         assert ct.array.flags.c_contiguous
         np.testing.assert_array_equal(ct.array, HU)

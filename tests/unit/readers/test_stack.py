@@ -8,34 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungline.errors import Quarantine
-from lungline.readers.stack import Stack, even_grid, straighten
+from lungline.readers.stack import Stack, deskew, uniform_grid
 
 
-def codes(depths):
-    return [code.code for code in even_grid(np.asarray(depths, dtype=float))[1]]
+def flags(depths):
+    return [flag.flag for flag in uniform_grid(np.asarray(depths, dtype=float))[1]]
 
 
 def refusal(depths):
     with pytest.raises(Quarantine) as caught:
-        even_grid(np.asarray(depths, dtype=float))
-    return caught.value.code
+        uniform_grid(np.asarray(depths, dtype=float))
+    return caught.value.flag
 
 
 def test_an_even_stack_is_left_alone():
-    assert codes(np.arange(50) * 1.25) == []
-    assert codes(np.round(np.arange(79) * 3.98734, 3)) == []  # rounded by the scanner
+    assert flags(np.arange(50) * 1.25) == []
+    assert flags(np.round(np.arange(79) * 3.98734, 3)) == []  # rounded by the scanner
 
 
 def test_a_gap_is_filled_up_to_two_slices_side_by_side_and_two_percent():
     whole = np.arange(300) * 2.0
-    assert codes(np.delete(whole, [100, 101])) == ["W_GAP_FILLED"]
-    assert codes(np.delete(whole, [100, 101, 200, 201, 250, 260])) == ["W_GAP_FILLED"]
+    assert flags(np.delete(whole, [100, 101])) == ["W_GAP_FILLED"]
+    assert flags(np.delete(whole, [100, 101, 200, 201, 250, 260])) == ["W_GAP_FILLED"]
     assert refusal(np.delete(whole, [100, 101, 102])) == "Q_MISSING_SLICES"
     assert refusal(np.delete(whole, [50, 80, 100, 101, 200, 201, 250])) == "Q_MISSING_SLICES"
 
 
 def test_uneven_distances_up_to_a_factor_of_two_are_resampled():
-    assert codes(np.cumsum([0, 2, 2, 2.5, 2, 3, 2, 2])) == ["W_NONUNIFORM"]
+    assert flags(np.cumsum([0, 2, 2, 2.5, 2, 3, 2, 2])) == ["W_NONUNIFORM"]
     assert refusal(np.cumsum([0, 2, 2, 2.5, 2, 5.3, 2, 2])) == "Q_NONUNIFORM_SPACING"
 
 
@@ -55,7 +55,7 @@ def test_a_slice_very_far_away_makes_no_endless_grid():
 def test_a_grid_spans_the_slices_evenly_or_is_refused(gaps, first):
     depths = first + np.concatenate([[0], np.cumsum(gaps)])
     try:
-        grid, _ = even_grid(depths)
+        grid, _ = uniform_grid(depths)
     except Quarantine:
         return
     assert grid[0] == depths[0]
@@ -72,10 +72,10 @@ def tilted(degrees):
 
 
 def test_a_tilt_is_corrected_up_to_a_limit():
-    image, found = straighten(tilted(20))
-    assert [code.code for code in found] == ["W_TILT"]
+    image, found = deskew(tilted(20))
+    assert [flag.flag for flag in found] == ["W_TILT"]
     assert image.array.shape == (8, 9 + 5, 10)  # 14 mm of table times sin 20 degrees is 4.8 rows
     assert set(np.unique(image.array)) >= {-1024, -100}
     with pytest.raises(Quarantine, match="Q_BAD_TILT"):
-        straighten(tilted(50))
-    assert straighten(tilted(0))[1] == []
+        deskew(tilted(50))
+    assert deskew(tilted(0))[1] == []

@@ -19,9 +19,9 @@ import pytest
 from lungline.errors import LunglineError, Quarantine
 from lungline.readers import zips
 from lungline.readers.raw_state import raw_state
-from lungline.stages import ingest, sheet
+from lungline.stages import ingest, manifest
 from lungline.storage import hdf5
-from lungline.storage.manifest import read_sheet
+from lungline.storage.scan_rows import read_manifest
 from scans import chest, write_dicom, write_mhd, write_nifti
 
 HU = chest()
@@ -79,13 +79,13 @@ def test_every_scan_of_a_zip_is_that_of_the_folder_to_the_last_bit(study, tmp_pa
         assert ours == theirs
 
 
-def test_a_sheet_lists_zips_and_their_scans_are_read_through_its_links(study, tmp_path) -> None:
+def test_a_manifest_lists_zips_and_their_scans_are_read_through_its_links(study, tmp_path) -> None:
     folder = tmp_path / "all"
     write_dicom(folder / "plain", HU)
     (folder / "zips").mkdir()
     study.rename(folder / "zips/Doe.ZIP")
-    sheet.run("folder", folder, tmp_path / "out")
-    rows = read_sheet(tmp_path / "out/scans.csv")
+    manifest.run("folder", folder, tmp_path / "out")
+    rows = read_manifest(tmp_path / "out/manifest.csv")
     assert sorted(row.source for row in rows) == ["dicom", "dicom", "dicom", "mhd", "nifti"]
     identity = tmp_path / "private/identity.json"
     hashes = set()
@@ -112,13 +112,13 @@ def test_a_folder_or_a_file_in_a_zip_may_be_named(study, tmp_path) -> None:
     (tmp_path / "here").symlink_to(tmp_path)
     for place, count in (("DICOM", 2), ("DICOM/ST1/SE2", 1), ("more/b.nii.gz", 1)):
         out = tmp_path / "out" / place
-        sheet.run("folder", tmp_path / "here" / study.name / place, out)
-        rows = read_sheet(out / "scans.csv")
+        manifest.run("folder", tmp_path / "here" / study.name / place, out)
+        rows = read_manifest(out / "manifest.csv")
         assert len(rows) == count
         ingest.run(out / "private/raw" / rows[0].scan, out / "ct.h5", source=rows[0].source)
         assert hdf5.read_header(out / "ct.h5").status != "quarantined"
     with pytest.raises(LunglineError, match="Found none"):
-        sheet.run("folder", study / "nowhere", tmp_path / "out")
+        manifest.run("folder", study / "nowhere", tmp_path / "out")
 
 
 def test_the_state_of_a_scan_is_that_of_its_zip(study) -> None:
@@ -198,7 +198,7 @@ def flipped() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("make", "code", "words"),
+    ("make", "flag", "words"),
     [
         (lambda: packed(("../../evil.dcm", b"x")), "Q_BAD_ZIP", "leads out"),
         (lambda: packed(("/etc/evil.dcm", b"x")), "Q_BAD_ZIP", "leads out"),
@@ -218,20 +218,20 @@ def flipped() -> bytes:
         (lambda: b"no zip at all", "Q_BAD_ZIP", "cannot be read as a zip"),
     ],
 )
-def test_a_hostile_zip_is_one_quarantined_scan(make: Callable[[], bytes], code, words, tmp_path, temporary) -> None:
+def test_a_hostile_zip_is_one_quarantined_scan(make: Callable[[], bytes], flag, words, tmp_path, temporary) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/Doe.zip").write_bytes(make())
     write_dicom(tmp_path / "in/good", HU)
     before = {path for path in tmp_path.rglob("*") if "out" not in path.parts}
-    sheet.run("folder", tmp_path / "in", tmp_path / "out")
+    manifest.run("folder", tmp_path / "in", tmp_path / "out")
     found = {}
-    for row in read_sheet(tmp_path / "out/scans.csv"):
+    for row in read_manifest(tmp_path / "out/manifest.csv"):
         ingest.run(tmp_path / "out/private/raw" / row.scan, tmp_path / "out/ct.h5", source=row.source)
         header = hdf5.read_header(tmp_path / "out/ct.h5")
         found[header.status == "quarantined"] = header
     assert sorted(found) == [False, True]
-    assert found[True].codes[0].code == code
-    assert words in found[True].codes[0].detail
+    assert found[True].flags[0].flag == flag
+    assert words in found[True].flags[0].detail
     assert "Doe" not in repr(found[True])
     assert {path for path in tmp_path.rglob("*") if "out" not in path.parts} == before
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
-from lungline.reports.drawing import as_svg
-from lungline.reports.html import look_digest, percent, render
-from lungline.reports.performance_curves import draw_reliability
+from lungline.reports.html import percent, render, style_digest
+from lungline.reports.performance_curves import plot_reliability
+from lungline.reports.plotting import as_svg
 
 HOSTILE = """</script><script>alert('x')</script><img src=x onerror="alert(1)">"""
 FOLLOW_UP = {"title": HOSTILE, "facts": {HOSTILE: HOSTILE}, "notes": [HOSTILE], "limits": "", "rows": [], "pixels": 1}
@@ -23,7 +23,7 @@ def test_words_of_others_are_escaped_in_text_and_in_attributes():
 
 
 def test_data_of_a_script_cannot_end_it():
-    table = {"codes": [], "quality": None, "nodules": None, "status": "ok"}
+    table = {"flags": [], "quality": None, "nodules": None, "status": "ok"}
     page = render(
         "nodule_page.html", title="", table=table, patient={"probability": None}, quality={}, answer={}, answer_name="",
         opinion=False, nodules=[], pictures=[], about={"name": HOSTILE}, layers={"ct": "AAAA"},
@@ -46,7 +46,7 @@ def test_a_page_asks_nobody_for_anything():
 
 def test_a_chart_has_the_same_text_each_time_and_its_words_can_be_read():
     labels, said = np.array([0, 1, 1, 0]), np.array([0.1, 0.7, 0.72, 0.4])
-    one, two = (as_svg(draw_reliability(labels, said), "reliability") for _ in range(2))
+    one, two = (as_svg(plot_reliability(labels, said), "reliability") for _ in range(2))
     assert one == two
     assert one.startswith('<svg role="img" aria-label="reliability"')
     assert ">predicted probability</text>" in one
@@ -54,11 +54,11 @@ def test_a_chart_has_the_same_text_each_time_and_its_words_can_be_read():
 
 
 def test_the_digest_of_the_look_is_one_of_all_files(monkeypatch, tmp_path):
-    first = look_digest()
+    first = style_digest()
     assert re.fullmatch("[0-9a-f]{16}", first)
     (tmp_path / "page.css").write_text("p {}")
     monkeypatch.setattr("lungline.reports.html._FOLDER", tmp_path)
-    assert look_digest() != first
+    assert style_digest() != first
 
 
 @pytest.mark.parametrize(

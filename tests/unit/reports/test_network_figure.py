@@ -5,7 +5,7 @@ import pytest
 from lungline.config.networks import UNetSpec
 from lungline.detection.unet import describe
 from lungline.errors import LunglineError
-from lungline.reports.network_figure import draw_unet, place_layers
+from lungline.reports.network_figure import place_layers, render_unet
 
 ROWS = [
     ("down1", 4, 8, 8, 1000),
@@ -23,7 +23,7 @@ def test_the_u_goes_down_on_the_left_and_up_on_the_right():
 
 
 def test_boxes_say_channels_shape_and_parameters():
-    figure = draw_unet(ROWS, input_channels=3)
+    figure = render_unet(ROWS, input_channels=3)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "input\n3 x 8 x 8" in texts
     assert "down1: 4 ch\n8 x 8\n1,000 par." in texts
@@ -32,7 +32,7 @@ def test_boxes_say_channels_shape_and_parameters():
 
 
 def test_a_network_as_described_by_the_model_can_be_drawn():
-    figure = draw_unet(describe(UNetSpec(base_channels=2, levels=4), 32, 32))
+    figure = render_unet(describe(UNetSpec(base_channels=2, levels=4), 32, 32))
     assert "down4: 16 ch\n4 x 4" in " ".join(text.get_text() for text in figure.axes[0].texts)
 
 

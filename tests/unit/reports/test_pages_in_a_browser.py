@@ -12,9 +12,9 @@ from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
 from lungline.nodules.table import Grid, NoduleRow, rows_as_json
-from lungline.stages import draw_index, draw_page
+from lungline.stages import render_index, render_page
 from lungline.storage import hdf5
-from lungline.storage.checksums import write_sealed_text
+from lungline.storage.checksums import write_checksummed_text
 from lungline.storage.hdf5 import Header
 from lungline.storage.predictions import Prediction, write_predictions
 from lungline.storage.results import write_result
@@ -33,12 +33,12 @@ def ball(centre_xyz_mm, diameter_mm=10.0) -> np.ndarray:
     return np.linalg.norm(geometry.voxel_to_world(AFFINE, index) - centre_xyz_mm, axis=-1) <= diameter_mm / 2
 
 
-def row(rank, place, side, logit) -> NoduleRow:
+def row(rank, place, laterality, logit) -> NoduleRow:
     z, y, x = geometry.world_to_voxel(AFFINE, place)
     slice_number = round((place[2] - 500) / 2) + 1
     sizes = (10.0, 523.6, 12.0, 80.0, "solid", 0.9)
     chance = 1 / (1 + np.exp(-logit))
-    return NoduleRow(rank, *place, z, y, x, slice_number, side, "middle", *sizes, logit, chance, rank == 2)
+    return NoduleRow(rank, *place, z, y, x, slice_number, laterality, "middle", *sizes, logit, chance, rank == 2)
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +59,20 @@ def folder(tmp_path_factory) -> Path:
     rows = [row(1, LEFT, "left", -2.0), row(2, RIGHT, "right", 0.5)]
     patient = {"probability": 0.6225, "logit": 0.5, "interval": [0.41, 0.8],
                "interval_reason": "of the calibration", "n_candidates": 2, "deciding_rank": 2}  # fmt: skip
-    table = {"schema": "nodules/1", "scan": "good", "system": "m2", "status": "warned",
-             "codes": [{"code": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
+    table = {"schema": "nodules/2", "scan": "good", "classifier": "m2", "status": "warned",
+             "flags": [{"flag": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
              "grid": grid.as_json(), "source_grid": grid.as_json(),
              "quality": LungQuality(800.0, 390.0, 410.0, -850.0, 0.02, 0, 0, 0, 0, 0).as_json(),
              "nodules": rows_as_json(rows)}  # fmt: skip
     nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no probability"}
     empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules"))
-    codes = [{"code": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
-    bad = table | empty | {"scan": "bad", "status": "quarantined", "codes": codes, "patient": nobody}
-    alone = {"learned_from": "nodules", "interval": None, "interval_reason": "nothing was found"}
+    flags = [{"flag": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
+    bad = table | empty | {"scan": "bad", "status": "quarantined", "flags": flags, "patient": nobody}
+    alone = {"supervision": "nodules", "interval": None, "interval_reason": "nothing was found"}
     rated = table | {"scan": "rated", "patient": patient | alone}
     for name, content in (("good", table), ("bad", bad), ("rated", rated)):
         write_result(folder / "nodules" / f"{name}.json", content)
-        draw_page.run(folder / "pages" / f"{name}.html", nodules=folder / "nodules" / f"{name}.json",
+        render_page.run(folder / "pages" / f"{name}.html", nodules=folder / "nodules" / f"{name}.json",
                       volume=folder / "ct.h5", lungs=folder / "lungs.h5", detected=folder / "detect.h5")  # fmt: skip
     predictions = [
         Prediction("good", "dsb17", "test", 1, 0.6225, "warned", ("W_TILT",), "m2", 2, 2, 0.5),
@@ -82,34 +82,34 @@ def folder(tmp_path_factory) -> Path:
     ]
     write_predictions(folder / "predictions.csv", predictions)
     estimate = {"value": 0.5, "low": 0.4, "high": 0.6, "method": "", "reason": ""}
-    curve = {"false_positives_a_scan": [0.0, 0.125, 1.0, 8.0], "sensitivity": [0.1, 0.3, 0.6, 0.9],
+    curve = {"false_positives_per_scan": [0.0, 0.125, 1.0, 8.0], "sensitivity": [0.1, 0.3, 0.6, 0.9],
              "low": [0.0, 0.2, 0.5, 0.8], "high": [0.2, 0.4, 0.7, 1.0]}  # fmt: skip
     write_result(
         folder / "froc.json", {"split": "test", "froc": {"cpm": estimate, "nodules": 9, "scans": 4, "curve": curve}}
     )
-    draw_index.run(folder / "index.html", predictions=folder / "predictions.csv", nodules=folder / "nodules",
+    render_index.run(folder / "index.html", predictions=folder / "predictions.csv", nodules=folder / "nodules",
                    pages=folder / "pages", detection=folder / "froc.json",
                    comparison=compared(folder / "comparison.csv"))  # fmt: skip
     return folder
 
 
-def test_the_opinion_of_a_system_that_learned_from_nodules_is_not_called_a_probability(folder) -> None:
+def test_the_opinion_of_a_classifier_that_learned_from_nodules_is_not_called_a_probability(folder) -> None:
     says = {name: (folder / "pages" / f"{name}.html").read_text(encoding="utf-8") for name in ("good", "rated")}
     assert "of 100 patients" in says["good"]
     assert "not a patient's risk" in says["rated"]
     assert "of 100 patients" not in says["rated"]
     assert "Probability of lung cancer" not in says["rated"]
     assert '<th scope="col">Cancer</th>' in says["good"]
-    assert '<th scope="col">Suspicion</th>' in says["rated"]
+    assert '<th scope="col">Malignancy score</th>' in says["rated"]
     assert "<dt>Interval</dt><dd>0.410 to 0.800: of the calibration</dd>" in says["good"]
     assert "<dt>Interval</dt><dd>not given: nothing was found</dd>" in says["rated"]
 
 
 def compared(path):
-    """A table as `compare` writes it: one system that was run, and one that was not."""
+    """A table as `compare` writes it: one classifier that was run, and one that was not."""
     names = [f"{name}{end}" for name in ("log_loss", "auc", "accuracy", "cpm") for end in ("", "_low", "_high")]
     rows = [["m2<i>", "40", *([0.5, 0.4, 0.6] * 4)], ["paper", "", *([None] * 12)]]
-    write_sealed_text(path, table_text(["system", "patients", *names], rows))
+    write_checksummed_text(path, table_text(["classifier", "patients", *names], rows))
     return path
 
 
@@ -268,7 +268,7 @@ def test_the_cohort_stands_quarantined_first_and_is_sorted_by_a_press(page, fold
     page.wait(READY)
 
 
-def test_the_index_puts_systems_side_by_side_before_the_scans(page, folder) -> None:
+def test_the_index_puts_classifiers_side_by_side_before_the_scans(page, folder) -> None:
     page.open(folder / "index.html", NARROW)
     assert page.run("[...document.querySelectorAll('h3 + .scroll td')].map(cell => cell.textContent)") == [
         "m2<i>", "40", *(["0.500 (0.400 to 0.600)"] * 4)]  # fmt: skip

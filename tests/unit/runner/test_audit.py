@@ -10,8 +10,8 @@ from lungline.errors import LunglineError
 from lungline.runner.audit import verify_tree
 from lungline.stages import ingest, resample
 from lungline.storage import checksums, hdf5
-from lungline.storage.checksums import lineage_of, seal_path, write_sealed_text
-from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.checksums import checksum_path, lineage_of, write_checksummed_text
+from lungline.storage.scan_rows import ScanRow, write_manifest
 from scans import chest, write_mhd
 from stage_settings import RESAMPLE
 
@@ -20,7 +20,7 @@ from stage_settings import RESAMPLE
 def results(tmp_path):
     """The raw scan, ingest and resample of one scan."""
     folder = tmp_path / "results"
-    write_sheet(folder / "scans.csv", [ScanRow("s", "mhd", "luna16", "test")])
+    write_manifest(folder / "manifest.csv", [ScanRow("s", "mhd", "luna16", "test")])
     raw = write_mhd(tmp_path / "raw" / "a.mhd", chest())
     (folder / "private" / "raw").mkdir(parents=True)
     (folder / "private" / "raw" / "s").symlink_to(raw)
@@ -53,8 +53,8 @@ def test_damage_is_named_once_and_where_it_is(results, capsys):
 def test_damaged_files_can_be_set_aside_in_one_go(results):
     with open(results / "ingest" / "s.h5", "ab") as file:
         file.write(b"x")
-    assert cli.main(["verify", str(results), "--aside"]) == 1
-    assert found(results) == {("ingest/s.h5.damaged", "set aside"), ("resample/s.h5", "missing")}
+    assert cli.main(["verify", str(results), "--quarantine-damaged"]) == 1
+    assert found(results) == {("ingest/s.h5.damaged", "quarantined"), ("resample/s.h5", "missing")}
 
 
 def test_an_input_made_anew_with_other_content_is_named(results):
@@ -62,17 +62,17 @@ def test_an_input_made_anew_with_other_content_is_named(results):
     assert ("resample/s.h5", "made from another file") in found(results)
 
 
-def test_an_input_that_is_gone_is_missing_unless_its_seal_still_vouches(results):
+def test_an_input_that_is_gone_is_missing_unless_its_checksum_still_vouches(results):
     (results / "ingest" / "s.h5").unlink()  # as `keep_intermediates: false` does
     assert found(results) == set()
-    seal_path(results / "ingest" / "s.h5").unlink()
+    checksum_path(results / "ingest" / "s.h5").unlink()
     assert found(results) == {("resample/s.h5", "missing")}
 
 
-def test_a_file_without_a_seal_and_one_set_aside_are_named(results):
+def test_a_file_without_a_checksum_and_one_set_aside_are_named(results):
     shutil.copy(results / "ingest" / "s.h5", results / "ingest" / "t.h5")
     shutil.copy(results / "ingest" / "s.h5", results / "ingest" / "u.h5.damaged")
-    assert found(results) == {("ingest/t.h5", "no seal"), ("ingest/u.h5.damaged", "set aside")}
+    assert found(results) == {("ingest/t.h5", "no checksum"), ("ingest/u.h5.damaged", "quarantined")}
 
 
 def test_other_code_is_told_and_is_no_difference(results, monkeypatch):
@@ -104,7 +104,7 @@ def test_predictions_that_are_no_copy_and_hashes_that_fit_nothing_are_named(resu
 
     row = Prediction("s", "dsb17", "test", 1, 0.5, "ok", input_sha256="0" * 64, weights_sha256="1" * 64)
     with lineage_of("predict_cancer"):
-        write_sealed_text(results / "predict_cancer" / "m.csv", "scan\n")
+        write_checksummed_text(results / "predict_cancer" / "m.csv", "scan\n")
     write_predictions(results / "collect_predictions" / "m.csv", [row])
     shutil.copy(results / "collect_predictions" / "m.csv", results / "predictions.csv")
     assert found(results) == {("collect_predictions/m.csv", "contradiction")}
@@ -112,6 +112,6 @@ def test_predictions_that_are_no_copy_and_hashes_that_fit_nothing_are_named(resu
     assert ("predictions.csv", "damaged") in found(results)
 
 
-def test_a_folder_without_seals_is_refused(tmp_path):
+def test_a_folder_without_checksums_is_refused(tmp_path):
     with pytest.raises(LunglineError, match="expected a result tree"):
         verify_tree(tmp_path)

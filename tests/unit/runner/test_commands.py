@@ -9,7 +9,7 @@ from lungline import cli
 from lungline.errors import LunglineError
 from lungline.runner.commands import exit_code_of
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code, Header
+from lungline.storage.hdf5 import Flag, Header
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (1, 1), (Header("q", "resample"), 0)])
@@ -18,7 +18,7 @@ def test_the_exit_code_is_the_number_that_comes_back(answer, code):
 
 
 def test_a_stage_on_one_scan_ends_well_from_the_command_line(tmp_path):
-    hdf5.write_file(tmp_path / "in.h5", Header("ct_hu", "ingest", (Code("Q_LIMIT"),)), {})
+    hdf5.write_file(tmp_path / "in.h5", Header("ct_hu", "ingest", (Flag("Q_LIMIT"),)), {})
     assert cli.main(["resample", str(tmp_path / "in.h5"), str(tmp_path / "out.h5"), "--spacing-mm", "1"]) == 0
     assert hdf5.read_header(tmp_path / "out.h5").status == "quarantined"
 

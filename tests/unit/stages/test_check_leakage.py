@@ -8,7 +8,7 @@ from lungline.cli import main
 from lungline.errors import LunglineError
 from lungline.privacy.identity import Identity, write_identity
 from lungline.stages import check_leakage
-from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.scan_rows import ScanRow, write_manifest
 from lungline.storage.tables import read_rows
 
 KINDS = {
@@ -27,14 +27,14 @@ def row(scan, split, label=None):
 
 
 def checked(tmp_path, *cases):
-    """`cases`: (row, marks[, usable]); every scan has marks of its own beside the given ones."""
-    write_sheet(tmp_path / "scans.csv", [case[0] for case in cases])
-    for listed, marks, *usable in cases:
+    """`cases`: (row, fingerprints[, usable]); every scan has fingerprints of its own beside the given ones."""
+    write_manifest(tmp_path / "manifest.csv", [case[0] for case in cases])
+    for listed, fingerprints, *usable in cases:
         own = {kind: (f"{listed.scan} {kind}",) for kind in KINDS}
-        given = {kind: value if isinstance(value, tuple) else (value,) for kind, value in marks.items()}
+        given = {kind: value if isinstance(value, tuple) else (value,) for kind, value in fingerprints.items()}
         write_identity(tmp_path / "identity" / f"{listed.scan}.json", Identity(*(usable or [True]), own | given))
-    check_leakage.run(tmp_path / "out.csv", scans=tmp_path / "scans.csv", identities=tmp_path / "identity")
-    return [(w["code"], w["scans"], w["split"], w["shared"]) for _, w in read_rows(tmp_path / "out.csv", ("code",))]
+    check_leakage.run(tmp_path / "out.csv", manifest=tmp_path / "manifest.csv", identities=tmp_path / "identity")
+    return [(w["flag"], w["scans"], w["split"], w["shared"]) for _, w in read_rows(tmp_path / "out.csv", ("flag",))]
 
 
 def test_different_patients_pass(tmp_path):
@@ -106,6 +106,6 @@ def test_the_command_says_it_in_one_line(tmp_path, capsys):
     cases = [(row("a", "train", 1), {"hu_sha256": "h"}), (row("b", "test", 1), {"hu_sha256": "h"})]
     with pytest.raises(LunglineError):
         checked(tmp_path, *cases)
-    words = ["--scans", str(tmp_path / "scans.csv"), "--identities", str(tmp_path / "identity")]
+    words = ["--manifest", str(tmp_path / "manifest.csv"), "--identities", str(tmp_path / "identity")]
     assert main(["check-leakage", str(tmp_path / "out.csv"), *words]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -1,6 +1,6 @@
 """What becomes of bad input, row by row: the contract with whoever brings a scan.
 
-Each line is a scan, the codes that it must carry, and, where its voxels must be untouched, `same`: every voxel
+Each line is a scan, the flags that it must carry, and, where its voxels must be untouched, `same`: every voxel
 at its place in the world, in HU, with padding at -1024.
 """
 
@@ -527,13 +527,13 @@ CONTRACT: dict[str, list[tuple[str, Make, str, object]]] = {
 CASES = [(row, *case) for row, cases in CONTRACT.items() for case in cases]
 
 
-@pytest.mark.parametrize(("row", "what", "make", "codes", "voxels"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
-def test_bad_input_is_used_with_a_warning_or_named(tmp_path, row, what, make, codes, voxels):
+@pytest.mark.parametrize(("row", "what", "make", "flags", "voxels"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
+def test_bad_input_is_used_with_a_warning_or_named(tmp_path, row, what, make, flags, voxels):
     raw, source = make(tmp_path)
     ingest.run(raw, tmp_path / "out.h5", source=source)
     header = hdf5.read_header(tmp_path / "out.h5")
-    assert " ".join(code.code for code in header.codes) == codes, header.codes
-    if codes.startswith("Q_"):
+    assert " ".join(flag.flag for flag in header.flags) == flags, header.flags
+    if flags.startswith("Q_"):
         assert hdf5.field_names(tmp_path / "out.h5") == []
     if voxels is not None:
         ct = hdf5.read_volume(tmp_path / "out.h5", "ct")

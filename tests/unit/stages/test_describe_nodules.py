@@ -19,7 +19,7 @@ from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import COLUMNS, Grid, describe_candidates, places_in_lungs, read_nodules
 from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code, Header
+from lungline.storage.hdf5 import Flag, Header
 from lungline.storage.predictions import ANSWER_COLUMNS, read_answers
 from lungline.storage.tables import table_text
 from stage_settings import CACHE, CANDIDATES, RESAMPLE
@@ -60,7 +60,7 @@ def folder(tmp_path_factory) -> Path:
         hu[inside(scanned, centre, diameter_mm)] = value
     field = hdf5.volume_field(scanned.with_array(hu), "HU", "")
     hdf5.write_file(
-        folder / "ingest" / "s.h5", Header("ct_hu", "ingest", (Code("W_TILT", "2 degrees"),)), {"ct": field}
+        folder / "ingest" / "s.h5", Header("ct_hu", "ingest", (Flag("W_TILT", "2 degrees"),)), {"ct": field}
     )
     resample.run(folder / "ingest" / "s.h5", folder / "resample" / "s.h5", **RESAMPLE)
     ct = hdf5.read_volume(folder / "resample" / "s.h5", "ct")
@@ -68,7 +68,7 @@ def folder(tmp_path_factory) -> Path:
     header = hdf5.read_header(folder / "resample" / "s.h5")
     quality = LungQuality(2000.0, 900.0, 1100.0, -850.0, 0.02, 0.0, 0.0, 0.0, 0.0, 0.0).as_json()
     fields = {name: hdf5.volume_field(mask, "1", "") for name in ("lungs", "mask")}
-    about = Header("lung_mask", "segment_lungs", header.codes, provenance={"quality": quality})
+    about = Header("lung_mask", "segment_lungs", header.flags, provenance={"quality": quality})
     hdf5.write_file(folder / "lungs" / "s.h5", about, fields)
     cache_volume.run(folder / "resample" / "s.h5", folder / "lungs" / "s.h5", folder / "cache" / "s.h5", **CACHE)
     cache = hdf5.read_volume(folder / "cache" / "s.h5", "ct")
@@ -77,11 +77,11 @@ def folder(tmp_path_factory) -> Path:
         probability[inside(cache, centre, diameter_mm)] = 0.9
     field = hdf5.volume_field(cache.with_array(probability), "1", "")
     hdf5.write_file(
-        folder / "detect" / "s.h5", Header("nodule_probability", "detect", header.codes), {"probability": field}
+        folder / "detect" / "s.h5", Header("nodule_probability", "detect", header.flags), {"probability": field}
     )
     extract_candidates.run(folder / "detect", folder / "candidates", scans=["s"], **CANDIDATES)
     answer = {"scan": "s", "logit": 2.0, "probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
-    answer |= {"status": "warned", "codes": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
+    answer |= {"status": "warned", "flags": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
     rows = [[answer.get(name, "") for name in ANSWER_COLUMNS]]
     (folder / "answers.csv").write_text(table_text(ANSWER_COLUMNS, rows))
     return folder
@@ -92,12 +92,12 @@ def described(folder, **change) -> dict:
     files |= {"labels": "candidates/s.h5", "candidates": "candidates/s.csv"}
     files |= {"answers": "answers.csv"}
     options = {key: folder / name for key, name in files.items()} | change
-    describe_nodules.run(folder / "nodules.json", scan="s", system="m2", **options)
+    describe_nodules.run(folder / "nodules.json", scan="s", classifier="m2", **options)
     return valid(json.loads((folder / "nodules.json").read_text(encoding="utf-8")))
 
 
 def valid(table: dict) -> dict:
-    schema = json.loads((Path(lungline.__file__).parent / "schemas" / "nodules-1.json").read_text(encoding="utf-8"))
+    schema = json.loads((Path(lungline.__file__).parent / "schemas" / "nodules-2.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(table, schema)
     return table
@@ -107,15 +107,15 @@ def test_sizes_places_and_densities_are_those_that_were_drawn(folder) -> None:
     table = described(folder)
     assert [row["rank"] for row in table["nodules"]] == [1, 2, 3, 4]
     source = Grid(SHAPE, geometry.make_affine(SPACING, ORIGIN))
-    for row, (diameter_mm, centre, hu, side, third) in zip(table["nodules"], BALLS, strict=True):
-        assert row["longest_axial_mm"] == pytest.approx(diameter_mm, abs=1.0)
+    for row, (diameter_mm, centre, hu, laterality, zone) in zip(table["nodules"], BALLS, strict=True):
+        assert row["long_axis_mm"] == pytest.approx(diameter_mm, abs=1.0)
         assert row["volume_mm3"] == pytest.approx(np.pi / 6 * diameter_mm**3, rel=0.05)
         np.testing.assert_allclose([row["x_mm"], row["y_mm"], row["z_mm"]], centre, atol=0.3)
-        assert (row["side"], row["third"]) == (side, third)
+        assert (row["laterality"], row["zone"]) == (laterality, zone)
         assert row["slice"] == 1 + round((centre[2] - ORIGIN[2]) / SPACING[0])
         index = geometry.world_to_voxel(np.array(table["grid"]["affine_zyx_to_lps_xyz_mm"]), centre)
         np.testing.assert_allclose([row["z"], row["y"], row["x"]], index, atol=0.3)
-        assert row["kind"] == ("ground-glass" if hu == -600 else "solid")
+        assert row["attenuation"] == ("ground-glass" if hu == -600 else "solid")
         assert abs(row["mean_hu"] - hu) < 220  # the outermost voxels are mixed with lung
         assert row["nodule_probability"] == pytest.approx(0.9, abs=1e-3)
     assert table["source_grid"] == source.as_json()
@@ -124,11 +124,11 @@ def test_sizes_places_and_densities_are_those_that_were_drawn(folder) -> None:
 def test_the_answer_stands_at_its_candidate_and_a_candidate_not_shown_has_none(folder) -> None:
     table = described(folder)
     assert [row["decided"] for row in table["nodules"]] == [False, False, True, False]
-    assert [row["cancer_logit"] for row in table["nodules"]] == [*LOGITS, None]
+    assert [row["logit"] for row in table["nodules"]] == [*LOGITS, None]
     assert table["nodules"][2]["cancer_probability"] == pytest.approx(table["patient"]["probability"])
     assert table["nodules"][3]["cancer_probability"] is None
     assert table["status"] == "warned"
-    assert table["codes"] == [{"code": "W_TILT", "detail": "2 degrees"}, {"code": "W_TRAINING_CASE", "detail": ""}]
+    assert table["flags"] == [{"flag": "W_TILT", "detail": "2 degrees"}, {"flag": "W_TRAINING_CASE", "detail": ""}]
     assert table["patient"]["interval"] is None
     assert "not calibrated" in table["patient"]["interval_reason"]
 
@@ -164,7 +164,7 @@ def test_the_density_is_that_of_the_scan_and_not_of_the_masked_cache(folder) -> 
     (row,) = describe_candidates([point], measure_candidates(ct, labels, [1]), lungs, Grid(ct.shape_zyx, ct.affine))
     assert row.mean_hu == pytest.approx(30, abs=1)
     assert row.decided is None
-    assert row.cancer_logit is None
+    assert row.logit is None
 
 
 def test_ranked_again_each_candidate_keeps_its_voxels_and_measurements(folder) -> None:
@@ -174,7 +174,7 @@ def test_ranked_again_each_candidate_keeps_its_voxels_and_measurements(folder) -
     rows = described(folder, answers=None, candidates=folder / "again" / "s.csv")["nodules"]
     assert [found.index(next(c for c in found if c.x_mm == row["x_mm"])) for row in rows] == [1, 3, 2]
     for row in rows:
-        for name in ("volume_mm3", "longest_axial_mm", "mean_hu", "spread_hu", "kind"):
+        for name in ("volume_mm3", "long_axis_mm", "mean_hu", "sd_hu", "attenuation"):
             assert row[name] == before[row["x_mm"]][name]
 
 
@@ -188,15 +188,15 @@ def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None
     assert table["nodules"] is None
     assert table["grid"]["shape_zyx"] == list(hdf5.read_grid(folder / "resample" / "s.h5", "ct")[0])
     for name in ("resample", "lungs", "labels"):
-        hdf5.write_file(folder / f"q-{name}.h5", Header("x", "ingest", (Code("Q_LUNGS_EMPTY", "no air"),)), {})
+        hdf5.write_file(folder / f"q-{name}.h5", Header("x", "ingest", (Flag("Q_LUNGS_EMPTY", "no air"),)), {})
     table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", answers=None,
         labels=folder / "q-labels.h5")  # fmt: skip
     assert (table["status"], table["nodules"], table["grid"]) == ("quarantined", None, None)
-    assert table["codes"] == [{"code": "Q_LUNGS_EMPTY", "detail": "no air"}]
+    assert table["flags"] == [{"flag": "Q_LUNGS_EMPTY", "detail": "no air"}]
 
 
 def test_a_table_of_another_layout_and_a_label_map_of_another_table_are_refused(folder) -> None:
-    with pytest.raises(LunglineError, match="expected a table of layout nodules/1"):
+    with pytest.raises(LunglineError, match="expected a table of layout nodules/2"):
         read_nodules({"schema": "nodules/9", "nodules": []})
     found = read_candidates(folder / "candidates" / "s.csv")
     write_candidates(folder / "other.csv", "s", [replace(found[0], label=99)])

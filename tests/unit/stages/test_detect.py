@@ -1,4 +1,4 @@
-"""Many scans in one process give the bytes that one process a scan gives."""
+"""Many scans in one process give the bytes that one process per scan gives."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.stages.detect import run
 from lungline.storage import checksums, hdf5
-from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.hdf5 import Field, Flag, Header
 from lungline.storage.weights import read_card, write_card, write_tensors
 
 MADE_BY = {"region": "lung_box", "outside_hu": -1000.0}
@@ -32,7 +32,7 @@ def folder(tmp_path):
             rng.integers(-1000, 400, (9, 14, 11)).astype(np.int16), "zyx", "HU", "", geometry.make_affine((1, 1, 1))
         )
         hdf5.write_file(tmp_path / "c" / f"{scan}.h5", Header("ct", "cache_volume", parameters=MADE_BY), {"ct": ct})
-    hdf5.write_file(tmp_path / "c" / "q.h5", Header("ct", "cache_volume", (Code("Q_LIMIT"),), MADE_BY), {})
+    hdf5.write_file(tmp_path / "c" / "q.h5", Header("ct", "cache_volume", (Flag("Q_LIMIT"),), MADE_BY), {})
     return tmp_path
 
 
@@ -78,7 +78,7 @@ def test_a_copy_of_a_training_case_of_one_axis_carries_a_warning(folder):
         header = Header("ct", "cache_volume", parameters=MADE_BY, provenance={"hu_sha256": pixels})
         hdf5.write_file(folder / "c" / f"{pixels}.h5", header, {"ct": ct})
         detect_scan(folder / "c" / f"{pixels}.h5", folder / f"{pixels}.h5", detector=folder / "detector")
-    assert [code.code for code in hdf5.read_header(folder / "same.h5").codes] == ["W_TRAINING_CASE"]
+    assert [flag.flag for flag in hdf5.read_header(folder / "same.h5").flags] == ["W_TRAINING_CASE"]
     assert hdf5.read_header(folder / "other.h5").status == "ok"
 
 
@@ -92,8 +92,8 @@ def test_a_scan_made_unlike_those_of_the_training_carries_a_warning_that_says_ho
         header = Header("ct", "cache_volume", parameters=MADE_BY, provenance={"acquisition": how})
         hdf5.write_file(folder / "c" / f"{name}.h5", header, {"ct": ct})
         detect_scan(folder / "c" / f"{name}.h5", folder / f"{name}.h5", detector=folder / "detector")
-    (code,) = hdf5.read_header(folder / "thick.h5").codes
-    assert code.code == "W_UNLIKE_TRAINING"
-    assert code.detail == "slices are 5 mm apart, in the training 1 to 2.5"
+    (flag,) = hdf5.read_header(folder / "thick.h5").flags
+    assert flag.flag == "W_UNLIKE_TRAINING"
+    assert flag.detail == "slices are 5 mm apart, in the training 1 to 2.5"
     assert hdf5.read_header(folder / "like.h5").status == "ok"
     assert hdf5.read_header(folder / "like.h5").provenance["acquisition"]["slice_mm"] == 2.0

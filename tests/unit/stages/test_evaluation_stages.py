@@ -9,8 +9,8 @@ from lungline import NOTICE
 from lungline.detection.candidates import Candidate, write_candidates
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.stages import collect_predictions, evaluate_cancer, evaluate_detection
-from lungline.storage.manifest import ScanRow, write_sheet
 from lungline.storage.predictions import ANSWER_COLUMNS, Prediction, read_predictions, write_predictions
+from lungline.storage.scan_rows import ScanRow, write_manifest
 
 
 def predictions(tmp_path, n_test=30, splits=("test", "valid", "train")):
@@ -30,13 +30,13 @@ def evaluated(tmp_path, **options):
     return json.loads((tmp_path / "cancer.json").read_text())
 
 
-def test_collected_predictions_hold_every_scan_of_the_sheet(tmp_path, capsys):
-    write_sheet(
-        tmp_path / "scans.csv", [ScanRow("a", "dicom", "dsb17", "test"), ScanRow("b", "mhd", "luna16", "test", 9)]
+def test_collected_predictions_hold_every_scan_of_the_manifest(tmp_path, capsys):
+    write_manifest(
+        tmp_path / "manifest.csv", [ScanRow("a", "dicom", "dsb17", "test"), ScanRow("b", "mhd", "luna16", "test", 9)]
     )
     header = ",".join(ANSWER_COLUMNS) + "\n"
     (tmp_path / "answers.csv").write_text(header + "a,0,0.5,1,1,ok,,ff,,,,,,,\n")
-    options = {"scans": tmp_path / "scans.csv", "predictions": tmp_path / "answers.csv", "system": "m2"}
+    options = {"manifest": tmp_path / "manifest.csv", "predictions": tmp_path / "answers.csv", "classifier": "m2"}
     collect_predictions.run(tmp_path / "predictions.csv", **options)
     assert [row.status for row in read_predictions(tmp_path / "predictions.csv")] == ["not-scored", "ok"]
     assert "2 scans: 1 not-scored, 1 ok" in capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_collected_predictions_hold_every_scan_of_the_sheet(tmp_path, capsys):
 
 def test_the_result_has_metrics_by_split_with_intervals_and_baselines(tmp_path):
     predictions(tmp_path)
-    result = evaluated(tmp_path, embedded=True)
+    result = evaluated(tmp_path, synthetic=True)
     assert result["notice"] == NOTICE
     assert result["data"]["datasets"] == ["dsb17"]
     assert "synthetic" in result["data"]["origin"]
@@ -70,13 +70,13 @@ def test_the_prior_is_that_of_the_training_patients_not_of_the_test(tmp_path):
 def test_the_diameter_alone_is_scored_on_the_same_patients(tmp_path):
     predictions(tmp_path)
     lines = [f"dsb17,test{i},0,1,2,3,{20 - i / 10},solid,0" for i in range(1, 30) if i % 3 == 0]
-    (tmp_path / "truth.csv").write_text(
+    (tmp_path / "ground_truth.csv").write_text(
         "\n".join(["dataset,scan,nodule,x_mm,y_mm,z_mm,diameter_mm,kind,malignant", *lines])
     )
-    test = evaluated(tmp_path, truth=tmp_path / "truth.csv")["splits"]["test"]
+    test = evaluated(tmp_path, ground_truth=tmp_path / "ground_truth.csv")["splits"]["test"]
     # nine of ten positives have a nodule, the tenth and all negatives count as 0 mm: 0.9 + 0.1 / 2
     assert test["diameter_alone"]["auc"]["value"] == pytest.approx(0.95)
-    difference = test["diameter_alone"]["auc_of_system_minus_diameter"]["value"]
+    difference = test["diameter_alone"]["auc_of_classifier_minus_diameter"]["value"]
     assert difference == pytest.approx(test["metrics"]["auc"]["value"] - 0.95)
 
 
@@ -88,7 +88,7 @@ def test_the_readable_tables_say_the_same(tmp_path):
     assert NOTICE in page
     assert f"| ROC AUC | {value:.3f} (" in page
     assert "not stated" in page
-    assert f"test,system,auc,30,{value}" in table
+    assert f"test,classifier,auc,30,{value}" in table
     assert "test,constant_prior,log_loss,30," in table
 
 
@@ -117,7 +117,7 @@ def test_a_test_patient_that_was_trained_on_is_refused(tmp_path):
 
 
 def test_labelled_copies_of_training_cases_are_refused_and_unlabelled_ones_are_not(tmp_path):
-    copy = {"probability": 0.5, "status": "warned", "codes": ("W_TRAINING_CASE",)}
+    copy = {"probability": 0.5, "status": "warned", "flags": ("W_TRAINING_CASE",)}
     others = [Prediction(f"t{i}", "folder", "test", i % 2, 0.4, "ok") for i in range(4)]
     write_predictions(tmp_path / "predictions.csv", [*others, Prediction("x", "folder", "test", None, **copy)])
     evaluated(tmp_path)
@@ -127,8 +127,8 @@ def test_labelled_copies_of_training_cases_are_refused_and_unlabelled_ones_are_n
 
 
 def detection(tmp_path, **options):
-    write_sheet(
-        tmp_path / "scans.csv",
+    write_manifest(
+        tmp_path / "manifest.csv",
         [ScanRow(f"l{i}", "mhd", "luna16", "test", 9) for i in range(3)]
         + [ScanRow("t", "mhd", "luna16", "train", 0), ScanRow("d", "dicom", "dsb17", "test")],
     )
@@ -144,7 +144,7 @@ def detection(tmp_path, **options):
     evaluate_detection.run(
         tmp_path / "detection.json",
         tmp_path / "annotations.csv",
-        scans=tmp_path / "scans.csv",
+        manifest=tmp_path / "manifest.csv",
         candidates=tmp_path / "candidates",
         **options,
     )
@@ -153,16 +153,16 @@ def detection(tmp_path, **options):
 
 def test_detection_by_hand(tmp_path):
     """Hits: l0 first (9), l1 second (8); false: l0 second (8), l1 first (9); one nodule of three missed."""
-    result = detection(tmp_path, embedded=False)
+    result = detection(tmp_path, synthetic=False)
     assert result["notice"] == NOTICE
     assert result["data"] == {"datasets": ["luna16"], "origin": "scans given by the user"}
     assert (result["candidates"]["found"], result["candidates"]["nodules"]) == (2, 3)
-    assert result["candidates"]["candidates_a_scan"]["value"] == pytest.approx(4 / 3)
+    assert result["candidates"]["candidates_per_scan"]["value"] == pytest.approx(4 / 3)
     froc = result["froc"]
     assert (froc["scans"], froc["true_positives"], froc["false_positives"]) == (3, 2, 2)
     assert froc["sensitivity_at"]["8"]["value"] == pytest.approx(2 / 3)
     assert froc["sensitivity_at"]["0.125"]["value"] == pytest.approx(0.125 / (1 / 3) / 3)
-    assert len(froc["curve"]["false_positives_a_scan"]) == len(froc["curve"]["sensitivity"])
+    assert len(froc["curve"]["false_positives_per_scan"]) == len(froc["curve"]["sensitivity"])
     page = (tmp_path / "detection.md").read_text()
     assert "| recall | 0.667 (" in page
     assert NOTICE in page
@@ -189,7 +189,7 @@ def test_annotations_of_other_scans_are_refused(tmp_path):
         evaluate_detection.run(
             tmp_path / "o.json",
             tmp_path / "other.csv",
-            scans=tmp_path / "scans.csv",
+            manifest=tmp_path / "manifest.csv",
             candidates=tmp_path / "candidates",
         )
 
@@ -201,7 +201,7 @@ def test_a_split_without_nodules_has_no_sensitivity_but_a_reason(tmp_path):
     evaluate_detection.run(
         tmp_path / "o.json",
         tmp_path / "annotations2.csv",
-        scans=tmp_path / "scans.csv",
+        manifest=tmp_path / "manifest.csv",
         candidates=tmp_path / "candidates",
         split="train",
     )

@@ -1,4 +1,4 @@
-"""Names come back by `lungline export` and `lungline who` alone, for their owner alone."""
+"""Names come back by `lungline export` and `lungline reidentify` alone, for their owner alone."""
 
 import csv
 import os
@@ -14,10 +14,10 @@ from lungline.escape import uncell
 from lungline.nodules.table import NoduleRow, rows_as_json
 from lungline.privacy.pseudonyms import remember
 from lungline.readers.listing import Listed
-from lungline.stages import export, who
-from lungline.storage.manifest import ScanRow
+from lungline.stages import export, reidentify
 from lungline.storage.predictions import Prediction, write_predictions
 from lungline.storage.results import write_result
+from lungline.storage.scan_rows import ScanRow
 from scans import chest, write_dicom
 
 UID, PATIENT = "1.3.6.1.4.1.14519.5.2.1", "0a0c32c9e08cc2ea76a71649de56be6d"
@@ -26,7 +26,7 @@ NODULE = Candidate(1, 12.5, 12.5, 0.9, 0.99, 14, 1.0, 2.0, 3.0, -31.25, 4.5, 60.
 
 
 def answer(scan, dataset="folder", probability=0.25, **more):
-    status = {"status": "ok"} if probability is not None else {"status": "quarantined", "codes": ("Q_NO_CT_SERIES",)}
+    status = {"status": "ok"} if probability is not None else {"status": "quarantined", "flags": ("Q_NO_CT_SERIES",)}
     return Prediction(scan, dataset, "test", None, probability, **status, **more)
 
 
@@ -135,7 +135,7 @@ def test_a_scan_that_no_map_knows_stops_the_export(results, tmp_path):
 )
 def test_an_owner_finds_scans_by_pseudonym_name_and_place(results, tmp_path, monkeypatch, capsys, word, scans):
     monkeypatch.chdir(tmp_path)
-    who.run(word, private=results / "private")
+    reidentify.run(word, private=results / "private")
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == scans
     assert lines[0][1] == NAMES[scans[0]]
@@ -143,7 +143,7 @@ def test_an_owner_finds_scans_by_pseudonym_name_and_place(results, tmp_path, mon
 
 
 def test_a_scan_that_is_not_there_is_one_line(results, capsys):
-    assert main(["who", "Nobody", "--private", str(results / "private")]) == 2
+    assert main(["reidentify", "Nobody", "--private", str(results / "private")]) == 2
     assert "none of its 3 scans" in capsys.readouterr().err
 
 
@@ -155,13 +155,13 @@ def test_a_nodule_leads_to_the_slice_of_its_series_and_only_there(results, tmp_p
     sizes = (5, "left", "upper", 6.0, 113.0, 20.0, 50.0, "solid", 0.9)
     row = NoduleRow(1, *place, 1.0, 2.0, 3.0, *sizes, 0.5, 0.62, True)
     for scan in ("scan-a", "scan-b"):
-        content = {"schema": "nodules/1", "system": "m2", "nodules": rows_as_json([row])}
+        content = {"schema": "nodules/2", "classifier": "m2", "nodules": rows_as_json([row])}
         write_result(results / "describe_nodules" / "m2" / f"{scan}.json", content)
     export.run(results, out=tmp_path / "export")
     rows = {uncell(row["original"]): row for row in table(tmp_path / "export" / "folder-nodule-table-m2.csv")}
     assert rows[NAMES["scan-a"]]["sop_instance_uid"] == "1.2.3.5"
     assert rows[NAMES["scan-a"]]["frame"] == "1"
-    assert rows[NAMES["scan-a"]]["longest_axial_mm"] == "6"
+    assert rows[NAMES["scan-a"]]["long_axis_mm"] == "6"
     assert rows[NAMES["scan-b"]]["sop_instance_uid"] == ""
     for path in (results / "describe_nodules").rglob("*.*"):
         assert "1.2.3." not in path.read_text(encoding="utf-8")

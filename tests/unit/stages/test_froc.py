@@ -32,7 +32,7 @@ def scored(tmp_path):
 
 
 def test_a_submission_by_hand(scored):
-    """False positives a scan at the corners: 0, 1/4, 1/4, 1/2; sensitivity 1/3, 1/3, 2/3, 2/3."""
+    """False positives per scan at the corners: 0, 1/4, 1/4, 1/2; sensitivity 1/3, 1/3, 2/3, 2/3."""
     result = scored()
     assert result["notice"] == NOTICE
     found = result["froc"]
@@ -51,7 +51,7 @@ def test_the_page_says_the_same(scored, tmp_path):
     page = (tmp_path / "o.md").read_text()
     assert NOTICE in page
     assert "2 of 3 nodules hit and 2 false positives in 4 scans" in page
-    assert "| sensitivity at 0.125 false positives a scan | 0.333 (" in page
+    assert "| sensitivity at 0.125 false positives per scan | 0.333 (" in page
 
 
 def test_a_mark_on_an_excluded_finding_counts_neither_way(scored):

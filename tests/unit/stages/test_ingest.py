@@ -42,11 +42,11 @@ def test_a_warning_travels_with_the_scan(tmp_path):
     ingest.run(raw, tmp_path / "a.h5", source="dicom")
     header = hdf5.read_header(tmp_path / "a.h5")
     assert header.status == "warned"
-    assert [code.code for code in header.codes] == ["W_FILES_SKIPPED"]
+    assert [flag.flag for flag in header.flags] == ["W_FILES_SKIPPED"]
 
 
 @pytest.mark.parametrize(
-    ("make", "source", "code"),
+    ("make", "source", "flag"),
     [
         (lambda p: write_mhd(p / "a.mhd", HU, DimSize="1 2"), "mhd", "Q_BAD_MHD"),
         (lambda p: write_mhd(p / "a.mhd", np.full_like(HU, -700)), "mhd", "Q_BAD_VOXELS"),
@@ -56,12 +56,12 @@ def test_a_warning_travels_with_the_scan(tmp_path):
         (lambda p: write_mhd(p / "a.nii", HU), "nifti", "Q_BAD_NIFTI"),
     ],
 )
-def test_a_scan_that_cannot_be_used_is_a_file_and_exit_code_0(tmp_path, make, source, code):
+def test_a_scan_that_cannot_be_used_is_a_file_and_exit_code_0(tmp_path, make, source, flag):
     raw = make(tmp_path)
     assert main(["ingest", str(raw), str(tmp_path / "out.h5"), "--source", source]) == 0
     header = hdf5.read_header(tmp_path / "out.h5")
     assert header.status == "quarantined"
-    assert [found.code for found in header.codes] == [code]
+    assert [found.flag for found in header.flags] == [flag]
     assert header.provenance["raw_sha256"]
     assert hdf5.field_names(tmp_path / "out.h5") == []
 
@@ -74,8 +74,8 @@ def test_raw_files_that_cannot_be_read_are_named_without_their_name(tmp_path, mo
 
     monkeypatch.setattr(ingest, "hash_of_files", denied)
     ingest.run(raw, tmp_path / "a.h5", source="dicom")
-    [code] = hdf5.read_header(tmp_path / "a.h5").codes
-    assert (code.code, code.detail) == ("Q_UNREADABLE", "PermissionError")
+    [flag] = hdf5.read_header(tmp_path / "a.h5").flags
+    assert (flag.flag, flag.detail) == ("Q_UNREADABLE", "PermissionError")
 
 
 @pytest.mark.data
@@ -121,15 +121,15 @@ def test_a_transfer_syntax_is_named_only_if_dicom_knows_it(tmp_path):
         for path in raw.iterdir():
             path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", syntax.ljust(20, "\0").encode(), 1))
         ingest.run(raw, tmp_path / "a.h5", source="dicom")
-        [code] = hdf5.read_header(tmp_path / "a.h5").codes
-        assert code.code == "Q_UNSUPPORTED_SYNTAX"
-        assert told in code.detail
+        [flag] = hdf5.read_header(tmp_path / "a.h5").flags
+        assert flag.flag == "Q_UNSUPPORTED_SYNTAX"
+        assert told in flag.detail
 
 
 def test_a_scan_whose_files_are_gone_is_quarantined_and_named_without_its_place(tmp_path):
     (tmp_path / "scan-1").symlink_to(tmp_path / "Doe")
     assert main(["ingest", str(tmp_path / "scan-1"), str(tmp_path / "a.h5"), "--source", "dicom"]) == 0
-    [code] = hdf5.read_header(tmp_path / "a.h5").codes
-    assert code.code == "Q_UNREADABLE"
+    [flag] = hdf5.read_header(tmp_path / "a.h5").flags
+    assert flag.flag == "Q_UNREADABLE"
     assert b"Doe" not in (tmp_path / "a.h5").read_bytes()
     assert main(["ingest", str(tmp_path / "scan-2"), str(tmp_path / "b.h5"), "--source", "dicom"]) == 2

@@ -20,9 +20,9 @@ from lungline.stages import (
     cache_volume,
     crop_patches,
     describe_nodules,
-    draw_page,
     extract_candidates,
     ingest,
+    render_page,
     resample,
     segment_lungs,
     write_dicom,
@@ -74,7 +74,7 @@ def said_of(raw: Path, folder: Path, drawn_lungs: tuple[slice, ...] | None = Non
     table, files = folder / "nodules.json", {"labels": folder / "wide/s.h5", "candidates": folder / "ranked/s.csv"}
     patches = folder / "patches" / "s.h5"
     describe_nodules.run(table, scan="s", ingested=read, volume=volume, lungs=lungs, **files)
-    draw_page.run(folder / "page.html", nodules=table, volume=volume, lungs=lungs, detected=found)
+    render_page.run(folder / "page.html", nodules=table, volume=volume, lungs=lungs, detected=found)
     write_dicom.run(folder / "dicom", raw=raw, nodules=table, **files)
     labels = hdf5.read_volume(files["labels"], "labels")
     with open(table.with_suffix(".csv"), newline="", encoding="utf-8") as handle:

@@ -3,7 +3,7 @@ import pytest
 
 from lungline.stages import segment_lungs
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code, Header
+from lungline.storage.hdf5 import Flag, Header
 from phantoms import make_chest
 from stage_settings import LUNGS
 
@@ -12,9 +12,9 @@ from stage_settings import LUNGS
 def store(tmp_path):
     """Write a CT as the stage before would, and return its path."""
 
-    def write(ct, codes=()):
+    def write(ct, flags=()):
         path = tmp_path / "resampled.h5"
-        hdf5.write_file(path, Header("ct_hu", "resample", codes), {"ct": hdf5.volume_field(ct, "HU", "CT")})
+        hdf5.write_file(path, Header("ct_hu", "resample", flags), {"ct": hdf5.volume_field(ct, "HU", "CT")})
         return path
 
     return write
@@ -37,7 +37,7 @@ def test_the_header_says_how_good_the_mask_is(store, tmp_path):
     header = hdf5.read_header(tmp_path / "lungs.h5")
     assert header.quantity == "lung_mask"
     assert header.status == "warned"
-    assert [code.code for code in header.codes] == ["W_LUNG_VOLUME"]
+    assert [flag.flag for flag in header.flags] == ["W_LUNG_VOLUME"]
     quality = header.provenance["quality"]
     assert quality["volume_ml"] == pytest.approx(quality["left_ml"] + quality["right_ml"], abs=0.01)
     assert header.parameters["margin_mm"] == 5.0
@@ -45,8 +45,8 @@ def test_the_header_says_how_good_the_mask_is(store, tmp_path):
 
 def test_a_scan_without_lungs_is_quarantined_and_written_without_masks(store, tmp_path):
     ct = make_chest(sides=(), windpipe=False, spacing_mm=2.0).ct
-    segment_lungs.run(store(ct, (Code("W_TILT"),)), tmp_path / "lungs.h5", **LUNGS)
+    segment_lungs.run(store(ct, (Flag("W_TILT"),)), tmp_path / "lungs.h5", **LUNGS)
     header = hdf5.read_header(tmp_path / "lungs.h5")
     assert header.status == "quarantined"
-    assert [code.code for code in header.codes] == ["W_TILT", "Q_LUNGS_EMPTY"]
+    assert [flag.flag for flag in header.flags] == ["W_TILT", "Q_LUNGS_EMPTY"]
     assert hdf5.field_names(tmp_path / "lungs.h5") == []

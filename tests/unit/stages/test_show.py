@@ -14,7 +14,7 @@ from lungline.reports.file_view import statistics
 from lungline.reports.scan_figures import mosaic
 from lungline.stages import show
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.hdf5 import Field, Flag, Header
 from scans import chest, write_dicom, write_nifti
 
 
@@ -24,7 +24,7 @@ def volume(tmp_path):
     array[:, 8:, :] = 400  # the back half is bright
     field = Field(array, "zyx", "HU", "a test chest", geometry.make_affine((2.5, 0.8, 0.7), (-12.5, 7, 31)))
     header = Header(
-        "ct_hu", "ingest", (Code("W_GAP_FILLED", "2 slices"),), {"spacing_mm": 1.0}, {"inputs": {"raw": "feed"}}
+        "ct_hu", "ingest", (Flag("W_GAP_FILLED", "2 slices"),), {"spacing_mm": 1.0}, {"inputs": {"raw": "feed"}}
     )
     hdf5.write_file(tmp_path / "ct.h5", header, {"ct": field})
     return tmp_path / "ct.h5"
@@ -65,7 +65,7 @@ def test_header_and_fields_are_printed(volume, capsys):
 
 
 def test_a_quarantined_file_says_why(tmp_path, capsys):
-    hdf5.write_file(tmp_path / "q.h5", Header("ct_hu", "ingest", (Code("Q_NO_GEOMETRY"), Code("Q_NEW"))), {})
+    hdf5.write_file(tmp_path / "q.h5", Header("ct_hu", "ingest", (Flag("Q_NO_GEOMETRY"), Flag("Q_NEW"))), {})
     show.run(tmp_path / "q.h5", png=tmp_path / "q.png")
     printed = capsys.readouterr().out
     assert "status      quarantined" in printed
@@ -127,7 +127,7 @@ def test_a_terminal_does_not_obey_what_a_file_holds(tmp_path, capsys):
     from lungline.storage.weights import write_tensors
 
     evil = "a\x1b]0;owned\x07"
-    hdf5.write_file(tmp_path / "q.h5", Header(evil, "ingest", (Code("Q_NEW", evil),), {evil: evil}), {})
+    hdf5.write_file(tmp_path / "q.h5", Header(evil, "ingest", (Flag("Q_NEW", evil),), {evil: evil}), {})
     (tmp_path / "c.csv").write_bytes(b"scan\n" + evil.encode() + b"\xe9\n")
     write_tensors(tmp_path / "w.safetensors", {evil: torch.zeros(1)}, {"purpose": evil})
     for name in ("q.h5", "c.csv", "w.safetensors"):

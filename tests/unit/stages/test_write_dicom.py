@@ -21,7 +21,14 @@ from scans import write_dicom as write_bare
 
 def table(path, **change):
     patient = {"probability": 0.25, "logit": None, "interval": None, "interval_reason": "", "n_candidates": 0}
-    content = {"schema": "nodules/1", "scan": "s", "system": "m2", "status": "ok", "patient": patient, "nodules": []}
+    content = {
+        "schema": "nodules/2",
+        "scan": "s",
+        "classifier": "m2",
+        "status": "ok",
+        "patient": patient,
+        "nodules": [],
+    }
     write_result(path, content | change)
     return path
 

@@ -1,4 +1,4 @@
-"""A file that is no longer what was written is never used: its seal says so, and the command line sets it aside."""
+"""A file that is no longer what was written is never used: its checksum says so, and the command line quarantines it."""
 
 import subprocess
 
@@ -12,15 +12,15 @@ from lungline.stages import (
     crop_patches,
     describe_nodules,
     detect,
-    draw_figures,
-    draw_nodule_mask,
     extract_candidates,
+    rasterise_nodules,
+    render_figures,
     resample,
     segment_lungs,
 )
 from lungline.storage import checksums, hdf5
-from lungline.storage.checksums import check, lineage_of, read_seal, seal_path, write_sealed_text
-from lungline.storage.hdf5 import Code, Header
+from lungline.storage.checksums import check, checksum_path, lineage_of, read_checksum, write_checksummed_text
+from lungline.storage.hdf5 import Flag, Header
 from stage_settings import CACHE, CANDIDATES, DETECT, LUNGS, PATCHES, RESAMPLE
 from untrained import untrained_models
 
@@ -35,47 +35,47 @@ def damage(path):
 
 def unusable_scan(path):
     """A sound file without fields: every stage passes it on without work."""
-    hdf5.write_file(path, Header("ct_hu", "ingest", (Code("Q_NO_GEOMETRY"),)), {})
+    hdf5.write_file(path, Header("ct_hu", "ingest", (Flag("Q_NO_GEOMETRY"),)), {})
     return path
 
 
-def test_a_seal_is_what_sha256sum_writes_and_checks(tmp_path):
-    write_sealed_text(tmp_path / "in" / "a.csv", "a\n")
+def test_a_checksum_is_what_sha256sum_writes_and_checks(tmp_path):
+    write_checksummed_text(tmp_path / "in" / "a.csv", "a\n")
     with lineage_of("resample") as lineage:
         check(tmp_path / "in" / "a.csv")
         lineage.raw = ("ab" * 32,)
-        write_sealed_text(tmp_path / "out" / "b.csv", "b\n")
+        write_checksummed_text(tmp_path / "out" / "b.csv", "b\n")
     command = ["sha256sum", "--check", "--strict", ".b.csv.sha256"]
     answer = subprocess.run(command, cwd=tmp_path / "out", capture_output=True, text=True, check=False)
     assert answer.stdout == "b.csv: OK\n../in/a.csv: OK\n"
-    seal = read_seal(tmp_path / "out" / "b.csv")
-    assert seal.inputs == {"../in/a.csv": check(tmp_path / "in" / "a.csv")}
-    assert (seal.stage, seal.raw) == ("resample", ("ab" * 32,))
+    checksum = read_checksum(tmp_path / "out" / "b.csv")
+    assert checksum.inputs == {"../in/a.csv": check(tmp_path / "in" / "a.csv")}
+    assert (checksum.stage, checksum.raw) == ("resample", ("ab" * 32,))
 
 
-def test_a_file_without_a_seal_is_read(tmp_path):
+def test_a_file_without_a_checksum_is_read(tmp_path):
     (tmp_path / "a.csv").write_text("a\n")
     assert check(tmp_path / "a.csv") == checksums.sha256(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize("content", ["", "no seal\n", "0" * 64 + "  other.csv\n", "\0\xff"])
-def test_a_seal_that_is_none_fits_no_file(tmp_path, content):
-    write_sealed_text(tmp_path / "a.csv", "a\n")
-    seal_path(tmp_path / "a.csv").write_text(content)
+@pytest.mark.parametrize("content", ["", "no checksum\n", "0" * 64 + "  other.csv\n", "\0\xff"])
+def test_a_checksum_that_is_none_fits_no_file(tmp_path, content):
+    write_checksummed_text(tmp_path / "a.csv", "a\n")
+    checksum_path(tmp_path / "a.csv").write_text(content)
     with pytest.raises(DamagedFileError, match=r"a\.csv: changed since it was written"):
         check(tmp_path / "a.csv")
 
 
-def test_a_write_that_fails_leaves_file_and_seal(tmp_path):
-    write_sealed_text(tmp_path / "a.csv", "a\n")
+def test_a_write_that_fails_leaves_file_and_checksum(tmp_path):
+    write_checksummed_text(tmp_path / "a.csv", "a\n")
     with pytest.raises(UnicodeEncodeError):
-        write_sealed_text(tmp_path / "a.csv", "\ud800")
+        write_checksummed_text(tmp_path / "a.csv", "\ud800")
     assert check(tmp_path / "a.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.csv.sha256", "a.csv"]
 
 
 def test_a_file_is_hashed_once_as_long_as_it_stays(tmp_path):
-    write_sealed_text(tmp_path / "a.csv", "a\n")
+    write_checksummed_text(tmp_path / "a.csv", "a\n")
     checksums.sha256_of_this_moment.cache_clear()
     assert check(tmp_path / "a.csv") == check(tmp_path / "a.csv")
     assert checksums.sha256_of_this_moment.cache_info().misses == 1
@@ -85,7 +85,7 @@ STAGES = {
     "resample": lambda h5, out: resample.run(h5, out, **RESAMPLE),
     "segment_lungs": lambda h5, out: segment_lungs.run(h5, out, **LUNGS),
     "cache_volume": lambda h5, out: cache_volume.run(h5, h5, out, **CACHE),
-    "draw_nodule_mask": lambda h5, out: draw_nodule_mask.run(h5, h5.with_name("a.csv"), out, scan="s"),
+    "rasterise_nodules": lambda h5, out: rasterise_nodules.run(h5, h5.with_name("a.csv"), out, scan="s"),
     "detect": lambda h5, out: detect.run(h5.parent, out, scans=["s"], detector=h5.parent / "detector", **DETECT),
     "extract_candidates": lambda h5, out: extract_candidates.run(h5.parent, out, scans=["s"], **CANDIDATES),
     "crop_patches": lambda h5, out: crop_patches.run(
@@ -94,7 +94,7 @@ STAGES = {
         **dict.fromkeys(("caches", "detected", "candidates", "labels"), h5.parent),
         **PATCHES,
     ),
-    "draw_figures": lambda h5, out: draw_figures.run(
+    "render_figures": lambda h5, out: render_figures.run(
         out,
         scan="s",
         **dict.fromkeys(("volume", "lungs", "cache", "detected"), h5),
@@ -144,7 +144,7 @@ def test_the_command_line_sets_a_damaged_file_aside_and_says_what_to_do(tmp_path
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "s.h5: changed since it was written" in said
-    assert "set aside as s.h5.damaged: run the same command again and it is made anew" in said
+    assert "quarantined as s.h5.damaged: run the same command again and it is made anew" in said
     assert not (tmp_path / "s.h5").exists()
     assert (tmp_path / "s.h5.damaged").is_file()
 
@@ -156,7 +156,7 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_said_so(tmp_path, monkeypatc
         raise PermissionError
 
     monkeypatch.setattr(checksums.os, "replace", denied)
-    assert "could not be set aside (PermissionError): remove it" in checksums.set_aside(path)
+    assert "could not be quarantined (PermissionError): remove it" in checksums.quarantine(path)
 
 
 def test_looking_at_a_damaged_file_leaves_it_where_it_is(tmp_path, capsys):

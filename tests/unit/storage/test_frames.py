@@ -3,7 +3,7 @@
 import pytest
 
 from lungline.errors import DamagedFileError, LunglineError
-from lungline.storage.checksums import write_sealed_text
+from lungline.storage.checksums import write_checksummed_text
 from lungline.storage.frames import (
     NOT_MEASURED,
     Cost,
@@ -31,7 +31,7 @@ def test_a_missing_column_is_named(tmp_path):
 
 
 def test_a_damaged_table_is_not_read(tmp_path):
-    write_sealed_text(tmp_path / "t.csv", "id\na\n")
+    write_checksummed_text(tmp_path / "t.csv", "id\na\n")
     (tmp_path / "t.csv").write_text("id\nb\n")
     with pytest.raises(DamagedFileError):
         read_frame(tmp_path / "t.csv", ["id"])
@@ -74,11 +74,11 @@ def test_a_training_is_named_after_its_folder(tmp_path):
 
 
 def test_the_largest_diameter_of_each_scan_is_taken(tmp_path):
-    (tmp_path / "truth.csv").write_text("dataset,scan,diameter_mm\ndsb17,a,5\ndsb17,a,9.5\ndsb17,b,4\n")
-    assert largest_diameters(tmp_path / "truth.csv") == {"a": 9.5, "b": 4.0}
+    (tmp_path / "ground_truth.csv").write_text("dataset,scan,diameter_mm\ndsb17,a,5\ndsb17,a,9.5\ndsb17,b,4\n")
+    assert largest_diameters(tmp_path / "ground_truth.csv") == {"a": 9.5, "b": 4.0}
 
 
 def test_a_diameter_that_is_no_number_is_refused_with_its_line(tmp_path):
-    (tmp_path / "truth.csv").write_text("scan,diameter_mm\na,big\n")
+    (tmp_path / "ground_truth.csv").write_text("scan,diameter_mm\na,big\n")
     with pytest.raises(LunglineError, match="line 2"):
-        largest_diameters(tmp_path / "truth.csv")
+        largest_diameters(tmp_path / "ground_truth.csv")

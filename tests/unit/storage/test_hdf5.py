@@ -9,7 +9,7 @@ from lungline.errors import CorruptFileError
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
 from lungline.storage import checksums, hdf5
-from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.hdf5 import Field, Flag, Header
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def ct() -> Volume:
 
 
 def write(path, ct, compression="blosc"):
-    header = Header("ct_hu", "resample", (Code("W_TEST", "why"),), {"spacing_mm": 1.0}, {"code": "abc"})
+    header = Header("ct_hu", "resample", (Flag("W_TEST", "why"),), {"spacing_mm": 1.0}, {"code": "abc"})
     fields = {"ct": hdf5.volume_field(ct, "HU", "a CT"), "mask": Field(ct.array > 0, "zyx", "1", "a mask", ct.affine)}
     hdf5.write_file(path, header, fields, compression=compression)
-    checksums.seal_path(path).unlink()  # what follows is about HDF5's own checks
+    checksums.checksum_path(path).unlink()  # what follows is about HDF5's own checks
     return header
 
 
@@ -155,10 +155,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, ct):
     with pytest.raises(TypeError):
         hdf5.write_file(path, Header("q", "s", parameters={"not json": object()}), {})
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]  # neither a temporary file nor a seal
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]  # neither a temporary file nor a checksum
 
 
 def test_a_quarantined_scan_is_a_file_that_says_why(tmp_path):
-    hdf5.write_file(tmp_path / "q.h5", Header("ct_hu", "ingest", (Code("Q_NO_GEOMETRY", "no position"),)), {})
+    hdf5.write_file(tmp_path / "q.h5", Header("ct_hu", "ingest", (Flag("Q_NO_GEOMETRY", "no position"),)), {})
     assert hdf5.read_header(tmp_path / "q.h5").status == "quarantined"
     assert hdf5.field_names(tmp_path / "q.h5") == []

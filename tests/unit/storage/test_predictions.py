@@ -1,9 +1,8 @@
-"""Every scan of the sheet comes out as one row: answered, or named."""
+"""Every scan of the manifest comes out as one row: answered, or named."""
 
 import pytest
 
 from lungline.errors import LunglineError
-from lungline.storage.manifest import ScanRow
 from lungline.storage.predictions import (
     ANSWER_COLUMNS,
     COLUMNS,
@@ -13,8 +12,9 @@ from lungline.storage.predictions import (
     read_predictions,
     write_predictions,
 )
+from lungline.storage.scan_rows import ScanRow
 
-SHEET = [
+MANIFEST = [
     ScanRow("d1", "dicom", "dsb17", "test", None, 1),
     ScanRow("l1", "mhd", "luna16", "train", 3, None),
     ScanRow("d2", "dicom", "dsb17", "train", None, 0),
@@ -33,31 +33,31 @@ def answers(tmp_path, text=ANSWERS):
     return read_answers(path)
 
 
-def test_every_scan_of_the_sheet_has_one_row_in_its_order(tmp_path):
-    rows = collect(SHEET, answers(tmp_path), "m2")
+def test_every_scan_of_the_manifest_has_one_row_in_its_order(tmp_path):
+    rows = collect(MANIFEST, answers(tmp_path), "m2")
     assert [row.scan for row in rows] == ["d1", "l1", "d2", "f1"]
     assert [row.status for row in rows] == ["ok", "not-scored", "quarantined", "warned"]
     assert rows[0] == Prediction(
         "d1", "dsb17", "test", 1, 0.622459331, "ok", (), "m2", 7, 2, 0.5, "aa", "pa", "we", "ca", "co"
     )
-    assert rows[1].codes == ("N_DETECTION_ONLY",)
-    assert rows[2].codes == ("Q_NO_GEOMETRY", "W_TILT")
+    assert rows[1].flags == ("N_DETECTION_ONLY",)
+    assert rows[2].flags == ("Q_NO_GEOMETRY", "W_TILT")
     assert rows[3].deciding_rank is None
-    assert {row.system for row in rows} == {"m2"}
+    assert {row.classifier for row in rows} == {"m2"}
 
 
 def test_a_missing_answer_is_named(tmp_path):
     with pytest.raises(LunglineError, match=r"1 scans without an answer: f1"):
-        collect(SHEET, answers(tmp_path, "".join(ANSWERS.splitlines(keepends=True)[:2])), "m2")
+        collect(MANIFEST, answers(tmp_path, "".join(ANSWERS.splitlines(keepends=True)[:2])), "m2")
 
 
-def test_an_answer_to_no_scan_of_the_sheet_is_named(tmp_path):
-    with pytest.raises(LunglineError, match="not in the sheet: x9"):
-        collect(SHEET, answers(tmp_path, ANSWERS + "x9,0,0.5,1,1,ok,,dd\n"), "m2")
+def test_an_answer_to_no_scan_of_the_manifest_is_named(tmp_path):
+    with pytest.raises(LunglineError, match="not in the manifest: x9"):
+        collect(MANIFEST, answers(tmp_path, ANSWERS + "x9,0,0.5,1,1,ok,,dd\n"), "m2")
 
 
 def test_written_rows_are_read_back_as_they_were(tmp_path):
-    rows = collect(SHEET, answers(tmp_path), "m2")
+    rows = collect(MANIFEST, answers(tmp_path), "m2")
     write_predictions(tmp_path / "p.csv", rows)
     assert read_predictions(tmp_path / "p.csv") == rows
     assert (tmp_path / "p.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
@@ -73,13 +73,13 @@ def test_written_rows_are_read_back_as_they_were(tmp_path):
         ("d1,0,,1,1,ok,,x", "needs a probability"),
         ("d1,0,nan,1,1,ok,,x", "finite"),
         ("d1,0,0.5,1,1,quarantined,Q_A,x", "no probability"),
-        ("d1,,,1,1,quarantined,,x", "needs a code"),
+        ("d1,,,1,1,quarantined,,x", "needs a flag"),
         ("d1,0,0.5,1,1,fine,,x", "status must be"),
     ],
 )
 def test_an_answer_that_contradicts_itself_is_refused(tmp_path, line, word):
     with pytest.raises(LunglineError, match=word):
-        collect(SHEET[:1], answers(tmp_path, line + "\n"), "m2")
+        collect(MANIFEST[:1], answers(tmp_path, line + "\n"), "m2")
 
 
 def test_a_scan_answered_twice_is_refused_with_its_line(tmp_path):

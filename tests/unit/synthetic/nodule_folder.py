@@ -26,7 +26,7 @@ def write_nodules(folder: Path, patients: int, first: str = "P-", volumes: bool 
 
 
 def settings_for(folder: Path) -> dict[str, Any]:
-    """The part `inserted:` of a configuration: chest `a` to train and choose on, `b` to test on."""
+    """The part `implanted:` of a configuration: chest `a` to train and choose on, `b` to test on."""
     return {
         "nodules": str(folder),
         "chests": {
@@ -34,8 +34,8 @@ def settings_for(folder: Path) -> dict[str, Any]:
             "b": {"path": "b.mhd", "source": "mhd", "splits": ["test"], "lesions_xyz_radius_mm": [[1, 2, 3, 4]]},
         },
         "scans": {
-            "train": {"scans": 10, "nodules": 6, "harmless": 2},
-            "valid": {"scans": 2, "nodules": 2, "harmless": 2},
-            "test": {"scans": 3, "nodules": 2, "harmless": 0},
+            "train": {"scans": 10, "nodules": 6, "distractors": 2},
+            "valid": {"scans": 2, "nodules": 2, "distractors": 2},
+            "test": {"scans": 3, "nodules": 2, "distractors": 0},
         },
     }

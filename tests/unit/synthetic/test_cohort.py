@@ -1,4 +1,4 @@
-"""The plan of the embedded cohort: identities, labels, sizes and places, without drawing a voxel."""
+"""The plan of the synthetic cohort: identities, labels, sizes and places, without drawing a voxel."""
 
 from __future__ import annotations
 
@@ -153,6 +153,6 @@ def test_tables_keep_test_labels_apart_and_tell_the_truth_about_every_nodule(tmp
     assert lines["annotations.csv"][0] == "seriesuid,coordX,coordY,coordZ,diameter_mm"
     assert len(lines["stage1_labels.csv"]) == 7
     assert len(lines["stage1_solution.csv"]) == 5
-    assert len(lines["truth.csv"]) == 1 + sum(len(plan.nodules) for plan in plans)
+    assert len(lines["ground_truth.csv"]) == 1 + sum(len(plan.nodules) for plan in plans)
     assert len(lines["annotations.csv"]) == 1 + sum(len(p.nodules) for p in plans if p.dataset == "luna16")
     assert plan_scan("dsb17", DAMAGED_PATIENT_INDEX, 1, MICRO.anatomy_scale).scan in "".join(lines["stage1_labels.csv"])

@@ -11,27 +11,27 @@ from lungline.imaging import geometry
 from lungline.imaging.intensity import scale_hu
 from lungline.imaging.volume import overlap
 from lungline.synthetic.blending import Blend, blend_in, close_ends, match, noise_of, weight_of
-from lungline.synthetic.implant import InsertedScan, insert
+from lungline.synthetic.implant import ImplantedScan, implant
 from lungline.synthetic.recipients import Chest, without_lesions, zoomed
 from unit.synthetic.small_chest import round_nodule, small_chest
 
 NODULES = [round_nodule(9, 1), round_nodule(6, 2, name="Q_R_1", malignant=0), round_nodule(12, 3, name="R_R_1")]
 
 
-def inserted(seed: int, chest: Chest | None = None, harmless: int = 0) -> InsertedScan:
-    return insert(chest or small_chest(5), NODULES, NODULES[:1] * harmless, np.random.default_rng(seed))
+def implanted(seed: int, chest: Chest | None = None, distractors: int = 0) -> ImplantedScan:
+    return implant(chest or small_chest(5), NODULES, NODULES[:1] * distractors, np.random.default_rng(seed))
 
 
 def test_the_same_seed_inserts_the_same_and_another_something_else() -> None:
-    one, again, other = inserted(1), inserted(1), inserted(2)
+    one, again, other = implanted(1), implanted(1), implanted(2)
     assert np.array_equal(one.hu, again.hu)
     assert one.nodules == again.nodules
     assert not np.array_equal(one.hu, other.hu)
 
 
-def test_hu_stay_as_they_were_away_from_what_was_inserted() -> None:
+def test_hu_stay_as_they_were_away_from_what_was_implanted() -> None:
     chest = small_chest(5)
-    scan = inserted(1, chest)
+    scan = implanted(1, chest)
     away = ndimage.distance_transform_edt(scan.numbers == 0)
     assert np.array_equal(scan.hu[away > 13], chest.hu[away > 13])
     assert not np.array_equal(scan.hu, chest.hu)
@@ -39,7 +39,7 @@ def test_hu_stay_as_they_were_away_from_what_was_inserted() -> None:
 
 def test_every_nodule_lies_where_its_voxels_are_numbered_and_in_the_lungs() -> None:
     chest = small_chest(5)
-    scan = inserted(1, chest)
+    scan = implanted(1, chest)
     assert len(scan.nodules) == len(NODULES)
     for number, nodule in enumerate(scan.nodules, start=1):
         voxels = np.argwhere(scan.numbers == number)
@@ -49,8 +49,8 @@ def test_every_nodule_lies_where_its_voxels_are_numbered_and_in_the_lungs() -> N
         assert {n.name: n.malignant for n in NODULES}[nodule.source] == nodule.malignant
 
 
-def test_harmless_tissue_is_no_nodule() -> None:
-    with_it, without = inserted(1, harmless=4), inserted(1)
+def test_distractors_are_no_nodules() -> None:
+    with_it, without = implanted(1, distractors=4), implanted(1)
     assert with_it.nodules == without.nodules
     assert np.array_equal(with_it.numbers, without.numbers)
     assert not np.array_equal(with_it.hu, without.hu)
@@ -59,7 +59,7 @@ def test_harmless_tissue_is_no_nodule() -> None:
 def test_a_nodule_without_a_place_is_left_out() -> None:
     chest = small_chest(5)
     nowhere = Chest(chest.hu, chest.lungs, np.zeros_like(chest.lungs), chest.affine, 1.0)
-    assert inserted(1, nowhere).nodules == ()
+    assert implanted(1, nowhere).nodules == ()
 
 
 def test_known_lesions_take_no_nodule_and_are_cut_out_of_what_is_trained_on() -> None:
@@ -149,9 +149,9 @@ def told_apart(network: UNet, hu: np.ndarray, marks: np.ndarray, lungs: np.ndarr
 
 
 def blended_nothing(seed: int) -> tuple[np.ndarray, np.ndarray, Chest]:
-    """A chest with harmless tissue alone, and the voxels that it changed."""
+    """A chest with distractors alone, and the voxels that it changed."""
     chest = small_chest(100 + seed)
-    scan = insert(chest, [], [round_nodule(9, 9 + i) for i in range(8)], np.random.default_rng(seed))
+    scan = implant(chest, [], [round_nodule(9, 9 + i) for i in range(8)], np.random.default_rng(seed))
     changed = np.abs(scan.hu - chest.hu) > 1
     return scan.hu, ndimage.binary_opening(ndimage.binary_closing(changed)), chest
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lungline.imaging.geometry import world_to_voxel
 from lungline.imaging.volume import Volume
 from lungline.synthetic.cohort import FIRST_TEST_INDEX, ScanPlan, plan_scan
-from lungline.synthetic.phantom import INFLATED_LUNG_HU, TABLE_1_HU, draw_scan
+from lungline.synthetic.phantom import INFLATED_LUNG_HU, TABLE_1_HU, simulate_scan_hu
 from lungline.synthetic.rendering import add_noise, ball_distance, coverage, make_grid, paint, paint_capsule
 from lungline.synthetic.seeds import random_stream
 
@@ -22,7 +22,7 @@ def plan() -> ScanPlan:
 
 @pytest.fixture(scope="module")
 def ct(plan: ScanPlan) -> Volume:
-    return draw_scan(plan)
+    return simulate_scan_hu(plan)
 
 
 def at(plan: ScanPlan, ct: Volume, life_xyz_mm: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -38,14 +38,14 @@ def mean_hu(plan: ScanPlan, ct: Volume, life_xyz_mm: tuple[float, float, float])
 
 
 def test_the_same_seed_draws_the_same_voxels(plan: ScanPlan, ct: Volume) -> None:
-    assert np.array_equal(draw_scan(plan).array, ct.array)
+    assert np.array_equal(simulate_scan_hu(plan).array, ct.array)
 
 
 @pytest.mark.parametrize("index", [1, 4, 7, 9])
 @pytest.mark.parametrize("scale", [0.3, 0.45])
 def test_lungs_are_two_unequal_pieces_and_the_windpipe_a_third(index: int, scale: float) -> None:
     plan = plan_scan("dsb17", index, 3, scale)
-    ct = draw_scan(plan)
+    ct = simulate_scan_hu(plan)
     pieces = cc3d.connected_components(ct.array < -320, connectivity=6)
     size = np.bincount(pieces.ravel())
     inside = [p for p in np.argsort(-size) if p and not _touches_a_side(pieces == p)]
@@ -133,7 +133,7 @@ def test_malignant_nodules_have_a_haze_that_benign_ones_lack() -> None:
     shell: dict[bool, list[float]] = {True: [], False: []}
     for index in range(8):
         plan = plan_scan("dsb17", FIRST_TEST_INDEX + index, 4, 0.45)
-        ct = draw_scan(plan)
+        ct = simulate_scan_hu(plan)
         grid = np.stack(np.meshgrid(*map(np.arange, ct.shape_zyx), indexing="ij"), axis=-1)
         for nodule in plan.nodules:
             if nodule.pleural or "part-solid" in nodule.kind:

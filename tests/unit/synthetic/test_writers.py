@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from lungline.config.loading import config_text, read_config
 from lungline.config.models import Cohort
 from lungline.errors import LunglineError
-from lungline.stages import draw_phantom, ingest, sheet, write_cohort_tables
+from lungline.stages import ingest, manifest, simulate_scan, write_cohort_tables
 from lungline.storage.hdf5 import read_header, read_volume
 from lungline.synthetic.cohort import (
     COMPRESSED_PATIENT_INDEX,
@@ -25,7 +25,7 @@ from lungline.synthetic.cohort import (
     plan_cohort,
     plan_scan,
 )
-from lungline.synthetic.phantom import draw_scan
+from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import round_field_of_view
 
 COHORT = Cohort(luna16_scans=2, dsb17_train=4, dsb17_test=0, anatomy_scale=0.3)
@@ -53,7 +53,7 @@ def manifest_rows(plans: list[ScanPlan]) -> list[dict[str, str]]:
 
 def draw(folder: Path, plan: ScanPlan) -> Path:
     target = folder / plan.path
-    draw_phantom.run(target, dataset=plan.dataset, index=plan.index, seed=SEED, anatomy_scale=COHORT.anatomy_scale)
+    simulate_scan.run(target, dataset=plan.dataset, index=plan.index, seed=SEED, anatomy_scale=COHORT.anatomy_scale)
     return target
 
 
@@ -98,7 +98,7 @@ def test_one_luna_scan_is_flipped_and_its_world_is_not(tree: Path) -> None:
     assert "TransformMatrix = 1 0 0 0 1 0 0 0 1\n" in (tree / planned("luna16", 0).path).read_text()
     image = sitk.ReadImage(str(tree / plan.path))
     upright = sitk.GetArrayFromImage(sitk.Flip(image, [True, True, False]))
-    ct = draw_scan(plan)
+    ct = simulate_scan_hu(plan)
     assert np.array_equal(upright, ct.array)
     corner = image.TransformIndexToPhysicalPoint([n - 1 if k < 2 else 0 for k, n in enumerate(image.GetSize())])
     assert corner == pytest.approx(plan.origin_xyz_mm, abs=2e-3)
@@ -111,7 +111,7 @@ def test_luna_rows_and_columns_differ(tree: Path) -> None:
 
 def test_dicom_slices_hold_the_drawn_hu_in_their_place(tree: Path) -> None:
     plan = planned("dsb17", 0)
-    slices, ct = read_series(tree / plan.path), draw_scan(plan)
+    slices, ct = read_series(tree / plan.path), simulate_scan_hu(plan)
     assert len(slices) == ct.shape_zyx[0]
     inside = slices[0].pixel_array != -2000
     for k, image in enumerate(slices):
@@ -130,8 +130,8 @@ def test_dicom_slices_hold_the_drawn_hu_in_their_place(tree: Path) -> None:
 
 def test_truth_points_at_nodules_in_the_dicom_world(tree: Path) -> None:
     plan = planned("dsb17", 0)
-    ct = draw_scan(plan)
-    with open(tree / "truth.csv", newline="") as handle:
+    ct = simulate_scan_hu(plan)
+    with open(tree / "ground_truth.csv", newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row["scan"] == plan.scan]
     first = read_series(tree / plan.path)[0]
     for row, nodule in zip(rows, plan.nodules, strict=True):
@@ -158,7 +158,7 @@ def test_outside_the_round_field_of_view_is_padding(tree: Path) -> None:
 
 def test_one_patient_is_compressed_without_loss(tree: Path) -> None:
     plan = planned("dsb17", COMPRESSED_PATIENT_INDEX)
-    slices, ct = read_series(tree / plan.path), draw_scan(plan)
+    slices, ct = read_series(tree / plan.path), simulate_scan_hu(plan)
     assert {image.file_meta.TransferSyntaxUID for image in slices} == {RLELossless}
     middle = len(slices) // 2
     pixels = slices[middle].pixel_array
@@ -188,15 +188,15 @@ def test_a_second_drawing_replaces_the_first(tree: Path, tmp_path: Path) -> None
 
 def test_a_name_that_is_not_the_scans_own_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LunglineError, match=planned("luna16", 0).scan):
-        draw_phantom.run(
+        simulate_scan.run(
             tmp_path / "my-scan.mhd", dataset="luna16", index=0, seed=SEED, anatomy_scale=COHORT.anatomy_scale
         )
 
 
-def test_the_planned_sheet_is_the_one_that_the_written_trees_give(tree: Path, tmp_path: Path) -> None:
-    sheet.run("luna16", tree / "luna16", tmp_path)
-    sheet.run("dsb17", tree / "dsb17", tmp_path)
-    with open(tmp_path / "scans.csv", newline="") as handle:
+def test_the_planned_manifest_is_the_one_that_the_written_trees_give(tree: Path, tmp_path: Path) -> None:
+    manifest.run("luna16", tree / "luna16", tmp_path)
+    manifest.run("dsb17", tree / "dsb17", tmp_path)
+    with open(tmp_path / "manifest.csv", newline="") as handle:
         assert list(csv.DictReader(handle)) == manifest_rows(plan_cohort(SEED, COHORT))
 
 
@@ -207,7 +207,7 @@ def test_the_planned_sheet_is_the_one_that_the_written_trees_give(tree: Path, tm
 def test_ingest_gives_back_what_was_drawn(tree: Path, tmp_path: Path, dataset: str, index: int) -> None:
     plan = planned(dataset, index)
     ingest.run(tree / plan.path, tmp_path / "scan.h5", source=plan.source)  # type: ignore[arg-type]
-    read, drawn = read_volume(tmp_path / "scan.h5", "ct"), draw_scan(plan)
+    read, drawn = read_volume(tmp_path / "scan.h5", "ct"), simulate_scan_hu(plan)
     assert np.allclose(read.affine, drawn.affine, atol=1e-3)
     inside = np.ones(drawn.shape_zyx[1:], bool) if dataset == "luna16" else round_field_of_view(*drawn.shape_zyx[1:])
     assert np.array_equal(read.array[:, inside], drawn.array[:, inside])
@@ -215,4 +215,4 @@ def test_ingest_gives_back_what_was_drawn(tree: Path, tmp_path: Path, dataset: s
 
 def test_ingest_quarantines_the_damaged_patient(tree: Path, tmp_path: Path) -> None:
     ingest.run(tree / planned("dsb17", DAMAGED_PATIENT_INDEX).path, tmp_path / "scan.h5", source="dicom")
-    assert any(code.code.startswith("Q_") for code in read_header(tmp_path / "scan.h5").codes)
+    assert any(flag.flag.startswith("Q_") for flag in read_header(tmp_path / "scan.h5").flags)

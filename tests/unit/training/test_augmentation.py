@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lungline.training.augmentation import distort, turn
+from lungline.training.augmentation import augment_affine_and_intensity, flip_and_rotate
 from lungline.training.patients import PatientCubes
 
 
@@ -15,7 +15,7 @@ def balls(n=64, size=24, radius=5.0):
 
 
 def test_a_ball_stays_a_ball_near_the_middle_and_no_two_are_the_same():
-    seen = distort(balls(), np.random.default_rng(1))
+    seen = augment_affine_and_intensity(balls(), np.random.default_rng(1))
     assert (seen.dtype, seen.shape) == (np.float16, (64, 2, 24, 24, 24))
     assert 0 <= seen.min() < seen.max() <= 1
     volumes, middles = [], []
@@ -35,22 +35,24 @@ def test_a_ball_stays_a_ball_near_the_middle_and_no_two_are_the_same():
 
 @pytest.mark.parametrize("size", [9, 24])
 def test_the_same_draw_gives_the_same_bytes(size):
-    one, two = (distort(balls(3, size, 2.0), np.random.default_rng(5)) for _ in range(2))
+    one, two = (augment_affine_and_intensity(balls(3, size, 2.0), np.random.default_rng(5)) for _ in range(2))
     assert one.tobytes() == two.tobytes()
 
 
 def test_a_patients_cubes_are_distorted_if_it_is_asked_for_and_kept_as_they_were():
     cubes = balls(2)
-    plain, other = (PatientCubes("p", 1, cubes, augment=False, distorted=asked) for asked in (False, True))
-    assert plain.draw(np.random.default_rng(0)) is cubes
-    assert not np.array_equal(other.draw(np.random.default_rng(0)), cubes)
+    plain, other = (
+        PatientCubes("p", 1, cubes, flips_and_rotations=False, affine_and_intensity=asked) for asked in (False, True)
+    )
+    assert plain.sample(np.random.default_rng(0)) is cubes
+    assert not np.array_equal(other.sample(np.random.default_rng(0)), cubes)
     assert np.array_equal(other.cubes, cubes)
 
 
 def test_turning_keeps_the_values_and_the_channels():
     cubes = np.random.default_rng(0).random((2, 2, 8, 8, 8)).astype(np.float16)
-    turned = turn(cubes, np.random.default_rng(1))
-    assert turned.shape == cubes.shape
-    for one, other in zip(cubes.reshape(4, -1), turned.reshape(4, -1), strict=True):
+    apply_symmetry = flip_and_rotate(cubes, np.random.default_rng(1))
+    assert apply_symmetry.shape == cubes.shape
+    for one, other in zip(cubes.reshape(4, -1), apply_symmetry.reshape(4, -1), strict=True):
         np.testing.assert_array_equal(np.sort(one), np.sort(other))
-    assert not np.array_equal(turned, cubes)
+    assert not np.array_equal(apply_symmetry, cubes)

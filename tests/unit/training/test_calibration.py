@@ -10,7 +10,7 @@ from lungline.classification.cancer_net import CancerNet
 from lungline.classification.hand_crafted import features
 from lungline.config.networks import CancerNetSpec
 from lungline.evaluation.cancer_metrics import log_loss
-from lungline.training.calibration import fit_measured, fit_scale_and_shift, interval_of, regress, resampled_fits
+from lungline.training.calibration import fit_hand_crafted, fit_scale_and_shift, interval_of, regress, resampled_fits
 from lungline.training.patients import PatientCubes, labels_and_logits
 
 SIZE, CPU = 16, torch.device("cpu")
@@ -117,7 +117,7 @@ def network():
     """One that has learned nothing."""
     torch.manual_seed(0)
     return CancerNet(
-        CancerNetSpec(shape_zyx=(SIZE,) * 3, channels=(4,) * 6, dense=16, norm="group", measured=True)
+        CancerNetSpec(shape_zyx=(SIZE,) * 3, channels=(4,) * 6, dense=16, norm="group", hand_crafted_features=True)
     ).eval()
 
 
@@ -145,7 +145,7 @@ def loss(model, cases):
 def test_unseen_patients_are_told_apart_better():
     model, unseen = network(), patients(2)
     before = loss(model, unseen)
-    said = fit_measured(model, patients(1), CPU)
+    said = fit_hand_crafted(model, patients(1), CPU)
     assert before > 0.6
     assert loss(model, unseen) < 0.45
     assert said["log volume in mm3"] > 0 > said["mean HU, scaled"]
@@ -154,10 +154,10 @@ def test_unseen_patients_are_told_apart_better():
 
 def test_no_other_weights_fit_better():
     model, cases = network(), patients(1)
-    fit_measured(model, cases, CPU)
-    assert model.measured is not None
+    fit_hand_crafted(model, cases, CPU)
+    assert model.hand_crafted_features is not None
     best = loss(model, cases)
-    for weights in (model.measured.weight[0], model.measured.bias):
+    for weights in (model.hand_crafted_features.weight[0], model.hand_crafted_features.bias):
         for step in (-0.5, 0.5):
             weights += step
             assert loss(model, cases) > best
@@ -179,11 +179,13 @@ def test_the_features_are_those_of_the_candidate_that_decides():
         )
         for case in cases
     ]
-    assert fit_measured(network(), with_another, CPU) == pytest.approx(fit_measured(model, cases, CPU), abs=1e-3)
+    assert fit_hand_crafted(network(), with_another, CPU) == pytest.approx(
+        fit_hand_crafted(model, cases, CPU), abs=1e-3
+    )
 
 
 def test_the_weights_travel_with_the_network():
     model, again = network(), network()
-    fit_measured(model, patients(1, 40), CPU)
+    fit_hand_crafted(model, patients(1, 40), CPU)
     again.load_state_dict(model.state_dict())
     assert loss(again, patients(3, 20)) == loss(model, patients(3, 20))

@@ -3,15 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungline.config.entries import PatchSystem
+from lungline.config.entries import CandidateClassifier
 from lungline.config.settings import read_settings
 from lungline.errors import LunglineError
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 from lungline.training.cases import RatedNodule, gather_nodules, read_rated_nodules
 
-ENTRY = {"detector": "d", "learn_from": "nodules", "candidates": 1, "training": {"steps": 1, "batch": 1},
+ENTRY = {"detector": "d", "supervision": "nodules", "candidates": 1, "training": {"steps": 1, "batch": 1},
          "network": {"shape_zyx": [8, 8, 8]}}  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_each_candidate_is_a_case_labelled_by_the_nodule_around_it(tmp_path: Pat
         RatedNodule("b", (0, 0, 0), 4, 1),
     ]
     rows = [row("a", "train"), row("b", "valid"), row("c", "test")]
-    cohort = gather_nodules(read_settings(PatchSystem, ENTRY, "system"), rows, tmp_path, nodules)
+    cohort = gather_nodules(read_settings(CandidateClassifier, ENTRY, "classifier"), rows, tmp_path, nodules)
     train, valid = cohort.patients["train"], cohort.patients["valid"]
     assert [case.label for case in train] == [1, 0, 0]  # a radius is not reached by what lies on it
     assert [float(case.cubes.mean()) for case in train] == pytest.approx([0, 0.1, 0.2], abs=1e-3)
@@ -61,4 +61,4 @@ def test_the_table_of_rated_nodules_has_a_column_more(tmp_path: Path) -> None:
 
 def test_another_teacher_is_refused() -> None:
     with pytest.raises(LunglineError, match="'patients' or 'nodules'"):
-        read_settings(PatchSystem, {**ENTRY, "learn_from": "readers"}, "system")
+        read_settings(CandidateClassifier, {**ENTRY, "supervision": "readers"}, "classifier")

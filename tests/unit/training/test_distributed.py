@@ -22,7 +22,7 @@ from lungline.imaging import geometry
 from lungline.stages.train_unet import run
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
-from lungline.storage.manifest import ScanRow, write_sheet
+from lungline.storage.scan_rows import ScanRow, write_manifest
 from lungline.storage.weights import read_tensors
 from lungline.training.distributed import SINGLE, ProcessGroup
 from lungline.training.unet_task import SliceCrops
@@ -39,7 +39,7 @@ FILES = ("weights.safetensors", "learning_curve.csv", "card.json")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Caches and masks of two scans with a bright ball each, and their sheet."""
+    """Caches and masks of two scans with a bright ball each, and their manifest."""
     folder = tmp_path_factory.mktemp("group")
     rng = np.random.default_rng(3)
     grid = np.indices((40, 44, 48))
@@ -50,18 +50,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         header = Header("masked_ct_hu", "cache_volume", parameters={"region": "lung_box", "outside_hu": -1000})
         hdf5.write_file(folder / f"caches/{scan}.h5", header, {"ct": Field(ct, "zyx", "HU", "", affine)})
         mask = {"nodules": Field(ball, "zyx", "1", "", affine)}
-        hdf5.write_file(folder / f"masks/{scan}.h5", Header("nodule_mask", "draw_nodule_mask"), mask)
+        hdf5.write_file(folder / f"masks/{scan}.h5", Header("nodule_mask", "rasterise_nodules"), mask)
     dropout = {**DETECTOR, "network": {**DETECTOR["network"], "dropout": 0.3}}
     save_config(folder, detectors={"plain": DETECTOR, "dropout": dropout})
     splits = (("a", "train"), ("b", "valid"))
-    write_sheet(folder / "scans.csv", [ScanRow(scan, "mhd", "luna16", split, 0, None) for scan, split in splits])
+    write_manifest(folder / "manifest.csv", [ScanRow(scan, "mhd", "luna16", split, 0, None) for scan, split in splits])
     return folder
 
 
 def train(place: Path, name: str, detector: str = "plain") -> Path:
     """The stage in this process."""
     given = {"axis": "y", "config": place / "config.json", "detector": detector, "device": "cpu"}
-    paths = {"scans": place / "scans.csv", "caches": place / "caches", "masks": place / "masks"}
+    paths = {"manifest": place / "manifest.csv", "caches": place / "caches", "masks": place / "masks"}
     run(place / name, checkpoints=place / f"{name}-checkpoints", **given, **paths)
     return place / name
 
@@ -83,7 +83,7 @@ def member(rank: int, port: int, place: Path, name: str, detector: str, dies_at:
 
 
 def train_by_two(place: Path, name: str, detector: str = "plain", dies_at: int | None = None) -> list[int | None]:
-    """Exit codes of two processes that train together."""
+    """Exit flags of two processes that train together."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -177,7 +177,7 @@ def test_pytorchs_launcher_starts_them(place: Path, two: Path) -> None:
     """The words that the rule train_unet uses."""
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words += ["-m", "lungline.cli", "train-unet", str(place / "launched"), "--axis", "y"]
-    words += ["--config", str(place / "config.json"), "--detector", "plain", "--scans", str(place / "scans.csv")]
+    words += ["--config", str(place / "config.json"), "--detector", "plain", "--manifest", str(place / "manifest.csv")]
     words += ["--device", "cpu"]
     words += ["--caches", str(place / "caches"), "--masks", str(place / "masks")]
     words += ["--checkpoints", str(place / "launched-checkpoints")]

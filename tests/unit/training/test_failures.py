@@ -15,16 +15,16 @@ def look(train, valid):
 
 def test_the_same_answer_to_everybody_is_named():
     probability = 0.25 + np.linspace(0, 0.019, 20)
-    (code,) = learned_all_negative(LABELS, probability, "test patients")
-    assert code.code == "M_ALL_NEGATIVE"
-    assert code.detail == "20 test patients: probabilities span 0.019"
+    (flag,) = learned_all_negative(LABELS, probability, "test patients")
+    assert flag.flag == "M_ALL_NEGATIVE"
+    assert flag.detail == "20 test patients: probabilities span 0.019"
 
 
 def test_all_negative_at_a_half_without_a_ranking_is_named():
     probability = np.tile([0.1, 0.2, 0.3, 0.4], 5)[::-1]
     probability = np.where(LABELS == 1, 0.1, probability)
-    (code,) = learned_all_negative(LABELS, probability, "test patients")
-    assert "accuracy 0.750 is that of the majority class, ROC AUC 0." in code.detail
+    (flag,) = learned_all_negative(LABELS, probability, "test patients")
+    assert "accuracy 0.750 is that of the majority class, ROC AUC 0." in flag.detail
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_other_answers_are_not_named(labels, probability):
 
 
 def test_a_gap_between_training_and_validation_is_named_with_how_far_it_has_risen():
-    (code,) = overfitted([look(0.6, 0.5), look(0.01, 0.75)])
-    assert code.code == "M_OVERFIT"
-    assert code.detail == "training loss 0.01, validation loss 0.75, 50 % above its best"
+    (flag,) = overfitted([look(0.6, 0.5), look(0.01, 0.75)])
+    assert flag.flag == "M_OVERFIT"
+    assert flag.detail == "training loss 0.01, validation loss 0.75, 50 % above its best"
 
 
 @pytest.mark.parametrize("last", [look(0.5, 0.9), look(0.01, 0.1), look(0.7, 0.6)])

@@ -17,7 +17,7 @@ from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.names import Precision
 from lungline.storage import hdf5
-from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.hdf5 import Field, Flag, Header
 from lungline.storage.weights import read_card, read_tensors
 from lungline.training import loop
 from lungline.training.checkpoints import Checkpoints
@@ -38,7 +38,7 @@ def small_network() -> nn.Module:
 class SumTask(TrainingTask[Points]):
     """The sum of three numbers, to be learnt; `stop_at` is the step at which the training is interrupted."""
 
-    stage: ClassVar[str] = "train_system"
+    stage: ClassVar[str] = "train_classifier"
     model: nn.Module = field(default_factory=small_network)
     stop_at: int | None = None
     parts: tuple[int, ...] = (8,)
@@ -84,8 +84,8 @@ class ScriptedTask(SumTask):
 class WarnedTask(SumTask):
     """A task that finds fault with the trained network, and fits something to it."""
 
-    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Code]:
-        return [Code("M_OVERFIT", f"{len(curve)} validations")]
+    def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Flag]:
+        return [Flag("M_OVERFIT", f"{len(curve)} validations")]
 
     def finish(self) -> Mapping[str, Any]:
         assert not self.model.training
@@ -101,7 +101,9 @@ def trained(
 ) -> tuple[dict[str, Tensor], list[Evaluation]]:
     """Weights and learning curve."""
     task = task or SumTask()
-    curve = train(task, SCHEDULE, context(folder, precision), Checkpoints(folder / "checkpoints", "train_system", key))
+    curve = train(
+        task, SCHEDULE, context(folder, precision), Checkpoints(folder / "checkpoints", "train_classifier", key)
+    )
     return task.model.state_dict(), curve
 
 
@@ -134,12 +136,12 @@ def test_a_checkpoint_of_something_else_or_a_damaged_one_is_never_resumed(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("keep", "losses", "expected"),
+    ("checkpoint", "losses", "expected"),
     [("best", (1.0, 3.0, 2.0), 10), ("best", (3.0, 1.0, 2.0), 20), ("last", (1.0, 3.0, 2.0), 30)],
 )
-def test_the_weights_of_the_best_or_of_the_last_validation_are_kept(tmp_path, keep, losses, expected):
-    task, schedule = ScriptedTask(losses=losses), SCHEDULE.model_copy(update={"keep": keep})
-    curve = train(task, schedule, context(tmp_path), Checkpoints(tmp_path, "train_system", "k"))
+def test_the_weights_of_the_best_or_of_the_last_validation_are_kept(tmp_path, checkpoint, losses, expected):
+    task, schedule = ScriptedTask(losses=losses), SCHEDULE.model_copy(update={"checkpoint": checkpoint})
+    curve = train(task, schedule, context(tmp_path), Checkpoints(tmp_path, "train_classifier", "k"))
     assert selected(curve, schedule)["step"] == expected
     for name, value in task.model.state_dict().items():
         assert torch.equal(value, task.seen[expected // 10 - 1][name])

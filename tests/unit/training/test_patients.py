@@ -11,16 +11,16 @@ from lungline.config.networks import CancerNetSpec
 from lungline.errors import LunglineError
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
-from lungline.training.augmentation import SYMMETRIES, turned
+from lungline.training.augmentation import SYMMETRIES, apply_symmetry
 from lungline.training.cases import logit_without_candidates
 from lungline.training.losses import cancer_loss
 from lungline.training.patients import (
     PatientCubes,
-    draw_patients,
     micro_batches,
     patient_logits,
     patient_loss,
     read_cubes,
+    sample_patients,
     winner_loss,
 )
 
@@ -57,23 +57,25 @@ def test_the_loss_is_eq_1_of_the_pooled_logits(pool):
 
 def test_the_symmetries_of_a_cube_are_48_and_the_first_changes_nothing():
     cube = np.random.default_rng(0).random((1, 1, 3, 3, 3))
-    assert len({turned(cube, *symmetry).tobytes() for symmetry in SYMMETRIES}) == len(SYMMETRIES) == 48
-    np.testing.assert_array_equal(turned(cube, *SYMMETRIES[0]), cube)
+    assert len({apply_symmetry(cube, *symmetry).tobytes() for symmetry in SYMMETRIES}) == len(SYMMETRIES) == 48
+    np.testing.assert_array_equal(apply_symmetry(cube, *SYMMETRIES[0]), cube)
 
 
 def test_all_turns_together_do_not_see_how_a_cube_is_turned():
     torch.manual_seed(0)
     model, cubes = CancerNet(SPEC), patients(3)[2].cubes
-    other = turned(cubes, (4, 2, 3), (3,))
+    other = apply_symmetry(cubes, (4, 2, 3), (3,))
     with torch.inference_mode():
-        one, two = (patient_logits(model, some, torch.device("cpu"), turns=48) for some in (cubes, other))
+        one, two = (
+            patient_logits(model, some, torch.device("cpu"), test_time_augmentation=48) for some in (cubes, other)
+        )
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(model(torch.from_numpy(cubes).float()), model(torch.from_numpy(other).float()))
 
 
 def test_an_epoch_shows_every_patient_once_and_each_epoch_in_a_new_order():
     def drawn(step):
-        return draw_patients(patients(6), 2, seed=3, step=step)
+        return sample_patients(patients(6), 2, seed=3, step=step)
 
     epochs = [[len(cubes) for step in range(3) for cubes, _ in drawn(3 * epoch + step)] for epoch in range(4)]
     assert all(sorted(sizes) == [1, 2, 3, 4, 5, 6] for sizes in epochs)
@@ -119,8 +121,8 @@ def test_cubes_that_the_network_does_not_take_are_named(tmp_path):
         read_cubes(tmp_path / "p.h5", CancerNetSpec())
 
 
-@pytest.mark.parametrize(("at_least", "most", "shown"), [(None, None, 4), (0.5, None, 2), (2.0, None, 1), (0.1, 2, 2)])
-def test_candidates_with_a_small_score_are_not_shown_but_the_strongest_always_is(tmp_path, at_least, most, shown):
+@pytest.mark.parametrize(("min_score", "most", "shown"), [(None, None, 4), (0.5, None, 2), (2.0, None, 1), (0.1, 2, 2)])
+def test_candidates_with_a_small_score_are_not_shown_but_the_strongest_always_is(tmp_path, min_score, most, shown):
     values = np.arange(5, dtype=np.float16)
     fields = {
         "patches": Field(
@@ -130,7 +132,7 @@ def test_candidates_with_a_small_score_are_not_shown_but_the_strongest_always_is
         "score": Field(np.array([0.9, 0.5, 0.4, 0.2, np.nan]), "candidate", "1", ""),
     }
     hdf5.write_file(tmp_path / "p.h5", Header("patches", "crop_patches"), fields)
-    cubes, _ = read_cubes(tmp_path / "p.h5", SPEC, most, at_least)
+    cubes, _ = read_cubes(tmp_path / "p.h5", SPEC, most, min_score)
     assert cubes[:, 0, 0, 0, 0].tolist() == list(range(shown))
 
 

@@ -9,8 +9,8 @@ from lungline.detection.slices import AXES, number_of
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.imaging import geometry
 from lungline.storage import hdf5
-from lungline.storage.checksums import seal_path
-from lungline.storage.hdf5 import Code, Field, Header
+from lungline.storage.checksums import checksum_path
+from lungline.storage.hdf5 import Field, Flag, Header
 from lungline.training.unet_task import SliceCrops, find_training_scans
 
 
@@ -32,7 +32,7 @@ def folders(tmp_path):
         hdf5.write_file(caches / f"{scan}.h5", Header("ct", "t"), {"ct": Field(ct, "zyx", "HU", "", affine)})
         hdf5.write_file(masks / f"{scan}.h5", Header("m", "t"), {"nodules": Field(nodules, "zyx", "1", "", affine)})
     for folder in (caches, masks):
-        hdf5.write_file(folder / "q.h5", Header("ct", "t", (Code("Q_X"),)), {})
+        hdf5.write_file(folder / "q.h5", Header("ct", "t", (Flag("Q_X"),)), {})
     return caches, masks
 
 
@@ -94,7 +94,7 @@ def test_a_damaged_cache_stops_the_training(folders):
     bad = bytearray(path.read_bytes())
     bad[chunk.byte_offset + 10] ^= 1
     path.write_bytes(bad)
-    seal_path(path).unlink()  # damage after the seal was checked, in a training that runs for days
+    checksum_path(path).unlink()  # damage after the checksum was checked, in a training that runs for days
     crops = SliceCrops(find_training_scans(["a"], *folders), "z", 1, SliceSampling(crop=32, positive_share=0.0), seed=0)
     with pytest.raises(CorruptFileError, match="damaged chunk"):
         crops.batch(0, 4)

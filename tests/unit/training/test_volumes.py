@@ -26,8 +26,8 @@ def cache(tmp_path):
 
 
 def test_the_lung_region_stands_in_the_middle_of_air(cache):
-    volume, codes = read_region(cache, VolumeInput(pad_to=(8, 10, 9)), (8, 10, 9))
-    assert codes == ()
+    volume, flags = read_region(cache, VolumeInput(pad_to=(8, 10, 9)), (8, 10, 9))
+    assert flags == ()
     assert volume.dtype == np.float16
     box = volume[1:6, 1:8, 2:6]  # an odd voxel goes to the far side
     np.testing.assert_allclose(box, 0.5, rtol=1e-3)
@@ -36,9 +36,9 @@ def test_the_lung_region_stands_in_the_middle_of_air(cache):
 
 
 def test_a_region_that_is_too_large_loses_its_rim_and_says_so(cache):
-    volume, (code,) = read_region(cache, VolumeInput(pad_to=(8, 8, 8)), (3, 8, 8))
-    assert code.code == "W_VOLUME_CROPPED"
-    assert "5x7x4" in code.detail
+    volume, (flag,) = read_region(cache, VolumeInput(pad_to=(8, 8, 8)), (3, 8, 8))
+    assert flag.flag == "W_VOLUME_CROPPED"
+    assert "5x7x4" in flag.detail
     assert volume.shape == (3, 8, 8)
     assert (volume > 0).sum() == 3 * 7 * 4
 
@@ -71,9 +71,9 @@ def test_training_draws_crops_from_everywhere_and_the_same_ones_again(tmp_path):
     field = Field(volume, "zyx", "1", "", geometry.make_affine((1.0, 1.0, 1.0)))
     hdf5.write_file(tmp_path / "a.h5", Header("resized_volume", "resize_volume"), {"volume": field})
     patient = PatientVolume("a", 1, tmp_path / "a.h5", VolumeInput(resize_to=12, crop=8), (8, 8, 8))
-    firsts = {float(patient.draw(np.random.default_rng(seed))[0, 0, 0, 0, 0]) for seed in range(300)}
+    firsts = {float(patient.sample(np.random.default_rng(seed))[0, 0, 0, 0, 0]) for seed in range(300)}
     assert len(firsts) > 80  # of 125
-    np.testing.assert_array_equal(*(patient.draw(np.random.default_rng(3)) for _ in range(2)))
+    np.testing.assert_array_equal(*(patient.sample(np.random.default_rng(3)) for _ in range(2)))
 
 
 def test_a_volume_resized_to_something_else_is_refused(tmp_path):

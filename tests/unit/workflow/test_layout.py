@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lungline.workflow.layout import Layout
-from unit.workflow.test_study import LUNA, REDUCTION, TESTED, TRAINED, study
+from unit.workflow.test_study import FPR, LUNA, TESTED, TRAINED, study
 
 
 def layout(config=None, **options) -> Layout:
@@ -25,29 +25,29 @@ def test_a_step_reads_the_files_of_the_steps_before_it() -> None:
 
 
 def test_the_candidates_that_count_are_those_of_the_last_step() -> None:
-    plain, ranked = layout({"outdir": "o"}), layout({"outdir": "o", "detectors": {"demo": {"reduction": REDUCTION}}})
+    plain, ranked = layout({"outdir": "o"}), layout({"outdir": "o", "detectors": {"demo": {"fpr": FPR}}})
     assert plain.candidates_of("demo", ["x"]) == ["o/extract_candidates/demo/x.csv"]
     assert ranked.candidates_of("demo", ["x"]) == ["o/rank_candidates/demo/x.csv"]
 
 
 @pytest.mark.parametrize(
-    ("system", "folder"),
+    ("classifier", "folder"),
     [("m2-demo", "o/crop_patches/demo"), ("m1-64", "o/resize_volume/64"), ("m1-full", "o/cache_volume")],
 )
-def test_a_system_reads_what_its_kind_reads(system, folder) -> None:
-    assert layout({"outdir": "o"}).read_by(system) == folder
-    assert layout({"outdir": "o"}).lessons_of(system)[0] == f"{folder}/patient0.h5"
+def test_a_classifier_reads_what_its_kind_reads(classifier, folder) -> None:
+    assert layout({"outdir": "o"}).read_by(classifier) == folder
+    assert layout({"outdir": "o"}).training_inputs_of(classifier)[0] == f"{folder}/patient0.h5"
 
 
 def test_a_baseline_is_trained_on_no_files() -> None:
-    assert layout().lessons_of("all-negative") == []
+    assert layout().training_inputs_of("all-negative") == []
 
 
 def test_a_given_model_is_read_where_it_lies() -> None:
     files = layout({"outdir": "o", "models": {"detectors": {"demo": "given"}}})
     assert files.networks("demo") == [f"given/{axis}/weights.safetensors" for axis in "zyx"]
     assert files.networks("demo@3")[0] == "o/train_unet/demo@3/z/weights.safetensors"
-    assert files.learning_curves_of("m2-demo") == ["o/train_system/m2-demo/learning_curve.csv"]
+    assert files.learning_curves_of("m2-demo") == ["o/train_classifier/m2-demo/learning_curve.csv"]
 
 
 def test_what_is_said_of_nodules_reads_the_detector_where_there_is_one() -> None:
@@ -90,8 +90,8 @@ def test_detectors_without_batches_have_a_process_a_scan() -> None:
     assert not path.fullmatch("o/detect/demo@3/x.h5")
 
 
-def test_only_detectors_with_a_reduction_have_batches_that_rank() -> None:
-    ranked = layout({"detect": {"jobs": 2}, "detectors": {"demo": {"reduction": REDUCTION}}})
+def test_only_detectors_with_a_fpr_have_batches_that_rank() -> None:
+    ranked = layout({"detect": {"jobs": 2}, "detectors": {"demo": {"fpr": FPR}}})
     assert [batch.of_any for batch in layout({"detect": {"jobs": 2}}).batches("rank_candidates")] == [True]
     assert len(ranked.batches("rank_candidates")) > 1
 
@@ -102,12 +102,12 @@ def test_recall_and_answers_are_measured_where_there_are_tests() -> None:
 
 
 def test_a_setting_changes_the_digest_of_what_reads_it_alone() -> None:
-    plain = layout({"detectors": {"demo": {"reduction": REDUCTION}}})
-    turned = layout({"detectors": {"demo": {"reduction": {**REDUCTION, "turns": 8}}}})
+    plain = layout({"detectors": {"demo": {"fpr": FPR}}})
+    turned = layout({"detectors": {"demo": {"fpr": {**FPR, "test_time_augmentation": 8}}}})
     assert plain.unet_digest("demo") == turned.unet_digest("demo")
-    assert plain.reduction_digest("demo") != turned.reduction_digest("demo")
+    assert plain.fpr_digest("demo") != turned.fpr_digest("demo")
     assert plain.unet_digest("demo") != layout({"seed": 2}).unet_digest("demo")
-    assert plain.system_digest("m2-demo") == turned.system_digest("m2-demo")
+    assert plain.classifier_digest("m2-demo") == turned.classifier_digest("m2-demo")
 
 
 def test_plausible_lungs_shrink_with_synthetic_chests_only() -> None:
@@ -118,12 +118,12 @@ def test_plausible_lungs_shrink_with_synthetic_chests_only() -> None:
 
 def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another() -> None:
     again = {"extends": "demo", "training": {"seed": 2}}
-    systems = {
+    classifiers = {
         "again": {"extends": "m2-demo", "detector": "again", "training": {"seed": 2}},
         "other": {"extends": "again", "training": {"steps": 9}},
     }
     run = ["m2-demo", "again", "other"]
-    compared = layout({"detectors": {"again": again}, "systems": systems, "run": run}).compared()
+    compared = layout({"detectors": {"again": again}, "classifiers": classifiers, "run": run}).compared()
     assert {name: (files["seed"], files["repeats"]) for name, files in compared.items()} == {
         "m2-demo": (1, "m2-demo"),
         "again": (2, "m2-demo"),

@@ -41,10 +41,13 @@ def test_the_stage_of_a_step_takes_what_the_table_says(step) -> None:
 
 def test_a_pipeline_has_the_steps_that_its_settings_name() -> None:
     config = read_config({})
-    names = {system: [s.name for s in steps_of_scan(settings_on_the_way(config, system))] for system in ("m2", "m1-64")}
+    names = {
+        classifier: [s.name for s in steps_of_scan(settings_on_the_way(config, classifier))]
+        for classifier in ("m2", "m1-64")
+    }
     assert names["m2"][:7] == ["ingest", "resample", "segment_lungs", "cache_volume", "detect", "extract_candidates",
                                "crop_patches"]  # fmt: skip
-    assert names["m1-64"][4:] == ["resize_volume", "predict_cancer", "describe_nodules", "draw_page"]
+    assert names["m1-64"][4:] == ["resize_volume", "predict_cancer", "describe_nodules", "render_page"]
     with pytest.raises(LunglineError, match="no step of a scan is called resampel"):
         steps_of_scan({"resampel": {}})
 

@@ -6,13 +6,13 @@ import pytest
 
 from lungline.config.loading import read_config
 from lungline.errors import LunglineError
-from lungline.storage.manifest import ScanRow
+from lungline.storage.scan_rows import ScanRow
 from lungline.workflow.study import Study, fold_of
 
 LUNA = [ScanRow(f"luna{k}", "mhd", "luna16", s, k) for k, s in enumerate(["train"] * 8 + ["valid", "test"])]
 TRAINED = [ScanRow(f"patient{k}", "dicom", "dsb17", "valid" if k == 3 else "train", None, k % 2) for k in range(4)]
 TESTED = [ScanRow("known", "dicom", "dsb17", "test", None, 1), ScanRow("unknown", "dicom", "folder", "test")]
-REDUCTION = {"network": {"channels": [2] * 6}, "training": {"steps": 2, "batch": 4}, "scans": 3}
+FPR = {"network": {"channels": [2] * 6}, "training": {"steps": 2, "batch": 4}, "scans": 3}
 
 
 def study(config=None, rows=(*LUNA, *TRAINED, *TESTED), **options) -> Study:
@@ -20,7 +20,7 @@ def study(config=None, rows=(*LUNA, *TRAINED, *TESTED), **options) -> Study:
     return Study(read_config(config or {}), {row.scan: row for row in rows}, **options)
 
 
-def test_detectors_are_those_of_the_systems_that_are_run_each_once() -> None:
+def test_detectors_are_those_of_the_classifiers_that_are_run_each_once() -> None:
     assert study({"run": ["m2-demo", "m1-demo", "m2"]}).detectors == ("demo", "paper")
     assert study({"run": ["m1-demo"]}).detectors == ()
 
@@ -31,16 +31,16 @@ def test_a_detector_learns_from_annotated_scans_of_train_and_valid() -> None:
     assert study(annotated=False).detector_cases() == study(annotated=False).detection_tests() == []
 
 
-def test_a_system_learns_from_labelled_patients_and_every_patient_is_answered() -> None:
+def test_a_classifier_learns_from_labelled_patients_and_every_patient_is_answered() -> None:
     one = study()
     assert one.cases_of("m2-demo") == ["patient0", "patient1", "patient2", "patient3"]
     assert one.labelled_tests == ["known"]
     assert one.patients == ["patient0", "patient1", "patient2", "patient3", "known", "unknown"]
 
 
-def test_a_system_that_learns_from_nodules_learns_from_the_scans_of_the_reduction() -> None:
-    one = study({"run": ["pretrained"], "detectors": {"pretrained": {"reduction": {"scans": 2}}}})
-    assert one.cases_of("pretrained") == one.nodule_lessons == ["luna0", "luna1", "luna8"]
+def test_a_classifier_that_learns_from_nodules_learns_from_the_scans_of_the_fpr() -> None:
+    one = study({"run": ["pretrained"], "detectors": {"pretrained": {"fpr": {"scans": 2}}}})
+    assert one.cases_of("pretrained") == one.nodule_training_scans == ["luna0", "luna1", "luna8"]
     assert one.cropped("pretrained") == [*one.patients, "luna0", "luna1", "luna8"]
 
 
@@ -59,21 +59,21 @@ def test_folds_are_those_that_have_scans() -> None:
     assert study({"folds": [0, 5, 9]}, rows=LUNA[:6]).folds == [0, 5]
 
 
-def test_a_reduction_makes_its_detector_search_the_first_training_scans_too() -> None:
-    plain, ranked = study(), study({"detectors": {"demo": {"reduction": REDUCTION}}})
+def test_a_fpr_makes_its_detector_search_the_first_training_scans_too() -> None:
+    plain, ranked = study(), study({"detectors": {"demo": {"fpr": FPR}}})
     assert plain.searched("demo") == plain.answered("demo") == ["luna9", *plain.patients]
     assert set(ranked.searched("demo")) - set(plain.searched("demo")) == {"luna0", "luna1", "luna2", "luna8"}
 
 
 def test_scans_that_only_given_models_saw_are_not_compared_for_leakage() -> None:
-    given = {"models": {"detectors": {"demo": "d"}, "systems": {"m2-demo": "s"}}}
+    given = {"models": {"detectors": {"demo": "d"}, "classifiers": {"m2-demo": "s"}}}
     assert study(given).compared_for_leakage == ["luna9", "known"]
     assert set(study().compared_for_leakage) == {row.scan for row in (*LUNA, *TRAINED, TESTED[0])}
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "lacks"),
-    [("detector", "demo", "annotated LUNA-16 scan"), ("system", "m2-demo", "labelled patient")],
+    [("detector", "demo", "annotated LUNA-16 scan"), ("classifier", "m2-demo", "labelled patient")],
 )
 def test_what_nothing_can_teach_is_refused_in_words(kind, name, lacks) -> None:
     with pytest.raises(LunglineError, match=rf"{kind} '{name}' cannot be trained: no {lacks}.*models\.{kind}s"):
@@ -97,8 +97,8 @@ def test_a_digest_of_nodules_changes_with_the_nodules_of_these_scans() -> None:
 
 def test_trainings_that_differ_by_their_seeds_alone_have_one_recipe() -> None:
     again = {"extends": "demo", "training": {"seed": 2}}
-    systems = {"again": {"extends": "m2-demo", "detector": "again", "training": {"seed": 2}}}
-    one = study({"detectors": {"again": again}, "systems": systems, "run": ["m2-demo", "again", "m2"]})
+    classifiers = {"again": {"extends": "m2-demo", "detector": "again", "training": {"seed": 2}}}
+    one = study({"detectors": {"again": again}, "classifiers": classifiers, "run": ["m2-demo", "again", "m2"]})
     assert one.recipe_of("m2-demo") == one.recipe_of("again") != one.recipe_of("m2")
     assert (one.seed_of("m2-demo"), one.seed_of("again"), one.seed_of("all-negative")) == (1, 2, 1)
 

@@ -1,0 +1,72 @@
+"""Train a classifier: Table 2 and Eq. 1 on candidate cubes or whole volumes, or count a baseline."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.entries import BaselineClassifier, CandidateClassifier
+from lungline.errors import LunglineError
+from lungline.names import known
+from lungline.runner.stage import stage
+from lungline.storage.saved_config import read_saved_config
+from lungline.storage.scan_rows import read_manifest
+from lungline.training.cancer_task import CancerTask, write_baseline
+from lungline.training.cases import SPLITS, gather, gather_nodules, read_rated_nodules
+from lungline.training.loop import TrainingContext, fit
+from lungline.training.model_folder import take_convolutions
+
+
+@stage
+def run(
+    output: Path,
+    *,
+    config: Path,
+    classifier: str,
+    manifest: Path,
+    inputs: Path | None = None,
+    init_from: Path | None = None,
+    nodules: Path | None = None,
+    checkpoints: Path,
+    device: str = "auto",
+) -> None:
+    """Read INPUTS/{scan}.h5 of the labelled patients of MANIFEST, write the model folder OUTPUT (weights, card, curve).
+
+    CLASSIFIER is an entry of `classifiers:` in CONFIG, the checked configuration that a run keeps (config.json).
+
+    INPUTS is the folder that the classifier's kind reads: candidate cubes, resized volumes, or caches; a baseline none.
+    INIT_FROM is the folder of the FPR network whose convolutions a classifier with `init_from: fpr` begins with.
+    NODULES is the table of annotated nodules with a column `malignant`, for a classifier with `supervision: nodules`.
+    """
+    settings, rows = read_saved_config(config), read_manifest(manifest)
+    spec = settings.classifiers[known(classifier, settings.classifiers, f"{config}: no classifier")]
+    if isinstance(spec, BaselineClassifier):
+        labelled = {split: [row for row in rows if row.split == split and row.label is not None] for split in SPLITS}
+        _refuse_none(labelled, manifest)
+        write_baseline(output, spec, labelled)
+        return
+    if isinstance(spec, CandidateClassifier) and (spec.init_from == "fpr") != (init_from is not None):
+        raise LunglineError(
+            f"this classifier starts from '{spec.init_from}'. Give --init-from with 'fpr', and only then."
+        )
+    if isinstance(spec, CandidateClassifier) and (spec.supervision == "nodules") != (nodules is not None):
+        raise LunglineError(
+            f"this classifier learns from {spec.supervision}. Give --nodules with 'nodules', and only then."
+        )
+    if inputs is None:
+        raise LunglineError(f"a classifier of kind '{spec.kind}' reads files. Name their folder with --inputs.")
+    context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
+    if isinstance(spec, CandidateClassifier) and nodules is not None:
+        cohort = gather_nodules(spec, rows, inputs, read_rated_nodules(nodules))
+    else:
+        cohort = gather(spec, rows, inputs)
+    _refuse_none(cohort.patients, manifest)
+    model = CancerNet(cohort.network)
+    initialised_from = take_convolutions(model, init_from) if init_from else {}
+    task = CancerTask(model, spec, cohort, context.seed, context.device, initialised_from)
+    fit(task, spec.training, context)
+
+
+def _refuse_none(cases: Mapping[str, Sequence[object]], manifest: Path) -> None:
+    for split, some in cases.items():
+        if not some:
+            raise LunglineError(f"no labelled patient that can be used in the split '{split}' of {manifest}.")
