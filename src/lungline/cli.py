@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from lungline import NOTICE, __version__
 from lungline.allocator import keep_freed_memory
 from lungline.escape import visible
+from lungline.former_names import COMMANDS, OPTIONS, now_called
 from lungline.names import did_you_mean
 from lungline.runner.commands import exit_code_of
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name = words[0]
     if not (STAGES / f"{name.replace('-', '_')}.py").is_file() or not name[:1].isalpha():
-        hint = did_you_mean(name, commands())
+        hint = now_called(name, COMMANDS, commands()) or did_you_mean(name, commands())
         print(f"lungline: no command '{name}'.{hint} Run 'lungline --help' for the list.", file=sys.stderr)
         return 2
     keep_freed_memory()
@@ -66,7 +67,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         _, unknown, words = message.partition("unrecognized arguments: ")
         option = words.split(" ")[0].partition("=")[0]
-        near = did_you_mean(option, self._option_string_actions) if unknown and option.startswith("-") else ""
+        near = ""
+        if unknown and option.startswith("-"):
+            own = self._option_string_actions
+            near = now_called(option, OPTIONS, own) or did_you_mean(option, own)
         self.exit(2, visible(f"{self.prog}: {message}.{near} `{self.prog} --help` lists all words.") + "\n")
 
 

@@ -17,7 +17,18 @@ LAYERS = (
     ("nodules", "detection", "readers"),
     ("storage", "classification"),
     ("imaging", "config"),
-    ("errors", "allocator", "names", "escape", "qc_flags", "device", "progress", "fingerprint", "splits"),
+    (
+        "errors",
+        "allocator",
+        "names",
+        "escape",
+        "former_names",
+        "qc_flags",
+        "device",
+        "progress",
+        "fingerprint",
+        "splits",
+    ),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FORBIDDEN = {"snakemake"}  # the package must not know what runs it

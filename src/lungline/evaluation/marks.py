@@ -36,7 +36,7 @@ def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:
     """`LunglineError` if no annotation belongs to any of the scans: another list of ids would score 0 of 0."""
     if not {nodule.scan for nodule in nodules} & set(scans):
         raise LunglineError(
-            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} annotated scans of the manifest. "
+            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} annotated scans. "
             "Give the annotations of these scans."
         )
 
@@ -105,7 +105,7 @@ def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[st
     found = []
     if result["marks_lost_to_ties"]:
         found.append(
-            f"{result['marks_lost_to_ties']} marks were lost because they tie at the cut of {MOST_MARKS} marks per scan. "
+            f"{result['marks_lost_to_ties']} marks were lost: they tie at the limit of {MOST_MARKS} marks per scan. "
             "Submit unsaturated scores, with more digits."
         )
     silent = sum(np.size(scan.scores) == 0 for scan in marks.values())

@@ -51,6 +51,8 @@ class FollowUpRow:
     nodule_probability_after: float | None
     cancer_probability_before: float | None
     cancer_probability_after: float | None
+    malignancy_score_before: float | None
+    malignancy_score_after: float | None
 
 
 COLUMNS = tuple(field.name for field in fields(FollowUpRow))

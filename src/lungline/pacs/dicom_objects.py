@@ -173,8 +173,7 @@ def _report(
         serial_number=__version__,
     )
     of_candidates = [
-        _of_candidate(row, _sources(series, numbers), series, name, _of_patients(table))
-        for row, numbers in zip(rows, shown, strict=True)
+        _of_candidate(row, _sources(series, numbers), series, name) for row, numbers in zip(rows, shown, strict=True)
     ]
     report = sr.MeasurementReport(
         sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device)),
@@ -193,10 +192,10 @@ def _report(
 
 
 def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) -> Any:
-    """How many candidates there are, and the probability of cancer where there is one."""
-    searched, probability = table["nodules"] is not None, table["patient"]["probability"]
+    """Number of candidates, and the patient's probability of cancer where there is one."""
+    searched, probability = table["nodules"] is not None, table["patient"]["cancer_probability"]
     measured = [sr.Measurement(_CANDIDATES, float(len(rows)), codes.UCUM.NoUnits)] if searched else []
-    if probability is not None and _of_patients(table):
+    if probability is not None:  # readers' opinion of nodules is none, and has no code
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["classifier"]))
     found = (_SOME_FOUND if rows else _NONE_FOUND) if searched else _NOT_SEARCHED
     return sr.MeasurementsAndQualitativeEvaluations(
@@ -207,13 +206,8 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
     )
 
 
-def _of_patients(table: Mapping[str, Any]) -> bool:
-    """Whether the classifier was taught who has cancer; readers' opinions of nodules are no probability of it."""
-    return table["patient"].get("supervision", "patients") == "patients"
-
-
 def _of_candidate(
-    row: NoduleRow, sources: Sequence[sr.SourceImageForSegmentation], series: Series, name: _Names, of_patients: bool
+    row: NoduleRow, sources: Sequence[sr.SourceImageForSegmentation], series: Series, name: _Names
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Place, size and scores of one candidate, with its segment and the images that show it."""
     measured = [
@@ -221,7 +215,7 @@ def _of_candidate(
         sr.Measurement(codes.SCT.Volume, row.volume_mm3, codes.UCUM.CubicMillimeter),
         _percent(codes.DCM.CertaintyOfFinding, row.nodule_probability, None),
     ]
-    if row.cancer_probability is not None and of_patients:
+    if row.cancer_probability is not None:
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, row.cancer_probability, None))
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         sr.TrackingIdentifier(name.uid(f"candidate {row.rank}"), f"candidate {row.rank}"),

@@ -19,7 +19,7 @@ _MOST_LOG_LOSS = 2.0  # drawn to scale; sure and wrong, as "no cancer" for every
 
 
 def comparison_table(rows: Sequence[Compared], reference: str) -> pd.DataFrame:
-    """What `comparison.csv` holds: one row per classifier; each figure with its 95 % interval; None was not measured."""
+    """The table `comparison.csv`: one row per classifier, each figure with its 95 % interval; None: not measured."""
     return pd.DataFrame([_record(row, reference) for row in rows], dtype=object)
 
 

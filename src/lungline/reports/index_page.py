@@ -8,7 +8,7 @@ import pandas as pd
 
 from lungline.evaluation.intervals import Estimate
 from lungline.evaluation.patient_metrics import scored
-from lungline.names import ANSWER_NAMES
+from lungline.names import SCORE_NAMES
 from lungline.nodules.table import read_nodules
 from lungline.reports.html import render
 from lungline.reports.metric_tables import LABELS, figures
@@ -55,7 +55,7 @@ def index_page(
         compared=[] if compared is None else _side_by_side(compared),
         counts=f"{len(rows)} scans: {told}.",
         classifiers=", ".join(sorted({row.classifier for row in rows if row.classifier})),
-        answer_name=ANSWER_NAMES["nodules" if taught == {"nodules"} else "patients"],
+        score_name=SCORE_NAMES["nodules" if taught == {"nodules"} else "patients"].replace("_", " "),
         order=_ORDER,
         rows=[(row, strongest.get(row.scan), links.get(row.scan)) for row in sorted(rows, key=_first)],
     )
@@ -69,16 +69,16 @@ def _side_by_side(compared: pd.DataFrame) -> list[dict[Hashable, str]]:
 
 
 def _first(row: Prediction) -> tuple[int, float, str]:
-    """Quarantined scans first, then the most probable."""
+    """Quarantined scans first, then by falling score."""
     return (0 if row.status == "quarantined" else 1, -(-1 if row.score is None else row.score), row.scan)
 
 
 def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
-    """What was said against what came true, of the labelled test patients: the curve and its caption."""
+    """Predicted probability against the share with cancer among labelled test patients: the curve and its caption."""
     known = scored(rows, "test")
     if known.empty:
         return []
-    figure = plot_reliability(known["label"].to_numpy(), known["probability"].to_numpy())
+    figure = plot_reliability(known["label"].to_numpy(), known["score"].to_numpy())
     caption = f"Reliability, {len(known)} labelled test patients, {known['label'].sum()} with cancer; "
     return [(as_svg(figure, "reliability"), caption + figure.axes[0].get_title().partition(", ")[2])]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
-from lungline.names import ANSWER_NAMES, Supervision
+from lungline.names import SCORE_NAMES, Supervision
 from lungline.storage.predictions import Prediction
 from lungline.storage.results import read_result
 
@@ -28,8 +28,8 @@ def summarise(outdir: Path) -> str:
 
 
 def format_answer(row: Prediction, supervision: Supervision) -> str:
-    """What was said of one scan, in a line."""
-    said = row.status if row.score is None else f"{ANSWER_NAMES[supervision]} {row.score:.3f}"
+    """The answer for one scan in a line: score or status, number of candidates, flags."""
+    said = row.status if row.score is None else f"{SCORE_NAMES[supervision].replace('_', ' ')} {row.score:.3f}"
     candidates = [] if row.n_candidates is None else [f"{row.n_candidates} candidates"]
     return ", ".join([said, *candidates, *row.flags])
 

@@ -1,4 +1,4 @@
-"""Whether a result tree is what was written: every file against its checksum, along the chain, down to the raw scans."""
+"""Whether a result tree is as it was written: every file against its checksum, down to the raw scans."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
-"""Describe every candidate of a scan: where it lies, its size and density, what was said of it."""
+"""Describe every candidate of a scan: its place, size, attenuation and scores."""
 
 from pathlib import Path
 from typing import Any
 
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
-from lungline.names import Supervision
+from lungline.names import SCORE_NAMES, Supervision
 from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, describe_candidates, rows_as_csv, rows_as_json
 from lungline.runner.stage import stage
@@ -17,7 +17,7 @@ from lungline.storage.results import write_result
 
 _INTERVAL = "95 %, as far as the calibration depends on the cases that it was fitted to; not how sure one patient's is"
 _NO_INTERVAL = "the classifier is not calibrated, or found nothing: there is nothing to measure it by"
-_NO_ANSWER = "the patient has no probability"
+_NO_ANSWER = "the patient has no score"
 
 
 @stage
@@ -47,7 +47,7 @@ def run(
     classifier : str
         The entry of `classifiers:` that answered.
     supervision : "patients" or "nodules"
-        What the classifier was taught: who has cancer, or which nodules readers took for malignant.
+        What the classifier learned from: patients with cancer or without, or nodules that readers rated.
     """
     if output.suffix != ".json":
         raise LunglineError(f"{output}: expected a name that ends in .json. The table as CSV is written beside it.")
@@ -73,6 +73,7 @@ def run(
                 source,
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
                 int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
+                supervision,
             )
     table = {
         "schema": SCHEMA,
@@ -97,13 +98,14 @@ def _flags(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:
 
 def _patient(answer: dict[str, str]) -> dict[str, Any]:
     """The answer for the patient as numbers."""
-    said = answer.get("probability")
+    scores = {name: float(answer[name]) if answer.get(name) else None for name in SCORE_NAMES.values()}
+    has_score = any(score is not None for score in scores.values())
     interval = [float(answer["low"]), float(answer["high"])] if answer.get("low") else None
     return {
-        "probability": float(said) if said else None,
+        **scores,
         "logit": float(answer["logit"]) if answer.get("logit") else None,
         "interval": interval,
-        "interval_reason": (_INTERVAL if interval else _NO_INTERVAL) if said else _NO_ANSWER,
+        "interval_reason": (_INTERVAL if interval else _NO_INTERVAL) if has_score else _NO_ANSWER,
         "n_candidates": int(answer["n_candidates"]) if answer.get("n_candidates") else None,
         "deciding_rank": int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
     }

@@ -33,8 +33,8 @@ def run(
         rows = read_predictions(predictions)
         classifiers = ", ".join(sorted({row.classifier for row in rows if row.split == split}))
         answers = scored(rows, split)
-        labels, probability = answers["label"].to_numpy(), answers["probability"].to_numpy()
-        figure = plot_roc_and_reliability(labels, probability, f"{classifiers}, {split}")
+        labels, scores = answers["label"].to_numpy(), answers["score"].to_numpy()
+        figure = plot_roc_and_reliability(labels, scores, f"{classifiers}, {split}")
         save_png(figure, output / "roc_reliability.png")
     if detection is not None:
         result = read_result(detection)

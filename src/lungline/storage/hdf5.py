@@ -25,7 +25,7 @@ from lungline.imaging.volume import Volume
 from lungline.storage.checksums import check, checksummed_path
 
 FORMAT = "lungline"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: the attribute `flags` was called `codes`
 CHUNK = 32  # voxels a chunk edge: slices along all three axes cost the same
 _FILTERS: dict[str, Mapping[str, Any]] = {
     "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
@@ -130,6 +130,11 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
                 raise CorruptFileError(f"{path}: not a lungline file. Expected the attribute format='lungline'.")
+            if (version := int(file.attrs.get("format_version", 0))) != FORMAT_VERSION:
+                raise CorruptFileError(
+                    f"{path}: written by another lungline. Expected format_version {FORMAT_VERSION}. Found {version}. "
+                    "Delete the file and run the workflow again."
+                )
             yield file
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         found = f"{path}: damaged or unreadable ({type(error).__name__})."

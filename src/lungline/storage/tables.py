@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 
 from lungline.errors import LunglineError
+from lungline.former_names import former_columns
 from lungline.storage.checksums import check, write_checksummed_text
 
 Row = tuple[int, dict[str, str]]
@@ -110,7 +111,7 @@ def _delimiter(path: Path, text: str, columns: Sequence[str]) -> str:
     found = f"{', '.join(missing)} missing" if missing else "a column stands there twice"
     raise LunglineError(
         f"{path}, line 1: expected the columns {', '.join(columns)}, with comma, semicolon or tab between them. "
-        f"Found {found}. Mend the header."
+        f"Found {found}.{former_columns(best, missing)} Mend the header."
     )
 
 

@@ -99,13 +99,13 @@ def write_baseline(output: Path, spec: BaselineClassifier, cases: Mapping[str, S
     """
     labels = {split: np.array([row.label for row in rows], dtype=np.int64) for split, rows in cases.items()}
     share = float(np.mean(np.concatenate(list(labels.values()))))
-    probability = share if spec.probability == "prior" else float(spec.probability)
+    probability = share if spec.cancer_probability == "prior" else float(spec.cancer_probability)
     losses = {f"{split}_loss": log_loss(known, np.full(len(known), probability)) for split, known in labels.items()}
     card = {
         "purpose": "the same probability of cancer for everybody: a baseline",
         "input": "none",
         "classifier": spec.model_dump(mode="json"),
-        "probability": probability,
+        "cancer_probability": probability,
         "cases": {split: sorted(row.scan for row in rows) for split, rows in cases.items()},
         "code": code_fingerprint("lungline.stages.train_classifier"),
         "warnings": [],

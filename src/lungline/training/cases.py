@@ -1,4 +1,4 @@
-"""What a classifier is trained on: patients as its kind wants to see them, or single nodules that readers have rated."""
+"""Training cases of a classifier: patients as cubes or volumes, or single nodules that readers have rated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ def _cubes_cohort(
     labels = [*(patient.label for patient in patients["train"]), *without]
     size = spec.network.shape_zyx
     card = {
-        "purpose": f"cancer logit per candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
+        "purpose": f"logit per candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
         "network": spec.network.model_dump(mode="json"),
         "logit_without_candidates": logit_without_candidates(without, labels),

@@ -162,7 +162,7 @@ def _winner(model: nn.Module, cubes: Tensor) -> Tensor:
 def answers(
     model: CancerNet, patients: Sequence[Patient], device: torch.device, test_time_augmentation: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Logits and labels (n,) float32 of the patients; a cube's logit is the mean over `test_time_augmentation` symmetries."""
+    """Logits and labels (n,) float32 of the patients; a cube's logit is averaged by `test_time_augmentation`."""
     each = [model.weighed(patient_logits(model, p.cubes, device, test_time_augmentation), p.features) for p in patients]
     labels = torch.tensor([float(patient.label) for patient in patients], device=device)
     return torch.stack([model.pooled(logits) for logits in each]), labels

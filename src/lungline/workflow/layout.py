@@ -214,7 +214,7 @@ class Layout:
         return [] if is_baseline else self.inputs_of(classifier, self.study.cases_of(classifier))
 
     def of_nodules(self, step: str, classifier: str, scan: str) -> dict[str, str]:
-        """What a step on the answer of a classifier reads, where the classifier has a detector the candidates as well."""
+        """The files that a step behind a classifier reads; those of its detector, too, where it has one."""
         detector = self.study.detector_of(classifier)
         files = self.reads(step, classifier=classifier, scan=scan, **({"detector": detector} if detector else {}))
         if detector is None:
@@ -288,7 +288,7 @@ class Layout:
 
     @cached_property
     def pages(self) -> list[str]:
-        """The page of the cohort, as the first classifier that looks at scans answers for it, and those of its scans."""
+        """The page of the cohort by the first trained classifier, and those of its scans."""
         return [self.out(f"pages/{name}/index.html") for name in self._trained_classifiers()[:1]]
 
     def _trained_classifiers(self) -> list[str]:

@@ -199,7 +199,7 @@ class Study:
         return self.patients + self.nodule_training_scans if fold_of(detector) is None else []
 
     def searched(self, detector: str) -> list[str]:
-        """Scans that a detector searches: its false-positive reduction learns from the candidates of training scans, too."""
+        """Scans that a detector searches; its FPR network learns from the candidates of training scans, too."""
         more = self.fpr_cases(detector) if self.has_fpr(detector) else []
         return list(dict.fromkeys(self.answered(detector) + more))
 
@@ -232,7 +232,7 @@ class Study:
         return self.config.seed if entry.kind == "baseline" else entry.training.seed_in(self.config.seed)
 
     def recipe_of(self, classifier: str) -> str:
-        """All settings of a classifier and its detector but their seeds: equal for trainings that repeat one another."""
+        """All settings of a classifier and its detector but their seeds: equal for repeated trainings."""
         entry = self.config.classifiers[classifier].model_dump(mode="json")
         if detector := self.detector_of(classifier):
             entry["detector"] = self.detector(detector).model_dump(mode="json")
