@@ -66,9 +66,9 @@ class Progress:
 def status_line(prefix: str) -> Callable[..., None]:
     """What one thing goes through: on a terminal a line that is written over, elsewhere a line each."""
 
-    def say(words: str, last: bool = False) -> None:
+    def show(words: str, last: bool = False) -> None:
         terminal = sys.stderr.isatty()
         start, end = (_OVER if terminal else ""), ("\n" if last or not terminal else "")
         print(f"{start}{prefix}{words}", end=end, file=sys.stderr, flush=True)
 
-    return say
+    return show

@@ -54,8 +54,8 @@ def reliability(labels: NDArray, probability: NDArray, bins: int = BINS) -> list
     for b in range(bins):
         inside = slot == b
         n = int(inside.sum())
-        said, true = (float(probability[inside].mean()), float(labels[inside].mean())) if n else (None, None)
-        table.append(Bin(b / bins, (b + 1) / bins, n, said, true))
+        predicted, true = (float(probability[inside].mean()), float(labels[inside].mean())) if n else (None, None)
+        table.append(Bin(b / bins, (b + 1) / bins, n, predicted, true))
     return table
 
 

@@ -32,7 +32,7 @@ class PaperFigure:
     """
 
     setting: str
-    says: str
+    reports: str
     log_loss: float | None = None
     correct: int | None = None
 
@@ -145,7 +145,7 @@ def averaged(rows: Sequence[Compared]) -> Compared:
 def constant_rows(rows: Sequence[Prediction], *, synthetic: bool | None) -> list[Compared]:
     """What needs no picture, on the same patients: "no cancer" and the training patients' prior for everybody."""
     answered = [row for row in rows if row.score is not None]
-    said = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
+    constants = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
     return [
         measured(
             name,
@@ -153,7 +153,7 @@ def constant_rows(rows: Sequence[Prediction], *, synthetic: bool | None) -> list
             synthetic=synthetic,
             kind="baseline",
         )
-        for name, value in said.items()
+        for name, value in constants.items()
         if value is not None
     ]
 

@@ -57,9 +57,9 @@ def unlike(scan: Mapping[str, float], ranges: Mapping[str, list[float]]) -> str:
     if not ranges or ranges.get("slice_mm") == ranges.get("pixel_mm") or scan.get("slice_mm") == scan.get("pixel_mm"):
         return ""
     found = []
-    for name, (words, unit) in NUMBERS.items():
+    for name, (name_of, unit) in NUMBERS.items():
         if name in scan and name in ranges:
             low, high = ranges[name]
             if not low / FACTOR <= scan[name] <= high * FACTOR:
-                found.append(f"{words} {scan[name]:g} {unit}, in the training {low:g} to {high:g}")
+                found.append(f"{name_of} {scan[name]:g} {unit}, in the training {low:g} to {high:g}")
     return "; ".join(found)

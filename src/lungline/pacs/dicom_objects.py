@@ -54,10 +54,10 @@ def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[Nodul
     UIDs follow from the source and from what is said: the same answer to the same series has the same UIDs, so an
     archive that gets it twice keeps it once.
     """
-    said = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
+    content = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
     if ranks is not None:
-        said.update(np.ascontiguousarray(ranks.array).data)
-    name = _Names(series.uid("SeriesInstanceUID"), said.hexdigest())
+        content.update(np.ascontiguousarray(ranks.array).data)
+    name = _Names(series.uid("SeriesInstanceUID"), content.hexdigest())
     with quiet():  # highdicom's warnings quote the patient's name
         if ranks is None or not rows:
             return Objects(None, _report(series, table, [], [], None, name))
@@ -72,10 +72,10 @@ class _Names:
     """UIDs of what is written about one series."""
 
     series: str
-    said: str
+    content: str
 
     def uid(self, what: str) -> str:
-        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{MAKER} {what} {self.series} {self.said}').int}"
+        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{MAKER} {what} {self.series} {self.content}').int}"
 
     def of(self, kind: str, number: int) -> dict[str, Any]:
         """What the constructors of all objects want to know."""

@@ -44,8 +44,8 @@ def read_labels(path: Path) -> Labels:
     lines: dict[str, int] = {}
     notes: list[Note] = []
     faults = Faults(path)
-    for line, words in read_rows(path, ("id", "cancer"), faults):
-        name, label = words["id"], _LABEL.match(words["cancer"])
+    for line, cells in read_rows(path, ("id", "cancer"), faults):
+        name, label = cells["id"], _LABEL.match(cells["cancer"])
         if not name or not label:
             faults.add(line, "expected an id and cancer = 0 or 1.")
         elif name not in of:

@@ -41,7 +41,7 @@ def _record(row: Compared, reference: str) -> dict[str, object]:
         "training_peak_mb": row.training.peak_mb,
         "paper_log_loss": paper.log_loss if paper else None,
         **_cells({"paper_accuracy": paper.accuracy if paper else _NOTHING}),
-        "paper_says": paper.says if paper else None,
+        "paper_reports": paper.reports if paper else None,
         "reference": reference if row.differences else None,
         **_cells(minus),
     }
@@ -64,7 +64,7 @@ def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
     costs = run[["training_s", "training_cpu_s", "training_peak_mb"]].map(_plain, style=".0f")
     costs.columns = pd.Index(["seconds", "CPU seconds", "peak memory, MB"])
     costs = pd.concat([run[["kind", "seed"]].replace("", "-"), figures(run, DETECTION), costs], axis=1)
-    known = [(name, paper.setting, paper.says) for name, paper in PAPER.items()]
+    known = [(name, paper.setting, paper.reports) for name, paper in PAPER.items()]
     settings = pd.DataFrame(known, columns=["classifier", "what it is", "what the paper reports"]).set_index(
         "classifier"
     )

@@ -43,7 +43,7 @@ def index_page(
         The table that `compare` wrote, as text.
     """
     counts = Counter(row.status for row in rows)
-    told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
+    of_each_status = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
     taught = {table["patient"].get("supervision", "patients") for table in tables.values()}
     strongest = {
         scan: next((nodule for nodule in read_nodules(table) if nodule.decided), None) for scan, table in tables.items()
@@ -53,7 +53,7 @@ def index_page(
         title="Lung cancer in chest CT: answers",
         curves=[*_reliability(rows), *([] if detection is None else [_froc(detection)])],
         compared=[] if compared is None else _side_by_side(compared),
-        counts=f"{len(rows)} scans: {told}.",
+        counts=f"{len(rows)} scans: {of_each_status}.",
         classifiers=", ".join(sorted({row.classifier for row in rows if row.classifier})),
         score_name=SCORE_NAMES["nodules" if taught == {"nodules"} else "patients"].replace("_", " "),
         order=_ORDER,

@@ -29,9 +29,9 @@ def summarise(outdir: Path) -> str:
 
 def format_answer(row: Prediction, supervision: Supervision) -> str:
     """The answer for one scan in a line: score or status, number of candidates, flags."""
-    said = row.status if row.score is None else f"{SCORE_NAMES[supervision].replace('_', ' ')} {row.score:.3f}"
+    answer = row.status if row.score is None else f"{SCORE_NAMES[supervision].replace('_', ' ')} {row.score:.3f}"
     candidates = [] if row.n_candidates is None else [f"{row.n_candidates} candidates"]
-    return ", ".join([said, *candidates, *row.flags])
+    return ", ".join([answer, *candidates, *row.flags])
 
 
 def _detection(path: Path) -> str:

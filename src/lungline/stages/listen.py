@@ -105,8 +105,8 @@ class _Listener:
                 waiting = True
                 continue
             self.journal[study.id] = entry = self._handle(study, known)
-            told = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
-            write_secret(self.out / "private" / "journal.json", told)
+            journal_text = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
+            write_secret(self.out / "private" / "journal.json", journal_text)
             _log(f"{entry.name}: {entry.outcome}")
         return waiting
 
@@ -151,11 +151,11 @@ class _Listener:
             for number, instance in enumerate(instances):
                 self.server.fetch(instance, incoming / f"{number:05}.dcm")
             command = [sys.executable, "-m", "lungline.cli", "predict", str(incoming), "--out", str(answers)]
-            said = subprocess.run([*command, *self.options], capture_output=True, text=True, errors="replace")
+            done = subprocess.run([*command, *self.options], capture_output=True, text=True, errors="replace")
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
-        if said.returncode not in (0, 1):  # 1: the scan has no answer
-            raise LunglineError((said.stderr.strip().splitlines() or [f"predict ended with {said.returncode}"])[-1])
+        if done.returncode not in (0, 1):  # 1: the scan has no answer
+            raise LunglineError((done.stderr.strip().splitlines() or [f"predict ended with {done.returncode}"])[-1])
         (row,) = read_predictions(answers / "predictions.csv")
         files = {path.name: path for path in answers.glob(f"private/dicom/{row.scan}/*")}
         made = [files[name] for name in (SEG, SR) if name in files]

@@ -67,21 +67,21 @@ def run(
         raw = out / "private" / "raw" / row.scan
         state = hashlib.sha256(f"{raw_state(raw, row.source).digest} {same}".encode()).hexdigest()
         left = ahead.left(number - 1) if ahead else ""
-        say = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
+        show = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
             as_dicom = dicom and row.source == "dicom"
             if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
                 ahead = ahead or Progress(len(rows), done=number - 1)
-                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, say=say)
+                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, show=show)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
             failures.append(f"{row.scan}: {failure}")
-            say(str(failure), last=True)
+            show(str(failure), last=True)
             continue
         predictions.append(prediction)
         hint = "" if prediction.score is not None else " (`lungline flags` explains)"
-        say(format_answer(prediction, recipe.supervision) + hint, last=True)
+        show(format_answer(prediction, recipe.supervision) + hint, last=True)
     _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
     if pages:
         render_index.run(
@@ -109,7 +109,7 @@ def _answer(
     keep: bool,
     pages: bool,
     dicom: bool,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> None:
     """Every step of one scan, in the order of the workflow."""
     scan, settings = row.scan, recipe.settings
@@ -122,7 +122,7 @@ def _answer(
             "describe_nodules": out / "nodules" / f"{scan}.json",
             "render_page": _page(out, scan),
         }
-        told = {
+        known = {
             "scan": scan,
             "source": row.source,
             "manifest": work / "manifest.csv",
@@ -149,14 +149,14 @@ def _answer(
         for step in steps_of_scan(settings):
             if step.name == "render_page" and not pages:
                 continue
-            say(step.message)
+            show(step.message)
             output = made_by(step.name)
             import_module(f"lungline.stages.{step.name}").run(
                 **({"raw": raw} if RAW in step.reads.values() else {}),
                 **read(step),
                 output=output.parent if step.many else output,
                 **({"scans": [scan]} if step.many else {}),
-                **{name: told[name] for name in step.takes},
+                **{name: known[name] for name in step.takes},
                 **settings.get(step.name, {}),
             )
         labels = out / "candidates" / f"{scan}.h5"
@@ -166,7 +166,7 @@ def _answer(
         if dicom:
             searched = {"labels": labels, "candidates": made_by(last)} if last else {}
             table = made_by("describe_nodules")
-            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+            write_dicom.run_or_write_reason(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
 
 
 @stage

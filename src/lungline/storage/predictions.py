@@ -83,20 +83,20 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 def read_answers(path: Path) -> dict[str, Mapping[str, str]]:
     """The rows that `predict-cancer` wrote, by scan, as text."""
-    return _rows_by_scan(path, ANSWER_COLUMNS, lambda words: words)
+    return _rows_by_scan(path, ANSWER_COLUMNS, lambda cells: cells)
 
 
 def _rows_by_scan(path: Path, columns: Sequence[str], make: Callable[[Mapping[str, str]], Row]) -> dict[str, Row]:
     """What `make` makes of each row, by scan; `LunglineError` with the line number for what is wrong."""
     rows: dict[str, Row] = {}
-    for line, words in read_rows(Path(path), columns):
+    for line, cells in read_rows(Path(path), columns):
         try:
-            row = make(words)
+            row = make(cells)
         except (LunglineError, ValueError) as error:
             raise LunglineError(f"{path}, line {line}: {error}") from None
-        if words["scan"] in rows:
-            raise LunglineError(f"{path}, line {line}: scan '{words['scan']}' stands there twice.")
-        rows[words["scan"]] = row
+        if cells["scan"] in rows:
+            raise LunglineError(f"{path}, line {line}: scan '{cells['scan']}' stands there twice.")
+        rows[cells["scan"]] = row
     return rows
 
 
@@ -126,16 +126,16 @@ def _collected(row: ScanRow, answer: Mapping[str, str], classifier: str) -> Pred
     return _prediction({**dict.fromkeys(COLUMNS, ""), **answer, **mine})
 
 
-def _prediction(words: Mapping[str, str]) -> Prediction:
+def _prediction(cells: Mapping[str, str]) -> Prediction:
     return Prediction(
-        **{name: words[name] for name in ("scan", "dataset", "split", "status", "classifier", *HASHES)},
-        label=small_number(words["label"], "label"),
-        cancer_probability=_finite(words["cancer_probability"]),
-        malignancy_score=_finite(words["malignancy_score"]),
-        flags=tuple(filter(None, words["flags"].split(";"))),
-        n_candidates=int(words["n_candidates"]) if words["n_candidates"] else None,
-        deciding_rank=int(words["deciding_rank"]) if words["deciding_rank"] else None,
-        logit=_finite(words["logit"]),
+        **{name: cells[name] for name in ("scan", "dataset", "split", "status", "classifier", *HASHES)},
+        label=small_number(cells["label"], "label"),
+        cancer_probability=_finite(cells["cancer_probability"]),
+        malignancy_score=_finite(cells["malignancy_score"]),
+        flags=tuple(filter(None, cells["flags"].split(";"))),
+        n_candidates=int(cells["n_candidates"]) if cells["n_candidates"] else None,
+        deciding_rank=int(cells["deciding_rank"]) if cells["deciding_rank"] else None,
+        logit=_finite(cells["logit"]),
     )
 
 
@@ -155,10 +155,10 @@ def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
 
 def format_prediction(row: Prediction) -> list[object]:
     """A row as it is written, in the order of `COLUMNS`."""
-    return [_word(value) for value in astuple(row)]
+    return [_cell(value) for value in astuple(row)]
 
 
-def _word(value: object) -> object:
+def _cell(value: object) -> object:
     if isinstance(value, tuple):
         return ";".join(value)
     return f"{value:.9g}" if isinstance(value, float) else value

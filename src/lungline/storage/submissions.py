@@ -21,10 +21,10 @@ def read_marks(path: Path) -> dict[str, list[Mark]]:
     `LunglineError` with the line number for a number that is not finite or a mark that stands there twice.
     """
     marks: dict[str, dict[tuple[float, ...], Mark]] = {}
-    for line, words in read_rows(Path(path), MARK_COLUMNS):
-        where, scan = f"{path}, line {line}", words["seriesuid"]
+    for line, cells in read_rows(Path(path), MARK_COLUMNS):
+        where, scan = f"{path}, line {line}", cells["seriesuid"]
         try:
-            x, y, z, score = (float(words[name]) for name in MARK_COLUMNS[1:])
+            x, y, z, score = (float(cells[name]) for name in MARK_COLUMNS[1:])
         except ValueError as error:
             raise LunglineError(f"{where}: expected numbers in {', '.join(MARK_COLUMNS[1:])}. {error}") from None
         if not all(map(math.isfinite, (x, y, z, score))):

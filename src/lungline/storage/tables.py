@@ -66,11 +66,11 @@ def read_rows(path: Path, columns: Sequence[str], faults: Faults | None = None) 
     header = [name.strip() for name in next(lines)]
     start = lines.line_num + 1
     try:
-        for words in lines:
-            if len(words) == len(header):
-                rows.append((start, {name: word.strip() for name, word in zip(header, words, strict=True)}))
-            elif any(word.strip() for word in words):
-                gathered.add(start, f"expected {len(header)} columns. Got {len(words)}.")
+        for cells in lines:
+            if len(cells) == len(header):
+                rows.append((start, {name: word.strip() for name, word in zip(header, cells, strict=True)}))
+            elif any(word.strip() for word in cells):
+                gathered.add(start, f"expected {len(header)} columns. Got {len(cells)}.")
             start = lines.line_num + 1
     except csv.Error as error:
         gathered.add(start, f"not a CSV table ({error}). What follows was not read.")
@@ -156,8 +156,8 @@ def read_notes(path: Path) -> list[Note]:
     if not path.is_file():
         return []
     return [
-        Note(words["file"], int(words["line"]) if words["line"] else None, words["flag"], words["what"])
-        for _, words in read_rows(path, _NOTE_COLUMNS)
+        Note(cells["file"], int(cells["line"]) if cells["line"] else None, cells["flag"], cells["what"])
+        for _, cells in read_rows(path, _NOTE_COLUMNS)
     ]
 
 

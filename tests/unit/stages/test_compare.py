@@ -48,9 +48,9 @@ def test_every_classifier_of_the_paper_has_a_row_and_ours_follow(tmp_path, class
     assert table["m1-full"]["data"] == "not run"
     assert table["m1-full"]["log_loss"] == ""
     assert float(table["m1-full"]["paper_accuracy"]) == pytest.approx(141 / 198)
-    assert table["m1-54-crops"]["paper_says"] == "still overfits"
+    assert table["m1-54-crops"]["paper_reports"] == "still overfits"
     assert table["m2"]["data"] == table["all-negative"]["data"] == "synthetic cohort; DSB-17: not run"
-    assert table["ours"]["paper_says"] == ""
+    assert table["ours"]["paper_reports"] == ""
 
 
 def test_metrics_and_intervals_are_those_of_the_evaluation(tmp_path, classifiers):

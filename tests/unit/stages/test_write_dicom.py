@@ -88,7 +88,7 @@ def test_a_source_that_cannot_be_referred_to_is_one_line_and_a_file(tmp_path, ca
     damage(raw)
     with pytest.raises(LunglineError, match=says):
         write_dicom.run(tmp_path / "out", raw=raw, nodules=nodules)
-    assert not write_dicom.run_or_say_why(tmp_path / "out", "scan-1", raw=raw, nodules=nodules)
+    assert not write_dicom.run_or_write_reason(tmp_path / "out", "scan-1", raw=raw, nodules=nodules)
     assert capsys.readouterr().err.startswith("scan-1: no DICOM was written: ")
     assert os.listdir(tmp_path / "out") == ["why-not.txt"]
     assert write_dicom.is_written(tmp_path / "out")
