@@ -29,7 +29,7 @@ def run(results: Path, *, json: bool = False, quarantine_damaged: bool = False) 
         return int(report.differs)
     printed: set[str] = set()
     for finding in report.findings:
-        line = f"{finding.kind}: {finding.line}"
+        line = f"{finding.kind}: {finding.detail}"
         if finding.kind in DIFFERENCES:
             print(f"{finding.file}: {line}")
         elif line not in printed:  # a note is said once, not once per file

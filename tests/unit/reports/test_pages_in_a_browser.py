@@ -57,18 +57,19 @@ def folder(tmp_path_factory) -> Path:
         hdf5.write_file(folder / f"{name}.h5", Header("x", "resample"), {field: item})
     grid = Grid((60, 118, 162), geometry.make_affine((2.0, 1.0, 1.0), (-80.0, -60.0, 500.0)))
     rows = [row(1, LEFT, "left", -2.0), row(2, RIGHT, "right", 0.5)]
-    patient = {"probability": 0.6225, "logit": 0.5, "interval": [0.41, 0.8],
+    patient = {"cancer_probability": 0.6225, "malignancy_score": None, "logit": 0.5, "interval": [0.41, 0.8],
                "interval_reason": "of the calibration", "n_candidates": 2, "deciding_rank": 2}  # fmt: skip
     table = {"schema": "nodules/2", "scan": "good", "classifier": "m2", "status": "warned",
              "flags": [{"flag": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
              "grid": grid.as_json(), "source_grid": grid.as_json(),
              "quality": LungQuality(800.0, 390.0, 410.0, -850.0, 0.02, 0, 0, 0, 0, 0).as_json(),
              "nodules": rows_as_json(rows)}  # fmt: skip
-    nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no probability"}
+    nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no score"}
     empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules"))
     flags = [{"flag": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
     bad = table | empty | {"scan": "bad", "status": "quarantined", "flags": flags, "patient": nobody}
-    alone = {"supervision": "nodules", "interval": None, "interval_reason": "nothing was found"}
+    alone = {"supervision": "nodules", "cancer_probability": None, "malignancy_score": 0.6225}
+    alone |= {"interval": None, "interval_reason": "nothing was found"}
     rated = table | {"scan": "rated", "patient": patient | alone}
     for name, content in (("good", table), ("bad", bad), ("rated", rated)):
         write_result(folder / "nodules" / f"{name}.json", content)

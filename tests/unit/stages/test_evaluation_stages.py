@@ -117,7 +117,7 @@ def test_a_test_patient_that_was_trained_on_is_refused(tmp_path):
 
 
 def test_labelled_copies_of_training_cases_are_refused_and_unlabelled_ones_are_not(tmp_path):
-    copy = {"probability": 0.5, "status": "warned", "flags": ("W_TRAINING_CASE",)}
+    copy = {"cancer_probability": 0.5, "status": "warned", "flags": ("W_TRAINING_CASE",)}
     others = [Prediction(f"t{i}", "folder", "test", i % 2, 0.4, "ok") for i in range(4)]
     write_predictions(tmp_path / "predictions.csv", [*others, Prediction("x", "folder", "test", None, **copy)])
     evaluated(tmp_path)

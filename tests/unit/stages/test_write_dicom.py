@@ -20,7 +20,14 @@ from scans import write_dicom as write_bare
 
 
 def table(path, **change):
-    patient = {"probability": 0.25, "logit": None, "interval": None, "interval_reason": "", "n_candidates": 0}
+    patient = {
+        "cancer_probability": 0.25,
+        "malignancy_score": None,
+        "logit": None,
+        "interval": None,
+        "interval_reason": "",
+        "n_candidates": 0,
+    }
     content = {
         "schema": "nodules/2",
         "scan": "s",
