@@ -1,4 +1,4 @@
-"""The console command: one sub-command a stage.
+"""The console command: one sub-command per stage.
 
 A sub-command is the `run` function of a module in `lungline.stages`: its positional parameters are the
 paths, its keyword-only parameters are the options. Only the module that is asked for is imported, so a
@@ -62,7 +62,7 @@ def _overview() -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong with the words, and where the right ones stand."""
+    """A parser whose errors are one line: what is wrong, the nearest option, and where all are listed."""
 
     def error(self, message: str) -> NoReturn:
         _, unknown, words = message.partition("unrecognized arguments: ")
@@ -71,7 +71,7 @@ class _Parser(argparse.ArgumentParser):
         if unknown and option.startswith("-"):
             own = self._option_string_actions
             near = now_called(option, OPTIONS, own) or did_you_mean(option, own)
-        self.exit(2, visible(f"{self.prog}: {message}.{near} `{self.prog} --help` lists all words.") + "\n")
+        self.exit(2, visible(f"{self.prog}: {message}.{near} `{self.prog} --help` lists all options.") + "\n")
 
 
 def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
@@ -103,7 +103,7 @@ def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
 
 
 def _reader(kind: Any) -> Callable[[str], Any]:
-    """How one word of the command line becomes a value of this type."""
+    """Parser of one word of the command line for this type."""
     choices = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return functools.partial(_choice, choices)

@@ -69,7 +69,7 @@ class CancerNet(nn.Module):
         return self.hand_crafted_features(logits, torch.from_numpy(features).to(logits.device))
 
     def pooled(self, logits: Tensor) -> Tensor:
-        """One logit () of those of a patient's cubes (n,), n >= 1."""
+        """Pool the logits (n,) of a patient's cubes, n >= 1, into the patient's logit ()."""
         if self.spec.pool == "max":
             return logits.max()
         if self.spec.pool == "mean":
@@ -81,7 +81,7 @@ class CancerNet(nn.Module):
 class HandCraftedFeatures(nn.Module):
     """A network's logit s and the hand-crafted features m together: scale * s + weight . m + bias.
 
-    The logit as it is until the three are fitted, once the network has been trained
+    Initially the logit itself; the three are fitted after the network has been trained
     (`lungline.training.calibration.fit_hand_crafted`).
     """
 
@@ -95,13 +95,13 @@ class HandCraftedFeatures(nn.Module):
         self.register_buffer("bias", torch.zeros(()))
 
     def forward(self, logits: Tensor, features: Tensor) -> Tensor:
-        """(n,) float32 of the network's logits (n,) and the features (n, 4) of the same candidates."""
+        """Combined logits (n,), float32, of the network's logits (n,) and features (n, 4) of the same candidates."""
         with torch.autocast(logits.device.type, enabled=False):
             return self.scale * logits.float() + (features * self.weight).sum(dim=1) + self.bias
 
 
 def noisy_or(logits: Tensor) -> Tensor:
-    """Logit () of at least one cause among independent ones with these logits (n,).
+    """Noisy-or: logit () that at least one of independent causes with these logits (n,) is present.
 
     P = 1 - prod(1 - sigmoid(s_i)) (Pearl 1988; with a leak, as for nodules: Liao et al., IEEE TNNLS 30, 2019,
     3484). With S = sum(softplus(s_i)) = -log(1 - P), its logit is log(e^S - 1) = S + log(1 - e^-S).

@@ -1,4 +1,4 @@
-"""From candidates and annotations of scans to marks that can be scored, and to their FROC curve and recall."""
+"""Marks of candidates and submissions with their annotations; FROC curve and recall as JSON."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -101,7 +101,7 @@ def _by_scan(nodules: Sequence[Nodule]) -> dict[str, list[Finding]]:
 
 
 def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[str]:
-    """What may be wrong with a submission though it can be scored, a sentence each."""
+    """Warnings about a submission that can be scored, a sentence each."""
     found = []
     if result["marks_lost_to_ties"]:
         found.append(

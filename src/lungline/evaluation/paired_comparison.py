@@ -143,7 +143,7 @@ def averaged(rows: Sequence[Compared]) -> Compared:
 
 
 def constant_rows(rows: Sequence[Prediction], *, synthetic: bool | None) -> list[Compared]:
-    """What needs no picture, on the same patients: "no cancer" and the training patients' prior for everybody."""
+    """Rows of two baselines on the same patients: 0 for everybody, and the training patients' share of cancer."""
     answered = [row for row in rows if row.score is not None]
     constants = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
     return [
@@ -184,6 +184,6 @@ def _differences(row: Compared, other: Compared) -> dict[str, Estimate]:
 
 
 def _scores(answers: pd.DataFrame) -> NDArray[np.float64]:
-    """Of one training (n,), of several (k, n)."""
+    """Scores (n,) of one training, or (k, n) of several."""
     scores = answers.drop(columns="label").to_numpy(np.float64).T
     return scores[0] if len(scores) == 1 else np.ascontiguousarray(scores)

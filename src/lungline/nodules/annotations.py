@@ -1,4 +1,4 @@
-"""Annotated nodules in the scanner's world, and the sphere masks drawn from them."""
+"""Annotated nodules in world coordinates, and the sphere masks rasterised from them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field

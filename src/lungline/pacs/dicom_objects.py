@@ -1,4 +1,4 @@
-"""What is said of a scan as DICOM: a segmentation of its candidates, and a report of their measurements.
+"""The answer for a scan as DICOM: segmentation of its candidates, and structured report of their measurements.
 
 Both name the patient, as their source does. Only `lungline.stages.write_dicom` calls this.
 """
@@ -51,7 +51,7 @@ def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[Nodul
     `table` is the nodule table (`lungline/schemas/nodules-2.json`) and `rows` are its rows; `ranks` (Z, Y, X) int holds
     the rank of each candidate in its voxels (`rank_map`), None where there is no candidate.
 
-    UIDs follow from the source and from what is said: the same answer to the same series has the same UIDs, so an
+    UIDs follow from the source and the content: the same answer to the same series has the same UIDs, so an
     archive that gets it twice keeps it once.
     """
     content = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
@@ -78,7 +78,7 @@ class _Names:
         return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{MAKER} {what} {self.series} {self.content}').int}"
 
     def of(self, kind: str, number: int) -> dict[str, Any]:
-        """What the constructors of all objects want to know."""
+        """Arguments that the constructors of all objects share."""
         equipment = hd.ContributingEquipment(
             MAKER,
             codes.DCM.ProcessingEquipment,

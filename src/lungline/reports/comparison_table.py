@@ -54,7 +54,7 @@ def _cells(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
 
 
 def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
-    """The same to be read: how good, against the reference, detection and cost, what the paper says."""
+    """The comparison as Markdown: metrics, differences from the reference, detection, cost, figures of the paper."""
     table = table.set_index("classifier")
     run = table[table["patients"].notna()]
     papers = figures(table, {"paper_accuracy": "paper: accuracy"})

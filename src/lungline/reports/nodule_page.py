@@ -60,12 +60,12 @@ def _quality(table: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _score(table: Mapping[str, Any]) -> float | None:
-    """The patient's score, whichever it is."""
+    """The patient's cancer probability or malignancy score."""
     return next((table["patient"][name] for name in SCORE_NAMES.values() if table["patient"][name] is not None), None)
 
 
 def _answer(table: Mapping[str, Any]) -> dict[str, str]:
-    """The answer exactly, its interval or why there is none, which candidate decided of how many, and who says so."""
+    """Facts of the answer: exact score, its interval or why there is none, deciding candidate, classifier."""
     patient, score = table["patient"], _score(table)
     if score is None:
         return {}

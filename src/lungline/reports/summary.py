@@ -1,4 +1,4 @@
-"""What a person wants to see when a run has ended: where the answers lie and how good they are."""
+"""Summary of a finished run: where the predictions are, and their metrics."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Measure the patients' probabilities: metrics with intervals, beside baselines that need no picture."""
+"""Evaluate the scores of patients: metrics with intervals, beside baselines that see no image."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

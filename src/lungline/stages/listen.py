@@ -33,7 +33,7 @@ def run(
     every_s: float = 5.0,
     once: bool = False,
 ) -> int:
-    """Look into the Orthanc at URL for studies with CT that nothing was said of yet; `lungline predict` answers each.
+    """Poll the Orthanc at URL for CT studies without an answer; `lungline predict` answers each.
 
     SEG and SR are stored in the same study, and sent on to the DICOM node SEND_TO, a name of Orthanc's configuration.
     OUT/{study}/ holds what `predict` writes of a study; its images are deleted again. OUT/private/journal.json knows
@@ -56,7 +56,7 @@ def run(
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of a study whose results are in OUT/`name`; `content` is SHA-256 over the ids of its CT images."""
+    """State of a study whose results are in OUT/`name`; `content` is SHA-256 over the ids of its CT images."""
 
     name: str
     updated: str = ""  # when something had arrived last
@@ -170,7 +170,7 @@ def _content(instances: Mapping[str, Sequence[str]]) -> str:
 
 
 def _answer(answers: Path) -> str:
-    """What `predict` said of the one scan in a folder, in words."""
+    """The answer of `predict` for the one scan in a folder, as text."""
     (row,) = read_predictions(answers / "predictions.csv")
     patient = read_result(answers / "nodules" / f"{row.scan}.json")["patient"]
     return format_answer(row, patient.get("supervision", "patients"))

@@ -1,4 +1,4 @@
-"""Say what a configuration will cost before it starts: hours of training on this machine, and disk."""
+"""Estimate the cost of a configuration: hours of training on this machine, and disk."""
 
 from collections import Counter
 from pathlib import Path

@@ -24,11 +24,11 @@ def run(
 ) -> None:
     """Write into the folder OUTPUT: roc_reliability.png, froc.png, learning_curves.png, each if its input is given.
 
-    PREDICTIONS is a predictions.csv, of which SPLIT is drawn; DETECTION a result of `evaluate-detection`;
+    PREDICTIONS is a predictions.csv, of which SPLIT is plotted; DETECTION a result of `evaluate-detection`;
     LEARNING_CURVES are learning_curve.csv files.
     """
     if predictions is None and detection is None and not learning_curves:
-        raise LunglineError("nothing to draw: give --predictions, --detection or --learning-curves.")
+        raise LunglineError("nothing to plot: give --predictions, --detection or --learning-curves.")
     if predictions is not None:
         rows = read_predictions(predictions)
         classifiers = ", ".join(sorted({row.classifier for row in rows if row.split == split}))

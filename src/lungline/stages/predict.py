@@ -41,9 +41,9 @@ def run(
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
 
-    OUT/nodules/{scan}.csv and .json say of each candidate where it lies, how large and dense it is, and what was said
-    of it; OUT/pages/{scan}.html shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
-    Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
+    OUT/nodules/{scan}.csv and .json hold place, size, attenuation and scores of each candidate; OUT/pages/{scan}.html
+    shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
+    Of a DICOM scan, OUT/private/dicom/{scan}/ holds the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
     which name the patient as the scan does. DICOM false leaves them out.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one

@@ -1,4 +1,4 @@
-"""The intermediate files: HDF5 that describes itself, checks itself and is never torn.
+"""The intermediate files: self-describing HDF5 with checksums, written atomically.
 
 A file holds named fields (arrays with axes, unit and, where they lie in space, an affine) and a header:
 quantity, stage, status, flags, parameters, provenance. Every chunk carries a fletcher32 checksum, all
@@ -40,7 +40,7 @@ Compression = Literal["blosc", "gzip"]
 
 @dataclass(frozen=True)
 class Flag:
-    """One stable flag that travels with a scan, and what was found (never an identifier)."""
+    """A QC flag of a scan, e.g. W_TILT, and what was found (never an identifier)."""
 
     flag: str
     detail: str = ""
@@ -165,7 +165,7 @@ def read_header(path: Path) -> Header:
         return Header(
             quantity=str(attrs["quantity"]),
             stage=str(attrs["stage"]),
-            flags=tuple(Flag(code, detail) for code, detail in json.loads(attrs["flags"])),
+            flags=tuple(Flag(flag, detail) for flag, detail in json.loads(attrs["flags"])),
             parameters=json.loads(attrs["parameters"]),
             provenance=json.loads(attrs["provenance"]),
         )

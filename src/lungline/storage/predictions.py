@@ -1,4 +1,4 @@
-"""The tables of answers: what a classifier says of each patient, and `predictions.csv`, one row for every scan."""
+"""The tables of answers: scores of a classifier, and `predictions.csv`, one row for every scan."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ _NOT_SCORED = {"status": "not-scored", "flags": "N_DETECTION_ONLY"}
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came out for one scan; `LunglineError` if status, flags and scores contradict each other.
+    """The result for one scan; `LunglineError` if status, flags and scores contradict each other.
 
     A classifier that learned from patients gives a `cancer_probability`, one that learned from readers' ratings of
     nodules a `malignancy_score`, both 0..1; the other is None, and both are None exactly when the scan is quarantined

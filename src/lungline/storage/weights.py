@@ -37,7 +37,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:
-    """The model card: what the weights expect, who they were trained on, how well they did."""
+    """Write a model card: input of the weights, training cases, settings, validation."""
     content = {"notice": NOTICE, "lungline_version": __version__, **card}
     write_checksummed_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 

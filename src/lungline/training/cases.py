@@ -35,7 +35,7 @@ class Cohort:
 
 @dataclass(frozen=True)
 class RatedNodule:
-    """An annotated nodule, and whether readers took it for malignant (1) or not (0)."""
+    """An annotated nodule, and whether readers rated it malignant (1) or not (0)."""
 
     scan: str
     centre_xyz_mm: tuple[float, float, float]
@@ -131,7 +131,7 @@ def _cubes_cohort(
 
 
 def logit_without_candidates(labels_without: Sequence[int], labels: Sequence[int]) -> float:
-    """The answer for a patient in whom nothing was found: the training patients' own odds.
+    """Logit of a patient without a candidate: log odds of cancer among such training patients.
 
     The share of cancer among training patients without a candidate, drawn towards the share among all of
     them by the weight of two patients, so that it is defined when there was none.

@@ -1,4 +1,4 @@
-"""Who trains, who is tested and who is answered, from the configuration and the list of scans.
+"""Which scans train, test and are scored, from the configuration and the manifest.
 
 Pure: nothing is read or written here. `lungline.workflow.opening` makes a `Study` of files, `lungline.workflow.layout`
 says which file of the results follows from which.
@@ -19,7 +19,7 @@ from lungline.splits import split_of_luna_fold
 from lungline.storage.scan_rows import ScanRow
 
 AXES = ("z", "y", "x")
-#: Where scans come from: drawn by the workflow, real nodules implanted by it, or listed in a manifest.
+#: Where scans come from: simulated by the workflow, real nodules implanted by it, or listed in a manifest.
 Source = Literal["synthetic", "implanted", "listed"]
 Rows = Mapping[str, ScanRow]
 
@@ -63,7 +63,7 @@ class Study:
 
     @cached_property
     def compared(self) -> tuple[str, ...]:
-        """Classifiers that are put side by side."""
+        """Classifiers that are compared."""
         return tuple(self.config.compare.classifiers or self.config.run)
 
     @cached_property
@@ -87,7 +87,7 @@ class Study:
         return entry.detector if entry.kind == "candidate" else None
 
     def has_fpr(self, detector: str) -> bool:
-        """Whether a detector ranks its candidates by a network of their own."""
+        """Whether a detector has false-positive reduction."""
         return self.detector(detector).fpr is not None
 
     def is_supervised_by_nodules(self, classifier: str) -> bool:
@@ -100,7 +100,7 @@ class Study:
         return (self.config.models.detectors if kind == "detector" else self.config.models.classifiers).get(name)
 
     def refuse_untrainable(self, kind: Literal["detector", "classifier"], name: str) -> None:
-        """`LunglineError` where no scan can teach a detector or classifier."""
+        """`LunglineError` where there is no training scan for a detector or classifier."""
         if not (self.detector_cases(name) if kind == "detector" else self.cases_of(name)):
             lacks = "annotated LUNA-16 scan" if kind == "detector" else "labelled patient"
             raise LunglineError(
