@@ -35,7 +35,7 @@ def test_collected_predictions_hold_every_scan_of_the_manifest(tmp_path, capsys)
         tmp_path / "manifest.csv", [ScanRow("a", "dicom", "dsb17", "test"), ScanRow("b", "mhd", "luna16", "test", 9)]
     )
     header = ",".join(ANSWER_COLUMNS) + "\n"
-    (tmp_path / "answers.csv").write_text(header + "a,0,0.5,1,1,ok,,ff,,,,,,,\n")
+    (tmp_path / "answers.csv").write_text(header + "a,0,0.5,,1,1,ok,,ff,,,,,,,\n")
     options = {"manifest": tmp_path / "manifest.csv", "predictions": tmp_path / "answers.csv", "classifier": "m2"}
     collect_predictions.run(tmp_path / "predictions.csv", **options)
     assert [row.status for row in read_predictions(tmp_path / "predictions.csv")] == ["not-scored", "ok"]
