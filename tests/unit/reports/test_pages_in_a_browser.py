@@ -97,7 +97,7 @@ def folder(tmp_path_factory) -> Path:
 def test_the_opinion_of_a_classifier_that_learned_from_nodules_is_not_called_a_probability(folder) -> None:
     says = {name: (folder / "pages" / f"{name}.html").read_text(encoding="utf-8") for name in ("good", "rated")}
     assert "of 100 patients" in says["good"]
-    assert "not a patient's risk" in says["rated"]
+    assert "not the patient's risk" in says["rated"]
     assert "of 100 patients" not in says["rated"]
     assert "Probability of lung cancer" not in says["rated"]
     assert '<th scope="col">Cancer</th>' in says["good"]
