@@ -69,7 +69,7 @@ def test_reading_the_workflow_writes_nothing(workflow, tmp_path) -> None:
 
 def test_folders_that_are_not_listed_yet_are_refused_with_the_command_that_lists_them(workflow, real_folders) -> None:
     change = {"outdir": "results/unlisted", "data": real_folders}
-    with pytest.raises(AssertionError, match=r"results/unlisted/scans\.csv: .* not listed yet.*lungline list-scans"):
+    with pytest.raises(AssertionError, match=r"results/unlisted/manifest\.csv: .* not listed yet.*lungline list-scans"):
         workflow.plan("paper", change=change, listed=False)
     assert not (workflow.folder / "results" / "unlisted").exists()
 

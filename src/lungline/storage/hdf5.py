@@ -25,7 +25,7 @@ from lungline.imaging.volume import Volume
 from lungline.storage.checksums import check, checksummed_path
 
 FORMAT = "lungline"
-FORMAT_VERSION = 2  # 1: the attribute `flags` was called `codes`
+FORMAT_VERSION = 2  # 1: before the names of the glossary
 CHUNK = 32  # voxels a chunk edge: slices along all three axes cost the same
 _FILTERS: dict[str, Mapping[str, Any]] = {
     "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),

@@ -100,7 +100,7 @@ def test_the_opinion_of_a_classifier_that_learned_from_nodules_is_not_called_a_p
     assert "not the patient's risk" in says["rated"]
     assert "of 100 patients" not in says["rated"]
     assert "Probability of lung cancer" not in says["rated"]
-    assert '<th scope="col">Cancer</th>' in says["good"]
+    assert '<th scope="col">Cancer probability</th>' in says["good"]
     assert '<th scope="col">Malignancy score</th>' in says["rated"]
     assert "<dt>Interval</dt><dd>0.410 to 0.800: of the calibration</dd>" in says["good"]
     assert "<dt>Interval</dt><dd>not given: nothing was found</dd>" in says["rated"]
