@@ -111,7 +111,7 @@ def search(scan: str, raw: Path, made: Path) -> str:
 def fitted(
     network: CancerNet, cases: Mapping[str, Sequence[Patient]], test_time_augmentation: int, seed: int
 ) -> dict[str, Any]:
-    """Set `network.hand_crafted_features`, as it is stored; what the card says of it and of the calibration that follows."""
+    """Set `network.hand_crafted_features`, as it is stored; the entries of the card on it and on the calibration."""
     assert network.hand_crafted_features is not None
     measured = fit_hand_crafted(network, cases["train"], CPU, test_time_augmentation)
     for buffer in network.hand_crafted_features.buffers():
@@ -126,7 +126,7 @@ def fitted(
 
 
 def write(classifier: Path, network: CancerNet, card: Mapping[str, Any]) -> None:
-    """The weights with the network's `hand_crafted_features`, the card, and the bundle manifest that names their checksums."""
+    """Write the weights with the network's `hand_crafted_features`, the card, and the bundle manifest."""
     weights, recipe = classifier / "weights.safetensors", read_bundle(PACKAGED)
     tensors, about = read_tensors(weights)
     state = network.state_dict()

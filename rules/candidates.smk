@@ -30,7 +30,7 @@ for batch in FILES.batches("extract_candidates"):
             settings=of_batch(batch, lambda name, _: settings("extract_candidates", detector=entry_name(name))),
             code=fingerprint("extract_candidates"),
         message:
-            f"Picking the strongest candidates of detector {batch.words}"
+            f"Picking the strongest candidates of detector {batch.description}"
         shell:
             "lungline extract-candidates {params.detected:q} {params.output:q} --scans {params.scans:q}"
             " {params.settings} > {log} 2>&1"
@@ -127,7 +127,7 @@ for batch in FILES.batches("rank_candidates"):
             settings=of_batch(batch, lambda name, _: settings("rank_candidates", detector=entry_name(name))),
             code=fingerprint("rank_candidates"),
         message:
-            f"Ranking the candidates of detector {batch.words}"
+            f"Ranking the candidates of detector {batch.description}"
         shell:
             "lungline rank-candidates {params.candidates:q} {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --fpr {params.fpr:q}"
@@ -167,7 +167,7 @@ for batch in FILES.batches("crop_patches"):
             settings=settings("crop_patches"),
             code=fingerprint("crop_patches"),
         message:
-            f"Cropping and measuring the candidates of detector {batch.words}"
+            f"Cropping and measuring the candidates of detector {batch.description}"
         shell:
             "lungline crop-patches {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --candidates {params.candidates:q}"

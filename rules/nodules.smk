@@ -137,7 +137,7 @@ for batch in FILES.batches("detect"):
             settings=settings("detect"),
             code=fingerprint("detect"),
         message:
-            f"Looking for nodules with detector {batch.words}"
+            f"Looking for nodules with detector {batch.description}"
         shell:
             "lungline detect {params.caches:q} {params.detected:q} --scans {params.scans:q}"
             " --detector {params.folder:q} --device {resources.device} {params.settings} > {log} 2>&1"

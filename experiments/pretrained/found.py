@@ -1,4 +1,4 @@
-"""Real nodules where they were found, not implanted: `lungline predict` with the packaged models on the sample scans."""
+"""Real nodules where they were found, not implanted: `lungline predict` with the packaged models on sample scans."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ from lungline.imaging.geometry import make_affine
 from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
 from lungline.names import Device
-from lungline.qc_flags import in_words
+from lungline.qc_flags import format_flag
 from lungline.readers.only_scan import only_scan, read_listed
 from lungline.reports.answer import Answer, Detection, answer_of, candidate_frame, flag_frame
 from lungline.runner.in_memory import made_by_steps, steps_on_volume, work_folder
 from lungline.storage import hdf5
 from lungline.storage.nifti_output import write_nifti
 from lungline.storage.results import read_result
-from lungline.workflow.bundle import PACKAGED, Pipeline, read_bundle
+from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
 
 __all__ = [
@@ -266,7 +266,7 @@ def _path(path: PathLike) -> Path:
         raise LunglineError(f"expected a path (str or Path). Got {type(path).__name__}.") from None
 
 
-def _bundle(path: PathLike | None) -> Pipeline:
+def _bundle(path: PathLike | None) -> Bundle:
     """The models that answer: those of the package without a path."""
     here = PACKAGED if path is None else _path(path)
     return read_bundle(here / "bundle.json" if here.is_dir() else here)

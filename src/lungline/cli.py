@@ -1,4 +1,4 @@
-"""The console command: one sub-command a stage.
+"""The console command: one sub-command per stage.
 
 A sub-command is the `run` function of a module in `lungline.stages`: its positional parameters are the
 paths, its keyword-only parameters are the options. Only the module that is asked for is imported, so a
@@ -20,6 +20,7 @@ from lungline import NOTICE, __version__
 from lungline.allocator import keep_freed_memory
 from lungline.environment import folder_is_gone, make_usable
 from lungline.escape import visible
+from lungline.former_names import COMMANDS, OPTIONS, now_called
 from lungline.names import did_you_mean
 from lungline.runner.commands import exit_code_of
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name = words[0]
     if not (STAGES / f"{name.replace('-', '_')}.py").is_file() or not name[:1].isalpha():
-        hint = did_you_mean(name, commands())
+        hint = now_called(name, COMMANDS, commands()) or did_you_mean(name, commands())
         print(f"lungline: no command '{name}'.{hint} Run 'lungline --help' for the list.", file=sys.stderr)
         return 2
     if folder_is_gone():
@@ -75,13 +76,16 @@ def _overview() -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong with the words, and where the right ones stand."""
+    """A parser whose errors are one line: what is wrong, the nearest option, and where all are listed."""
 
     def error(self, message: str) -> NoReturn:
         _, unknown, words = message.partition("unrecognized arguments: ")
         option = words.split(" ")[0].partition("=")[0]
-        near = did_you_mean(option, self._option_string_actions) if unknown and option.startswith("-") else ""
-        self.exit(2, visible(f"{self.prog}: {message}.{near} `{self.prog} --help` lists all words.") + "\n")
+        near = ""
+        if unknown and option.startswith("-"):
+            own = self._option_string_actions
+            near = now_called(option, OPTIONS, own) or did_you_mean(option, own)
+        self.exit(2, visible(f"{self.prog}: {message}.{near} `{self.prog} --help` lists all options.") + "\n")
 
 
 def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
@@ -113,7 +117,7 @@ def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:
 
 
 def _reader(kind: Any) -> Callable[[str], Any]:
-    """How one word of the command line becomes a value of this type."""
+    """Parser of one word of the command line for this type."""
     choices = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return functools.partial(_choice, choices)

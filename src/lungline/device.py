@@ -19,7 +19,7 @@ _BRAIN_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one, else the CPU; a name that cannot be had is refused."""
+    """The device of this name; `auto` is the GPU where there is one, else the CPU. `LunglineError` if it is absent."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
@@ -49,7 +49,7 @@ Result = TypeVar("Result")
 
 
 def one_thread_each(work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device) -> list[Result]:
-    """What `work` makes of each part, without gradients; on a CPU as many at once as PyTorch has threads, one for each.
+    """Results of `work` on each part, without gradients; on a CPU in as many threads as PyTorch has.
 
     Threads that share a convolution add up in an order that depends on their number. Threads that share parts do not,
     so one core and sixteen give the same bytes.

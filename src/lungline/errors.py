@@ -69,13 +69,13 @@ def missing(package: str) -> str:
 
 
 def place_of(error: Exception) -> str:
-    """Kind of a mistake of ours, and where it was made; nothing of its words, which may quote a scan."""
+    """Type and place of an unexpected exception, without its message, which may quote a scan."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
 
 
 def lack_of_the_disk(error: BaseException | None) -> str | None:
-    """What the disk lacks, in the system's words; libraries say it in errors of their own, or deeper down.
+    """The operating system's message if the cause of an error is a full disk or a quota; else None.
 
     Words are believed only of an error without a number: with one, they quote names of files, which others choose.
     """

@@ -1,4 +1,4 @@
-r"""Words of others, made harmless: what a terminal or a spreadsheet would act upon is written as \xNN."""
+r"""Escape foreign text: what a terminal or a spreadsheet would act upon is written as \xNN."""
 
 import re
 
@@ -23,7 +23,7 @@ def cell(text: str) -> str:
 
 
 def uncell(word: str) -> str:
-    """What `cell` was given."""
+    """The inverse of `cell`."""
     return _ESCAPED.sub(lambda found: chr(int(next(filter(None, found.groups())), 16)), word)
 
 

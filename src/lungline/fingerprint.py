@@ -1,4 +1,4 @@
-"""Hashes that say which code made a file.
+"""Fingerprints of code: hashes by which a file names the code that made it.
 
 Editing a module must re-run exactly the steps that depend on it, and a better comment must re-run none.
 So the code of a stage is hashed as syntax: its module and every module of this package that it reaches,

@@ -1,19 +1,19 @@
 """A name that does not exist is refused with the nearest one that does; names that many modules need."""
 
 import difflib
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from lungline.errors import LunglineError
 
 #: How a network is computed; see `lungline.device.half_precision`.
 Precision = Literal["float32", "bfloat16", "auto"]
 
-#: What a classifier was taught: who has cancer, or which nodules readers took for malignant.
+#: What a classifier learns from: patients who have cancer or not, or nodules that readers rated malignant or not.
 Supervision = Literal["patients", "nodules"]
 
-#: What the number of such a classifier is called: readers' opinion of nodules is no probability of cancer.
-ANSWER_NAMES: dict[Supervision, str] = {"patients": "probability", "nodules": "suspicion"}
+#: The name of such a classifier's number, 0..1: readers' opinion of nodules is no probability of cancer.
+SCORE_NAMES: dict[Supervision, str] = {"patients": "cancer_probability", "nodules": "malignancy_score"}
 
 #: What candidates are ranked by: a network's probability (fpr: false-positive reduction), or what is taken of the
 #: detector's over a candidate.
@@ -23,6 +23,12 @@ PROBABILITIES = ("fpr", "mean", "max")
 
 #: Where a network is computed; see `lungline.device.pick_device`.
 Device = Literal["auto", "cpu", "cuda"]
+
+
+def supervision_of(card: Mapping[str, Any]) -> Supervision:
+    """What the classifier of a model card learned from; a baseline counts patients."""
+    found: Supervision = card["classifier"].get("supervision", "patients")
+    return found
 
 
 def known(name: str, names: Iterable[str], complaint: str) -> str:

@@ -1,4 +1,4 @@
-"""How far long work is: on a terminal a line that is written over, in a log a plain line now and then."""
+"""Progress of long work: on a terminal one line that is rewritten, in a log a line now and then."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _OVER = "\r\x1b[K"  # to the start of the line, and nothing on it
 
 
 def format_duration(seconds: float) -> str:
-    """A span of time, as coarse as a reader wants it."""
+    """A duration as text: seconds, minutes or hours."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -21,9 +21,9 @@ def format_duration(seconds: float) -> str:
 
 @dataclass
 class Progress:
-    """Tells how many of `total` steps are done, and how long the others may take by the clock `now`, in seconds.
+    """Logs how many of `total` steps are done, and an estimate of the time left; `now` is a clock in seconds.
 
-    Steps that were `done` before, by another process or another day, say nothing of the time.
+    Steps that were `done` before the start do not count for the estimate.
     """
 
     total: int
@@ -36,14 +36,14 @@ class Progress:
         self._terminal, self._shown = self.stream.isatty(), False
 
     def left(self, done: int) -> str:
-        """How long the steps that are not done may take, in words; "" while nothing is known."""
+        """Estimate of the time left, as text; "" while there is none."""
         if not self.done < done < self.total:
             return ""
         a_step = (self.now() - self._started) / (done - self.done)
         return f"about {format_duration(a_step * (self.total - done))} left"
 
     def log(self, done: int, words: str = "") -> None:
-        """Say that `done` steps are done, unless something was said a moment ago."""
+        """Log that `done` steps are done, unless a line was written a moment ago."""
         now = self.now()
         if now - self._told < (_ON_TERMINAL_S if self._terminal else _IN_LOG_S):
             return
@@ -57,18 +57,18 @@ class Progress:
             print(line, file=self.stream, flush=True)
 
     def clear(self) -> None:
-        """Take the line off the terminal, so that others may write."""
+        """Clear the line on the terminal."""
         if self._shown:
             print(_OVER, end="", file=self.stream, flush=True)
             self._shown = False
 
 
 def status_line(prefix: str) -> Callable[..., None]:
-    """What one thing goes through: on a terminal a line that is written over, elsewhere a line each."""
+    """A function that shows the state of one item: on a terminal one line that is rewritten, elsewhere a line each."""
 
-    def say(words: str, last: bool = False) -> None:
+    def show(words: str, last: bool = False) -> None:
         terminal = sys.stderr.isatty()
         start, end = (_OVER if terminal else ""), ("\n" if last or not terminal else "")
         print(f"{start}{prefix}{words}", end=end, file=sys.stderr, flush=True)
 
-    return say
+    return show

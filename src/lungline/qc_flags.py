@@ -126,14 +126,14 @@ W_VOLUME_CROPPED: the lung region is larger than what the classifier takes; its 
 # trained models
 M_NOT_FINITE: a loss was no finite number; the training stopped
     Lower training.learning_rate.
-M_ALL_NEGATIVE: the classifier says the same of everybody, or what the majority class alone would give
+M_ALL_NEGATIVE: the classifier gives everybody the same score, or what the majority class alone would give
     Do not use its answers. More steps, another learning rate, or another kind of classifier.
 M_OVERFIT: at the end of the training its loss was far below that of the validation patients
     The weights of the best validation were kept. More patients, augmentation, weight decay, or a smaller network.
 # the model has seen it
 W_TRAINING_CASE: the pixels of the scan are those of a case that the detector or the classifier was trained on
     Do not count the answer as one for a new patient: the model may know the scan by heart.
-W_UNLIKE_TRAINING: slice distance, pixel size or noise lies outside the scans that the detector or the classifier learnt \
+W_UNLIKE_TRAINING: slice distance, pixel size or noise lies outside the scans that detector or classifier learned \
 from, by more than a factor of 1.25
     Nobody has measured how good such an answer is. Prefer a reconstruction like those of the training.
 # tables and cohort

@@ -95,9 +95,9 @@ VOLUME = {"kind": "whole_volume", "input": {"resize_to": 64}, "training": {"step
             {**VOLUME, "network": {"norm": "batch"}, "training": {"steps": 1, "batch": 1}},
             "'batch' needs 2 or more",
         ),
-        ({"kind": "baseline", "probability": 2}, "probability: expected .*'prior'"),
-        ({"kind": "baseline", "probability": "posterior"}, "probability: expected .*'prior'"),
-        ({"kind": "baseline", "probability": 0, "training": {}}, "has no key 'training'"),
+        ({"kind": "baseline", "cancer_probability": 2}, "cancer_probability: expected .*'prior'"),
+        ({"kind": "baseline", "cancer_probability": "posterior"}, "cancer_probability: expected .*'prior'"),
+        ({"kind": "baseline", "cancer_probability": 0, "training": {}}, "has no key 'training'"),
     ],
 )
 def test_a_classifier_that_makes_no_sense_is_refused_by_name(entry, message):

@@ -27,7 +27,7 @@ from lungline.storage.weights import write_card, write_tensors
 from lungline.synthetic.cohort import plan_scan
 from lungline.synthetic.phantom import simulate_scan_hu
 from lungline.synthetic.writers import write_mhd
-from lungline.workflow.bundle import Pipeline, write_bundle
+from lungline.workflow.bundle import Bundle, write_bundle
 from tests import scans, stage_settings
 from tests.phantoms import make_chest
 from tests.untrained import untrained_bundle
@@ -65,7 +65,7 @@ def test_predict_gives_the_answer_of_the_command_to_the_byte(scan, tmp_path) -> 
     assert predict.run(scan, out=tmp_path, pages=False, dicom=False, device="cpu") == 0
     (row,) = rows_of(tmp_path / "predictions.csv")
     answer = lungline.predict(str(scan), device="cpu", scan=row["scan"])
-    assert f"{answer.malignancy_score:.9g}" == row["probability"]
+    assert f"{answer.malignancy_score:.9g}" == row["malignancy_score"]
     assert answer.cancer_probability is None  # these models learnt what readers think of nodules
     assert (answer.status, ";".join(answer.flags["flag"])) == (row["status"], row["flags"])
     nodules, candidates = (tmp_path / name / f"{row['scan']}.csv" for name in ("nodules", "candidates"))
@@ -250,8 +250,8 @@ def baseline(folder: Path) -> Path:
     """The description of a baseline, which says the same of every scan."""
     write_tensors(folder / "classifier" / "weights.safetensors", {"nothing": torch.zeros(1)}, {"purpose": "test"})
     about = {
-        "classifier": {"kind": "baseline", "probability": 0.25},
-        "probability": 0.25,
+        "classifier": {"kind": "baseline", "cancer_probability": 0.25},
+        "cancer_probability": 0.25,
         "cases": {"train": [], "valid": []},
     }
     digest = sha256(folder / "classifier" / "weights.safetensors")
@@ -261,7 +261,7 @@ def baseline(folder: Path) -> Path:
         "segment_lungs": stage_settings.LUNGS,
         "cache_volume": stage_settings.CACHE,
     }
-    write_bundle(folder / "bundle.json", Pipeline("prior", steps, folder / "classifier"))
+    write_bundle(folder / "bundle.json", Bundle("prior", steps, folder / "classifier"))
     return folder
 
 

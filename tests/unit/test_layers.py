@@ -18,8 +18,8 @@ LAYERS = (
     ("storage", "classification"),
     ("imaging", "config"),
     (
-        *("errors", "allocator", "names", "escape", "qc_flags", "device", "progress", "fingerprint", "splits"),
-        *("environment", "scan_formats"),
+        *("errors", "allocator", "names", "escape", "former_names", "qc_flags", "device", "progress", "fingerprint"),
+        *("splits", "environment", "scan_formats"),
     ),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

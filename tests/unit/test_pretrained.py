@@ -69,7 +69,7 @@ def test_the_packaged_models_answer_a_scan_and_say_whose_answer_it_is(
     )
     with open(tmp_path / "out" / "predictions.csv", newline="", encoding="utf-8") as handle:
         (row,) = csv.DictReader(handle)
-    assert 0 < float(row["probability"]) < 1
+    assert 0 < float(row["malignancy_score"]) < 1
     assert row["weights_sha256"] == sha256(read_bundle(PACKAGED).model / "weights.safetensors")
 
 

@@ -48,11 +48,11 @@ def test_method_1_and_the_baselines_answer_or_name_every_patient(finished) -> No
     named = [(row["scan"], row["status"] == "quarantined") for row in tables["m2-micro"]]
     for classifier in RUN:
         assert [(row["scan"], row["status"] == "quarantined") for row in tables[classifier]] == named
-        assert all(bool(row["probability"]) == (row["status"] in ("ok", "warned")) for row in tables[classifier])
+        assert all(bool(row["cancer_probability"]) == (row["status"] in ("ok", "warned")) for row in tables[classifier])
         result = json.loads((results / "evaluate" / f"cancer-{classifier}.json").read_text(encoding="utf-8"))
         assert result["splits"]["test"]["scored"] > 0
-    assert {row["probability"] for row in tables["all-negative"]} == {"", "0"}
-    assert len({row["probability"] for row in tables["m1-micro"]}) > 2
+    assert {row["cancer_probability"] for row in tables["all-negative"]} == {"", "0"}
+    assert len({row["cancer_probability"] for row in tables["m1-micro"]}) > 2
     assert finished.plan("micro", change={"run": RUN}) == {}
     assert finished.plan("micro") == {}  # the first classifier alone: still whole
 

@@ -237,7 +237,7 @@ def test_pages_are_made_of_all_patients_or_of_the_named_ones_and_an_unknown_one_
 
 
 def test_only_with_a_gpu_do_detections_wait_for_each_other(workflow) -> None:
-    message = '        message:\n            f"Looking for nodules with detector {batch.words}"\n'
+    message = '        message:\n            f"Looking for nodules with detector {batch.description}"\n'
     wanted = {}
     with workflow.edited("rules/nodules.smk", message, ""):  # a job without a message tells its resources
         for device in ("cuda", "cpu"):

@@ -52,7 +52,7 @@ def test_the_answers_are_those_of_the_workflow(finished, answered) -> None:
         if row["status"] == "quarantined":
             assert (answered[scan]["status"], answered[scan]["flags"]) == (row["status"], row["flags"])
             continue
-        assert abs(float(answered[scan]["probability"]) - float(row["probability"])) < 1e-6
+        assert abs(float(answered[scan]["cancer_probability"]) - float(row["cancer_probability"])) < 1e-6
         assert answered[scan]["n_candidates"] == row["n_candidates"]
         assert answered[scan]["weights_sha256"] == row["weights_sha256"]
         candidates = rows_of(finished.folder / f"new/candidates/{answered[scan]['scan']}.csv")
@@ -131,7 +131,7 @@ def test_the_report_agrees_with_the_nodule_table_and_names_the_patient_of_the_so
         assert measured == {code: pytest.approx(value, rel=1e-9) for code, value in wanted.items()}
     (of_scan,) = report.content.get_image_measurement_groups()
     assert [item.value for item in of_scan.get_measurements(codes.DCM.ProbabilityOfCancer)] == [
-        pytest.approx(100 * float(answered[patient]["probability"]))
+        pytest.approx(100 * float(answered[patient]["cancer_probability"]))
     ]
     source = {
         (header := pydicom.dcmread(path, stop_before_pixels=True)).SOPInstanceUID: header
@@ -195,7 +195,7 @@ def test_dicom_metaimage_nifti_and_a_zip_of_one_scan_get_one_answer(finished, an
         answer = predict(finished, str(tmp_path / name), "--out", str(tmp_path / f"out-{name}"))
         assert answer.returncode == 0, answer.stderr
         (row,) = rows_of(tmp_path / f"out-{name}/predictions.csv").values()
-        assert abs(float(row["probability"]) - float(answered[patient]["probability"])) < 1e-4
+        assert abs(float(row["cancer_probability"]) - float(answered[patient]["cancer_probability"])) < 1e-4
         places = [_places(out) for out in (tmp_path / f"out-{name}", finished.folder / "new")]
         ours, theirs = places[0][row["scan"]], places[1][answered[patient]["scan"]]
         assert np.abs(ours - theirs).max() < 0.5
@@ -213,7 +213,7 @@ def _places(out: Path) -> dict[str, np.ndarray]:
 
 
 def test_a_scan_that_cannot_be_used_is_named_and_the_others_are_answered(finished, answered, tmp_path) -> None:
-    patient = next(name for name, row in sorted(answered.items()) if row["probability"])
+    patient = next(name for name, row in sorted(answered.items()) if row["cancer_probability"])
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans/good").symlink_to(finished.folder / "results/micro/cohort/dsb17/stage1" / patient)
     (tmp_path / "scans/bad.nii").write_bytes(bytes(400))

@@ -72,7 +72,7 @@ def test_every_planted_scan_is_answered_or_named(run) -> None:
         "Q_NO_GEOMETRY",
         "Q_UNSUPPORTED_SYNTAX",
     ]
-    used = [row for row in rows.values() if row["probability"]]
+    used = [row for row in rows.values() if row["cancer_probability"]]
     assert sorted(row["label"] for row in used) == ["0", "1", "1"]
     assert any(int(row["n_candidates"]) for row in used), "the planted scans must reach the last network"
 
@@ -118,7 +118,7 @@ def test_only_the_export_brings_the_names_back(run, tmp_path, capsys) -> None:
     assert {uncell(name) for name in named} == {original.name for original in read_map(results / "private").values()}
     with open(files["folder-cancer.csv"], encoding="utf-8", newline="") as handle:
         assert {row["id"]: row["cancer"] for row in csv.DictReader(handle)} == {
-            name: row["probability"] for name, row in named.items() if row["probability"]
+            name: row["cancer_probability"] for name, row in named.items() if row["cancer_probability"]
         }
     wanted = {name: int(row["n_candidates"]) for name, row in named.items() if row["n_candidates"] not in ("", "0")}
     for table in tables:

@@ -52,7 +52,7 @@ def test_the_micro_run_answers_or_names_every_scan(finished) -> None:
     assert set(answered) == listed
     assert len(listed) == 20
     assert [row["status"] for row in answered.values()].count("quarantined") == 1
-    assert all(row["probability"] or row["flags"] for row in answered.values())
+    assert all(row["cancer_probability"] or row["flags"] for row in answered.values())
     for name in ("detection-micro", "cancer-m2-micro"):
         assert json.loads((results / "evaluate" / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -153,7 +153,10 @@ def test_a_folder_without_labels_is_scored_with_the_trained_models_and_gets_the_
         (scored,) = csv.DictReader(handle)
     assert scored["scan"] != known["scan"]
     assert scored["label"] == ""
-    assert (scored["probability"], scored["input_sha256"]) == (known["probability"], known["input_sha256"])
+    assert (scored["cancer_probability"], scored["input_sha256"]) == (
+        known["cancer_probability"],
+        known["input_sha256"],
+    )
     assert scored["status"] == "warned"
     assert "W_TRAINING_CASE" in scored["flags"].split(";")
     assert "train_" not in answer.stdout

@@ -34,7 +34,9 @@ class CancerNet(nn.Module):
         self.dense8 = nn.Linear(spec.dense, 1)
         self.dropout = nn.Dropout(spec.dropout)
         self.hand_crafted_features = HandCraftedFeatures() if spec.hand_crafted_features else None
-        self.leak_logit = nn.Parameter(torch.tensor(-2.0)) if spec.pool == "noisy_or" else None  # logit of its own
+        self.leak_logit = (
+            nn.Parameter(torch.tensor(-2.0)) if spec.pool == "noisy_or" else None
+        )  # logit of a leak: a cancer that no cube shows
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -60,14 +62,14 @@ class CancerNet(nn.Module):
         return self.dense8(self.dropout(x)).squeeze(1)
 
     def weighed(self, logits: Tensor, features: NDArray[np.float32] | None) -> Tensor:
-        """Logits (n,) together with the candidates' hand-crafted features (n, 4), where the network has `hand_crafted_features`."""
+        """Logits (n,) together with hand-crafted features (n, 4) of the same candidates, if the network weighs them."""
         if self.hand_crafted_features is None:
             return logits
         assert features is not None
         return self.hand_crafted_features(logits, torch.from_numpy(features).to(logits.device))
 
     def pooled(self, logits: Tensor) -> Tensor:
-        """One logit () of those of a patient's cubes (n,), n >= 1."""
+        """Pool the logits (n,) of a patient's cubes, n >= 1, into the patient's logit ()."""
         if self.spec.pool == "max":
             return logits.max()
         if self.spec.pool == "mean":
@@ -79,7 +81,7 @@ class CancerNet(nn.Module):
 class HandCraftedFeatures(nn.Module):
     """A network's logit s and the hand-crafted features m together: scale * s + weight . m + bias.
 
-    The logit as it is until the three are fitted, once the network has been trained
+    Initially the logit itself; the three are fitted after the network has been trained
     (`lungline.training.calibration.fit_hand_crafted`).
     """
 
@@ -93,15 +95,15 @@ class HandCraftedFeatures(nn.Module):
         self.register_buffer("bias", torch.zeros(()))
 
     def forward(self, logits: Tensor, features: Tensor) -> Tensor:
-        """(n,) float32 of the network's logits (n,) and the features (n, 4) of the same candidates."""
+        """Combined logits (n,), float32, of the network's logits (n,) and features (n, 4) of the same candidates."""
         with torch.autocast(logits.device.type, enabled=False):
             return self.scale * logits.float() + (features * self.weight).sum(dim=1) + self.bias
 
 
 def noisy_or(logits: Tensor) -> Tensor:
-    """Logit () of at least one cause among independent ones with these logits (n,).
+    """Noisy-or: logit () that at least one of independent causes with these logits (n,) is present.
 
-    P = 1 - prod(1 - sigmoid(s_i)) (Pearl 1988; for nodules with a leak probability: Liao et al., IEEE TNNLS 30, 2019,
+    P = 1 - prod(1 - sigmoid(s_i)) (Pearl 1988; with a leak, as for nodules: Liao et al., IEEE TNNLS 30, 2019,
     3484). With S = sum(softplus(s_i)) = -log(1 - P), its logit is log(e^S - 1) = S + log(1 - e^-S).
     """
     total = softplus(logits).sum()

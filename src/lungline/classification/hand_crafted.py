@@ -1,4 +1,4 @@
-"""Hand-crafted features of a candidate: numbers that a classifier weighs with the network's logit.
+"""Hand-crafted features of a candidate (volume, density), combined with the network's logit by a classifier.
 
 Size and density are what readers judge a nodule by, and calcification is a sign of a benign one (MacMahon et al.,
 Radiology 284, 2017, 228). A few hundred nodules teach a network to see much, but hardly to count.

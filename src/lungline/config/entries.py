@@ -75,9 +75,9 @@ class FprSpec(Settings):
     """Training scans that it learns from, the first of the list; null: all. Searching them costs most of its
     training."""
     affine_and_intensity: bool = False
-    """Each cube is turned a little, made larger or smaller, shifted and shown with other contrast while training."""
+    """Affine and intensity augmentation: each cube is rotated, scaled and shifted a little, its contrast changed."""
     test_time_augmentation: Symmetries = Field(
-        1, description="Symmetries of the cube over which a candidate's logit is averaged."
+        1, description="Test-time augmentation: symmetries of the cube over which a logit is averaged."
     )
     training: Schedule = Field(description="Its schedule; batch counts candidates.")
 
@@ -112,15 +112,15 @@ class CandidateClassifier(Settings):
     scan, malignant or not (needs implanted)."""
     flips_and_rotations: bool = Field(True, description="Random flips and quarter turns of the cubes while training.")
     affine_and_intensity: bool = False
-    """Each cube is turned a little, zoomed, shifted and shown with other contrast while training."""
+    """Affine and intensity augmentation: each cube is rotated, scaled and shifted a little, its contrast changed."""
     candidates: int | None = Field(None, ge=1, description="How many of the strongest are shown; null: all.")
     min_score: float | None = None
     """A candidate with a smaller score (a probability where the detector has a false-positive reduction) is not shown,
     unless it is the strongest; null: all are."""
     init_from: Literal["random", "fpr"] = "random"
-    """First weights of the convolutions: drawn, or those of the detector's false-positive reduction (same channels and norm)."""
+    """First weights of the convolutions: random, or those of the detector's FPR network (same channels and norm)."""
     test_time_augmentation: Symmetries = Field(
-        1, description="Symmetries of the cube over which a candidate's logit is averaged."
+        1, description="Test-time augmentation: symmetries of the cube over which a logit is averaged."
     )
     calibrate: bool = Field(False, description="Fit scale and shift of a patient's logit on the validation patients.")
     network: CubeNetwork = Field(CancerNetSpec(), description="Table 2 on a candidate's cube.")
@@ -180,8 +180,8 @@ class BaselineClassifier(Settings):
     """A baseline: the same answer to everybody."""
 
     kind: Literal["baseline"] = Field("baseline", description="A baseline.")
-    probability: Annotated[float, Field(ge=0, le=1)] | Literal["prior"]
-    """Of cancer, 0 to 1; prior: the share of cancer among the labelled patients of train and valid."""
+    cancer_probability: Annotated[float, Field(ge=0, le=1)] | Literal["prior"]
+    """The answer, 0 to 1; prior: the share of cancer among the labelled patients of train and valid."""
 
 
 ClassifierSpec = Annotated[

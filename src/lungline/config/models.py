@@ -227,8 +227,8 @@ class Config(Settings):
                 known(classifier.detector, self.detectors, f"classifiers.{name}.detector: no detector")
                 if classifier.init_from == "fpr" and self.detectors[classifier.detector].fpr is None:
                     raise LunglineError(
-                        f"classifiers.{name}.init_from: detector '{classifier.detector}' has no FPR network to start from. "
-                        "Give it one, or start from 'random'."
+                        f"classifiers.{name}.init_from: detector '{classifier.detector}' has no FPR network. "
+                        "Give it one (detectors.NAME.fpr), or start from 'random'."
                     )
         compared = self.compare.classifiers or self.run
         for name in compared:

@@ -55,10 +55,10 @@ class CancerNetSpec(VolumeNetwork):
     """Input shape in voxels, 8 or more each; of candidates three times crop_patches.size. A pool halves and drops an
     odd last voxel: 54, 27, 13, 6."""
     pool: Literal["max", "mean", "noisy_or"] = "max"
-    """How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or at least one cancer
-    among independent cubes and a learned cause that no cube shows."""
+    """How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or noisy-or:
+    at least one cancer among independent cubes and a learned leak probability."""
     hand_crafted_features: bool = False
-    """Weigh the hand-crafted features of a nodule with its logit, fitted after the training."""
+    """Weigh hand-crafted features of a nodule (volume, density) with its logit; fitted after the training."""
 
     @model_validator(mode="after")
     def _check_input(self) -> CancerNetSpec:
@@ -84,8 +84,8 @@ class Schedule(Settings):
     decay: Literal["constant", "cosine"] = "constant"
     """Of the learning rate: none, or along a half cosine to zero."""
     checkpoint: Literal["best", "last"] = "best"
-    """Weights that are kept: of the evaluation with the smallest validation loss, or the last ones, for which a falling
-    learning rate is meant."""
+    """Which weights are written: best, of the validation with the smallest loss; or last, meant for a falling learning
+    rate."""
     seed: int | None = Field(None, ge=0, description="Of this training, to repeat it; null: the seed of the run.")
 
     def seed_in(self, run: int) -> int:

@@ -50,8 +50,8 @@ def schema_text() -> str:
     schema = Config.model_json_schema()
     definitions = schema["$defs"]
     for name in ("DetectorSpec", "CandidateClassifier", "WholeVolumeClassifier", "BaselineClassifier"):
-        told = {"type": "string", "description": "Entry of the same part that this one is laid over."}
-        definitions[name]["properties"]["extends"] = told
+        description = {"type": "string", "description": "Entry of the same part that this one is laid over."}
+        definitions[name]["properties"]["extends"] = description
     return json.dumps(_of_a_part(schema), indent=1) + "\n"
 
 
@@ -78,12 +78,12 @@ def reference_text() -> str:
         lines += ["| key | values | default | meaning |", "|---|---|---|---|"]
         schema = model.model_json_schema()
         for key, field in model.model_fields.items():
-            told = " ".join((field.description or "").split())
+            description = " ".join((field.description or "").split())
             for inner, named in _models_in(field.annotation):
                 if groups.get(inner, _place(place, key, inner, named)) != _place(place, key, inner, named):
-                    told += f" Keys as in `{groups[inner]}`."
-            values = _words(schema["properties"][key])
-            lines.append(f"| `{key}` | {values} | {_default(field)} | {told} |")
+                    description += f" Keys as in `{groups[inner]}`."
+            values = _value_text(schema["properties"][key])
+            lines.append(f"| `{key}` | {values} | {_default(field)} | {description} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -131,20 +131,20 @@ _LIMITS = {
 }
 
 
-def _words(schema: Any) -> str:
+def _value_text(schema: Any) -> str:
     """Type and range of a value in a few words."""
     if "$ref" in schema or schema.get("type") == "object":
         return "keys"
     if alternatives := schema.get("anyOf"):
-        return ", ".join(map(_words, alternatives))
+        return ", ".join(map(_value_text, alternatives))
     if "const" in schema or "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
         count = f"{schema['maxItems']} x" if "maxItems" in schema else "list of"
-        return f"{count} {_words(schema.get('items') or schema['prefixItems'][0])}"
-    words = _TYPES.get(schema["type"], schema["type"])
+        return f"{count} {_value_text(schema.get('items') or schema['prefixItems'][0])}"
+    text = _TYPES.get(schema["type"], schema["type"])
     limits = [f"{sign} {schema[limit]:g}" for limit, sign in _LIMITS.items() if limit in schema]
-    return " ".join([words, ", ".join(limits)]).strip()
+    return " ".join([text, ", ".join(limits)]).strip()
 
 
 def commented_text(config: Config) -> str:

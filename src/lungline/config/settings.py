@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from lungline.errors import LunglineError
+from lungline.former_names import KEYS, VALUES, now_called
 from lungline.names import did_you_mean, known
 
 
@@ -28,6 +29,8 @@ class Settings(BaseModel):
             try:
                 known(str(key), cls.model_fields, "has no key")
             except LunglineError as complaint:
+                if former := now_called(str(key), KEYS, cls.model_fields):
+                    raise UnknownKey(f"has no key '{key}'.{former}") from None
                 raise UnknownKey(str(complaint)) from None
         return {key: _without_lists(value) for key, value in given.items()}
 
@@ -67,17 +70,20 @@ def _sentence(error: ValidationError, given: object) -> str:
     first, name = mistakes[0], ".".join(place)
     context = first.get("ctx", {})
     if first["type"] == "value_error":
-        said = str(context["error"])
+        sentence = str(context["error"])
         if isinstance(context["error"], UnknownKey):
-            return f"{name or 'top level'} {said}"
-        joint = "." if re.match(r"[\w.]+: ", said) else ": "  # the sentence begins with a place of its own
-        return f"{name}{joint}{said}".lstrip(".: ")
+            return f"{name or 'top level'} {sentence}"
+        joint = "." if re.match(r"[\w.]+: ", sentence) else ": "  # the sentence begins with a place of its own
+        return f"{name}{joint}{sentence}".lstrip(".: ")
     expected = " or ".join(dict.fromkeys(map(_expected, mistakes)))
     absent = first["type"] == "missing" and not isinstance(first["input"], tuple)
     if absent or first["type"] == "union_tag_not_found":
         return f"{name}: expected {expected}. Found no such key."
     value = context.get("tag", first["input"])
-    near = did_you_mean(value, re.findall(r"'(\w+)'", expected)) if isinstance(value, str) else ""
+    near = ""
+    if isinstance(value, str):
+        words = re.findall(r"'(\w+)'", expected)
+        near = now_called(value, VALUES, words) or did_you_mean(value, words)
     found = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
     return f"{name}: expected {expected}. Found {found if len(found) < 80 else found[:76] + ' ...'}.{near}"
 

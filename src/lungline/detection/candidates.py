@@ -155,9 +155,9 @@ def write_candidates(path: Path, scan: str, candidates: Sequence[Candidate]) -> 
 def read_candidates(path: Path) -> list[Candidate]:
     """Candidates of one scan, strongest first; `LunglineError` for a file that is not one of ours."""
     found = []
-    for line, words in read_rows(path, ("scan", *_NAMES)):
+    for line, cells in read_rows(path, ("scan", *_NAMES)):
         try:
-            values = {n: int(words[n]) if n in _INTEGERS else float(words[n]) for n in _NAMES}
+            values = {n: int(cells[n]) if n in _INTEGERS else float(cells[n]) for n in _NAMES}
         except ValueError as error:
             raise LunglineError(f"{path}, line {line}: expected numbers in {', '.join(_NAMES)}. {error}.") from None
         found.append(Candidate(**values))  # type: ignore[arg-type]

@@ -48,14 +48,14 @@ class Bin:
 
 
 def reliability(labels: NDArray, probability: NDArray, bins: int = BINS) -> list[Bin]:
-    """What was said and what came true, in `bins` equal intervals of probability; 1.0 falls in the last."""
+    """Reliability table: mean probability and share of positives in `bins` equal intervals; 1.0 is in the last."""
     slot = np.minimum((probability * bins).astype(int), bins - 1)
     table = []
     for b in range(bins):
         inside = slot == b
         n = int(inside.sum())
-        said, true = (float(probability[inside].mean()), float(labels[inside].mean())) if n else (None, None)
-        table.append(Bin(b / bins, (b + 1) / bins, n, said, true))
+        predicted, true = (float(probability[inside].mean()), float(labels[inside].mean())) if n else (None, None)
+        table.append(Bin(b / bins, (b + 1) / bins, n, predicted, true))
     return table
 
 
@@ -78,7 +78,7 @@ def measure(
     probability : (n,) or (k, n) float
         Of cancer, 0..1; of k trainings of one classifier, whose mean metrics are measured then.
     minus : (n,) or (k, n) float, or None
-        What another classifier says of the same patients: its metrics are subtracted, with paired intervals.
+        Another classifier's probabilities of the same patients: its metrics are subtracted, with paired intervals.
 
     Notes
     -----
@@ -109,12 +109,12 @@ def measure(
 
 
 def _mean(metric: Metric, labels: NDArray, probability: NDArray) -> float:
-    """Of one training's probabilities (n,) the metric, of several (k, n) the mean of theirs."""
+    """The metric of probabilities (n,) of one training, or its mean over trainings (k, n)."""
     return float(np.mean([metric(labels, row) for row in np.atleast_2d(probability)]))
 
 
 def baselines(labels: ArrayLike, prior: float | None, *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """What needs no picture: "no cancer" for everyone, and the prior of the training patients (if any) for everyone."""
+    """Metrics of two baselines: 0 for everyone, and the training patients' share of cancer (if any) for everyone."""
     y = np.asarray(labels, dtype=int)
     table: dict[str, dict[str, Any]] = {}
     for name, value in (("all_negative", 0.0), ("constant_prior", prior)):
@@ -143,7 +143,7 @@ def checked(labels: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64
 
 
 def learned_all_negative(labels: NDArray, probability: NDArray, of: str) -> list[Flag]:
-    """Whether a classifier says the same of everybody, as the paper's method 1 did at full size.
+    """Whether a classifier gives everybody the same score, as the paper's method 1 did at full size.
 
     M_ALL_NEGATIVE when the largest probability (n,) is less than 0.02 above the smallest; or when the accuracy at 0.5
     is that of the majority class for everybody and the ROC AUC is below 0.55. Else, and of fewer than two patients,

@@ -102,9 +102,9 @@ class Froc:
 
 
 def froc(scans: Mapping[str, ScanMarks], *, most_marks: int = MOST_MARKS) -> Froc:
-    """Match the marks of every scan that was searched, at most `most_marks` each, and draw the curve.
+    """Match the marks of every scan that was searched, at most `most_marks` each, and compute the curve.
 
-    `LunglineError` if there is no scan or no nodule: a sensitivity cannot be said.
+    `LunglineError` if there is no scan or no nodule: there is no sensitivity then.
     """
     scores = [match(marks, most_marks) for marks in scans.values()]
     nodules = sum(score.nodules for score in scores)
@@ -122,7 +122,7 @@ def froc(scans: Mapping[str, ScanMarks], *, most_marks: int = MOST_MARKS) -> Fro
 
 
 def match(marks: ScanMarks, most_marks: int = MOST_MARKS) -> ScanScore:
-    """Which marks of one scan hit which nodule.
+    """Match the marks of one scan with its nodules.
 
     A mark hits when its squared distance to the centre is strictly below the squared radius. Of several marks in
     one nodule the highest counts and the others are ignored; one mark inside two nodules counts for both. A mark
@@ -230,7 +230,7 @@ class FrocIntervals(NamedTuple):
 def froc_intervals(
     result: Froc, points: Sequence[float] = CPM_POINTS, *, rounds: int = 1000, seed: int = 0
 ) -> FrocIntervals:
-    """Bootstrap over the scans of a curve; a draw that holds no nodule says nothing and is left out."""
+    """Bootstrap over the scans of a curve; a resample without a nodule is left out."""
     values = result.sensitivity_at(points)
     if result.scans < 2:
         why = "an interval needs at least two scans"

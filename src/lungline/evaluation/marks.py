@@ -1,4 +1,4 @@
-"""From candidates and annotations of scans to marks that can be scored, and to their FROC curve and recall."""
+"""Marks of candidates and submissions with their annotations; FROC curve and recall as JSON."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def refuse_strangers(nodules: Sequence[Nodule], scans: Sequence[str]) -> None:
     """`LunglineError` if no annotation belongs to any of the scans: another list of ids would score 0 of 0."""
     if not {nodule.scan for nodule in nodules} & set(scans):
         raise LunglineError(
-            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} annotated scans of the manifest. "
+            f"none of the {len(nodules)} annotations belongs to one of the {len(scans)} annotated scans. "
             "Give the annotations of these scans."
         )
 
@@ -101,11 +101,11 @@ def _by_scan(nodules: Sequence[Nodule]) -> dict[str, list[Finding]]:
 
 
 def doubts(marks: Mapping[str, ScanMarks], result: Mapping[str, Any]) -> list[str]:
-    """What may be wrong with a submission though it can be scored, a sentence each."""
+    """Warnings about a submission that can be scored, a sentence each."""
     found = []
     if result["marks_lost_to_ties"]:
         found.append(
-            f"{result['marks_lost_to_ties']} marks were lost because they tie at the cut of {MOST_MARKS} marks per scan. "
+            f"{result['marks_lost_to_ties']} marks were lost: they tie at the limit of {MOST_MARKS} marks per scan. "
             "Submit unsaturated scores, with more digits."
         )
     silent = sum(np.size(scan.scores) == 0 for scan in marks.values())

@@ -32,7 +32,7 @@ class PaperFigure:
     """
 
     setting: str
-    says: str
+    reports: str
     log_loss: float | None = None
     correct: int | None = None
 
@@ -76,13 +76,13 @@ PAPER: Mapping[str, PaperFigure] = {
 
 @dataclass(frozen=True)
 class Compared:
-    """One row of the comparison: a classifier, or the mean of several trainings of one, with the seeds of all of them."""
+    """One row of the comparison: a classifier, or the mean of several trainings of one, with all their seeds."""
 
     classifier: str
     kind: str = ""
     seed: str = ""
     data: str = NOT_RUN  # what it was scored on, and what it was not
-    #: The labelled test patients that it answered, in every training: by scan `label`, then a probability per training.
+    #: The labelled test patients that it answered, in every training: by scan `label`, then a score per training.
     answers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"label": []}), repr=False)
     found: tuple[Found, ...] = field(default=(), repr=False)  # in the annotated test scans, in every training
     unanswered: int = 0  # labelled test patients without an answer
@@ -117,7 +117,7 @@ def measured(
         answers=answers,
         found=() if found is None else (found,),
         unanswered=len(test) - len(answers),
-        metrics=cancer_metrics.measure(answers["label"], _probability(answers)),
+        metrics=cancer_metrics.measure(answers["label"], _scores(answers)),
         detection=detection or {},
         training=training,
         paper=PAPER.get(classifier),
@@ -137,18 +137,23 @@ def averaged(rows: Sequence[Compared]) -> Compared:
         answers,
         found,
         unanswered=len(first.answers) + first.unanswered - len(answers),
-        metrics=cancer_metrics.measure(answers["label"], _probability(answers)),
+        metrics=cancer_metrics.measure(answers["label"], _scores(answers)),
         detection={"cpm": mean_cpm([list(one.values()) for one in found])} if found else {},
     )
 
 
 def constant_rows(rows: Sequence[Prediction], *, synthetic: bool | None) -> list[Compared]:
-    """What needs no picture, on the same patients: "no cancer" and the training patients' prior for everybody."""
+    """Rows of two baselines on the same patients: 0 for everybody, and the training patients' share of cancer."""
     answered = [row for row in rows if row.score is not None]
-    said = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
+    constants = {"all-negative": 0.0, "constant-prior": training_prior([row for row in rows if row.split != "test"])}
     return [
-        measured(name, [replace(row, probability=value) for row in answered], synthetic=synthetic, kind="baseline")
-        for name, value in said.items()
+        measured(
+            name,
+            [replace(row, cancer_probability=value, malignancy_score=None) for row in answered],
+            synthetic=synthetic,
+            kind="baseline",
+        )
+        for name, value in constants.items()
         if value is not None
     ]
 
@@ -171,14 +176,14 @@ def against(rows: Sequence[Compared], reference: Compared) -> list[Compared]:
 def _differences(row: Compared, other: Compared) -> dict[str, Estimate]:
     both = sorted(row.answers.index.intersection(other.answers.index))
     own, others = row.answers.loc[both], other.answers.loc[both]
-    differences = cancer_metrics.measure(own["label"], _probability(own), minus=_probability(others))
+    differences = cancer_metrics.measure(own["label"], _scores(own), minus=_scores(others))
     if row.found and other.found and row.found[0].keys() == other.found[0].keys():
         runs, minus = ([[one[scan] for scan in row.found[0]] for one in some.found] for some in (row, other))
         differences["cpm"] = mean_cpm(runs, minus)
     return differences
 
 
-def _probability(answers: pd.DataFrame) -> NDArray[np.float64]:
-    """Of one training (n,), of several (k, n)."""
-    probability = answers.drop(columns="label").to_numpy(np.float64).T
-    return probability[0] if len(probability) == 1 else np.ascontiguousarray(probability)
+def _scores(answers: pd.DataFrame) -> NDArray[np.float64]:
+    """Scores (n,) of one training, or (k, n) of several."""
+    scores = answers.drop(columns="label").to_numpy(np.float64).T
+    return scores[0] if len(scores) == 1 else np.ascontiguousarray(scores)

@@ -30,10 +30,10 @@ def training_prior(rows: Sequence[Prediction]) -> float | None:
 
 
 def scored(rows: Sequence[Prediction], split: str) -> pd.DataFrame:
-    """The labelled patients of a split that have an answer: `label` (0 or 1) and `probability` by scan."""
+    """The labelled patients of a split that have an answer: `label` (0 or 1) and `score` (0..1) by scan."""
     table = pd.DataFrame(
         [(row.label, row.score) for row in rows if row.split == split],
-        columns=["label", "probability"],
+        columns=["label", "score"],
         index=[row.scan for row in rows if row.split == split],
         dtype=np.float64,
     )
@@ -50,12 +50,12 @@ def measure_split(
 ) -> dict[str, Any]:
     """Results on the labelled patients of one split, ready for JSON: numbers, metrics, baselines, reliability table.
 
-    Patients that are quarantined have no probability: they are counted, not scored. `prior` is that of
+    Patients that are quarantined have no score: they are counted, not measured. `prior` is that of
     `training_prior`; `largest_mm` the diameter of each patient's largest nodule, 0 mm of who is not in it.
     """
     labelled = [row for row in rows if row.split == split and row.label is not None]
     answers = scored(rows, split)
-    y, p = answers["label"].to_numpy(), answers["probability"].to_numpy()
+    y, p = answers["label"].to_numpy(), answers["score"].to_numpy()
     answer: dict[str, Any] = {
         "labelled": len(labelled),
         "scored": len(answers),

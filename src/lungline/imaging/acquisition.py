@@ -1,4 +1,4 @@
-"""How a scan was made, in three numbers, and whether the scans that a model learnt from were made like it.
+"""Acquisition of a scan in three numbers, and whether they lie in the ranges of a model's training scans.
 
 A network has learnt what nodules look like in scans of its training. Thicker slices blur them, a sharp kernel or a low
 dose adds grain; what it says of such scans nobody has measured.
@@ -57,16 +57,16 @@ def ranges_of(scans: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
 
 
 def unlike(scan: Mapping[str, float], ranges: Mapping[str, list[float]]) -> str:
-    """What of a scan lies outside the ranges of a training, in words; "" if nothing does, or one side is unknown.
+    """Which of the numbers of a scan lie outside the ranges of a training, as text; "" if none, or one is unknown.
 
     Voxels that are cubes were made by resampling, and hide how far apart the slices were.
     """
     if not ranges or ranges.get("slice_mm") == ranges.get("pixel_mm") or scan.get("slice_mm") == scan.get("pixel_mm"):
         return ""
     found = []
-    for name, (words, unit) in NUMBERS.items():
+    for name, (name_of, unit) in NUMBERS.items():
         if name in scan and name in ranges:
             low, high = ranges[name]
             if not low / FACTOR <= scan[name] <= high * FACTOR:
-                found.append(f"{words} {scan[name]:g} {unit}, in the training {low:g} to {high:g}")
+                found.append(f"{name_of} {scan[name]:g} {unit}, in the training {low:g} to {high:g}")
     return "; ".join(found)

@@ -133,7 +133,7 @@ def middle_column(lungs: Mask) -> int:
 
 
 def _measure(ct: Volume, lungs: Mask, threshold_hu: float) -> dict[str, float]:
-    """What the mask itself tells of its quality."""
+    """Quality measures of a lung mask."""
     box = bounding_box(lungs)
     inside, values = lungs[box], ct.array[box][lungs[box]]
     voxel_ml = float(np.prod(ct.spacing_zyx_mm)) / 1000

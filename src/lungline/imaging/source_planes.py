@@ -1,4 +1,4 @@
-"""The label map of candidates on the slices of the source: from our grid back to where the scanner measured."""
+"""The label map of candidates, resampled to the slices of the source series (nearest voxel)."""
 
 from dataclasses import dataclass
 

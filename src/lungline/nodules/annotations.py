@@ -1,4 +1,4 @@
-"""Annotated nodules in the scanner's world, and the sphere masks drawn from them."""
+"""Annotated nodules in world coordinates, and the sphere masks rasterised from them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -52,13 +52,13 @@ def _read(path: Path, measured: bool) -> tuple[list[Nodule], list[Note]]:
     places: dict[tuple[object, ...], Nodule] = {}
     notes: list[Note] = []
     faults = Faults(path)
-    for line, words in read_rows(path, COLUMNS, faults, numbers=COLUMNS[1:], foreign=True):
+    for line, cells in read_rows(path, COLUMNS, faults, numbers=COLUMNS[1:], foreign=True):
         try:
-            x, y, z, diameter = (decimal(words[name], name) for name in COLUMNS[1:])
+            x, y, z, diameter = (decimal(cells[name], name) for name in COLUMNS[1:])
         except LunglineError as error:
             faults.add(line, str(error))
             continue
-        nodule = Nodule(words["seriesuid"], (x, y, z), diameter, line)
+        nodule = Nodule(cells["seriesuid"], (x, y, z), diameter, line)
         if not nodule.scan:
             faults.add(line, "expected a seriesuid. Found nothing.")
             continue

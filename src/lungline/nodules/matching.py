@@ -1,4 +1,4 @@
-"""What became of each nodule between two scans of a patient."""
+"""Pair the nodules of two scans of a patient; growth, new and gone nodules."""
 
 import math
 from collections.abc import Sequence
@@ -57,6 +57,8 @@ class FollowUpRow:
     nodule_probability_after: float | None
     cancer_probability_before: float | None
     cancer_probability_after: float | None
+    malignancy_score_before: float | None
+    malignancy_score_after: float | None
 
 
 COLUMNS = tuple(field.name for field in fields(FollowUpRow))
@@ -66,7 +68,7 @@ _OF_A_SCAN = [name.removesuffix("_before") for name in COLUMNS if name.endswith(
 def pair_points(
     before_xyz_mm: NDArray[np.float64], after_xyz_mm: NDArray[np.float64], tolerance_mm: float
 ) -> list[tuple[int, int]]:
-    """Which point of one set is which of the other: the pairing with the smallest sum of distances.
+    """Pair the points of two sets: the assignment with the smallest sum of distances.
 
     Points (n, 3) and (m, 3) lie in one world. To stay alone costs a point as much as a partner at the tolerance; so
     nothing is paired beyond it.

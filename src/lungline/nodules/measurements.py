@@ -1,4 +1,4 @@
-"""What is measured of a nodule, over the voxels that the label map gives it: its size and its density.
+"""Size and density of a nodule, measured over its voxels in the label map.
 
 Readers judge a nodule by these, and calcification is a sign of a benign one (MacMahon et al., Radiology 284, 2017,
 228). The nodule table, and with it page and report, measures the unmasked scan; the classifier's hand-crafted features

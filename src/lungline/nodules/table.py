@@ -1,10 +1,10 @@
-"""The nodule table: what a reader wants to know of every candidate of a scan, in one row."""
+"""The nodule table of a scan: place, size, attenuation and scores of every candidate, a row each."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
 from lungline.imaging.intensity import bounding_box
 from lungline.imaging.volume import Volume
+from lungline.names import Supervision
 from lungline.storage.tables import table_text
 
 if TYPE_CHECKING:
@@ -56,12 +57,18 @@ class NoduleRow:
     core_hu: float
     solid_share: float
     nodule_probability: float  # the detector's, mean over the cluster
-    logit: float | None  # the classifier's answer to this candidate's cube alone; None if it was not shown it
-    cancer_probability: float | None
+    logit: float | None  # the classifier's, of this candidate's cube alone; None if it was not shown it
+    cancer_probability: float | None  # its sigmoid, of a classifier that learned from patients
+    malignancy_score: float | None = field(default=None, kw_only=True)  # its sigmoid, of one that learned from readers
     decided: bool | None  # whether its logit is the scan's where the maximum counts; None without an answer
 
+    @property
+    def classifier_score(self) -> float | None:
+        """The classifier's number, whichever of the two it is."""
+        return self.cancer_probability if self.malignancy_score is None else self.malignancy_score
 
-COLUMNS = ("scan", *(field.name for field in fields(NoduleRow)))
+
+COLUMNS = ("scan", *(one.name for one in fields(NoduleRow)))
 _OF_CANDIDATE = ("rank", "score", "x_mm", "y_mm", "z_mm", "z", "y", "x")
 
 
@@ -110,12 +117,13 @@ def describe_candidates(
     logits: Sequence[float] = (),
     deciding_rank: int | None = None,
     min_finding_score: float | None = None,
+    supervision: Supervision = "patients",
 ) -> list[NoduleRow]:
     """A row for every candidate, in their order.
 
     `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
-    The classifier's `logits` go by rank: fewer where it reads fewer candidates. Without an answer no rank decides. From
-    `min_finding_score` on a candidate is a finding; all are where it is None.
+    The classifier's `logits` go by rank: fewer where it reads fewer candidates; its `supervision` names their sigmoid.
+    Without an answer no rank decides. From `min_finding_score` on a candidate is a finding; all are where it is None.
     """
     from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
@@ -129,6 +137,7 @@ def describe_candidates(
     for candidate, measured, (laterality, zone) in zip(candidates, measurements, places, strict=True):
         logit = logits[candidate.rank - 1] if candidate.rank <= len(logits) else None
         nearest = source.slice_at(candidate.centroid_xyz_mm)
+        score = None if logit is None else float(expit(logit))
         rows.append(
             NoduleRow(
                 **{name: getattr(candidate, name) for name in _OF_CANDIDATE},
@@ -147,7 +156,8 @@ def describe_candidates(
                 solid_share=measured.solid_share,
                 nodule_probability=candidate.mean_probability,
                 logit=logit,
-                cancer_probability=None if logit is None else float(expit(logit)),
+                cancer_probability=score if supervision == "patients" else None,
+                malignancy_score=score if supervision == "nodules" else None,
                 decided=None if deciding_rank is None else candidate.rank == deciding_rank,
             )
         )
@@ -155,7 +165,7 @@ def describe_candidates(
 
 
 def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Laterality, Zone]]:
-    """The patient's side, and the third of that lung's height, of each point (n, 3); the nearest where it lies beside.
+    """Laterality and zone (third of that lung's height) of each point (n, 3), by the nearest voxel of a lung.
 
     `lungs` is a mask of both lungs, not empty, with axes in LPS order.
     """
@@ -165,7 +175,7 @@ def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Later
     inside = lungs.array[box]
     middle = middle_column(inside)
     halves: dict[Laterality, slice] = {"right": slice(None, middle), "left": slice(middle, None)}
-    if middle == inside.shape[2]:  # one lung, or two that nothing parts: all is on the side where it lies
+    if middle == inside.shape[2]:  # one lung, or two that nothing parts: all has the laterality of where it lies
         halves = {side_of_all(inside, box[2].start, lungs.shape_zyx[2]): slice(None)}
     voxels = _STEP * np.argwhere(inside[::_STEP, ::_STEP, ::_STEP])
     heights = {
@@ -202,7 +212,7 @@ def format_rows(scan: str, rows: Sequence[NoduleRow]) -> list[list[Any]]:
 
 
 def format_value(value: Any) -> Any:
-    """A value as CSV holds it."""
+    """A value as it is written in CSV: numbers to nine digits."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.9g}" if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""What is said of a scan as DICOM: a segmentation of its findings, and a report of their measurements.
+"""The answer for a scan as DICOM: a segmentation of its findings, and a report of their measurements.
 
 Both name the patient, as their source does. Only `lungline.stages.write_dicom` calls this.
 """
@@ -59,14 +59,14 @@ def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[Nodul
     written; `ranks` (Z, Y, X) int holds the rank of each candidate in its voxels (`rank_map`), None where there is no
     candidate.
 
-    UIDs follow from the source and from what is said: the same answer to the same series has the same UIDs, so an
-    archive that gets it twice keeps it once. But for dates and times it has the same bytes.
+    UIDs follow from the source and the content: the same answer to the same series has the same UIDs, so an archive
+    that gets it twice keeps it once. But for dates and times it has the same bytes.
     """
     findings = [row for row in rows if row.finding]
-    said = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
+    content = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
     if ranks is not None:
-        said.update(np.ascontiguousarray(ranks.array).data)
-    name = _Names(series.uid("SeriesInstanceUID"), said.hexdigest())
+        content.update(np.ascontiguousarray(ranks.array).data)
+    name = _Names(series.uid("SeriesInstanceUID"), content.hexdigest())
     with quiet():  # highdicom's warnings quote the patient's name
         if ranks is None or not findings:
             return Objects(None, _report(series, table, [], [], None, name))
@@ -82,13 +82,13 @@ class _Names:
     """UIDs of what is written about one series."""
 
     series: str
-    said: str
+    content: str
 
     def uid(self, what: str) -> str:
-        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{MAKER} {what} {self.series} {self.said}').int}"
+        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{MAKER} {what} {self.series} {self.content}').int}"
 
     def of(self, kind: str, number: int) -> dict[str, Any]:
-        """What the constructors of all objects want to know."""
+        """Arguments that the constructors of all objects share."""
         equipment = hd.ContributingEquipment(
             MAKER,
             codes.DCM.ProcessingEquipment,
@@ -216,11 +216,11 @@ def _report(
 
 
 def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) -> Any:
-    """How many findings there are, and the probability of cancer where there is one."""
-    searched, probability = table["nodules"] is not None, table["patient"]["probability"]
+    """How many findings there are, and the patient's probability of cancer where there is one."""
+    searched, probability = table["nodules"] is not None, table["patient"]["cancer_probability"]
     counts = {_FINDINGS: len(rows), _ALSO: len(table["also_looked_at"])} if searched else {}
     measured = [sr.Measurement(what, float(count), codes.UCUM.NoUnits) for what, count in counts.items()]
-    if probability is not None and _of_patients(table):
+    if probability is not None:  # readers' opinion of nodules is none, and has no code
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, probability, table["classifier"]))
     found = (_SOME_FOUND if rows else _NONE_FOUND) if searched else _NOT_SEARCHED
     return sr.MeasurementsAndQualitativeEvaluations(
@@ -229,11 +229,6 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
         finding_sites=[sr.FindingSite(codes.SCT.Thorax)],
         measurements=measured,
     )
-
-
-def _of_patients(table: Mapping[str, Any]) -> bool:
-    """Whether the classifier was taught who has cancer; readers' opinions of nodules are no probability of it."""
-    return table["patient"].get("supervision", "patients") == "patients"
 
 
 def _measured(row: NoduleRow, table: Mapping[str, Any]) -> list[sr.Measurement]:
@@ -249,7 +244,7 @@ def _measured(row: NoduleRow, table: Mapping[str, Any]) -> list[sr.Measurement]:
         measured.append(sr.Measurement(_SCORE, row.score, codes.UCUM.NoUnits))
     if row.instance_number is not None:
         measured.append(sr.Measurement(_IMAGE, float(row.instance_number), codes.UCUM.NoUnits))
-    if row.cancer_probability is not None and _of_patients(table):
+    if row.cancer_probability is not None:
         measured.append(_percent(codes.DCM.ProbabilityOfCancer, row.cancer_probability, None))
     return measured
 

@@ -1,5 +1,4 @@
-"""What identifies a patient in a raw scan: fingerprints by which scans are known as one patient's or as copies, and its
-date.
+"""Fingerprints of a raw scan, by which scans of one patient and copies are recognised; and its date.
 
 Fingerprints are kept in `private/`, as hashes. Not in the HDF5 files, which may be shared: the hash of a short patient
 id is found by trying all of them, and a secret key would make the files of two runs differ. A date is kept nowhere.
@@ -40,7 +39,7 @@ _LOOK_INTO = 20  # files, for a date
 
 @dataclass(frozen=True)
 class Identity:
-    """What a scan can be recognised by: of each of `KINDS` the SHA-256, sorted, of every value that occurs in it.
+    """Fingerprints of a scan: of each of `KINDS` the SHA-256, sorted, of every value that occurs in it.
 
     A quarantined scan, which takes part in nothing, is not `usable`.
     """

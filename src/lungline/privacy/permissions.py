@@ -27,7 +27,7 @@ def secret_folder(path: Path) -> None:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file of mode 0600, whole or not at all; one that says the same already only has its permissions restricted."""
+    """Write a file of mode 0600, whole or not at all; of one with the same text only the permissions are restricted."""
     secret_folder(path.parent)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         restrict_permissions(path)

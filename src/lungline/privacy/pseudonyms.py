@@ -44,8 +44,8 @@ def read_map(private: Path) -> dict[str, Original]:
     if not path.exists():
         return {}
     return {
-        words["scan"]: Original(uncell(words["original"]), Path(uncell(words["path"])))
-        for _, words in read_rows(path, _MAP_COLUMNS)
+        cells["scan"]: Original(uncell(cells["original"]), Path(uncell(cells["path"])))
+        for _, cells in read_rows(path, _MAP_COLUMNS)
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
 from lungline.readers.listing import Listing, list_folder, read_labels
 from lungline.storage.scan_rows import ScanRow, read_manifest, write_manifest
-from lungline.storage.tables import Note, replace_notes, say, write_notes
+from lungline.storage.tables import Note, log_notes, replace_notes, write_notes
 
 _MANIFEST, _NOTES, _PRIVATE = "manifest.csv", "input_warnings.csv", "private"
 
@@ -50,7 +50,7 @@ def write_scan_list(
         write_notes(out / _NOTES, all_notes)
     else:
         replace_notes(out / _NOTES, tables, all_notes)
-    say(all_notes, out / _NOTES)
+    log_notes(all_notes, out / _NOTES)
     return rows
 
 

@@ -19,7 +19,7 @@ class Reader:
     """How scans of a format are read."""
 
     #: The image of a scan, and `W_` flags: what had to be left out, filled or corrected. Raises `Quarantine`.
-    read: "Callable[[Path], tuple[RawImage, list[Code]]]"
+    read: "Callable[[Path], tuple[RawImage, list[Flag]]]"
     #: The files that a scan consists of, as far as that can be told.
     files_of: Callable[[Path], list[Path]]
     #: What the files may be called that lie beside a file and belong to the scan.

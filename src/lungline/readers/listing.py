@@ -50,10 +50,10 @@ def read_labels(path: Path) -> Labels:
     lines: dict[str, int] = {}
     notes: list[Note] = []
     faults = Faults(path)
-    for line, words in read_rows(path, ("id", "cancer"), faults, numbers=("cancer",), foreign=True):
-        name, label = words["id"], label_of(words["cancer"])
+    for line, cells in read_rows(path, ("id", "cancer"), faults, numbers=("cancer",), foreign=True):
+        name, label = cells["id"], label_of(cells["cancer"])
         if not name or label is None:
-            wrong = f"cancer is {kind_of_word(words['cancer'])}" if name else "the id is nothing"
+            wrong = f"cancer is {kind_of_word(cells['cancer'])}" if name else "the id is nothing"
             faults.add(line, f"expected an id and cancer = 0 or 1. Found: {wrong}.")
         elif name not in of:
             of[name], lines[name] = label, line

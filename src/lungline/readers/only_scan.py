@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lungline.errors import LunglineError, Quarantine
 from lungline.imaging.volume import Volume
-from lungline.qc_flags import in_words
+from lungline.qc_flags import format_flag
 from lungline.readers.listing import Listed, list_folder
 from lungline.readers.scan import read_scan
 from lungline.readers.zips import is_inside, unpacked
@@ -40,4 +40,4 @@ def read_listed(found: Listed, subject: object) -> tuple[Volume, list[Flag]]:
 
 def not_usable(subject: object, flag: str, detail: str) -> LunglineError:
     """The error that says why a scan cannot be used, and what to do."""
-    return LunglineError(f"{subject}: not usable. {in_words(flag, detail)}")
+    return LunglineError(f"{subject}: not usable. {format_flag(flag, detail)}")

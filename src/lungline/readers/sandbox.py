@@ -51,12 +51,12 @@ def run_in_sandbox(work: Work, *, seconds: float = SECONDS, memory_bytes: int = 
         _be_the_child(work, shared, writing, seconds, memory_bytes)
     os.close(writing)
     try:
-        said = _listen(reading, seconds)
+        received = _listen(reading, seconds)
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)  # a child that has spoken is done
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return _understand(said, status, shared)
+    return _parse(received, status, shared)
 
 
 def _be_the_child(work: Work, shared: mmap.mmap, writing: int, seconds: float, memory_bytes: int) -> NoReturn:
@@ -111,18 +111,18 @@ def _private_bytes() -> int | None:
 def _listen(reading: int, seconds: float) -> bytes:
     """All that the child says until it closes the pipe."""
     end = time.monotonic() + seconds
-    said = b""
+    received = b""
     while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
         piece = os.read(reading, 1 << 16)
         if not piece:
-            return said
-        said += piece
+            return received
+        received += piece
     raise Quarantine("Q_DECODER_TIMEOUT", f"reading took more than {seconds:.0f} s")
 
 
-def _understand(said: bytes, status: int, shared: mmap.mmap) -> Answer:
+def _parse(received: bytes, status: int, shared: mmap.mmap) -> Answer:
     try:
-        answer = json.loads(said)
+        answer = json.loads(received)
     except ValueError:
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         raise Quarantine("Q_DECODER_DIED", f"reading ended with {how}") from None

@@ -13,7 +13,7 @@ from lungline import NOTICE
 from lungline.detection.candidates import Candidate
 from lungline.imaging.volume import Volume
 from lungline.nodules.table import NoduleRow, read_nodules
-from lungline.qc_flags import FLAGS, in_words
+from lungline.qc_flags import FLAGS, format_flag
 
 #: Types of the columns of a table, by those of the fields of a row; text is the rest.
 _TYPES = {"int": "int64", "float": "float64", "float | None": "float64", "bool | None": "boolean"}
@@ -108,17 +108,16 @@ class Answer:
 def answer_of(scan: str, table: Mapping[str, Any], candidates: Sequence[Candidate], labels: Volume | None) -> Answer:
     """The answer of a scan, from the JSON of its nodule table."""
     patient = table["patient"]
-    score_of = {patient["supervision"]: patient["probability"]}
     return Answer(
         scan=scan,
         status=table["status"],
-        malignancy_score=score_of.get("nodules"),
-        cancer_probability=score_of.get("patients"),
+        malignancy_score=patient["malignancy_score"],
+        cancer_probability=patient["cancer_probability"],
         interval=None if patient["interval"] is None else tuple(patient["interval"]),
         nodules=_frame(scan, NoduleRow, read_nodules(table)),
         candidates=candidate_frame(scan, candidates),
         labels=labels,
-        flags=flag_frame([(flag["code"], flag["detail"]) for flag in table["flags"]]),
+        flags=flag_frame([(flag["flag"], flag["detail"]) for flag in table["flags"]]),
     )
 
 

@@ -19,7 +19,7 @@ _MOST_LOG_LOSS = 2.0  # drawn to scale; sure and wrong, as "no cancer" for every
 
 
 def comparison_table(rows: Sequence[Compared], reference: str) -> pd.DataFrame:
-    """What `comparison.csv` holds: one row per classifier; each figure with its 95 % interval; None was not measured."""
+    """The table `comparison.csv`: one row per classifier, each figure with its 95 % interval; None: not measured."""
     return pd.DataFrame([_record(row, reference) for row in rows], dtype=object)
 
 
@@ -41,7 +41,7 @@ def _record(row: Compared, reference: str) -> dict[str, object]:
         "training_peak_mb": row.training.peak_mb,
         "paper_log_loss": paper.log_loss if paper else None,
         **_cells({"paper_accuracy": paper.accuracy if paper else _NOTHING}),
-        "paper_says": paper.says if paper else None,
+        "paper_reports": paper.reports if paper else None,
         "reference": reference if row.differences else None,
         **_cells(minus),
     }
@@ -54,7 +54,7 @@ def _cells(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
 
 
 def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
-    """The same to be read: how good, against the reference, detection and cost, what the paper says."""
+    """The comparison as Markdown: metrics, differences from the reference, detection, cost, figures of the paper."""
     table = table.set_index("classifier")
     run = table[table["patients"].notna()]
     papers = figures(table, {"paper_accuracy": "paper: accuracy"})
@@ -64,7 +64,7 @@ def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
     costs = run[["training_s", "training_cpu_s", "training_peak_mb"]].map(_plain, style=".0f")
     costs.columns = pd.Index(["seconds", "CPU seconds", "peak memory, MB"])
     costs = pd.concat([run[["kind", "seed"]].replace("", "-"), figures(run, DETECTION), costs], axis=1)
-    known = [(name, paper.setting, paper.says) for name, paper in PAPER.items()]
+    known = [(name, paper.setting, paper.reports) for name, paper in PAPER.items()]
     settings = pd.DataFrame(known, columns=["classifier", "what it is", "what the paper reports"]).set_index(
         "classifier"
     )
@@ -88,8 +88,8 @@ def comparison_markdown(table: pd.DataFrame, reference: str) -> str:
         "",
         "## Detection, and what training cost",
         "",
-        "Training is that of the classifier and of its detector: seconds of the wall clock; CPU seconds, and the peak of",
-        "memory of the largest process, as the classifier counted them for the training itself (getrusage), not sampled.",
+        "Training is that of the classifier and of its detector: seconds of the wall clock; CPU seconds, and the peak",
+        "of memory of the largest process, as the system counted them for the training itself (getrusage), no samples.",
         "Of a training that was interrupted they are those of the last call. `-`: not measured.",
         "",
         *markdown_table(costs),

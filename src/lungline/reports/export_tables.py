@@ -55,7 +55,7 @@ def nodule_table(
     rows = []
     for scan, those in nodules.items():
         known: Sequence[tuple[object, object]] = slices.get(scan) or [("", "")] * len(those)
-        rows += [(names[scan], *words, *place) for words, place in zip(format_rows(scan, those), known, strict=True)]
+        rows += [(names[scan], *cells, *place) for cells, place in zip(format_rows(scan, those), known, strict=True)]
     return table_text(("original", *NODULE_COLUMNS, "sop_instance_uid", "frame"), rows)
 
 

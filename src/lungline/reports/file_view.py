@@ -1,4 +1,4 @@
-"""A file of ours in words."""
+"""Text that describes one of our files."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from lungline.storage.hdf5 import Field, Header
 
 
 def describe_header(header: Header, explain: Mapping[str, Any]) -> list[str]:
-    """What a file says about itself; `explain` gives meaning and remedy of a flag."""
+    """The header of a file as text; `explain` gives meaning and remedy of a flag."""
     lines = [
         f"quantity    {header.quantity}",
         f"stage       {header.stage}",

@@ -19,7 +19,7 @@ from lungline.reports.html import render
 _WIDTH_MM, _PIXELS = 40.0, 96
 _LUNG_HU = (-1350.0, 150.0)  # centre -600, width 1500
 LIMITS = (
-    "Volumes are those of the detector's outlines. An outline moves with noise, dose, kernel, slice thickness and "
+    "Volumes are those of the detector's segmentations, which vary with noise, dose, kernel, slice thickness and "
     "breathing, so a change below 25 % is not taken as growth (BTS guideline, Thorax 2015), and between scans that "
     "were made differently more is needed. Gone means that the detector did not find it again, new that it had not "
     "found it before: look at both pictures. Not imaged: the other scan does not show the place. "

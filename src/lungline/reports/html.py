@@ -1,4 +1,4 @@
-"""The pages: templates of the folder `page`, each filled into one HTML file that asks nobody for anything."""
+"""HTML pages from the templates in the folder `page`; each file is self-contained."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def style_digest() -> str:
 
 
 def percent(probability: float) -> str:
-    """A probability as a reader takes it in; never 0 % or 100 % where it is neither."""
+    """A number 0..1 in whole percent; never 0 % or 100 % where it is neither."""
     if 0 < probability < 0.01:
         return "below 1 %"
     if 0.99 < probability < 1:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lungline.evaluation.intervals import Estimate
-from lungline.names import ANSWER_NAMES
+from lungline.names import SCORE_NAMES
 from lungline.nodules.table import read_nodules
 from lungline.reports.html import render
 from lungline.storage.predictions import Prediction
@@ -42,7 +42,7 @@ def index_page(
         The table that `compare` wrote, as text.
     """
     counts = Counter(row.status for row in rows)
-    told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
+    of_each_status = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
     taught = {table["patient"].get("supervision", "patients") for table in tables.values()}
     strongest = {
         scan: next((nodule for nodule in read_nodules(table) if nodule.decided), None) for scan, table in tables.items()
@@ -53,9 +53,9 @@ def index_page(
         title="Lung cancer in chest CT: answers",
         curves=[*_reliability(rows), *([] if detection is None else [_froc(detection)])],
         compared=[] if compared is None else _side_by_side(compared),
-        counts=f"{len(rows)} scans: {told}.",
+        counts=f"{len(rows)} scans: {of_each_status}.",
         classifiers=", ".join(sorted({row.classifier for row in rows if row.classifier})),
-        answer_name=ANSWER_NAMES["nodules" if taught == {"nodules"} else "patients"],
+        score_name=SCORE_NAMES["nodules" if taught == {"nodules"} else "patients"].replace("_", " "),
         order=_ORDER,
         rows=[
             (row, findings.get(row.scan), strongest.get(row.scan), links.get(row.scan))
@@ -74,12 +74,12 @@ def _side_by_side(compared: pd.DataFrame) -> list[dict[Hashable, str]]:
 
 
 def _first(row: Prediction) -> tuple[int, float, str]:
-    """Quarantined scans first, then the most probable."""
+    """Quarantined scans first, then by falling score."""
     return (0 if row.status == "quarantined" else 1, -(-1 if row.score is None else row.score), row.scan)
 
 
 def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
-    """What was said against what came true, of the labelled test patients: the curve and its caption."""
+    """Predicted probability against the share with cancer among labelled test patients: the curve and its caption."""
     if not any(row.split == "test" and row.label is not None for row in rows):
         return []
     from lungline.evaluation.patient_metrics import scored
@@ -89,7 +89,7 @@ def _reliability(rows: Sequence[Prediction]) -> list[tuple[str, str]]:
     known = scored(rows, "test")
     if known.empty:
         return []
-    figure = plot_reliability(known["label"].to_numpy(), known["probability"].to_numpy())
+    figure = plot_reliability(known["label"].to_numpy(), known["score"].to_numpy())
     caption = f"Reliability, {len(known)} labelled test patients, {known['label'].sum()} with cancer; "
     return [(as_svg(figure, "reliability"), caption + figure.axes[0].get_title().partition(", ")[2])]
 

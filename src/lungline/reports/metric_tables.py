@@ -19,11 +19,11 @@ LABELS = {
 
 def figures(table: pd.DataFrame, labels: Mapping[str, str], style: Callable[[Estimate], str] = str) -> pd.DataFrame:
     """The columns NAME, NAME_low, NAME_high of each name as words, a column LABEL each."""
-    words = {}
+    cells = {}
     for name, label in labels.items():
         numbers = table[[name, f"{name}_low", f"{name}_high"]].apply(pd.to_numeric).astype(object)
-        words[label] = [style(Estimate(*row)) for row in numbers.where(numbers.notna(), None).to_numpy()]
-    return pd.DataFrame(words, index=table.index)
+        cells[label] = [style(Estimate(*row)) for row in numbers.where(numbers.notna(), None).to_numpy()]
+    return pd.DataFrame(cells, index=table.index)
 
 
 def csv_text(table: pd.DataFrame) -> str:
@@ -80,8 +80,8 @@ def cancer_markdown(result: Mapping[str, Any]) -> str:
 
 def _split_markdown(answer: Mapping[str, Any]) -> list[str]:
     columns = {"classifier": answer["metrics"], **answer["baselines"]}
-    words = {who: {label: text(m.get(name)) for name, label in LABELS.items()} for who, m in columns.items()}
-    lines = markdown_table(pd.DataFrame(words).rename(columns=lambda who: who.replace("_", " ")))
+    cells = {who: {label: text(m.get(name)) for name, label in LABELS.items()} for who, m in columns.items()}
+    lines = markdown_table(pd.DataFrame(cells).rename(columns=lambda who: who.replace("_", " ")))
     if alone := answer.get("diameter_alone"):
         lines += [
             "",
@@ -101,25 +101,25 @@ def detection_markdown(result: Mapping[str, Any]) -> str:
     rows["candidates per scan"] = text(found["candidates_per_scan"])
     rows["scans with every nodule found"] = f"{found['scans_with_all_found']} of {found['scans_with_nodules']}"
     rows["scans without a candidate"] = f"{found['scans_without_candidates']} of {found['scans']}"
-    words = (
+    cells = (
         f"{found['found']} of {found['nodules']} nodules among the candidates of {found['scans']} scans; a hit is "
         f"{result['hit']}."
     )
-    return _page(f"Nodule detection, split {result['split']}", result, words, rows)
+    return _page(f"Nodule detection, split {result['split']}", result, cells, rows)
 
 
 def froc_markdown(result: Mapping[str, Any]) -> str:
     """The results of `froc` as a Markdown page."""
     froc = result["froc"]
-    words = "".join(f"Warning: {warning}\n\n" for warning in result["warnings"]) + (
+    cells = "".join(f"Warning: {warning}\n\n" for warning in result["warnings"]) + (
         f"{froc['true_positives']} of {froc['nodules']} nodules hit and {froc['false_positives']} false positives in "
         f"{froc['scans']} scans. Of {froc['marks_after_cut']} marks after the cut, {froc['ignored_on_excluded']} on "
         f"excluded findings and {froc['ignored_double']} second marks of a nodule count neither way."
     )
-    return _page("FROC of a submission", result, words, {})
+    return _page("FROC of a submission", result, cells, {})
 
 
-def _page(title: str, result: Mapping[str, Any], words: str, rows: Mapping[str, str]) -> str:
+def _page(title: str, result: Mapping[str, Any], cells: str, rows: Mapping[str, str]) -> str:
     """A page of words and of a table: these rows, then those of the FROC."""
     froc = result["froc"]
     sensitivities = {
@@ -127,7 +127,7 @@ def _page(title: str, result: Mapping[str, Any], words: str, rows: Mapping[str, 
     }
     cpm = {"CPM (mean sensitivity at 1/8 to 8 false positives per scan)": text(froc["cpm"])}
     table = pd.DataFrame({"value": {**rows, **cpm, **sensitivities}})
-    return "\n".join([*_head(title, result), words, "", *markdown_table(table)]) + "\n"
+    return "\n".join([*_head(title, result), cells, "", *markdown_table(table)]) + "\n"
 
 
 def text(estimate: Mapping[str, Any] | None) -> str:

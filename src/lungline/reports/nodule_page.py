@@ -1,4 +1,4 @@
-"""The page of one scan: quality, answer, viewer, nodule table, pictures for print, in one HTML file."""
+"""The page of one scan: quality, score, viewer, nodule table, pictures for print, in one HTML file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lungline.imaging import geometry
+from lungline.names import SCORE_NAMES
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reports.html import render
 from lungline.reports.packed import FADE_MM, LEVELS_HU, Layer, Packed, crop_radius_mm
@@ -40,11 +41,12 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
         patient=table["patient"],
         quality=_quality(table),
         answer=_answer(table, nodules),
-        answer_name="suspicion" if opinion else "cancer",
+        patient_score=_score(table),
+        score_name="malignancy score" if opinion else "cancer probability",
         opinion=opinion,
         findings=[n for n in nodules if n.finding],
         others=[n for n in nodules if not n.finding],
-        score=_SCORES[table["ranked_by"]],
+        ranked_by=_SCORES[table["ranked_by"]],
         pictures=[n for n in nodules if n.finding or n.decided][:_PICTURES],
         about=None if packed is None else _about(table, nodules, packed, layers),
         layers={name: layer.text for name, layer in layers.items()},
@@ -69,12 +71,17 @@ def _quality(table: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _score(table: Mapping[str, Any]) -> float | None:
+    """The patient's cancer probability or malignancy score."""
+    return next((table["patient"][name] for name in SCORE_NAMES.values() if table["patient"][name] is not None), None)
+
+
 def _answer(table: Mapping[str, Any], nodules: Sequence[NoduleRow]) -> dict[str, str]:
-    """The answer exactly, its interval or why there is none, which candidate decided of how many, and who says so."""
-    patient = table["patient"]
-    if patient["probability"] is None:
+    """Facts of the answer: score, its interval or why there is none, deciding candidate of how many, classifier."""
+    patient, score = table["patient"], _score(table)
+    if score is None:
         return {}
-    facts = {"Exactly": f"{patient['probability']:.4f}", "Interval": f"not given: {patient['interval_reason']}"}
+    facts = {"Exactly": f"{score:.4f}", "Interval": f"not given: {patient['interval_reason']}"}
     if patient["interval"]:
         low, high = patient["interval"]
         facts["Interval"] = f"{low:.3f} to {high:.3f}: {patient['interval_reason']}"

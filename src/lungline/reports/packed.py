@@ -1,4 +1,4 @@
-"""Volumes as text that fits into a page: 256 grey levels, deflated, base64, as sharp as the page has room for."""
+"""Volumes encoded for a page: 256 grey levels, deflated, base64, at the finest resolution that fits."""
 
 import base64
 import zlib

@@ -18,7 +18,7 @@ Curve = Mapping[str, NDArray[np.float64]]
 
 
 def plot_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) -> Figure:
-    """ROC curve with its area, and what was said against what came true; labels (n,) 0 or 1, probability (n,)."""
+    """ROC curve with its area, and reliability diagram; labels (n,) 0 or 1, probability (n,)."""
     if len(np.unique(labels)) < 2:
         return text_figure(title, [f"{len(labels)} labelled patients of one class: there is no curve to draw."])
     figure = new_figure(9, 4.4, f"{title}, {len(labels)} patients, {int(labels.sum())} with cancer")
@@ -30,7 +30,7 @@ def plot_roc_and_reliability(labels: NDArray, probability: NDArray, title: str) 
 
 
 def plot_reliability(labels: NDArray, probability: NDArray) -> Figure:
-    """What was said against what came true; labels (n,) 0 or 1, probability (n,)."""
+    """Reliability diagram; labels (n,) 0 or 1, probability (n,)."""
     figure = new_figure(5.6, 4.4)
     _plot_reliability(figure.add_subplot(), labels, probability)
     return figure

@@ -95,7 +95,7 @@ def nearest_index(volume: Volume, axis: int, point_xyz_mm: ArrayLike) -> int:
 
 
 def plot_plane(axes: Axes, plane: Plane, title: str = "", **look: Any) -> Any:
-    """Draw a slice in true proportion, with mm on its axes and the patient's sides on its edges.
+    """Plot a slice in true proportion, with mm on its axes and the patient's sides on its edges.
 
     Parameters
     ----------

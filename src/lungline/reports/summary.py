@@ -1,4 +1,4 @@
-"""What a person wants to see when a run has ended: where the answers lie and how good they are."""
+"""Summary of a finished run: where the predictions are, and their metrics."""
 
 import csv
 from collections import Counter
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
-from lungline.names import ANSWER_NAMES, Supervision
+from lungline.names import SCORE_NAMES, Supervision
 from lungline.storage.predictions import Prediction
 from lungline.storage.results import read_result
 
@@ -28,10 +28,10 @@ def summarise(outdir: Path) -> str:
 
 
 def format_answer(row: Prediction, supervision: Supervision) -> str:
-    """What was said of one scan, in a line."""
-    said = row.status if row.score is None else f"{ANSWER_NAMES[supervision]} {row.score:.3f}"
+    """The answer for one scan in a line: score or status, number of candidates judged, flags."""
+    answer = row.status if row.score is None else f"{SCORE_NAMES[supervision].replace('_', ' ')} {row.score:.3f}"
     candidates = [] if row.n_candidates is None else [f"{row.n_candidates} candidates judged"]
-    return ", ".join([said, *candidates, *row.flags])
+    return ", ".join([answer, *candidates, *row.flags])
 
 
 def _detection(path: Path) -> str:

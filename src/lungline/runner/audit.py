@@ -1,4 +1,4 @@
-"""Whether a result tree is what was written: every file against its checksum, along the chain, down to the raw scans."""
+"""Whether a result tree is as it was written: every file against its checksum, down to the raw scans."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class Finding:
 
     file: str
     kind: str
-    words: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def _about_answers(results: Path) -> Iterator[Finding]:
         for row in rows:
             for column in ("scored_sha256", "weights_sha256", "card_sha256"):
                 if getattr(row, column) and getattr(row, column) not in known:
-                    words = f"scan {row.scan}: {column} is none of the files that were read"
-                    yield Finding(name, "contradiction", words)
+                    detail = f"scan {row.scan}: {column} is none of the files that were read"
+                    yield Finding(name, "contradiction", detail)
             header = _origin_of(row.scan, results)
             if header and row.input_sha256 and header.provenance.get("raw_sha256") != row.input_sha256:
                 yield Finding(name, "contradiction", f"scan {row.scan}: input_sha256 is not the ingested scan's")
@@ -153,5 +153,5 @@ def _about_raw(row: ScanRow, results: Path) -> Iterator[Finding]:
         yield Finding(name, "raw scan changed", f"it can no longer be read ({type(error).__name__})")
         return
     if not same:
-        words = f"{(now - then).total()} of {len(files)} files are new or changed, {(then - now).total()} are gone"
-        yield Finding(name, "raw scan changed", words)
+        detail = f"{(now - then).total()} of {len(files)} files are new or changed, {(then - now).total()} are gone"
+        yield Finding(name, "raw scan changed", detail)

@@ -44,7 +44,7 @@ def _format_mistake(error: Exception) -> str | None:
 
 
 def _about_a_file(error: OSError) -> str:
-    """What the operating system says of a file or folder, and what to do; of a temporary file, the folder that it was for."""
+    """The operating system's error on a file or folder, and the remedy; for a temporary file, on its folder."""
     path = Path(os.fsdecode(error.filename))
     if path.name.startswith(".") and path.suffix == ".tmp":
         path = path.parent

@@ -21,14 +21,14 @@ from lungline.runner.one_scan import through_steps
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Header, volume_field
 from lungline.storage.scan_rows import ScanRow
-from lungline.workflow.bundle import Pipeline
+from lungline.workflow.bundle import Bundle
 from lungline.workflow.steps import Step, steps_of_scan
 
 _LOG = logging.getLogger("lungline")
 
 
 def steps_on_volume(
-    volume: Volume, work: Path, recipe: Pipeline, last: str, device: Device, scan: str
+    volume: Volume, work: Path, recipe: Bundle, last: str, device: Device, scan: str
 ) -> dict[str, Path]:
     """Take a CT (any real numbers, HU) through the steps after `ingest`, up to the step `last`: the file of each.
 
@@ -56,7 +56,7 @@ def steps_on_volume(
 def made_by_steps(
     row: ScanRow,
     steps: Sequence[Step],
-    recipe: Pipeline,
+    recipe: Bundle,
     work: Path,
     device: Device,
     subject: object,
@@ -65,7 +65,7 @@ def made_by_steps(
     """The file of each step. `LunglineError`, which begins with `subject`, if a scan is not usable."""
     made = {}
     with _torch_left_alone(steps):
-        for name, path in through_steps(row, steps, recipe, work, device=device, raw=raw, say=_LOG.info):
+        for name, path in through_steps(row, steps, recipe, work, device=device, raw=raw, show=_LOG.info):
             made[name] = path
             for flag in hdf5.read_header(path).flags if path.suffix == ".h5" else ():
                 if flag.flag.startswith("Q_"):

@@ -35,9 +35,9 @@ def hold(folder: Path) -> IO[str]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.seek(0)
-        told = handle.read().strip()
+        owner = handle.read().strip()
         handle.close()
-        raise LunglineError(f"{folder}: another run is at work here{_who(told)}. Wait for it or stop it.") from None
+        raise LunglineError(f"{folder}: another run is at work here{_who(owner)}. Wait for it or stop it.") from None
     except OSError:  # a file system without locks: Snakemake's own has to do
         return handle
     try:
@@ -45,16 +45,16 @@ def hold(folder: Path) -> IO[str]:
     except (KeyError, OSError):  # a container may not know its user's name
         user = str(os.getuid())
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    told = json.dumps({"user": user, "host": socket.gethostname(), "process": os.getpid(), "since": now})
+    owner = json.dumps({"user": user, "host": socket.gethostname(), "process": os.getpid(), "since": now})
     with suppress(OSError):  # a full disk: the steps say so
         os.ftruncate(handle.fileno(), 0)
-        os.write(handle.fileno(), told.encode())
+        os.write(handle.fileno(), owner.encode())
     return handle
 
 
-def _who(told: str) -> str:
+def _who(owner: str) -> str:
     try:
-        run = json.loads(told)
+        run = json.loads(owner)
         return f", of {run['user']} on {run['host']}, process {run['process']}, since {run['since']}"
     except (ValueError, KeyError, TypeError):
         return ""  # it has just started

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from lungline.storage.scan_rows import ScanRow, write_manifest
-from lungline.workflow.bundle import Pipeline
+from lungline.workflow.bundle import Bundle
 from lungline.workflow.steps import BY_NAME, LABELS, RAW, SCORED, Step, maker_of
 
 
 def through_steps(
     row: ScanRow,
     steps: Sequence[Step],
-    recipe: Pipeline,
+    recipe: Bundle,
     work: Path,
     *,
     device: str,
     raw: Path | None = None,
     kept: Mapping[str, Path] | None = None,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> Iterator[tuple[str, Path]]:
     """Run each of these steps of a scan, in their order; yield its name and the file that it made.
 
@@ -28,7 +28,7 @@ def through_steps(
     row : ScanRow
     steps : sequence of Step
         Of `steps_of_scan`, all or a part; what they read of other steps lies in `work` already.
-    recipe : Pipeline
+    recipe : Bundle
     work : Path
         A folder. A step writes STEP/{scan} in it, unless `kept` names another file.
     device : str
@@ -37,7 +37,7 @@ def through_steps(
         The raw scan, where one of the steps reads it.
     kept : mapping of str to Path, or None
         The file of a step that shall lie elsewhere.
-    say : callable
+    show : callable
         Is told the message of each step before it begins.
     """
     scan, settings = row.scan, recipe.settings
@@ -66,7 +66,7 @@ def through_steps(
         return {name: path.parent if name in whole else path for name, path in files.items()}
 
     for step in steps:
-        say(step.message)
+        show(step.message)
         output = made_by(step.name)
         import_module(f"lungline.stages.{step.name}").run(
             **({"raw": raw} if RAW in step.reads.values() else {}),

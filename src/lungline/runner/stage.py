@@ -43,7 +43,7 @@ def stage(run: Run) -> Run:
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage made of a scan, where it is more than fields."""
+    """Output of a stage on one scan, where it is more than fields."""
 
     fields: Fields
     #: New ones; those of the inputs travel on by themselves.

@@ -1,4 +1,4 @@
-"""Describe in one file what a scan goes through, so that `lungline predict` gives the workflow's answer."""
+"""Write the bundle manifest: settings and models, with which `lungline predict` gives the workflow's answer."""
 
 from pathlib import Path
 

@@ -35,5 +35,5 @@ def run(output: Path, *, manifest: Path, identities: Path) -> None:
     write_checksummed_text(output, table_text(("flag", "scans", "split", "shared"), warnings))
     print(f"{len(usable)} scans compared: no patient stands in two splits", file=sys.stderr)
     for flag, names, split, shared in warnings:
-        who = f"{names or 'more than half of the scans'} {split and f'({split})'}"
-        print(f"{flag}: {who} same {shared}", file=sys.stderr)
+        whose = f"{names or 'more than half of the scans'} {split and f'({split})'}"
+        print(f"{flag}: {whose} same {shared}", file=sys.stderr)

@@ -1,11 +1,11 @@
-"""Describe every candidate of a scan: where it lies, its size and density, what was said of it."""
+"""Describe every candidate of a scan: its place, size, attenuation and scores."""
 
 from pathlib import Path
 from typing import Any
 
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
-from lungline.names import ScoreOf, Supervision
+from lungline.names import SCORE_NAMES, ScoreOf, Supervision
 from lungline.nodules.measurements import measure_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, SourceGrid, describe_candidates, rows_as_csv, split_nodules
 from lungline.runner.stage import stage
@@ -20,7 +20,7 @@ _INTERVAL = (
     "How far the classifier may be wrong about this patient is not in it"
 )
 _NO_INTERVAL = "the classifier is not calibrated, or found nothing: there is nothing to measure it by"
-_NO_ANSWER = "the patient has no probability"
+_NO_ANSWER = "the patient has no score"
 
 
 @stage
@@ -52,7 +52,7 @@ def run(
     classifier : str
         The entry of `classifiers:` that answered.
     supervision : "patients" or "nodules"
-        What the classifier was taught: who has cancer, or which nodules readers took for malignant.
+        What the classifier learned from: patients with cancer or without, or nodules that readers rated.
     ranked_by : "fpr" (false-positive reduction), "sum", "mean", "max" or None
         What the score of a candidate is: the probability that a network gives, or taken of the detector's probability
         over its voxels; None where it is not known.
@@ -84,6 +84,7 @@ def run(
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
                 int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
                 min_finding_score,
+                supervision,
             )
     table = {
         "schema": SCHEMA,
@@ -117,13 +118,14 @@ def _flags(header: Header, answer: dict[str, str]) -> list[dict[str, str]]:
 
 def _patient(answer: dict[str, str]) -> dict[str, Any]:
     """The answer for the patient as numbers."""
-    said = answer.get("probability")
+    scores = {name: float(answer[name]) if answer.get(name) else None for name in SCORE_NAMES.values()}
+    has_score = any(score is not None for score in scores.values())
     interval = [float(answer["low"]), float(answer["high"])] if answer.get("low") else None
     return {
-        "probability": float(said) if said else None,
+        **scores,
         "logit": float(answer["logit"]) if answer.get("logit") else None,
         "interval": interval,
-        "interval_reason": (_INTERVAL if interval else _NO_INTERVAL) if said else _NO_ANSWER,
+        "interval_reason": (_INTERVAL if interval else _NO_INTERVAL) if has_score else _NO_ANSWER,
         "n_candidates": int(answer["n_candidates"]) if answer.get("n_candidates") else None,
         "deciding_rank": int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
     }

@@ -51,8 +51,8 @@ def run(
         flags = []
         if any(header.provenance.get("hu_sha256") in pixels_trained_on(card) for card in cards.values()):
             flags.append(Flag("W_TRAINING_CASE", "the detector was trained on these pixels"))
-        if words := unlike(header.provenance.get("acquisition", {}), cards[AXES[0]].get("acquisition", {})):
-            flags.append(Flag("W_UNLIKE_TRAINING", words))
+        if difference := unlike(header.provenance.get("acquisition", {}), cards[AXES[0]].get("acquisition", {})):
+            flags.append(Flag("W_UNLIKE_TRAINING", difference))
         return Made(fields, flags)
 
     for scan in scans:

@@ -1,4 +1,4 @@
-"""Measure the patients' probabilities: metrics with intervals, beside baselines that need no picture."""
+"""Evaluate the scores of patients: metrics with intervals, beside baselines that see no image."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,6 +64,6 @@ def _warnings(card: Mapping[str, Any], rows: Sequence[Prediction]) -> list[list[
         return found
     for split in SPLITS:
         answers = scored(rows, split)
-        labels, probability = (answers[name].to_numpy() for name in ("label", "probability"))
-        found += [[w.flag, w.detail] for w in learned_all_negative(labels, probability, f"{split} patients")]
+        labels, scores = (answers[name].to_numpy() for name in ("label", "score"))
+        found += [[w.flag, w.detail] for w in learned_all_negative(labels, scores, f"{split} patients")]
     return found

@@ -1,4 +1,4 @@
-"""Give answers back their original identifiers: the one way out of the pseudonyms, for their owner alone."""
+"""Export results under the scans' original identifiers, for the owner of `private/` alone."""
 
 import sys
 from collections import Counter

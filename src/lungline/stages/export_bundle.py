@@ -1,4 +1,4 @@
-"""Pack the models of a pipeline for the package: weights in half precision, cards without file names, one folder."""
+"""Export a bundle as one folder: models in half precision, cards without file names, the bundle manifest."""
 
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,17 @@ _DROPPED = ("input_sha256", "notice", "lungline_version")
 
 
 def run(bundle: Path, output: Path, *, sources: Path | None = None) -> None:
-    """Read BUNDLE (`bundle/{classifier}.json`) and its models, write OUTPUT/bundle.json, OUTPUT/detector and
-    /classifier.
+    """Read BUNDLE (`bundle/{classifier}.json`) and its models, write OUTPUT/bundle.json, and beside it detector/ and
+    classifier/.
 
     SOURCES (sources.csv of `write_implanted_tables`) is copied: whose nodules were trained, chosen and tested on.
-    The packed weights are float16; networks that are made of them compute in float32, as before.
+    The exported weights are float16; networks that are made of them compute in float32, as before.
     """
     recipe = read_bundle(bundle)
-    _pack(recipe.model, output / "classifier")
+    _export(recipe.model, output / "classifier")
     if recipe.detector is not None:
         for part in (*AXES, *(["fpr"] if (recipe.detector / "fpr").is_dir() else [])):
-            _pack(recipe.detector / part, output / "detector" / part)
+            _export(recipe.detector / part, output / "detector" / part)
     detector = None if recipe.detector is None else output / "detector"
     write_bundle(output / "bundle.json", Bundle(recipe.classifier, recipe.settings, output / "classifier", detector))
     if sources is not None:
@@ -37,11 +37,11 @@ def run(bundle: Path, output: Path, *, sources: Path | None = None) -> None:
     print(f"{output}: {size / 1e6:.1f} MB of weights")
 
 
-def _pack(folder: Path, output: Path) -> None:
+def _export(folder: Path, output: Path) -> None:
     card: dict[str, Any] = {name: value for name, value in checked_card(folder).items() if name not in _DROPPED}
     tensors, about = read_tensors(folder / "weights.safetensors")
     halved = {name: t.to(torch.float16) if t.is_floating_point() else t for name, t in tensors.items()}
     write_tensors(output / "weights.safetensors", halved, {"purpose": about["purpose"]})
     (output / "weights.safetensors").chmod(0o644)  # whoever installs the package reads it
-    packed = {"stored_as": "float16", "trained_weights_sha256": card["weights_sha256"]}
-    write_card(output / "card.json", {**card, **packed, "weights_sha256": check(output / "weights.safetensors")})
+    stored = {"stored_as": "float16", "trained_weights_sha256": card["weights_sha256"]}
+    write_card(output / "card.json", {**card, **stored, "weights_sha256": check(output / "weights.safetensors")})

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ def run(
     write(
         out / "follow-up.json", tables, followed, subjects, transform, days=days, tolerance_mm=tolerance_mm, notes=notes
     )
-    told = ", ".join(f"{sum(row.state == s for row in followed)} {s}" for s in ("paired", "new", "gone", "not-imaged"))
-    print("\n".join([*notes, f"{out / 'follow-up.html'}: {told}"]))
+    found = Counter(row.state for row in followed)
+    counts = ", ".join(f"{found[state]} {state}" for state in ("paired", "new", "gone", "not-imaged"))
+    print("\n".join([*notes, f"{out / 'follow-up.html'}: {counts}"]))
 
 
 def compare(

@@ -20,7 +20,7 @@ from lungline.synthetic.recipients import Chest, rescanned, without_lesions, zoo
 from lungline.synthetic.source_nodules import NoduleRow, read_nodule
 from lungline.synthetic.writers import write_mhd
 
-COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "kind")
+COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "attachment")
 
 
 @stage
@@ -55,7 +55,7 @@ def run(output: Path, *, scan: str, config: Path, ingested: Path, volume: Path, 
         return {"nodules": Field(made.numbers, "zyx", "1", "number of the implanted nodule, 0 none", chest.affine)}
 
     implanted_scan(ingested, volume, lungs, scanned.with_suffix(".h5"))
-    rows = [[scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.kind] for n in found]
+    rows = [[scan, *n.centre_xyz_mm, n.diameter_mm, n.malignant, n.source, n.attachment] for n in found]
     check(scanned.with_suffix(".h5"))
     write_checksummed_text(scanned.with_suffix(".csv"), table_text(COLUMNS, rows))
 

@@ -36,7 +36,7 @@ def run(
     settle_s: float = 60.0,
     once: bool = False,
 ) -> int:
-    """Look into the Orthanc at URL for studies with CT that nothing was said of yet; `lungline predict` answers each.
+    """Poll the Orthanc at URL for CT studies without an answer; `lungline predict` answers each.
 
     SEG and SR are stored in the same study, and sent on to the DICOM node SEND_TO, a name of Orthanc's configuration.
     OUT/{study}/ holds what `predict` writes of a study; its images are deleted again. OUT/private/journal.json knows
@@ -61,7 +61,7 @@ def run(
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of a study whose results are in OUT/`name`; `content` is SHA-256 over its CT images, ids and bytes."""
+    """State of a study whose results are in OUT/`name`; `content` is SHA-256 over its CT images, ids and bytes."""
 
     name: str
     updated: str = ""  # when something had arrived last
@@ -115,8 +115,8 @@ class _Listener:
                 waiting = True
                 continue
             self.journal[study.id] = entry = self._handle(study, known)
-            told = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
-            write_secret(self.out / "private" / "journal.json", told)
+            journal_text = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
+            write_secret(self.out / "private" / "journal.json", journal_text)
             _log(f"{entry.name}: {entry.outcome}")
         return waiting
 
@@ -177,11 +177,11 @@ class _Listener:
             for number, instance in enumerate(instances):
                 self.server.fetch(instance, incoming / f"{number:05}.dcm")
             command = [sys.executable, "-m", "lungline.cli", "predict", str(incoming), "--out", str(answers)]
-            said = subprocess.run([*command, *self.options], capture_output=True, text=True, errors="replace")
+            done = subprocess.run([*command, *self.options], capture_output=True, text=True, errors="replace")
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
-        if said.returncode not in (0, 1):  # 1: the scan has no answer
-            raise LunglineError((said.stderr.strip().splitlines() or [f"predict ended with {said.returncode}"])[-1])
+        if done.returncode not in (0, 1):  # 1: the scan has no answer
+            raise LunglineError((done.stderr.strip().splitlines() or [f"predict ended with {done.returncode}"])[-1])
         (row,) = read_predictions(answers / "predictions.csv")
         files = {path.name: path for path in answers.glob(f"private/dicom/{row.scan}/*")}
         made = [files[name] for name in (SEG, SR) if name in files]
@@ -192,7 +192,7 @@ class _Listener:
 
 
 def _answer(answers: Path) -> str:
-    """What `predict` said of the one scan in a folder, in words."""
+    """The answer of `predict` for the one scan in a folder, as text."""
     (row,) = read_predictions(answers / "predictions.csv")
     patient = read_result(answers / "nodules" / f"{row.scan}.json")["patient"]
     return format_answer(row, patient.get("supervision", "patients"))

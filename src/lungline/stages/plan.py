@@ -1,4 +1,4 @@
-"""Say what a configuration will cost before it starts: hours of training on this machine, and disk."""
+"""Estimate the cost of a configuration: hours of training on this machine, and disk."""
 
 from collections import Counter
 from pathlib import Path
@@ -56,7 +56,7 @@ def run(
 
 
 def _shown(classifier: CandidateClassifier | WholeVolumeClassifier, most: int) -> tuple[CancerNetSpec, int] | None:
-    """The network of a classifier and how many cubes or volumes of a patient it is shown; None if the patients decide."""
+    """The network of a classifier and how many cubes or volumes per patient it sees; None if the patients decide."""
     if isinstance(classifier, CandidateClassifier):
         return classifier.network, min(most, classifier.candidates or most)
     shape_zyx = classifier.input.shape_zyx

@@ -24,17 +24,17 @@ def run(
 ) -> None:
     """Write into the folder OUTPUT: roc_reliability.png, froc.png, learning_curves.png, each if its input is given.
 
-    PREDICTIONS is a predictions.csv, of which SPLIT is drawn; DETECTION a result of `evaluate-detection`;
+    PREDICTIONS is a predictions.csv, of which SPLIT is plotted; DETECTION a result of `evaluate-detection`;
     LEARNING_CURVES are learning_curve.csv files.
     """
     if predictions is None and detection is None and not learning_curves:
-        raise LunglineError("nothing to draw: give --predictions, --detection or --learning-curves.")
+        raise LunglineError("nothing to plot: give --predictions, --detection or --learning-curves.")
     if predictions is not None:
         rows = read_predictions(predictions)
         classifiers = ", ".join(sorted({row.classifier for row in rows if row.split == split}))
         answers = scored(rows, split)
-        labels, probability = answers["label"].to_numpy(), answers["probability"].to_numpy()
-        figure = plot_roc_and_reliability(labels, probability, f"{classifiers}, {split}")
+        labels, scores = answers["label"].to_numpy(), answers["score"].to_numpy()
+        figure = plot_roc_and_reliability(labels, scores, f"{classifiers}, {split}")
         save_png(figure, output / "roc_reliability.png")
     if detection is not None:
         result = read_result(detection)

@@ -42,9 +42,9 @@ def run(
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
 
-    OUT/nodules/{scan}.csv and .json say of each candidate where it lies, how large and dense it is, and what was said
-    of it; OUT/pages/{scan}.html shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
-    Of a DICOM scan, OUT/private/dicom/{scan}/ says the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
+    OUT/nodules/{scan}.csv and .json hold place, size, attenuation and scores of each candidate; OUT/pages/{scan}.html
+    shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
+    Of a DICOM scan, OUT/private/dicom/{scan}/ holds the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
     which name the patient as the scan does. DICOM false leaves them out.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
@@ -72,21 +72,21 @@ def run(
         raw = out / "private" / "raw" / row.scan
         state = hashlib.sha256(f"{raw_state(raw, row.source).digest} {same}".encode()).hexdigest()
         left = ahead.left(number - 1) if ahead else ""
-        say = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
+        show = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
             as_dicom = dicom and row.source == "dicom"
             if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
                 ahead = ahead or Progress(len(rows), done=number - 1)
-                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, say=say)
+                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, show=show)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
             failures.append(f"{row.scan}: {failure}")
-            say(str(failure), last=True)
+            show(str(failure), last=True)
             continue
         predictions.append(prediction)
         hint = "" if prediction.score is not None else " (`lungline flags` explains)"
-        say(format_answer(prediction, recipe.supervision) + hint, last=True)
+        show(format_answer(prediction, recipe.supervision) + hint, last=True)
     _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
     if pages:
         render_index.run(
@@ -114,7 +114,7 @@ def _answer(
     keep: bool,
     pages: bool,
     dicom: bool,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> None:
     """Every step of one scan, in the order of the workflow."""
     scan, settings = row.scan, recipe.settings
@@ -128,7 +128,7 @@ def _answer(
             "render_page": _page(out, scan),
         }
         steps = [step for step in steps_of_scan(settings) if pages or step.name != "render_page"]
-        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, kept=kept, say=say))
+        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, kept=kept, show=show))
         labels = out / "candidates" / f"{scan}.h5"
         if last and (first := made["extract_candidates"].with_suffix(".h5")) != labels:
             _keep(labels, first)
@@ -136,7 +136,7 @@ def _answer(
         if dicom:
             searched = {"labels": labels, "candidates": made[last]} if last else {}
             table = made["describe_nodules"]
-            write_dicom.run_or_say_why(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+            write_dicom.run_or_write_reason(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
 
 
 @stage

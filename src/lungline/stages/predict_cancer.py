@@ -8,6 +8,7 @@ from typing import Any
 from lungline.device import make_repeatable, pick_device
 from lungline.fingerprint import code_fingerprint
 from lungline.imaging.acquisition import unlike
+from lungline.names import SCORE_NAMES, supervision_of
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
 from lungline.storage.checksums import check, checksummed_path
@@ -54,7 +55,7 @@ def _answered(row: ScanRow, path: Path, score: Scorer, card: Mapping[str, Any]) 
         status = "warned" if any(flag.startswith("W_") for flag in flags) else "ok"
         found |= {
             "logit": "" if answer.logit is None else f"{answer.logit:.9g}",
-            "probability": f"{answer.probability:.9g}",
+            SCORE_NAMES[supervision_of(card)]: f"{answer.score:.9g}",
             "n_candidates": answer.n_candidates,
             "deciding_rank": answer.deciding_rank,
             "candidate_logits": ";".join(f"{logit:.9g}" for logit in answer.candidate_logits),

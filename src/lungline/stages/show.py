@@ -1,4 +1,4 @@
-"""Show a scan or one of our files: what it says about itself, its fields, and a picture of them as PNG."""
+"""Show a scan or one of our files: header, fields, and a picture of them as PNG."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from lungline.storage.hdf5 import Field, Header
 
 
 def run(file: Path, *, png: Path | None = None) -> None:
-    """Print FILE (.h5, .csv, .json, .md or .safetensors, or a scan), and draw an .h5 file or a scan as PNG.
+    """Print FILE (.h5, .csv, .json, .md or .safetensors, or a scan), and render an .h5 file or a scan as PNG.
 
     A scan is a folder of DICOM files, .mhd, .mha, .nii, .nii.gz, or a zip with one of these.
     """

@@ -1,4 +1,4 @@
-"""Train a classifier: Table 2 and Eq. 1 on candidate cubes or whole volumes, or count a baseline."""
+"""Train a classifier: Table 2 and Eq. 1 on candidate cubes or whole volumes; of a baseline count the labels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Train the network that tells nodules among a detector's candidates from the rest."""
+"""Train a detector's false-positive reduction: a network that ranks its candidates."""
 
 from pathlib import Path
 

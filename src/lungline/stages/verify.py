@@ -27,14 +27,14 @@ def run(results: Path, *, json: bool = False, quarantine_damaged: bool = False) 
     if json:
         print(dumps({**dataclasses.asdict(report), "differs": report.differs}, indent=2))
         return int(report.differs)
-    said: set[str] = set()
+    printed: set[str] = set()
     for finding in report.findings:
-        words = f"{finding.kind}: {finding.words}"
+        line = f"{finding.kind}: {finding.detail}"
         if finding.kind in DIFFERENCES:
-            print(f"{finding.file}: {words}")
-        elif words not in said:  # a note is said once, not once per file
-            said.add(words)
-            print(f"{finding.file} (and others like it): {words}")
+            print(f"{finding.file}: {line}")
+        elif line not in printed:  # a note is said once, not once per file
+            printed.add(line)
+            print(f"{finding.file} (and others like it): {line}")
     for kind, count in report.counts().items():
         print(f"{kind:<22} {count}")
     looked_at = f"{report.files} files, {report.bytes / 1e6:.0f} MB and {report.raw_scans} raw scans"

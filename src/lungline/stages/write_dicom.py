@@ -1,4 +1,4 @@
-"""Write what is said of a DICOM scan as DICOM, for a PACS: a segmentation of its candidates and a structured report.
+"""Write the answer for a DICOM scan as DICOM, for a PACS: segmentation of its candidates and structured report.
 
 Both name the patient, as the scan does: they belong into a private folder.
 """
@@ -40,7 +40,7 @@ def run(
     """
     table = read_result(nodules)
     if table["status"] == "quarantined":
-        _say_why(out, "the scan is quarantined, so there is nothing to say of it.")
+        _write_reason(out, "the scan is quarantined, so there is nothing to say of it.")
         return
     from lungline.pacs.dicom_objects import dicom_objects
     from lungline.readers.dicom_headers import quiet
@@ -69,19 +69,19 @@ def run(
     (out / WHY_NOT).unlink(missing_ok=True)
 
 
-def run_or_say_why(out: Path, scan: str, **options: Any) -> bool:
+def run_or_write_reason(out: Path, scan: str, **options: Any) -> bool:
     """As `run`; what hinders it is said in one line, here and in OUT/why-not.txt. Whether it was written."""
     try:
         run(out, **options)
         return True
     except LunglineError as reason:
-        _say_why(out, str(reason))
+        _write_reason(out, str(reason))
         print(f"{scan}: no DICOM was written: {reason}", file=sys.stderr)
         return False
 
 
 def is_written(out: Path) -> bool:
-    """Whether a folder holds what `run_or_say_why` writes."""
+    """Whether a folder holds what `run_or_write_reason` writes."""
     return (out / SR).is_file() or (out / WHY_NOT).is_file()
 
 
@@ -100,7 +100,7 @@ def copy(made: Path, out: Path) -> None:
                 temporary.write_bytes(path.read_bytes())
 
 
-def _say_why(out: Path, reason: str) -> None:
+def _write_reason(out: Path, reason: str) -> None:
     _folder(out)
     forget(out)
     write_secret(out / WHY_NOT, f"{reason} {NOTICE}\n")

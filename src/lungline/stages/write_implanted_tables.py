@@ -26,14 +26,14 @@ def run(output: Path, *, config: Path) -> None:
     for plan in plans:
         for _, row in read_rows((output / plan.path).with_suffix(".csv"), IMPLANTED):
             place = [f"{float(row[name]):.3f}" for name in ("x_mm", "y_mm", "z_mm")]
-            what = [row["malignant"], row["source"], row["kind"]]
+            what = [row["malignant"], row["source"], row["attachment"]]
             nodules.append([plan.scan, *place, f"{float(row['diameter_mm']):.2f}", *what])
         for *centre, radius in implanted.chests[plan.chest].lesions_xyz_radius_mm:
             excluded.append([plan.scan, *(f"{value:.10g}" for value in (*centre, 2 * radius))])
     made: dict[str, list[Any]] = {
         "luna16/annotations.csv": [COLUMNS, *(row[: len(COLUMNS)] for row in nodules)],
         "luna16/annotations_excluded.csv": [COLUMNS, *excluded],
-        "nodules.csv": [(*COLUMNS, "malignant", "source", "kind"), *nodules],
+        "nodules.csv": [(*COLUMNS, "malignant", "source", "attachment"), *nodules],
         "sources.csv": [("source", "split"), *sorted({(row.name, p.split) for p in plans for row in p.sources})],
     }
     for name, (header, *rows) in made.items():

@@ -157,7 +157,7 @@ def _checksum_text(target: Path, content: Path) -> str:
 
 
 def read_checksum(path: Path) -> Checksum | None:
-    """The checksum of a file, or None if it has none; what is no checksum counts as one that nothing fits."""
+    """The checksum of a file, or None if it has none; a damaged one fits no file."""
     try:
         lines = checksum_path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -182,7 +182,7 @@ def check(path: Path) -> str:
 
 
 def quarantine(path: Path) -> str:
-    """Rename a damaged file, so that the workflow makes it anew; says what was done and what to do."""
+    """Rename a damaged file, so that the workflow makes it anew; a sentence on what was done and what to do."""
     quarantined = path.with_name(f"{path.name}.damaged")
     try:
         os.replace(path, quarantined)

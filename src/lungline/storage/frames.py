@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
+from lungline.former_names import former_columns
 from lungline.storage.checksums import check
 
 CURVE_COLUMNS = ["step", "train_loss", "valid_loss"]
@@ -25,7 +26,11 @@ def read_frame(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         return pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)[columns]
     except ValueError as error:
-        raise LunglineError(f"{path}: expected a table with {', '.join(columns)}. {error}. Make it again.") from None
+        header = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].split(",")
+        former = former_columns(header, set(columns) - set(header))
+        raise LunglineError(
+            f"{path}: expected a table with {', '.join(columns)}. {error}.{former} Make it again."
+        ) from None
 
 
 def read_numbers(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -53,7 +58,7 @@ def training_name(path: Path) -> str:
 
 
 def largest_diameters(path: Path) -> dict[str, float]:
-    """Diameter in mm of the largest nodule of each scan in a `ground_truth.csv`; scans without a nodule are not in it."""
+    """Diameter in mm of the largest nodule of each scan in a `ground_truth.csv`; scans without a nodule are absent."""
     largest = read_numbers(path, ["diameter_mm"])["diameter_mm"].groupby(read_frame(path, ["scan"])["scan"]).max()
     return {str(scan): float(diameter) for scan, diameter in largest.items()}
 

@@ -1,4 +1,4 @@
-"""The intermediate files: HDF5 that describes itself, checks itself and is never torn.
+"""The intermediate files: self-describing HDF5 with checksums, written atomically.
 
 A file holds named fields (arrays with axes, unit and, where they lie in space, an affine) and a header:
 quantity, stage, status, flags, parameters, provenance. Every chunk carries a fletcher32 checksum, all
@@ -30,7 +30,7 @@ from lungline.storage.dimension_scales import attach_scales, is_scale
 hdf5plugin.register(("blosc",), force=True)
 
 FORMAT = "lungline"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: before the names of the glossary
 CHUNK = 32  # voxels a chunk edge: slices along all three axes cost the same
 _FILTERS: dict[str, Mapping[str, Any]] = {
     "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
@@ -45,7 +45,7 @@ Compression = Literal["blosc", "gzip"]
 
 @dataclass(frozen=True)
 class Flag:
-    """One stable flag that travels with a scan, and what was found (never an identifier)."""
+    """A QC flag of a scan, e.g. W_TILT, and what was found (never an identifier)."""
 
     flag: str
     detail: str = ""
@@ -136,6 +136,11 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
                 raise CorruptFileError(f"{path}: not a lungline file. Expected the attribute format='lungline'.")
+            if (version := int(file.attrs.get("format_version", 0))) != FORMAT_VERSION:
+                raise CorruptFileError(
+                    f"{path}: written by another lungline. Expected format_version {FORMAT_VERSION}. Found {version}. "
+                    "Delete the file and run the workflow again."
+                )
             yield file
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         found = f"{path}: damaged or unreadable ({type(error).__name__})."
@@ -166,7 +171,7 @@ def read_header(path: Path) -> Header:
         return Header(
             quantity=str(attrs["quantity"]),
             stage=str(attrs["stage"]),
-            flags=tuple(Flag(code, detail) for code, detail in json.loads(attrs["flags"])),
+            flags=tuple(Flag(flag, detail) for flag, detail in json.loads(attrs["flags"])),
             parameters=json.loads(attrs["parameters"]),
             provenance=json.loads(attrs["provenance"]),
         )

@@ -1,8 +1,8 @@
-"""The tables of answers: what a classifier says of each patient, and `predictions.csv`, one row for every scan."""
+"""The tables of answers: scores of a classifier, and `predictions.csv`, one row for every scan."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,20 +20,22 @@ _NOT_SCORED = {"status": "not-scored", "flags": "N_DETECTION_ONLY"}
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came out for one scan; `LunglineError` if status, flags and probability contradict each other.
+    """The result for one scan; `LunglineError` if status, flags and scores contradict each other.
 
-    `probability` (of cancer, 0..1) is None exactly when the scan is quarantined or not scored; `flags` of
-    `lungline.qc_flags` say why, or what to keep in mind. `classifier` is the entry of `classifiers:` that answered, and
-    `deciding_rank` the rank of the candidate whose logit is the patient's. SHA-256 are those of the raw scan, the file
-    that was scored, the classifier's weights and its card, which holds the settings; `code` is the fingerprint of the
-    code that answered.
+    A classifier that learned from patients gives a `cancer_probability`, one that learned from readers' ratings of
+    nodules a `malignancy_score`, both 0..1; the other is None, and both are None exactly when the scan is quarantined
+    or not scored. `flags` of `lungline.qc_flags` say why, or what to keep in mind. `classifier` is the entry of
+    `classifiers:` that answered, and `deciding_rank` the rank of the candidate whose logit is the patient's. SHA-256
+    are those of the raw scan, the file that was scored, the classifier's weights and its card, which holds the
+    settings; `code` is the fingerprint of the code that answered.
     """
 
     scan: str
     dataset: str
     split: str
     label: int | None
-    probability: float | None
+    cancer_probability: float | None
+    malignancy_score: float | None = field(default=None, kw_only=True)
     status: str
     flags: tuple[str, ...] = ()
     classifier: str = ""
@@ -48,23 +50,29 @@ class Prediction:
 
     def __post_init__(self) -> None:
         answered, wrong = self.status in ("ok", "warned"), ""
+        given = [score for score in (self.cancer_probability, self.malignancy_score) if score is not None]
         if self.status not in STATUSES:
             wrong = f"status must be one of {', '.join(STATUSES)}. Got '{self.status}'."
-        elif answered and (self.probability is None or not 0 <= self.probability <= 1):
-            wrong = f"status '{self.status}' needs a probability in 0..1. Got {self.probability}."
-        elif not answered and self.probability is not None:
-            wrong = f"status '{self.status}' allows no probability."
+        elif answered and (len(given) != 1 or not 0 <= given[0] <= 1):
+            wrong = f"status '{self.status}' needs cancer_probability or malignancy_score in 0..1. Got {given or None}."
+        elif not answered and given:
+            wrong = f"status '{self.status}' allows no score."
         elif self.status != "ok" and not self.flags:
             wrong = f"status '{self.status}' needs a flag that says why."
         if wrong:
             raise LunglineError(f"scan '{self.scan}': {wrong}")
 
+    @property
+    def score(self) -> float | None:
+        """The classifier's number, 0..1, whichever of the two it is; None without an answer."""
+        return self.cancer_probability if self.malignancy_score is None else self.malignancy_score
 
-COLUMNS = tuple(field.name for field in fields(Prediction))
+
+COLUMNS = tuple(one.name for one in fields(Prediction))
 HASHES = ("input_sha256", "scored_sha256", "weights_sha256", "card_sha256", "code")
 ANSWER_COLUMNS = (
-    "scan", "logit", "probability", "n_candidates", "deciding_rank", "status", "flags", *HASHES, "candidate_logits",
-    "low", "high",
+    "scan", "logit", "cancer_probability", "malignancy_score", "n_candidates", "deciding_rank", "status", "flags",
+    *HASHES, "candidate_logits", "low", "high",
 )  # fmt: skip
 
 
@@ -75,20 +83,20 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 def read_answers(path: Path) -> dict[str, Mapping[str, str]]:
     """The rows that `predict-cancer` wrote, by scan, as text."""
-    return _rows_by_scan(path, ANSWER_COLUMNS, lambda words: words)
+    return _rows_by_scan(path, ANSWER_COLUMNS, lambda cells: cells)
 
 
 def _rows_by_scan(path: Path, columns: Sequence[str], make: Callable[[Mapping[str, str]], Row]) -> dict[str, Row]:
     """What `make` makes of each row, by scan; `LunglineError` with the line number for what is wrong."""
     rows: dict[str, Row] = {}
-    for line, words in read_rows(Path(path), columns):
+    for line, cells in read_rows(Path(path), columns):
         try:
-            row = make(words)
+            row = make(cells)
         except (LunglineError, ValueError) as error:
             raise LunglineError(f"{path}, line {line}: {error}") from None
-        if words["scan"] in rows:
-            raise LunglineError(f"{path}, line {line}: scan '{words['scan']}' stands there twice.")
-        rows[words["scan"]] = row
+        if cells["scan"] in rows:
+            raise LunglineError(f"{path}, line {line}: scan '{cells['scan']}' stands there twice.")
+        rows[cells["scan"]] = row
     return rows
 
 
@@ -118,15 +126,16 @@ def _collected(row: ScanRow, answer: Mapping[str, str], classifier: str) -> Pred
     return _prediction({**dict.fromkeys(COLUMNS, ""), **answer, **mine})
 
 
-def _prediction(words: Mapping[str, str]) -> Prediction:
+def _prediction(cells: Mapping[str, str]) -> Prediction:
     return Prediction(
-        **{name: words[name] for name in ("scan", "dataset", "split", "status", "classifier", *HASHES)},
-        label=small_number(words["label"], "label"),
-        probability=_finite(words["probability"]),
-        flags=tuple(filter(None, words["flags"].split(";"))),
-        n_candidates=int(words["n_candidates"]) if words["n_candidates"] else None,
-        deciding_rank=int(words["deciding_rank"]) if words["deciding_rank"] else None,
-        logit=_finite(words["logit"]),
+        **{name: cells[name] for name in ("scan", "dataset", "split", "status", "classifier", *HASHES)},
+        label=small_number(cells["label"], "label"),
+        cancer_probability=_finite(cells["cancer_probability"]),
+        malignancy_score=_finite(cells["malignancy_score"]),
+        flags=tuple(filter(None, cells["flags"].split(";"))),
+        n_candidates=int(cells["n_candidates"]) if cells["n_candidates"] else None,
+        deciding_rank=int(cells["deciding_rank"]) if cells["deciding_rank"] else None,
+        logit=_finite(cells["logit"]),
     )
 
 
@@ -146,10 +155,10 @@ def write_predictions(path: Path, rows: Iterable[Prediction]) -> None:
 
 def format_prediction(row: Prediction) -> list[object]:
     """A row as it is written, in the order of `COLUMNS`."""
-    return [_word(value) for value in astuple(row)]
+    return [_cell(value) for value in astuple(row)]
 
 
-def _word(value: object) -> object:
+def _cell(value: object) -> object:
     if isinstance(value, tuple):
         return ";".join(value)
     return f"{value:.9g}" if isinstance(value, float) else value

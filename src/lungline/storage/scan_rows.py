@@ -58,12 +58,12 @@ def read_manifest(path: Path) -> list[ScanRow]:
     path = Path(path)
     rows: dict[str, ScanRow] = {}
     faults = Faults(path)
-    for line, words in read_rows(path, COLUMNS, faults, foreign=True):
+    for line, cells in read_rows(path, COLUMNS, faults, foreign=True):
         try:
             row = ScanRow(
-                **{name: words[name] for name in COLUMNS[:4]},
-                fold=small_number(words["fold"], "fold"),
-                label=small_number(words["label"], "label"),
+                **{name: cells[name] for name in COLUMNS[:4]},
+                fold=small_number(cells["fold"], "fold"),
+                label=small_number(cells["label"], "label"),
             )
         except LunglineError as error:
             faults.add(line, str(error))

@@ -30,13 +30,13 @@ def read_marks(path: Path) -> dict[str, list[Mark]]:
     """
     marks: dict[str, dict[tuple[float, ...], Mark]] = {}
     faults = Faults(Path(path))
-    for line, words in read_rows(Path(path), MARK_COLUMNS, faults, numbers=MARK_COLUMNS[1:], foreign=True):
+    for line, row in read_rows(Path(path), MARK_COLUMNS, faults, numbers=MARK_COLUMNS[1:], foreign=True):
         try:
-            x, y, z, score = (decimal(words[name], name) for name in MARK_COLUMNS[1:])
+            x, y, z, score = (decimal(row[name], name) for name in MARK_COLUMNS[1:])
         except LunglineError as error:
-            faults.add(line, f"{error} Mend the classifier that made the marks.")
+            faults.add(line, f"{error} Mend the detector that made the marks.")
             continue
-        places = marks.setdefault(words["seriesuid"], {})
+        places = marks.setdefault(row["seriesuid"], {})
         if (x, y, z) in places:
             faults.add(line, f"this scan has a mark at ({x}, {y}, {z}) already. Remove one.")
         places[x, y, z] = (x, y, z, score)

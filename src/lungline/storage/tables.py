@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from lungline.errors import FaultsError, LunglineError
+from lungline.former_names import former_columns
 from lungline.storage.checksums import check, write_checksummed_text
 from lungline.storage.spreadsheets import (
     bare,
@@ -153,7 +154,7 @@ def _delimiter(path: Path, text: str, marks: str, columns: Sequence[str]) -> str
     found = f"{', '.join(missing)} missing" if missing else f"{', '.join(twice)} twice"
     raise LunglineError(
         f"{path}, line 1: expected the columns {', '.join(columns)}, with comma, semicolon or tab between them. "
-        f"Found {found}.{_nearly(best, missing)} Mend the header."
+        f"Found {found}.{_nearly(best, missing) or former_columns(best, missing)} Mend the header."
     )
 
 
@@ -213,8 +214,8 @@ def read_notes(path: Path) -> list[Note]:
     if not path.is_file():
         return []
     return [
-        Note(words["file"], int(words["line"]) if words["line"] else None, words["flag"], words["what"])
-        for _, words in read_rows(path, _NOTE_COLUMNS)
+        Note(cells["file"], int(cells["line"]) if cells["line"] else None, cells["flag"], cells["what"])
+        for _, cells in read_rows(path, _NOTE_COLUMNS)
     ]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
+from lungline.former_names import refuse_former_card, tensor_now_called
 from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
 
 _KEY = "lungline"  # the only metadata key: several would be written in random order
@@ -29,14 +30,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})[_KEY])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (no iterator)
+            return {tensor_now_called(name): file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         found = f"{path}: not readable as lungline weights ({type(error).__name__})."
         raise CorruptFileError(f"{found} Train again.") from error
 
 
 def write_card(path: Path, card: Mapping[str, Any]) -> None:
-    """The model card: what the weights expect, who they were trained on, how well they did."""
+    """Write a model card: input of the weights, training cases, settings, validation."""
     content = {"notice": NOTICE, "lungline_version": __version__, **card}
     write_checksummed_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
@@ -45,9 +46,11 @@ def read_card(path: Path) -> dict[str, Any]:
     """A card that `write_card` wrote."""
     check(path)
     try:
-        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        card = dict(json.loads(Path(path).read_text(encoding="utf-8")))
     except ValueError as error:
         raise CorruptFileError(f"{path}: not a model card ({error}).") from error
+    refuse_former_card(card, str(path))
+    return card
 
 
 def pixels_trained_on(card: Mapping[str, Any]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Who is in the synthetic cohort: every scan's identity, geometry and nodules, without drawing a voxel.
+"""Who is in the synthetic cohort: every scan's identity, geometry and nodules, without simulating a voxel.
 
 `plan_scan` draws from a random stream of its own for each (seed, data set, index), so adding scans never changes
 the others. DSB-17 patients are indexed from 0 (training) and from `FIRST_TEST_INDEX` (test).
@@ -19,7 +19,7 @@ from lungline.synthetic.anatomy import Anatomy, sample_anatomy
 from lungline.synthetic.phantom_nodules import Nodule, detection_profile, patient_profile, place_nodules
 from lungline.synthetic.seeds import hex_name, random_stream, uid
 
-if TYPE_CHECKING:  # drawing one scan does not wait for pydantic
+if TYPE_CHECKING:  # simulating one scan does not wait for pydantic
     from lungline.config.models import Cohort
 
 Dataset = Literal["luna16", "dsb17"]

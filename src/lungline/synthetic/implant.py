@@ -14,7 +14,7 @@ from lungline.synthetic.recipients import Chest, places
 HU = NDArray[np.float32]  # (Z, Y, X)
 Voxel = NDArray[np.int64]  # z, y, x
 
-_KINDS, _SHARES = ("free", "pleura", "vessel"), (0.5, 0.25, 0.25)
+_ATTACHMENTS, _SHARES = ("free", "pleura", "vessel"), (0.5, 0.25, 0.25)
 _TRIES = 60
 _GAP_MM = 6.0
 _INSIDE = 0.7  # of a nodule's voxels, in the lungs
@@ -30,7 +30,7 @@ class Implanted:
     diameter_mm: float
     malignant: int
     source: str
-    kind: str
+    attachment: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,8 @@ def implant(
     for source in sorted(nodules, key=lambda nodule: -nodule.diameter_mm):
         piece = vary(close_ends(source), rng)
         blend = _blend_of(piece, rng)
-        kind = str(rng.choice(_KINDS, p=_SHARES))
-        first = _place(chest, piece, kind, taken, rng)
+        attachment = str(rng.choice(_ATTACHMENTS, p=_SHARES))
+        first = _place(chest, piece, attachment, taken, rng)
         if first is None:
             continue
         _blend(hu, chest, piece, weight_of(piece.mask, blend), first, rng)
@@ -66,10 +66,10 @@ def implant(
         numbers[there][piece.mask[own]] = len(found) + 1
         centre = geometry.voxel_to_world(chest.affine, first + np.argwhere(piece.mask).mean(axis=0))
         x, y, z = centre.tolist()
-        found.append(Implanted((x, y, z), _diameter_mm(piece.mask), source.malignant, source.name, kind))
+        found.append(Implanted((x, y, z), _diameter_mm(piece.mask), source.malignant, source.name, attachment))
     for number, source in enumerate(distractors):
         piece = vary(close_ends(source), rng)
-        first = _place(chest, piece, str(rng.choice(_KINDS, p=_SHARES)), taken, rng)
+        first = _place(chest, piece, str(rng.choice(_ATTACHMENTS, p=_SHARES)), taken, rng)
         if first is None:
             continue
         if number % 2:
@@ -96,12 +96,12 @@ def _holds_wall(piece: SourceNodule) -> bool:
 
 
 def _place(
-    chest: Chest, piece: SourceNodule, kind: str, taken: list[tuple[Voxel, float]], rng: np.random.Generator
+    chest: Chest, piece: SourceNodule, attachment: str, taken: list[tuple[Voxel, float]], rng: np.random.Generator
 ) -> Voxel | None:
     """First voxel of a piece whose nodule lies in the lungs, apart from those in `taken`, where it is then noted."""
     middle = np.rint(np.argwhere(piece.mask).mean(axis=0)).astype(np.int64)
     radius = _diameter_mm(piece.mask) / 2
-    for voxel in places(chest, radius, kind, rng, _TRIES):
+    for voxel in places(chest, radius, attachment, rng, _TRIES):
         if any(np.linalg.norm(voxel - other) < radius + reach + _GAP_MM for other, reach in taken):
             continue
         first = voxel - middle

@@ -27,7 +27,7 @@ from lungline.synthetic.rendering import (
 from lungline.synthetic.seeds import random_stream
 from lungline.synthetic.trees import Tree, grow_tree
 
-#: What is drawn of Table 1 of Zhang et al. 2017: lowest and highest HU.
+#: What is simulated of Table 1 of Zhang et al. 2017: lowest and highest HU.
 TABLE_1_HU = {
     "air": (-1000, -1000),
     "fat": (-120, -90),
@@ -38,7 +38,7 @@ TABLE_1_HU = {
     "bone": (700, 3000),
 }
 #: Table 1 gives one figure for the lung, -500 HU, which is lung tissue. A lung held in full inspiration is nearer
-#: to -850 HU, heavier towards the back, and that is what a screening CT shows and what the phantom draws.
+#: to -850 HU, heavier towards the back, and that is what a screening CT shows and what the phantom shows.
 INFLATED_LUNG_HU = (-880.0, -820.0)
 AIR_HU, FAT_HU, NODE_HU, BLOOD_HU, MUSCLE_HU, LIVER_HU, _ = ((low + high) / 2 for low, high in TABLE_1_HU.values())
 BONE_HU = TABLE_1_HU["bone"][0] + 100.0

@@ -115,20 +115,20 @@ def rescanned(hu: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
     return np.asarray(np.clip(out + rng.uniform(0, 22) * noise, -1024, 3071), dtype=np.float32)
 
 
-def places(chest: Chest, radius_mm: float, kind: str, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+def places(chest: Chest, radius_mm: float, attachment: str, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     """Up to `count` voxels (n, 3) at random where a nodule of this radius may have its middle.
 
-    `kind` is "free" (anywhere in the lungs), "pleura" (touching their edge) or "vessel" (touching a vessel).
+    `attachment` is "free" (anywhere in the lungs), "pleura" (touching their edge) or "vessel" (touching a vessel).
     """
     reach = max(radius_mm, 1.5)
-    pool = chest.vessels if kind == "vessel" else chest.voxels
+    pool = chest.vessels if attachment == "vessel" else chest.voxels
     if not len(pool):
         return np.empty((0, 3), dtype=np.int64)
     drawn = np.stack(np.unravel_index(pool[rng.integers(len(pool), size=_DRAWN)], chest.hu.shape), axis=-1)
-    if kind == "vessel":
+    if attachment == "vessel":
         step = rng.standard_normal((_DRAWN, 3))
         drawn = np.rint(drawn + 0.7 * reach * step / np.linalg.norm(step, axis=1, keepdims=True)).astype(np.int64)
         drawn = np.clip(drawn, 0, np.array(chest.hu.shape) - 1)
     depth, usable = chest.depth_mm[tuple(drawn.T)], chest.usable[tuple(drawn.T)]
-    low, high = (0.4 * reach, 0.9 * reach) if kind == "pleura" else (reach + 1, np.inf)
+    low, high = (0.4 * reach, 0.9 * reach) if attachment == "pleura" else (reach + 1, np.inf)
     return drawn[usable & (depth > low) & (depth < high)][:count]

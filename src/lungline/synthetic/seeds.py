@@ -8,20 +8,20 @@ import numpy as np
 UID_ROOT = "1.2.826.0.1.3680043.8.498."
 
 
-def _digest(*words: object) -> bytes:
-    return hashlib.sha256("/".join(map(str, words)).encode("utf-8")).digest()
+def _digest(*parts: object) -> bytes:
+    return hashlib.sha256("/".join(map(str, parts)).encode("utf-8")).digest()
 
 
-def random_stream(*words: object) -> np.random.Generator:
+def random_stream(*parts: object) -> np.random.Generator:
     """A generator of its own for these words: other words never change what it draws."""
-    return np.random.Generator(np.random.PCG64(int.from_bytes(_digest(*words), "big")))
+    return np.random.Generator(np.random.PCG64(int.from_bytes(_digest(*parts), "big")))
 
 
-def uid(*words: object) -> str:
+def uid(*parts: object) -> str:
     """A DICOM UID (at most 64 characters) made of these words."""
-    return UID_ROOT + str(int.from_bytes(_digest("uid", *words)[:15], "big"))
+    return UID_ROOT + str(int.from_bytes(_digest("uid", *parts)[:15], "big"))
 
 
-def hex_name(*words: object) -> str:
+def hex_name(*parts: object) -> str:
     """32 hexadecimal digits made of these words, in the style of DSB-17."""
-    return _digest("hex", *words).hex()[:32]
+    return _digest("hex", *parts).hex()[:32]

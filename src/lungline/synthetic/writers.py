@@ -1,4 +1,4 @@
-"""Write drawn scans in the formats of the real sets: LUNA-16 (`.mhd` + `.zraw`) and DSB-17 (DICOM series).
+"""Write simulated scans in the formats of the real sets: LUNA-16 (`.mhd` + `.zraw`) and DSB-17 (DICOM series).
 
 The bytes depend on the scan only: no clock, no machine name, no random order that is not drawn from the seed.
 """

@@ -1,4 +1,4 @@
-"""Cubes as they might have looked: flipped and rotated by quarter turns, distorted, with other contrast and noise.
+"""Augmentation of cubes: flips and quarter rotations, affine transforms, contrast and noise.
 
 A few hundred nodules from three chests are learned by heart within minutes. Other shapes of the same nodules are not.
 """
@@ -39,9 +39,10 @@ def apply_symmetry(cubes: NDArray, axes: tuple[int, ...], mirrored: tuple[int, .
 
 
 def augment_affine_and_intensity(cubes: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float16]:
-    """The cubes (n, 2, D, H, W) of scaled HU and nodule probability, each distorted in its own way.
+    """The cubes (n, 2, D, H, W) of scaled HU and nodule probability, each under its own random affine transform,
+    contrast and noise.
 
-    A detector is surer of what it was trained on than of anything new, so its probability is varied, too.
+    The detector's probability is varied, too: it is higher on its training scans than on new ones.
     """
     n = len(cubes)
     theta = torch.from_numpy(np.stack([_matrix(cubes.shape[2:], rng) for _ in range(n)])).float()

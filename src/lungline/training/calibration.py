@@ -1,4 +1,4 @@
-"""What is fitted to a trained cancer network by logistic regression: weights of hand-crafted features, calibration."""
+"""Logistic regressions after the training of a cancer network: weights of hand-crafted features, calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Regression:
     bias: float
 
     def logits(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of rows (n, k): (n,) float64."""
+        """Logits (n,) float64 of rows (n, k)."""
         return np.asarray(columns @ self.weights + self.bias)
 
 
@@ -114,12 +114,12 @@ def fit_scale_and_shift(labels: NDArray[np.int64], logits: NDArray[np.float64]) 
 
 
 def resampled_fits(labels: NDArray[np.int64], logits: NDArray[np.float64], seed: int) -> list[list[float]]:
-    """Scale and shift as 200 other draws of the same validation cases would have given them (bootstrap)."""
+    """Scale and shift, fitted to 200 bootstrap resamples of the validation cases."""
     draws = resamples(len(labels), rounds=_ROUNDS, seed=seed)
     return [[round(value, _DIGITS) for value in fit_scale_and_shift(labels[draw], logits[draw])] for draw in draws]
 
 
 def interval_of(logit: float, fits: NDArray[np.float64]) -> tuple[float, float]:
-    """The middle 95 % of the probabilities that resampled fits (n, 2) make of a logit that is not calibrated yet."""
+    """95 % interval of the calibrated score of a logit, by resampled fits (n, 2) of scale and shift."""
     low, high = np.percentile(expit(fits[:, 0] * logit + fits[:, 1]), (2.5, 97.5))
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""A cancer network as a training, on patients or on single nodules; and the baseline that learns nothing."""
+"""Training of a cancer network on patients or single nodules; and the baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,12 +60,12 @@ class CancerTask(TrainingTask[Patients]):
         return evaluate_patients(self.model, self.cohort.patients["valid"], self.device)
 
     def warnings(self, curve: Sequence[Evaluation]) -> Sequence[Flag]:
-        """Whether it answers the same to every validation patient, or knows its training patients by heart."""
+        """Whether it gives every validation patient the same score, or has overfitted."""
         labels, logits = labels_and_logits(self.model, self.cohort.patients["valid"], self.device)
         return [*learned_all_negative(labels, sigmoid(logits), "validation patients"), *overfitted(curve)]
 
     def finish(self) -> Mapping[str, Any]:
-        """Weigh hand-crafted features on the training patients and calibrate on validation patients, if asked for."""
+        """Fit hand-crafted features (on training patients) and calibration (on validation patients), if asked for."""
         found: dict[str, Any] = {}
         test_time_augmentation = self.spec.test_time_augmentation if isinstance(self.spec, CandidateClassifier) else 1
         if self.model.hand_crafted_features is not None:
@@ -99,13 +99,13 @@ def write_baseline(output: Path, spec: BaselineClassifier, cases: Mapping[str, S
     """
     labels = {split: np.array([row.label for row in rows], dtype=np.int64) for split, rows in cases.items()}
     share = float(np.mean(np.concatenate(list(labels.values()))))
-    probability = share if spec.probability == "prior" else float(spec.probability)
+    probability = share if spec.cancer_probability == "prior" else float(spec.cancer_probability)
     losses = {f"{split}_loss": log_loss(known, np.full(len(known), probability)) for split, known in labels.items()}
     card = {
         "purpose": "the same probability of cancer for everybody: a baseline",
         "input": "none",
         "classifier": spec.model_dump(mode="json"),
-        "probability": probability,
+        "cancer_probability": probability,
         "cases": {split: sorted(row.scan for row in rows) for split, rows in cases.items()},
         "code": code_fingerprint("lungline.stages.train_classifier"),
         "warnings": [],
@@ -115,7 +115,7 @@ def write_baseline(output: Path, spec: BaselineClassifier, cases: Mapping[str, S
 
 
 def overfitted(curve: Sequence[Mapping[str, float]]) -> list[Flag]:
-    """Whether a cancer network knows its training patients by heart.
+    """Whether a cancer network has overfitted.
 
     M_OVERFIT when, at the last validation, the training loss (Eq. 1) is less than half the validation loss and more
     than 0.1 below it: the generalisation gap by which overfitting is defined (Goodfellow, Bengio and Courville, Deep

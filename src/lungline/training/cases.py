@@ -1,4 +1,4 @@
-"""What a classifier is trained on: patients as its kind wants to see them, or single nodules that readers have rated."""
+"""Training cases of a classifier: patients as cubes or volumes, or single nodules that readers have rated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Cohort:
 
 @dataclass(frozen=True)
 class RatedNodule:
-    """An annotated nodule, and whether readers took it for malignant (1) or not (0)."""
+    """An annotated nodule, and whether readers rated it malignant (1) or not (0)."""
 
     scan: str
     centre_xyz_mm: tuple[float, float, float]
@@ -121,7 +121,7 @@ def _cubes_cohort(
     labels = [*(patient.label for patient in patients["train"]), *without]
     size = spec.network.shape_zyx
     card = {
-        "purpose": f"cancer logit per candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
+        "purpose": f"logit per candidate cube; a patient's logit is {_POOLS[spec.network.pool]}",
         "input": f"scaled HU 0..1 and nodule probability 0..1 of a cube; (N, 2, {', '.join(map(str, size))})",
         "network": spec.network.model_dump(mode="json"),
         "logit_without_candidates": logit_without_candidates(without, labels),
@@ -131,7 +131,7 @@ def _cubes_cohort(
 
 
 def logit_without_candidates(labels_without: Sequence[int], labels: Sequence[int]) -> float:
-    """The answer for a patient in whom nothing was found: the training patients' own odds.
+    """Logit of a patient without a candidate: log odds of cancer among such training patients.
 
     The share of cancer among training patients without a candidate, drawn towards the share among all of
     them by the weight of two patients, so that it is defined when there was none.

@@ -1,4 +1,4 @@
-"""Where a training stands, on disk: one safetensors file, whole or not there, taken up only by the same training."""
+"""Checkpoints of a training: one safetensors file, written atomically, resumed only by the same training."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""One network trained by several processes: each takes its part of every batch, and their gradients are added up.
+"""One network trained by several processes: each takes its part of every batch, and gradients are all-reduced.
 
 PyTorch's launcher starts them (`torchrun --nproc-per-node N -m lungline.cli train-unet ...`) and says in the
-environment who is who. Started in any other way, a process is alone.
+environment which rank each has. Started in any other way, a process is alone.
 """
 
 import os

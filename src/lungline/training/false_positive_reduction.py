@@ -61,7 +61,7 @@ def read_labelled_candidates(
 def candidate_logits(
     model: nn.Module, cubes: NDArray[np.float16], device: torch.device, test_time_augmentation: int = 1
 ) -> Tensor:
-    """The logit of each candidate's cube, (n,) float32 on the CPU: the mean over `test_time_augmentation` symmetries of it."""
+    """One logit per cube (n,), float32 on the CPU: the mean over `test_time_augmentation` symmetries of the cube."""
     parts = [cubes[i : i + _AT_ONCE] for i in range(0, len(cubes), _AT_ONCE)]
     logits = one_thread_each(
         lambda part: patient_logits(model, part, device, test_time_augmentation).cpu(), parts, device

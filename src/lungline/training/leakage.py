@@ -1,4 +1,4 @@
-"""One patient in two splits, or with two labels: found from the fingerprints of the scans before anything is trained."""
+"""One patient in two splits, or with two labels: found by fingerprints of the scans before anything is trained."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -182,8 +182,8 @@ def learning_rate_at(schedule: Schedule, step: int) -> float:
 
 def _refuse_not_finite(name: str, value: float, step: int) -> None:
     if not math.isfinite(value):
-        code = "M_NOT_FINITE"
-        raise LunglineError(f"{code}: the {name} is {value} at step {step}. Lower training.learning_rate.")
+        flag = "M_NOT_FINITE"
+        raise LunglineError(f"{flag}: the {name} is {value} at step {step}. Lower training.learning_rate.")
 
 
 def _about_cases(cases: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Any]:

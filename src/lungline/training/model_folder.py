@@ -39,7 +39,7 @@ def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
 
 
 def take_convolutions(network: CancerNet, folder: Path) -> dict[str, Any]:
-    """Set the convolutions and norms of `network` to those in `folder`; what a card says of it.
+    """Set the convolutions and norms of `network` to those in `folder`; the entry of the card on it.
 
     `LunglineError` if they are not of the same shapes.
     """

@@ -1,4 +1,4 @@
-"""Patients for the cancer network: their cubes, the loss that one step of a training has, and their answers."""
+"""Patients for the cancer network: cubes, loss of a training step, logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Patients = list[tuple[NDArray[np.float16], int]]
 
 
 class Patient(Protocol):
-    """What a training needs to know of a patient: the cubes (n, C, D, H, W) that it is answered about, n >= 1.
+    """A patient in a training: the cubes (n, C, D, H, W) that are scored, n >= 1, and the label.
 
     `features` (n, 4) are hand-crafted, of the candidates in the cubes; None of whole volumes.
     """
@@ -38,7 +38,7 @@ class Patient(Protocol):
     @property
     def features(self) -> NDArray[np.float32] | None: ...
     def sample(self, rng: np.random.Generator) -> NDArray[np.float16]:
-        """What is shown in one step of a training, (n, C, D, H, W)."""
+        """The cubes of one training step (n, C, D, H, W), augmented."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PatientCubes:
     features: NDArray[np.float32] | None = None
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.float16]:
-        """The cubes, as one step of a training is shown them."""
+        """The cubes of one training step, augmented."""
         cubes = flip_and_rotate(self.cubes, rng) if self.flips_and_rotations else self.cubes
         return augment_affine_and_intensity(cubes, rng) if self.affine_and_intensity else cubes
 
@@ -162,7 +162,7 @@ def _winner(model: nn.Module, cubes: Tensor) -> Tensor:
 def answers(
     model: CancerNet, patients: Sequence[Patient], device: torch.device, test_time_augmentation: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Logits and labels (n,) float32 of the patients; a cube's logit is the mean over `test_time_augmentation` symmetries."""
+    """Logits and labels (n,) float32 of the patients; a cube's logit is averaged by `test_time_augmentation`."""
     each = [model.weighed(patient_logits(model, p.cubes, device, test_time_augmentation), p.features) for p in patients]
     labels = torch.tensor([float(patient.label) for patient in patients], device=device)
     return torch.stack([model.pooled(logits) for logits in each]), labels

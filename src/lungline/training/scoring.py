@@ -1,4 +1,4 @@
-"""What a trained classifier says of one patient, from a model folder and the file that its kind reads."""
+"""The score of one patient by a trained classifier, from a model folder and the file that its kind reads."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,15 +22,16 @@ from lungline.training.volumes import fixed_crops, read_region
 
 @dataclass(frozen=True)
 class Answer:
-    """A probability of cancer, and what the table of answers says beside it.
+    """A patient's score, 0..1, and what the table of answers says beside it.
 
-    The logit is None when the probability is 0 or 1. A classifier that reads candidates says how many, which one
-    decided (None when there was none), and the logit of each, strongest candidate first, scaled and shifted as the
-    patient's. The interval (low, high) holds 95 % of the probability as far as the calibration depends on the cases
-    that it was fitted to; None where the classifier is not calibrated, or nothing was found. Flags are warnings.
+    The score is a probability of cancer or readers' opinion, as the classifier was supervised
+    (`lungline.names.SCORE_NAMES`). The logit is None when it is 0 or 1. A classifier that reads candidates says how
+    many, which one decided (None when there was none), and the logit of each, strongest candidate first, scaled and
+    shifted as the patient's. The interval (low, high) holds 95 % of the score as far as the calibration depends on the
+    cases that it was fitted to; None where the classifier is not calibrated, or nothing was found. Flags are warnings.
     """
 
-    probability: float
+    score: float
     logit: float | None = None
     n_candidates: int | None = None
     deciding_rank: int | None = None
@@ -54,9 +55,9 @@ def load_scorer(folder: Path, device: torch.device) -> Scorer:
         return _patch_scorer(folder, spec, card, device)
     if isinstance(spec, WholeVolumeClassifier):
         return _volume_scorer(folder, spec, device)
-    probability = float(card["probability"])
-    logit = math.log(probability / (1 - probability)) if 0 < probability < 1 else None
-    return lambda path: Answer(probability, logit)
+    share = float(card["cancer_probability"])
+    logit = math.log(share / (1 - share)) if 0 < share < 1 else None
+    return lambda path: Answer(share, logit)
 
 
 def _patch_scorer(folder: Path, spec: CandidateClassifier, card: Mapping[str, Any], device: torch.device) -> Scorer:

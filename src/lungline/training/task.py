@@ -1,4 +1,4 @@
-"""What can be trained: a network with its batches, its loss, its validation, and what its model card says."""
+"""The protocol of a training: network, batches, loss, validation, model card."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ class TrainingTask(Protocol[Batch]):
         return ()
 
     def finish(self) -> Mapping[str, Any]:
-        """Fit to the trained network what is not learnt by steps; entries of the card."""
+        """Fit what is not learned by optimiser steps; entries of the card."""
         return {}
 
     def card(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""How long an optimiser step takes on this machine, found by doing a few on empty input."""
+"""Time of an optimiser step on this machine, measured on empty input."""
 
 import time
 from collections.abc import Callable

@@ -92,7 +92,7 @@ class SliceCrops:
     def _draw(
         self, rng: np.random.Generator, *, around_nodule: bool
     ) -> tuple[TrainingScan, NDArray[np.int64], tuple[int, ...]]:
-        """A crop at random: its scan, the first voxel (z, y, x) of its slice, and the axes along which it is flipped.
+        """Sample a crop: its scan, the first voxel (z, y, x) of its slice, and the axes along which it is flipped.
 
         Around a nodule, one of its voxels lies inside the crop.
         """
@@ -108,7 +108,7 @@ class SliceCrops:
         return scan, first, tuple(axis for axis in (1, 2) if rng.integers(2))
 
     def _read(self, scan: TrainingScan, middle: NDArray, flips: tuple[int, ...]) -> tuple[NDArray, NDArray]:
-        """The crop at a place, and what of it is nodule."""
+        """The crop at a place, and its nodule mask."""
         number = number_of(self.axis)
         one = np.full(3, self.sampling.crop)
         one[number] = 1
@@ -136,7 +136,7 @@ def _read_box(field: h5py.Dataset, first: NDArray, extent: NDArray, outside: int
 
 @dataclass(frozen=True)
 class UNetTask(TrainingTask[Crops]):
-    """Crops of slices (N, slices, H, W) along one axis and what of them is nodule (N, 1, H, W), float32.
+    """Crops of slices (N, slices, H, W) along one axis, and nodule masks (N, 1, H, W), float32.
 
     `part` are the numbers of the crops of a batch that this process computes.
     """

@@ -34,11 +34,11 @@ class PatientVolume:
 
     @property
     def cubes(self) -> NDArray[np.float16]:
-        """What is answered about: (n, 1, D, H, W) float16, n = 9 crops or 1 volume."""
+        """The input that is scored: (n, 1, D, H, W) float16, n = 9 crops or 1 volume."""
         return fixed_crops(read_region(self.path, self.input, self.shape_zyx)[0], self.input.crop)
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.float16]:
-        """What is trained on: (1, 1, D, H, W) float16, a random crop or the volume."""
+        """The input of a training step: (1, 1, D, H, W) float16, a random crop or the volume."""
         volume, _ = read_region(self.path, self.input, self.shape_zyx)
         if self.input.crop is None:
             return volume[None, None]

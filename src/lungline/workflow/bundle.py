@@ -1,4 +1,4 @@
-"""Everything a scan goes through, from raw files to a probability, in one file: `bundle/{classifier}.json`.
+"""The bundle manifest: all that a scan goes through, from raw files to its score, in `bundle/{classifier}.json`.
 
 With the model folders that it names, it is all that another program needs to give the workflow's answer.
 """
@@ -12,12 +12,13 @@ from typing import Any
 
 from lungline import NOTICE, __version__
 from lungline.errors import LunglineError
-from lungline.names import Supervision
+from lungline.former_names import refuse_former_card
+from lungline.names import Supervision, supervision_of
 from lungline.storage.checksums import check, write_checksummed_text
 from lungline.workflow.steps import steps_of_scan
 from lungline.workflow.study import PACKAGED_FOLDER
 
-#: The pipeline that comes with the package: see docs/reference/model-card.md.
+#: The bundle that comes with the package: see docs/reference/model-card.md.
 PACKAGED = PACKAGED_FOLDER / "bundle.json"
 
 
@@ -50,9 +51,8 @@ class Bundle:
 
     @property
     def supervision(self) -> Supervision:
-        """What the classifier was taught, as its card says."""
-        taught: Supervision = self._card.get("classifier", {}).get("supervision", "patients")
-        return taught
+        """What the classifier learned from, as its card says."""
+        return supervision_of(self._card)
 
     @property
     def seed(self) -> int:
@@ -71,7 +71,7 @@ class Bundle:
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
-    """Write the description; folders of models are named as seen from it, so that all can be moved together."""
+    """Write the bundle manifest; folders of models are named as seen from it, so that all can be moved together."""
     about = {
         "notice": NOTICE,
         "lungline_version": __version__,
@@ -90,7 +90,7 @@ def _seen_from(path: Path, other: Path) -> str:
 
 
 def read_bundle(path: Path) -> Bundle:
-    """A description that `write_bundle` wrote, and its models as they were then.
+    """A bundle manifest that `write_bundle` wrote, and its models as they were then.
 
     Raises
     ------
@@ -104,6 +104,7 @@ def read_bundle(path: Path) -> Bundle:
     check(path)
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
+        refuse_former_card(about, str(path))
         here = path.parent
         detector = here / about["detector"] if about["detector"] else None
         bundle = Bundle(about["classifier"], about["settings"], here / about["model"], detector)

@@ -45,8 +45,8 @@ class Batch:
         return self.scans[0] if len(self.scans) == 1 else self.rule
 
     @property
-    def words(self) -> str:
-        """Detector and scans in a few words, as a message of a rule."""
+    def description(self) -> str:
+        """Detector and scans, for the message of a rule."""
         if self.of_any:
             return "{wildcards.detector} in {wildcards.scan}"
         return f"{self.detector} in {self.scans[0] if len(self.scans) == 1 else f'{len(self.scans)} scans'}"
@@ -145,7 +145,7 @@ class Layout:
     # ---- models --------------------------------------------------------------------------------------------
 
     def model_folder(self, kind: Literal["detector", "classifier"], name: str) -> str:
-        """Folder of a detector or classifier, given or trained here; `LunglineError` where nothing can teach it."""
+        """Folder of a detector or classifier, given or trained here; `LunglineError` without a training scan."""
         if given := self.study.given(kind, name):
             return given
         self.study.refuse_untrainable(kind, name)
@@ -214,7 +214,7 @@ class Layout:
         return [] if is_baseline else self.inputs_of(classifier, self.study.cases_of(classifier))
 
     def of_nodules(self, step: str, classifier: str, scan: str) -> dict[str, str]:
-        """What a step on the answer of a classifier reads, where the classifier has a detector the candidates as well."""
+        """The files that a step behind a classifier reads; those of its detector, too, where it has one."""
         detector = self.study.detector_of(classifier)
         files = self.reads(step, classifier=classifier, scan=scan, **({"detector": detector} if detector else {}))
         if detector is None:
@@ -230,7 +230,7 @@ class Layout:
         return [self.out(f"rasterise_nodules/{scan}.h5")] if annotated else []
 
     def batches(self, step: str) -> list[Batch]:
-        """How the scans of a step are dealt to processes: a rule of the workflow each.
+        """How the scans of a step are divided among processes: a rule of the workflow each.
 
         With `detect.jobs` the scans of a detector are dealt to so many batches by a hash, so that a new scan joins one
         batch and leaves the others alone; the scans of a fold are one batch. All else is one process per scan. The
@@ -288,7 +288,7 @@ class Layout:
 
     @cached_property
     def pages(self) -> list[str]:
-        """The page of the cohort, as the first classifier that looks at scans answers for it, and those of its scans."""
+        """The page of the cohort by the first trained classifier, and those of its scans."""
         return [self.out(f"pages/{name}/index.html") for name in self._trained_classifiers()[:1]]
 
     def _trained_classifiers(self) -> list[str]:

@@ -1,8 +1,8 @@
-"""The steps of the pipeline in their order: what each reads, which settings it is told, what it makes.
+"""The steps of the pipeline in their order: what each reads, its settings, what it makes.
 
 One entry a step: the rule of the workflow, the command of `lungline` and the module in `lungline.stages` carry its
 name. `lungline predict` walks the steps of one scan, the rules take inputs and settings from here, and the graphs of
-the documentation are drawn from here.
+the documentation are made from here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Step:
     makes : str
         Path in the results, with wildcards.
     message : str
-        What it does, as a person is told.
+        What it does, for a person.
     takes : tuple of str
         Further parameters of the stage, as `lungline.stages.predict` knows them.
     also_reads : tuple of str
@@ -306,7 +306,7 @@ def settings_on_the_way(config: Config, classifier: str) -> dict[str, dict[str, 
 
 
 def graph(*, small: bool = False) -> str:
-    """The steps as a flow chart in Mermaid's words; `small` leaves out the second stage and the pages."""
+    """The steps as a Mermaid flow chart; `small` leaves out the second stage and the pages."""
     shown = [step for step in STEPS if step.shown or not small]
     names = {step.name for step in shown}
     stands_for = {LABELS: ["extract_candidates"], SCORED: ["crop_patches", "resize_volume"]}

@@ -1,4 +1,4 @@
-"""Who trains, who is tested and who is answered, from the configuration and the list of scans.
+"""Which scans train, test and are scored, from the configuration and the manifest.
 
 Pure: nothing is read or written here. `lungline.workflow.opening` makes a `Study` of files, `lungline.workflow.layout`
 says which file of the results follows from which.
@@ -22,7 +22,7 @@ from lungline.storage.scan_rows import ScanRow
 AXES = ("z", "y", "x")
 #: What stands in `models:` for the folders that come with the package, and where those lie.
 PACKAGED, PACKAGED_FOLDER = "packaged", Path(__file__).parents[1] / "pretrained"
-#: Where scans come from: drawn by the workflow, real nodules implanted by it, or listed in a manifest.
+#: Where scans come from: simulated by the workflow, real nodules implanted by it, or listed in a manifest.
 Source = Literal["synthetic", "implanted", "listed"]
 Rows = Mapping[str, ScanRow]
 
@@ -66,7 +66,7 @@ class Study:
 
     @cached_property
     def compared(self) -> tuple[str, ...]:
-        """Classifiers that are put side by side."""
+        """Classifiers that are compared."""
         return tuple(self.config.compare.classifiers or self.config.run)
 
     @cached_property
@@ -90,7 +90,7 @@ class Study:
         return entry.detector if entry.kind == "candidate" else None
 
     def has_fpr(self, detector: str) -> bool:
-        """Whether a detector ranks its candidates by a network of their own."""
+        """Whether a detector has false-positive reduction."""
         return self.detector(detector).fpr is not None
 
     def is_supervised_by_nodules(self, classifier: str) -> bool:
@@ -104,7 +104,7 @@ class Study:
         return str(PACKAGED_FOLDER / kind) if folder == PACKAGED else folder
 
     def refuse_untrainable(self, kind: Literal["detector", "classifier"], name: str) -> None:
-        """`LunglineError` where no scan can teach a detector or classifier."""
+        """`LunglineError` where there is no training scan for a detector or classifier."""
         if not (self.detector_cases(name) if kind == "detector" else self.cases_of(name)):
             lacks = "annotated LUNA-16 scan" if kind == "detector" else "labelled patient"
             raise LunglineError(
@@ -203,7 +203,7 @@ class Study:
         return self.patients + self.nodule_training_scans if fold_of(detector) is None else []
 
     def searched(self, detector: str) -> list[str]:
-        """Scans that a detector searches: its false-positive reduction learns from the candidates of training scans, too."""
+        """Scans that a detector searches; its FPR network learns from the candidates of training scans, too."""
         more = self.fpr_cases(detector) if self.has_fpr(detector) else []
         return list(dict.fromkeys(self.answered(detector) + more))
 
@@ -236,7 +236,7 @@ class Study:
         return self.config.seed if entry.kind == "baseline" else entry.training.seed_in(self.config.seed)
 
     def recipe_of(self, classifier: str) -> str:
-        """All settings of a classifier and its detector but their seeds: equal for trainings that repeat one another."""
+        """All settings of a classifier and its detector but their seeds: equal for repeated trainings."""
         entry = self.config.classifiers[classifier].model_dump(mode="json")
         if detector := self.detector_of(classifier):
             entry["detector"] = self.detector(detector).model_dump(mode="json")

@@ -99,7 +99,7 @@ def try_resume(training: Training, expected: str, seconds: float, scratch: Path,
 
 
 def killed(training: Training, scratch: Path, after_s: float) -> bool:
-    """Start the training, kill it so long after its first validation, and say whether there is something to resume from."""
+    """Start the training, kill it so long after its first validation; whether there is something to resume from."""
     process = training.start(scratch)
     until_first_look(process, scratch)
     time.sleep(after_s)

@@ -1,4 +1,4 @@
-"""Measurements of nodules are right where the ground truth is known: balls, boxes, ellipsoids on grids of any spacing."""
+"""Measurements of nodules are right where the answer is known: balls, boxes, ellipsoids on grids of any spacing."""
 
 import numpy as np
 import pytest

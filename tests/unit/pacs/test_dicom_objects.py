@@ -71,7 +71,7 @@ def table_of(rows, probability=0.777299861) -> dict:
         "ranked_by": "fpr",
         "nodules": None if rows is None else [{} for row in rows if row.finding],
         "also_looked_at": None if rows is None else [{} for row in rows if not row.finding],
-        "patient": {"probability": probability},
+        "patient": {"cancer_probability": probability, "malignancy_score": None},
     }
 
 
@@ -307,8 +307,9 @@ def test_an_opinion_of_nodules_is_no_probability_of_cancer(tmp_path) -> None:
     raw = write_series(tmp_path / "raw", chest(SHAPE), spacing_kji=SPACING)
     image, _ = read_dicom(raw)
     label_map = label_map_in(volume_of(image).to_lps())
-    rows, table = rows_of(label_map), table_of(rows_of(label_map))
-    table["patient"]["supervision"] = "nodules"
+    rows = [replace(row, cancer_probability=None, malignancy_score=row.score) for row in rows_of(label_map)]
+    table = table_of(rows, probability=None)
+    table["patient"] |= {"supervision": "nodules", "malignancy_score": 0.777299861}
     dicom_objects(read_series(raw), table, rows, label_map).sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
     content = hd.sr.srread(tmp_path / "sr.dcm").content
     groups = [*content.get_volumetric_roi_measurement_groups(), *content.get_image_measurement_groups()]

@@ -25,8 +25,8 @@ def test_words_of_others_are_escaped_in_text_and_in_attributes():
 def test_data_of_a_script_cannot_end_it():
     table = {"flags": [], "quality": None, "nodules": None, "status": "ok"}
     page = render(
-        "nodule_page.html", title="", table=table, patient={"probability": None}, quality={}, answer={}, answer_name="",
-        opinion=False, findings=[], others=[], score="", pictures=[],
+        "nodule_page.html", title="", table=table, patient={}, patient_score=None, quality={}, answer={}, score_name="",
+        opinion=False, findings=[], others=[], ranked_by="", pictures=[],
         coarse_mm=None, about={"name": HOSTILE}, layers={"ct": "AAAA"},
     )  # fmt: skip
     (about,) = re.findall(r'id="about">(.*?)</script>', page)

@@ -63,18 +63,19 @@ def folder(tmp_path_factory) -> Path:
     grid = Grid((60, 118, 162), geometry.make_affine((2.0, 1.0, 1.0), (-80.0, -60.0, 500.0)))
     source = SourceGrid(grid.shape_zyx, grid.affine, tuple(range(60, 0, -1)))  # the scanner counts from the head
     rows = [row(1, LEFT, "left", -2.0), row(2, RIGHT, "right", 0.5)]
-    patient = {"probability": 0.6225, "logit": 0.5, "interval": [0.41, 0.8],
+    patient = {"cancer_probability": 0.6225, "malignancy_score": None, "logit": 0.5, "interval": [0.41, 0.8],
                "interval_reason": "of the calibration", "n_candidates": 2, "deciding_rank": 2}  # fmt: skip
     table = {"schema": "nodules/2", "scan": "good", "classifier": "m2", "status": "warned",
              "flags": [{"flag": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
              "grid": grid.as_json(), "source_grid": source.as_json(),
              "quality": LungQuality(800.0, 390.0, 410.0, -850.0, 0.02, 0, 0, 0, 0, 0).as_json(),
              "ranked_by": "fpr", "min_finding_score": None, **split_nodules(rows)}  # fmt: skip
-    nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no probability"}
+    nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no score"}
     empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules", "also_looked_at"))
     flags = [{"flag": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
     bad = table | empty | {"scan": "bad", "status": "quarantined", "flags": flags, "patient": nobody}
-    alone = {"supervision": "nodules", "interval": None, "interval_reason": "nothing was found"}
+    alone = {"supervision": "nodules", "cancer_probability": None, "malignancy_score": 0.6225}
+    alone |= {"interval": None, "interval_reason": "nothing was found"}
     rated = table | {"scan": "rated", "patient": patient | alone}
     for name, content in (("good", table), ("bad", bad), ("rated", rated)):
         write_result(folder / "nodules" / f"{name}.json", content)
@@ -113,10 +114,10 @@ def folder(tmp_path_factory) -> Path:
 def test_the_opinion_of_a_classifier_that_learned_from_nodules_is_not_called_a_probability(folder) -> None:
     says = {name: (folder / "pages" / f"{name}.html").read_text(encoding="utf-8") for name in ("good", "rated")}
     assert "of 100 patients" in says["good"]
-    assert "not a patient's risk" in says["rated"]
+    assert "not the patient's risk" in says["rated"]
     assert "of 100 patients" not in says["rated"]
     assert "Probability of lung cancer" not in says["rated"]
-    assert '<th scope="col">Cancer</th>' in says["good"]
+    assert '<th scope="col">Cancer probability</th>' in says["good"]
     assert '<th scope="col">Malignancy score</th>' in says["rated"]
     assert "<dt>Interval</dt><dd>0.410 to 0.800: of the calibration</dd>" in says["good"]
     assert "<dt>Interval</dt><dd>not given: nothing was found</dd>" in says["rated"]

@@ -89,8 +89,8 @@ def test_a_changed_raw_file_is_counted_and_not_named(results):
     pixels.write_bytes(content)
     assert found(results) == {("private/raw/s", "raw scan changed")}
     (finding,) = verify_tree(results).findings
-    assert finding.words == "1 of 2 files are new or changed, 1 are gone"
-    assert pixels.name not in finding.words
+    assert finding.detail == "1 of 2 files are new or changed, 1 are gone"
+    assert pixels.name not in finding.detail
 
 
 def test_a_raw_scan_that_is_elsewhere_is_no_difference(results):

@@ -111,8 +111,8 @@ def test_every_entry_of_method_1_is_trained_and_answers(folder, name):
     card = train(folder, entry, inputs)
     answers = predict(folder, inputs)
     assert set(answers) == {"q", *(f"{split}{n}" for split, count in SPLITS.items() for n in range(count))}
-    assert (answers["q"]["status"], answers["q"]["probability"]) == ("quarantined", "")
-    probabilities = {float(row["probability"]) for scan, row in answers.items() if scan != "q"}
+    assert (answers["q"]["status"], answers["q"]["cancer_probability"]) == ("quarantined", "")
+    probabilities = {float(row["cancer_probability"]) for scan, row in answers.items() if scan != "q"}
     assert len(probabilities) > 10
     assert all(row["n_candidates"] == "" for row in answers.values())
     assert card["cases"] == {split: [f"{split}{n}" for n in range(SPLITS[split])] for split in ("train", "valid")}
@@ -164,7 +164,7 @@ def test_only_the_strongest_candidates_are_shown_when_told_so(folder):
     train(folder, small_m2(candidates=1, network={"pool": "noisy_or"}), inputs)
     answers = predict(folder, inputs)
     assert {row["n_candidates"] for row in answers.values()} == {"", "0", "1"}
-    assert len({row["probability"] for row in answers.values()}) > 10
+    assert len({row["cancer_probability"] for row in answers.values()}) > 10
 
 
 def test_a_calibrated_classifier_answers_with_its_scale_and_shift(folder):
@@ -181,7 +181,7 @@ def test_a_calibrated_classifier_answers_with_its_scale_and_shift(folder):
         assert float(calibrated[scan]["logit"]) == pytest.approx(wanted, rel=1e-6)
         low, high = interval_of(float(plain[scan]["logit"]), np.array(fitted["resampled"]))
         assert [float(calibrated[scan][end]) for end in ("low", "high")] == pytest.approx([low, high], rel=1e-5)
-        assert low <= float(calibrated[scan]["probability"]) <= high
+        assert low <= float(calibrated[scan]["cancer_probability"]) <= high
     assert calibrated["test0"]["logit"] == plain["test0"]["logit"]  # nothing found: the odds of the training patients
     assert {calibrated["test0"]["low"], plain["test1"]["low"]} == {""}
 
@@ -212,9 +212,9 @@ def test_a_training_repeated_with_another_seed_is_another_training(folder):
 def test_a_baseline_says_the_same_of_everybody_and_is_no_failure(folder):
     for name, probability in (("all-negative", 0.0), ("constant-prior", 0.5)):
         card = train(folder, CLASSIFIERS[name], None, name)
-        assert (card["probability"], card["warnings"]) == (probability, [])
+        assert (card["cancer_probability"], card["warnings"]) == (probability, [])
         answers = predict(folder, folder / "cache", name)
-        assert {row["probability"] for row in answers.values()} == {"", f"{probability:.9g}"}
+        assert {row["cancer_probability"] for row in answers.values()} == {"", f"{probability:.9g}"}
         assert answers["q"]["status"] == "quarantined"
         result = evaluated(folder, name)
         assert result["warnings"] == []

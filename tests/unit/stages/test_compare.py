@@ -49,15 +49,15 @@ def test_every_classifier_of_the_paper_has_a_row_and_ours_follow(tmp_path, class
     assert table["m1-full"]["data"] == "not run"
     assert table["m1-full"]["log_loss"] == ""
     assert float(table["m1-full"]["paper_accuracy"]) == pytest.approx(141 / 198)
-    assert table["m1-54-crops"]["paper_says"] == "still overfits"
+    assert table["m1-54-crops"]["paper_reports"] == "still overfits"
     assert table["m2"]["data"] == table["all-negative"]["data"] == "synthetic cohort; DSB-17: not run"
-    assert table["ours"]["paper_says"] == ""
+    assert table["ours"]["paper_reports"] == ""
 
 
 def test_metrics_and_intervals_are_those_of_the_evaluation(tmp_path, classifiers):
     row = compared(tmp_path, classifiers)["m2"]
     rows = [r for r in read_predictions(tmp_path / "m2.csv") if r.split == "test" and r.label is not None]
-    wanted = cancer_metrics.measure([r.label for r in rows], [r.probability for r in rows])
+    wanted = cancer_metrics.measure([r.label for r in rows], [r.score for r in rows])
     for name, estimate in wanted.items():
         found = [float(row[f"{name}{part}"]) for part in ("", "_low", "_high")]
         assert found == pytest.approx([estimate.value, estimate.low, estimate.high])
@@ -78,8 +78,8 @@ def test_differences_are_taken_over_the_patients_that_both_answered(tmp_path, cl
     scores = {}
     for name in ("m2", "ours"):
         with open(tmp_path / f"{name}.csv", newline="") as handle:
-            scores[name] = {r["scan"]: (int(r["label"]), float(r["probability"])) for r in csv.DictReader(handle)
-                            if r["split"] == "test" and r["probability"]}  # fmt: skip
+            scores[name] = {r["scan"]: (int(r["label"]), float(r["cancer_probability"])) for r in csv.DictReader(handle)
+                            if r["split"] == "test" and r["cancer_probability"]}  # fmt: skip
     both = [scan for scan in scores["m2"] if scan in scores["ours"]]
     assert len(both) == 39
     losses = [
@@ -157,7 +157,8 @@ def test_trainings_with_several_seeds_are_compared_by_their_mean(tmp_path, class
     read = {name: read_predictions(tmp_path / f"{name}.csv") for name in classifiers}
     for name in ("m2", "ours"):
         shifted = [
-            dataclasses.replace(row, probability=None if row.score is None else 0.9 * row.score) for row in read[name]
+            dataclasses.replace(row, cancer_probability=None if row.score is None else 0.9 * row.score)
+            for row in read[name]
         ]
         write_predictions(tmp_path / f"{name}-2.csv", shifted)
         again = {"predictions": str(tmp_path / f"{name}-2.csv"), "seed": 2, "repeats": name}

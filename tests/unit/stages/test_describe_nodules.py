@@ -81,7 +81,7 @@ def folder(tmp_path_factory) -> Path:
         folder / "detect" / "s.h5", Header("nodule_probability", "detect", header.flags), {"probability": field}
     )
     extract_candidates.run(folder / "detect", folder / "candidates", scans=["s"], **CANDIDATES)
-    answer = {"scan": "s", "logit": 2.0, "probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
+    answer = {"scan": "s", "logit": 2.0, "cancer_probability": 0.880797078, "n_candidates": 4, "deciding_rank": 3}
     answer |= {"status": "warned", "flags": "W_TILT;W_TRAINING_CASE", "candidate_logits": ";".join(map(str, LOGITS))}
     rows = [[answer.get(name, "") for name in ANSWER_COLUMNS]]
     (folder / "answers.csv").write_text(table_text(ANSWER_COLUMNS, rows))
@@ -126,7 +126,7 @@ def test_the_answer_stands_at_its_candidate_and_a_candidate_not_shown_has_none(f
     table = described(folder)
     assert [row["decided"] for row in table["nodules"]] == [False, False, True, False]
     assert [row["logit"] for row in table["nodules"]] == [*LOGITS, None]
-    assert table["nodules"][2]["cancer_probability"] == pytest.approx(table["patient"]["probability"])
+    assert table["nodules"][2]["cancer_probability"] == pytest.approx(table["patient"]["cancer_probability"])
     assert table["nodules"][3]["cancer_probability"] is None
     assert table["status"] == "warned"
     assert table["flags"] == [{"flag": "W_TILT", "detail": "2 degrees"}, {"flag": "W_TRAINING_CASE", "detail": ""}]
@@ -227,8 +227,8 @@ def test_ranked_again_each_candidate_keeps_its_voxels_and_measurements(folder) -
 
 def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None:
     table = described(folder, answers=None)
-    assert (table["patient"]["probability"], table["patient"]["interval_reason"]) == (
-        None, "the patient has no probability"
+    assert (table["patient"]["cancer_probability"], table["patient"]["interval_reason"]) == (
+        None, "the patient has no score"
     )  # fmt: skip
     assert {row["decided"] for row in table["nodules"]} == {None}
     table = described(folder, labels=None, candidates=None)

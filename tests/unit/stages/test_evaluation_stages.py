@@ -35,7 +35,7 @@ def test_collected_predictions_hold_every_scan_of_the_manifest(tmp_path, capsys)
         tmp_path / "manifest.csv", [ScanRow("a", "dicom", "dsb17", "test"), ScanRow("b", "mhd", "luna16", "test", 9)]
     )
     header = ",".join(ANSWER_COLUMNS) + "\n"
-    (tmp_path / "answers.csv").write_text(header + "a,0,0.5,1,1,ok,,ff,,,,,,,\n")
+    (tmp_path / "answers.csv").write_text(header + "a,0,0.5,,1,1,ok,,ff,,,,,,,\n")
     options = {"manifest": tmp_path / "manifest.csv", "predictions": tmp_path / "answers.csv", "classifier": "m2"}
     collect_predictions.run(tmp_path / "predictions.csv", **options)
     assert [row.status for row in read_predictions(tmp_path / "predictions.csv")] == ["not-scored", "ok"]
@@ -117,7 +117,7 @@ def test_a_test_patient_that_was_trained_on_is_refused(tmp_path):
 
 
 def test_labelled_copies_of_training_cases_are_refused_and_unlabelled_ones_are_not(tmp_path):
-    copy = {"probability": 0.5, "status": "warned", "flags": ("W_TRAINING_CASE",)}
+    copy = {"cancer_probability": 0.5, "status": "warned", "flags": ("W_TRAINING_CASE",)}
     others = [Prediction(f"t{i}", "folder", "test", i % 2, 0.4, "ok") for i in range(4)]
     write_predictions(tmp_path / "predictions.csv", [*others, Prediction("x", "folder", "test", None, **copy)])
     evaluated(tmp_path)

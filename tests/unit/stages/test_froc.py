@@ -71,7 +71,7 @@ def test_saturated_scores_that_tie_at_the_cut_give_a_warning(scored):
     many = "".join(f"a,{x},0,0,1\n" for x in range(100, 201))
     result = scored(marks=many + MARKS)
     assert result["froc"]["marks_lost_to_ties"] == 100
-    assert "100 marks were lost because they tie" in result["warnings"][0]
+    assert "100 marks were lost: they tie" in result["warnings"][0]
 
 
 def test_mostly_silent_scans_give_a_warning(scored):

@@ -20,7 +20,14 @@ from scans import write_dicom as write_bare
 
 
 def table(path, **change):
-    patient = {"probability": 0.25, "logit": None, "interval": None, "interval_reason": "", "n_candidates": 0}
+    patient = {
+        "cancer_probability": 0.25,
+        "malignancy_score": None,
+        "logit": None,
+        "interval": None,
+        "interval_reason": "",
+        "n_candidates": 0,
+    }
     content = {
         "schema": "nodules/2",
         "scan": "s",
@@ -90,7 +97,7 @@ def test_a_source_that_cannot_be_referred_to_is_one_line_and_a_file(tmp_path, ca
     damage(raw)
     with pytest.raises(LunglineError, match=says):
         write_dicom.run(tmp_path / "out", raw=raw, nodules=nodules)
-    assert not write_dicom.run_or_say_why(tmp_path / "out", "scan-1", raw=raw, nodules=nodules)
+    assert not write_dicom.run_or_write_reason(tmp_path / "out", "scan-1", raw=raw, nodules=nodules)
     assert capsys.readouterr().err.startswith("scan-1: no DICOM was written: ")
     assert os.listdir(tmp_path / "out") == ["why-not.txt"]
     assert write_dicom.is_written(tmp_path / "out")

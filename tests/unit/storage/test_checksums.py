@@ -1,4 +1,4 @@
-"""A file that is no longer what was written is never used: its checksum says so, and the command line quarantines it."""
+"""A file that has changed since it was written is never used: its checksum differs, and it is quarantined."""
 
 import subprocess
 

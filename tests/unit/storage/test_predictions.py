@@ -20,9 +20,9 @@ MANIFEST = [
     ScanRow("d2", "dicom", "dsb17", "train", None, 0),
     ScanRow("f1", "nifti", "folder", "test"),
 ]
-ANSWERS = """d1,0.5,0.622459331,7,2,ok,,aa
-d2,,,0,,quarantined,Q_NO_GEOMETRY;W_TILT,bb
-f1,-1,0.268941421,0,,warned,W_GAP_FILLED,cc
+ANSWERS = """d1,0.5,0.622459331,,7,2,ok,,aa
+d2,,,,0,,quarantined,Q_NO_GEOMETRY;W_TILT,bb
+f1,-1,,0.268941421,0,,warned,W_GAP_FILLED,cc
 """
 HASHES = ",pa,we,ca,co\n"  # of patches, weights, card, code
 
@@ -43,6 +43,7 @@ def test_every_scan_of_the_manifest_has_one_row_in_its_order(tmp_path):
     assert rows[1].flags == ("N_DETECTION_ONLY",)
     assert rows[2].flags == ("Q_NO_GEOMETRY", "W_TILT")
     assert rows[3].deciding_rank is None
+    assert (rows[3].cancer_probability, rows[3].malignancy_score, rows[3].score) == (None, 0.268941421, 0.268941421)
     assert {row.classifier for row in rows} == {"m2"}
 
 
@@ -53,7 +54,7 @@ def test_a_missing_answer_is_named(tmp_path):
 
 def test_an_answer_to_no_scan_of_the_manifest_is_named(tmp_path):
     with pytest.raises(LunglineError, match="not in the manifest: x9"):
-        collect(MANIFEST, answers(tmp_path, ANSWERS + "x9,0,0.5,1,1,ok,,dd\n"), "m2")
+        collect(MANIFEST, answers(tmp_path, ANSWERS + "x9,0,0.5,,1,1,ok,,dd\n"), "m2")
 
 
 def test_written_rows_are_read_back_as_they_were(tmp_path):
@@ -69,12 +70,13 @@ def test_written_rows_are_read_back_as_they_were(tmp_path):
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        ("d1,0,1.2,1,1,ok,,x", "0..1"),
-        ("d1,0,,1,1,ok,,x", "needs a probability"),
-        ("d1,0,nan,1,1,ok,,x", "finite"),
-        ("d1,0,0.5,1,1,quarantined,Q_A,x", "no probability"),
-        ("d1,,,1,1,quarantined,,x", "needs a flag"),
-        ("d1,0,0.5,1,1,fine,,x", "status must be"),
+        ("d1,0,1.2,,1,1,ok,,x", "0..1"),
+        ("d1,0,0.5,0.5,1,1,ok,,x", "needs cancer_probability or malignancy_score"),
+        ("d1,0,,,1,1,ok,,x", "needs cancer_probability or malignancy_score"),
+        ("d1,0,nan,,1,1,ok,,x", "finite"),
+        ("d1,0,0.5,,1,1,quarantined,Q_A,x", "allows no score"),
+        ("d1,,,,1,1,quarantined,,x", "needs a flag"),
+        ("d1,0,0.5,,1,1,fine,,x", "status must be"),
     ],
 )
 def test_an_answer_that_contradicts_itself_is_refused(tmp_path, line, word):
@@ -84,12 +86,12 @@ def test_an_answer_that_contradicts_itself_is_refused(tmp_path, line, word):
 
 def test_a_scan_answered_twice_is_refused_with_its_line(tmp_path):
     with pytest.raises(LunglineError, match="line 3: scan 'd1' stands there twice"):
-        answers(tmp_path, "d1,0,0.5,1,1,ok,,x\n" * 2)
+        answers(tmp_path, "d1,0,0.5,,1,1,ok,,x\n" * 2)
 
 
 def test_a_table_with_an_impossible_value_is_refused_with_its_line(tmp_path):
     path = tmp_path / "p.csv"
-    good = "d1,dsb17,test,1,0.5,ok,,m2,1,1,0,aa" + HASHES
+    good = "d1,dsb17,test,1,0.5,,ok,,m2,1,1,0,aa" + HASHES
     path.write_text(",".join(COLUMNS) + "\n" + good)
     assert len(read_predictions(path)) == 1
     for line, word in [(good.replace("0.5", "half"), "half"), (good, "twice")]:

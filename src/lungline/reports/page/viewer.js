@@ -239,7 +239,7 @@ const views = PLANES.map((plane) => {
 });
 
 let waiting = false;
-function draw() {
+function render() {
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => {
@@ -261,7 +261,7 @@ function tell() {
 
 function goTo(point) {
   state.point = point.map((p, k) => Math.min(Math.max(p, 0), size[k] - 1));
-  draw();
+  render();
 }
 
 function choose(rank, { scroll = true } = {}) {
@@ -287,21 +287,21 @@ function next(step) {
 function zoom(factor) {
   state.zoom = Math.min(Math.max(state.zoom * factor, 1), 12);
   state.centre = state.zoom === 1 ? [...middle] : [...state.point];
-  draw();
+  render();
 }
 
 function setWindow(name) {
   state.window = name;
   for (const button of document.querySelectorAll("[data-window]"))
     button.setAttribute("aria-pressed", String(button.dataset.window === name));
-  draw();
+  render();
   pictures();
 }
 
 function setOpacity(opacity) {
   state.opacity = opacity;
   document.getElementById("opacity").value = Math.round(100 * opacity);
-  draw();
+  render();
 }
 
 function step(axis, by) {
@@ -370,7 +370,7 @@ function listen() {
   document.getElementById("opacity").addEventListener("input", (event) => setOpacity(event.target.value / 100));
   for (const row of document.querySelectorAll("tr[data-rank]"))
     row.addEventListener("click", () => choose(Number(row.dataset.rank)));
-  new ResizeObserver(draw).observe(document.getElementById("viewer"));
+  new ResizeObserver(render).observe(document.getElementById("viewer"));
 }
 
 async function start() {
