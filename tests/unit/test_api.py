@@ -222,7 +222,7 @@ def test_a_chest_without_air_in_the_body_has_no_lungs() -> None:
     ct = make_chest(sides=(), gas=False, windpipe=False).ct
     room = ct.array.copy()
     room[:, :10] = -850  # as much air of the density of lung as a chest has, outside the body
-    with pytest.raises(LunglineError, match=r"^volume: not usable. Q_LUNGS_EMPTY"):
+    with pytest.raises(LunglineError, match=r"^volume: not usable. Q_NOT_CHEST_CT"):
         lungline.segment_lungs(ct.with_array(room))
 
 

@@ -16,7 +16,7 @@ from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.qc_flags import FLAGS, format_flag
 
 #: Types of the columns of a table, by those of the fields of a row; text is the rest.
-_TYPES = {"int": "int64", "float": "float64", "float | None": "float64", "bool | None": "boolean"}
+_TYPES = {"int": "int64", "float": "float64", "float | None": "float64", "bool": "boolean", "bool | None": "boolean"}
 
 
 @dataclass(frozen=True, eq=False)

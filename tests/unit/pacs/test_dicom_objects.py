@@ -45,7 +45,7 @@ def row_of(rank: int, place, index, laterality: str, size, *, finding: bool = Tr
     """A row with odd numbers."""
     where = dict(zip(("x_mm", "y_mm", "z_mm", "z", "y", "x"), (*place, *index), strict=True))
     sizes = dict(zip(("long_axis_mm", "volume_mm3"), size, strict=True))
-    densities = {"mean_hu": -123.4, "sd_hu": 56.7, "kind": "solid", "core_hu": 12.3, "solid_share": 0.95}
+    densities = {"mean_hu": -123.4, "sd_hu": 56.7, "attenuation": "solid", "core_hu": 12.3, "solid_share": 0.95}
     known = {"score": 0.9871234, "nodule_probability": 0.27, "logit": None, "cancer_probability": None}
     slices = {"slice": 1, "instance_number": image, "slice_position_mm": 7.25}
     return NoduleRow(rank=rank, finding=finding, laterality=laterality, zone="middle", decided=rank == 1,
