@@ -11,6 +11,7 @@ from tests.repository import sample_folder
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slurm-long", action="store_true", help="also run the long test on a real Slurm")
+    parser.addoption("--wheel-long", action="store_true", help="also install the wheel with all that it needs")
 
 
 @pytest.fixture(scope="session")

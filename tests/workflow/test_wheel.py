@@ -1,4 +1,8 @@
-"""The package alone, away from the clone: what is in it, and that it answers per scan and starts the workflow."""
+"""The package alone, away from the clone: what is in it, and that it answers per scan and starts the workflow.
+
+The short form is part of `./run test` and borrows what the wheel needs from the environment of the tests. With
+`pytest tests/workflow/test_wheel.py --wheel-long` pip installs it, 2 GB, and the oldest versions of Snakemake.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -39,8 +44,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory):
-    """Make an environment of its own with some packages; skipped where pip finds none."""
+def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest):
+    """Make an environment of its own with some packages; skipped where pip finds none, or without `--wheel-long`."""
+    if not request.config.getoption("--wheel-long"):
+        pytest.skip("long: pytest tests/workflow/test_wheel.py --wheel-long")
     index = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "iniconfig", "-d"]
     if subprocess.run([*index, str(tmp_path_factory.mktemp("index"))], check=False, capture_output=True).returncode:
         pytest.skip("needs a package index that pip can reach")
@@ -66,14 +73,34 @@ def test_the_wheel_holds_workflow_presets_profiles_and_weights(wheel: Path) -> N
     assert [name for name in names if name.startswith(("tests", "docs", "results"))] == []
 
 
+def predict_offline(programs: Path, folder: Path) -> str:
+    """What `lungline predict` says of one synthetic scan where there is no network."""
+    write_dicom_series(folder / "scan", simulate_scan_hu(plan_scan("luna16", 3, 1, 0.3)), patient="one")
+    alone = ["unshare", "--map-root-user", "--net"]
+    offline = alone if subprocess.run([*alone, "true"], check=False).returncode == 0 else []
+    return call(*offline, programs / "lungline", "predict", "scan", cwd=folder)
+
+
+def test_the_wheel_answers_a_scan_and_starts_the_workflow_away_from_the_clone(wheel: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "environment"
+    call(sys.executable, "-m", "venv", folder)
+    programs = folder / "bin"
+    call(programs / "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    site = Path(call(programs / "python", "-c", "import site; print(site.getsitepackages()[0])").strip())
+    (site / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"], encoding="utf-8")
+    installed = call(programs / "python", "-c", "import lungline; print(lungline.__file__)", cwd=tmp_path).strip()
+    assert Path(installed).is_relative_to(site)
+    assert "1 of 1 scans have an answer" in predict_offline(programs, tmp_path)
+    words = ("--quiet", "host", "--configfile", "config/micro.yaml")
+    plan = call(programs / "lungline", "run", "-n", *words, cwd=tmp_path)
+    assert "train_unet" in plan
+
+
 def test_a_scan_is_answered_with_the_network_off_and_the_workflow_is_an_extra(
     install, wheel: Path, tmp_path: Path
 ) -> None:
     programs = install(str(wheel))
-    write_dicom_series(tmp_path / "scan", simulate_scan_hu(plan_scan("luna16", 3, 1, 0.3)), patient="one")
-    alone = ["unshare", "--map-root-user", "--net"]
-    offline = alone if subprocess.run([*alone, "true"], check=False).returncode == 0 else []
-    said = call(*offline, programs / "lungline", "predict", "scan", cwd=tmp_path)
+    said = predict_offline(programs, tmp_path)
     assert "1 of 1 scans have an answer" in said
     assert "no seg.dcm, no sr.dcm: this needs highdicom" in said
 
