@@ -41,7 +41,7 @@ def results(tmp_path_factory) -> Path:
             Prediction(f"{scan}{n}", "dsb17", "test", 1, 0.25 + n / 8, "ok", classifier="m") for n in range(3 + number)
         ]
         write_predictions(folder / "collect_predictions" / f"{scan}.csv", rows)
-        answers = table_text(ANSWER_COLUMNS, [[f"{scan}{n}", *"0123456789abcd"] for n in range(3 + number)])
+        answers = table_text(ANSWER_COLUMNS, [[f"{scan}{n}", *"0123456789abcde"] for n in range(3 + number)])
         write_checksummed_text(folder / "predict_cancer" / f"{scan}.csv", answers)
         for place in ("evaluate", "describe_nodules/m"):
             write_result(folder / place / f"{scan}.json", {"value": [0.5] * (9 + number)})

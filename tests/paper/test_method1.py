@@ -84,8 +84,8 @@ def test_the_detectors_of_method_2_differ_in_w_p_alone():
 
 def test_the_baselines_are_entries():
     classifiers = paper().classifiers
-    assert classifiers["all-negative"].probability == 0
-    assert classifiers["constant-prior"].probability == "prior"
+    assert classifiers["all-negative"].cancer_probability == 0
+    assert classifiers["constant-prior"].cancer_probability == "prior"
 
 
 def test_dropout_stands_between_the_dense_layers():

@@ -209,7 +209,7 @@ def test_sliders_announce_millimetres_and_the_slice_by_which_a_pacs_finds_it(goo
 def test_a_type_stands_beside_the_density_that_it_is_by(good) -> None:
     cells = good.run("[...document.querySelectorAll('tr[data-rank=\"1\"] td')].map(cell => cell.innerText)")
     assert [cell.split("\n") for cell in cells[6:9]] == [
-        ["−12 HU", "outline −446 ± 80"],
+        ["−12 HU", "all −446 ± 80"],
         ["solid", "97 % ≥ −400 HU"],
         ["0.895"],
     ]

@@ -40,10 +40,10 @@ def test_the_folder_is_held_from_the_first_job_on_and_once(snakemake, tmp_path: 
     begun: list[int] = []
     for number in (1, 2):  # each `use rule` reads the Snakefile again
         attend(snakemake.logger, tmp_path, lambda number=number: begun.append(number), RuntimeError, lambda: False)
-    snakemake.tell("info")
+    snakemake.log("info")
     assert begun == []
-    snakemake.tell("run_info")
-    snakemake.tell("run_info")
+    snakemake.log("run_info")
+    snakemake.log("run_info")
     assert begun == [2]
     with pytest.raises(Exception, match="another run is at work here"):
         hold(tmp_path)
@@ -53,14 +53,14 @@ def test_a_folder_that_another_run_holds_ends_this_one(snakemake, tmp_path: Path
     held = hold(tmp_path)
     attend(snakemake.logger, tmp_path, lambda: None, RuntimeError, lambda: False)
     with pytest.raises(RuntimeError, match="another run is at work here"):
-        snakemake.tell("run_info")
+        snakemake.log("run_info")
     held.close()
 
 
 def test_a_dry_run_holds_and_says_nothing(snakemake, tmp_path: Path, capsys) -> None:
     attend(snakemake.logger, tmp_path, lambda: pytest.fail("begun"), RuntimeError, lambda: True)
-    snakemake.tell("run_info")
-    snakemake.tell("progress", done=3, total=3)
+    snakemake.log("run_info")
+    snakemake.log("progress", done=3, total=3)
     assert capsys.readouterr().out == ""
     hold(tmp_path).close()
 
@@ -68,11 +68,11 @@ def test_a_dry_run_holds_and_says_nothing(snakemake, tmp_path: Path, capsys) -> 
 def test_a_failed_job_is_told_once_and_the_end_sums_up(snakemake, tmp_path: Path, capsys) -> None:
     (tmp_path / "predictions.csv").write_text("scan,status\na,ok\nb,quarantined\n", encoding="utf-8")
     attend(snakemake.logger, tmp_path, lambda: None, RuntimeError, lambda: False)
-    snakemake.tell("run_info")
-    snakemake.tell("job_error")
-    snakemake.tell("job_error")
+    snakemake.log("run_info")
+    snakemake.log("job_error")
+    snakemake.log("job_error")
     assert capsys.readouterr().out == f"{GOES_ON}\n"
-    snakemake.tell("progress", done=2, total=3)
+    snakemake.log("progress", done=2, total=3)
     assert capsys.readouterr().out == ""
-    snakemake.tell("progress", done=3, total=3)
+    snakemake.log("progress", done=3, total=3)
     assert "(1 ok, 1 quarantined)" in capsys.readouterr().out

@@ -88,7 +88,7 @@ def test_curves_of_what_is_given_are_drawn(tmp_path):
 
 
 def test_nothing_to_draw_is_refused(tmp_path):
-    with pytest.raises(LunglineError, match="nothing to draw"):
+    with pytest.raises(LunglineError, match="nothing to plot"):
         plot_curves.run(tmp_path)
 
 
