@@ -1,0 +1,202 @@
+"""Sizes of a nodule by the rules of the field, measured over its voxels in a label map.
+
+Long axis, and the longest axis perpendicular to it in the same axial slice, of the slice in which the long axis is
+longest (Bankier et al., Radiology 285, 2017, 584); their mean is the diameter that Lung-RADS and the Fleischner Society
+class by. The solid part of a part-solid nodule is measured the same way.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungline.errors import LunglineError
+from lungline.imaging import geometry
+from lungline.imaging.geometry import Affine
+from lungline.imaging.intensity import bounding_box
+from lungline.imaging.volume import Volume
+
+#: Voxels of the nodule of this density or denser are its solid part: half way between ground glass and soft tissue, so
+#: that blur moves the border of the solid part neither in nor out.
+SOLID_PART_HU = -300
+PERCENTILES = (5, 25, 50, 75, 95)
+#: Blur of a slice's mask, pixels, before its border is drawn: the border of voxels has steps, and the longest of all
+#: lines across would run from one outward step to another.
+_BLUR = 0.9
+_MARGIN = 4  # pixels around the mask, so that its blur ends in zero
+_MOST_OUTWARD = 0.5  # pixels
+
+
+def rounded(value: float, digits: int) -> float:
+    """A number rounded as people do: halves go up. Noise of the arithmetic, beyond six digits, is dropped first."""
+    step = Decimal(1).scaleb(-digits)
+    return float(Decimal(str(round(value, 6))).quantize(step, ROUND_HALF_UP))
+
+
+def mean_of_axes(long_mm: float, short_mm: float) -> float:
+    """Mean diameter of two axes that are each rounded to one decimal, mm, as Lung-RADS v2022 wants it."""
+    return (rounded(long_mm, 1) + rounded(short_mm, 1)) / 2
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The two axes of a nodule in one axial slice, mm, and where they end, (2, 3) world points each (x, y, z), LPS."""
+
+    long_mm: float
+    short_mm: float
+    slice_index: int  # of the array's first axis
+    long_ends_xyz_mm: NDArray[np.float64]
+    short_ends_xyz_mm: NDArray[np.float64]
+
+    @property
+    def mean_mm(self) -> float:
+        """Mean diameter to one decimal, of axes of one decimal, as Lung-RADS v2022 gives it."""
+        return rounded(mean_of_axes(self.long_mm, self.short_mm), 1)
+
+    @property
+    def mean_whole_mm(self) -> int:
+        """Mean diameter to the whole millimetre, as the Fleischner Society gives it."""
+        return int(rounded(mean_of_axes(self.long_mm, self.short_mm), 0))
+
+
+@dataclass(frozen=True)
+class SolidPart:
+    """The largest connected solid part of a nodule: voxels of `SOLID_PART_HU` or more."""
+
+    axes: Axes
+    volume_mm3: float
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes and densities of one nodule."""
+
+    axes: Axes
+    volume_mm3: float
+    solid: SolidPart | None  # None where no voxel is solid
+    calcified_share: float  # of its voxels
+    mean_hu: float
+    sd_hu: float
+    percentiles_hu: tuple[float, ...]  # at `PERCENTILES`
+
+
+def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float) -> Sizes:
+    """Measure one nodule with the voxels `mask` (Z, Y, X), not empty, in HU whose first axis runs through slices.
+
+    Voxels of `calcified_hu` or more are calcified. `LunglineError` for an empty mask or another shape.
+    """
+    from scipy import ndimage
+
+    if mask.shape != ct.shape_zyx or not mask.any():
+        found = "an empty one" if mask.shape == ct.shape_zyx else f"shape {mask.shape}"
+        raise LunglineError(f"expected a mask of shape {ct.shape_zyx} with voxels in it. Found {found}.")
+    box = bounding_box(mask)
+    inside, part = mask[box], ct.crop(box)
+    hu = part.array[inside].astype(np.float64)
+    pieces, count = ndimage.label(inside & (part.array >= SOLID_PART_HU), np.ones((3, 3, 3)))
+    solid = None
+    if count:
+        largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+        solid = SolidPart(axes_of(largest, part.affine, first_slice=box[0].start), volume_of(largest, part.affine))
+    return Sizes(
+        axes=axes_of(inside, part.affine, first_slice=box[0].start),
+        volume_mm3=volume_of(inside, part.affine),
+        solid=solid,
+        calcified_share=float(np.mean(hu >= calcified_hu)),
+        mean_hu=float(hu.mean()),
+        sd_hu=float(hu.std()),
+        percentiles_hu=tuple(float(value) for value in np.percentile(hu, PERCENTILES)),
+    )
+
+
+def volume_of(mask: NDArray[np.bool_], affine: Affine) -> float:
+    """Volume of the voxels of a mask (Z, Y, X), mm3."""
+    return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
+
+
+def axes_of(mask: NDArray[np.bool_], affine: Affine, *, first_slice: int = 0) -> Axes:
+    """The axes of a mask (Z, Y, X), not empty, in the axial slice in which its long axis is longest.
+
+    The border is drawn through the blurred mask, where it is finer than voxels, and moved outwards by what blur takes
+    from a curved border. `first_slice` is added to the number of the slice.
+    """
+    slices = [_axes_in_slice(mask[z], int(z), affine, first_slice) for z in np.flatnonzero(mask.any(axis=(1, 2)))]
+    return max(slices, key=lambda axes: (round(axes.long_mm, 6), axes.short_mm))
+
+
+def _axes_in_slice(mask_yx: NDArray[np.bool_], z: int, affine: Affine, first_slice: int) -> Axes:
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist, squareform
+
+    border, blur = _border(mask_yx)
+    corners = border[ConvexHull(border).vertices]
+    outline = geometry.voxel_to_world(affine, np.column_stack([np.full(len(corners), z), corners]))
+    apart = squareform(pdist(outline))
+    i, j = np.unravel_index(np.argmax(apart), apart.shape)
+    long_ends, short_ends = outline[[i, j]], _longest_across(outline, int(i), int(j), affine)
+    pixel_mm = float(np.sqrt(np.linalg.norm(np.cross(affine[:3, 1], affine[:3, 2]))))
+    a, b = (float(np.linalg.norm(ends[1] - ends[0])) / 2 / pixel_mm for ends in (long_ends, short_ends))
+    outwards = [min(_MOST_OUTWARD, blur**2 / 2 * bend) * pixel_mm for bend in (a / b**2, b / a**2)]
+    long_ends, short_ends = (_longer(ends, by) for ends, by in zip((long_ends, short_ends), outwards, strict=True))
+    return Axes(
+        long_mm=float(np.linalg.norm(long_ends[1] - long_ends[0])),
+        short_mm=float(np.linalg.norm(short_ends[1] - short_ends[0])),
+        slice_index=first_slice + z,
+        long_ends_xyz_mm=long_ends,
+        short_ends_xyz_mm=short_ends,
+    )
+
+
+def _border(mask_yx: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """Points (n, 2) of the border of a mask in one slice, as index (y, x), and the blur that it was drawn through.
+
+    What is too thin for the blur keeps the middles of its pixels' edges as its border: without blur that is where the
+    border lies.
+    """
+    from scipy import ndimage
+
+    padded = np.pad(mask_yx, _MARGIN).astype(np.float64)
+    blurred = ndimage.gaussian_filter(padded, _BLUR)
+    blur = _BLUR if blurred.max() >= 0.75 else 0.0
+    shown = blurred if blur else padded
+    points = []
+    for axis in (0, 1):
+        here = shown[:-1] if axis == 0 else shown[:, :-1]
+        following = shown[1:] if axis == 0 else shown[:, 1:]
+        crossed = (here >= 0.5) != (following >= 0.5)
+        index = np.argwhere(crossed).astype(np.float64)
+        index[:, axis] += (0.5 - here[crossed]) / (following[crossed] - here[crossed])
+        points.append(index - _MARGIN)
+    return np.concatenate(points), blur
+
+
+def _longer(ends: NDArray[np.float64], by_mm: float) -> NDArray[np.float64]:
+    """A line (2, 3) that is longer by so much at each of its ends."""
+    along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    return np.array([ends[0] - by_mm * along, ends[1] + by_mm * along])
+
+
+def _longest_across(outline: NDArray[np.float64], i: int, j: int, affine: Affine) -> NDArray[np.float64]:
+    """The longest chord (2, 3) of a convex outline (n, 3) in one plane, perpendicular to the line from point i to j.
+
+    Along that line the chord's length is concave and has corners only where the outline has: so one of the corners has
+    the longest.
+    """
+    along = (outline[j] - outline[i]) / np.linalg.norm(outline[j] - outline[i])
+    across = np.cross(np.cross(affine[:3, 1], affine[:3, 2]), along)
+    across /= np.linalg.norm(across)
+    place = np.column_stack([(outline - outline[i]) @ along, (outline - outline[i]) @ across])
+    following = np.roll(place, -1, axis=0)
+    best = (0.0, 0.0, 0.0, 0.0)
+    for at in np.unique(np.round(place[:, 0], 9)):
+        low, high = np.minimum(place[:, 0], following[:, 0]), np.maximum(place[:, 0], following[:, 0])
+        hit = (low <= at + 1e-9) & (at - 1e-9 <= high)
+        start, end = place[hit], following[hit]
+        run = end[:, 0] - start[:, 0]
+        flat = np.abs(run) < 1e-9
+        share = np.clip(np.where(flat, 0.0, (at - start[:, 0]) / np.where(flat, 1.0, run)), 0, 1)
+        heights = np.concatenate([start[:, 1] + share * (end[:, 1] - start[:, 1]), end[flat, 1]])
+        best = max(best, (float(heights.max() - heights.min()), float(at), float(heights.min()), float(heights.max())))
+    _, at, low, high = best
+    return np.array([outline[i] + at * along + height * across for height in (low, high)])
