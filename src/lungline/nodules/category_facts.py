@@ -14,6 +14,7 @@ GROWTH_MM = 1.5
 SIZE_CLASSES_MM = (6, 8, 15, 30)
 #: A nodule with at least this share of calcified voxels may have a benign pattern.
 CALCIFIED_SHARE = 0.1
+_SEEN_BEFORE = ("growing", "slowly-growing", "larger-class", "stable", "decreased")
 _DAYS_OF_A_MONTH = 365.25 / 12
 
 
@@ -148,8 +149,8 @@ def runs_of_change(size: NoduleSize, reading: Reading, patient: Patient) -> list
     mean = rounded_interval(size.mean_mm, 1)
     priors = [prior for prior in reading.prior if prior.mean_mm is not None]
     if reading.change or not priors or mean is None:
-        told = reading.change or ("baseline" if patient.first_scan and not reading.prior else None)
-        return [(size.mean_mm, told)]
+        seen_before = _SEEN_BEFORE if reading.prior else "baseline" if patient.first_scan else None
+        return [(size.mean_mm, reading.change or seen_before)]
     runs: list[tuple[float, float, Known]] = []
     for step in range(round(10 * mean.low), round(10 * mean.high) + 1):
         change = _change(priors, step / 10, size)

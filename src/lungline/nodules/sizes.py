@@ -98,9 +98,11 @@ def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float) -
     solid = None
     if count:
         largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-        solid = SolidPart(axes_of(largest, part.affine, first_slice=box[0].start), volume_of(largest, part.affine))
+        whole = np.zeros_like(mask)
+        whole[box] = largest
+        solid = SolidPart(axes_of(whole, ct.affine), volume_of(largest, part.affine))
     return Sizes(
-        axes=axes_of(inside, part.affine, first_slice=box[0].start),
+        axes=axes_of(mask, ct.affine),
         volume_mm3=volume_of(inside, part.affine),
         solid=solid,
         calcified_share=float(np.mean(hu >= calcified_hu)),
@@ -115,37 +117,42 @@ def volume_of(mask: NDArray[np.bool_], affine: Affine) -> float:
     return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
 
 
-def axes_of(mask: NDArray[np.bool_], affine: Affine, *, first_slice: int = 0) -> Axes:
+def axes_of(mask: NDArray[np.bool_], affine: Affine) -> Axes:
     """The axes of a mask (Z, Y, X), not empty, in the axial slice in which its long axis is longest.
 
     The border is drawn through the blurred mask, where it is finer than voxels, and moved outwards by what blur takes
-    from a curved border. `first_slice` is added to the number of the slice.
+    from a curved border.
     """
-    slices = [_axes_in_slice(mask[z], int(z), affine, first_slice) for z in np.flatnonzero(mask.any(axis=(1, 2)))]
-    return max(slices, key=lambda axes: (round(axes.long_mm, 6), axes.short_mm))
+    box = bounding_box(mask)
+    inside, first = mask[box], [part.start for part in box]
+    origin = geometry.shift_origin(affine, first)[:3, 3]
+    found = [(z, *_axes_in_slice(inside[z], affine[:3, 1:3])) for z in np.flatnonzero(inside.any(axis=(1, 2)))]
+    z, long_ends, short_ends = max(found, key=lambda one: (round(_length(one[1]), 6), _length(one[2])))
+    place = origin + z * affine[:3, 0]
+    return Axes(_length(long_ends), _length(short_ends), first[0] + int(z), long_ends + place, short_ends + place)
 
 
-def _axes_in_slice(mask_yx: NDArray[np.bool_], z: int, affine: Affine, first_slice: int) -> Axes:
+def _length(ends: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(ends[1] - ends[0]))
+
+
+def _axes_in_slice(
+    mask_yx: NDArray[np.bool_], axes_xyz_mm: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where long and short axis end, (2, 3) points each, mm from the first pixel; the pixels' axes are (3, 2)."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist, squareform
 
     border, blur = _border(mask_yx)
-    corners = border[ConvexHull(border).vertices]
-    outline = geometry.voxel_to_world(affine, np.column_stack([np.full(len(corners), z), corners]))
+    outline = border[ConvexHull(border).vertices] @ axes_xyz_mm.T
     apart = squareform(pdist(outline))
     i, j = np.unravel_index(np.argmax(apart), apart.shape)
-    long_ends, short_ends = outline[[i, j]], _longest_across(outline, int(i), int(j), affine)
-    pixel_mm = float(np.sqrt(np.linalg.norm(np.cross(affine[:3, 1], affine[:3, 2]))))
-    a, b = (float(np.linalg.norm(ends[1] - ends[0])) / 2 / pixel_mm for ends in (long_ends, short_ends))
+    normal = np.cross(axes_xyz_mm[:, 0], axes_xyz_mm[:, 1])
+    long_ends, short_ends = outline[[i, j]], _longest_across(outline, int(i), int(j), normal)
+    pixel_mm = float(np.sqrt(np.linalg.norm(normal)))
+    a, b = (_length(ends) / 2 / pixel_mm for ends in (long_ends, short_ends))
     outwards = [min(_MOST_OUTWARD, blur**2 / 2 * bend) * pixel_mm for bend in (a / b**2, b / a**2)]
-    long_ends, short_ends = (_longer(ends, by) for ends, by in zip((long_ends, short_ends), outwards, strict=True))
-    return Axes(
-        long_mm=float(np.linalg.norm(long_ends[1] - long_ends[0])),
-        short_mm=float(np.linalg.norm(short_ends[1] - short_ends[0])),
-        slice_index=first_slice + z,
-        long_ends_xyz_mm=long_ends,
-        short_ends_xyz_mm=short_ends,
-    )
+    return _longer(long_ends, outwards[0]), _longer(short_ends, outwards[1])
 
 
 def _border(mask_yx: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
@@ -177,14 +184,14 @@ def _longer(ends: NDArray[np.float64], by_mm: float) -> NDArray[np.float64]:
     return np.array([ends[0] - by_mm * along, ends[1] + by_mm * along])
 
 
-def _longest_across(outline: NDArray[np.float64], i: int, j: int, affine: Affine) -> NDArray[np.float64]:
-    """The longest chord (2, 3) of a convex outline (n, 3) in one plane, perpendicular to the line from point i to j.
+def _longest_across(outline: NDArray[np.float64], i: int, j: int, normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The longest chord (2, 3) of a convex outline (n, 3) in a plane, perpendicular to the line from point i to j.
 
     Along that line the chord's length is concave and has corners only where the outline has: so one of the corners has
     the longest.
     """
     along = (outline[j] - outline[i]) / np.linalg.norm(outline[j] - outline[i])
-    across = np.cross(np.cross(affine[:3, 1], affine[:3, 2]), along)
+    across = np.cross(normal, along)
     across /= np.linalg.norm(across)
     place = np.column_stack([(outline - outline[i]) @ along, (outline - outline[i]) @ across])
     following = np.roll(place, -1, axis=0)
