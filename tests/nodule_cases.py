@@ -50,6 +50,8 @@ class Nodule:
 
 def solve(system: str, nodule: Nodule, patient: dict[str, Any]) -> CategorySet:
     reading = Reading(**nodule.said)
+    if reading.prior or reading.change:  # not a first scan, after all
+        patient = patient | {"first_scan": None}
     return categories(system, size_by_reader(nodule.size, reading, nodule.error), reading, Patient(**patient))
 
 

@@ -10,8 +10,9 @@ from lungline.nodules.sizes import mean_of_axes, rounded
 
 #: More than this in 12 months is growth, mm of mean diameter (Lung-RADS v2022).
 GROWTH_MM = 1.5
-#: Where the size classes of Lung-RADS v2022 begin, mm of mean diameter.
-SIZE_CLASSES_MM = (6, 8, 15, 30)
+#: Where the size classes of Lung-RADS v2022 begin, mm of mean diameter; of part-solid nodules also of the solid part.
+SIZE_CLASSES_MM = {"solid": (6, 8, 15), "part-solid": (6,), "ground-glass": (30,), None: (6, 8, 15, 30)}
+SOLID_PART_CLASSES_MM = (6, 8)
 #: A nodule with at least this share of calcified voxels may have a benign pattern.
 CALCIFIED_SHARE = 0.1
 _SEEN_BEFORE = ("growing", "slowly-growing", "larger-class", "stable", "decreased")
@@ -61,8 +62,9 @@ def size_by_reader(size: NoduleSize, reading: Reading, error_mm: float = 0.0) ->
         size = replace(size, volume_mm3=volume_interval(reading.volume_mm3, error_mm))
     if reading.long_mm:
         size = replace(size, long_mm=interval(reading.long_mm, error_mm))
-        short = reading.short_mm
-        mean = None if short is None else interval(mean_of_axes(reading.long_mm, short), error_mm)
+        shorts = (reading.short_mm, reading.short_mm) if reading.short_mm else (0.0, reading.long_mm)
+        low, high = (mean_of_axes(reading.long_mm, short) for short in shorts)
+        mean = Interval(max(low - error_mm, min(low, 0.1)), high + error_mm)
         size = replace(size, mean_mm=mean, volume_mm3=size.volume_mm3 if reading.volume_mm3 else None)
     if reading.solid_long_mm and reading.solid_short_mm:
         solid = mean_of_axes(reading.solid_long_mm, reading.solid_short_mm)
@@ -149,14 +151,22 @@ def runs_of_change(size: NoduleSize, reading: Reading, patient: Patient) -> list
     mean = rounded_interval(size.mean_mm, 1)
     priors = [prior for prior in reading.prior if prior.mean_mm is not None]
     if reading.change or not priors or mean is None:
-        seen_before = _SEEN_BEFORE if reading.prior else "baseline" if patient.first_scan else None
-        return [(size.mean_mm, reading.change or seen_before)]
+        return [(size.mean_mm, reading.change or _change_without_sizes(reading, patient))]
     runs: list[tuple[float, float, Known]] = []
     for step in range(round(10 * mean.low), round(10 * mean.high) + 1):
         change = _change(priors, step / 10, size)
         first = runs.pop()[0] if runs and runs[-1][2] == change else step / 10
         runs.append((first, step / 10, change))
     return [(Interval(low, high), change) for low, high, change in runs]
+
+
+def _change_without_sizes(reading: Reading, patient: Patient) -> Known:
+    """What may have become of a nodule of which no two sizes are known."""
+    if reading.prior:
+        return _SEEN_BEFORE
+    if patient.first_scan is None:
+        return None
+    return "baseline" if patient.first_scan else ("new", *_SEEN_BEFORE)
 
 
 def _change(priors: Sequence[Prior], mean_mm: float, size: NoduleSize) -> Known:
@@ -170,23 +180,30 @@ def _change(priors: Sequence[Prior], mean_mm: float, size: NoduleSize) -> Known:
         if word in found:
             return ("growing", "slowly-growing") if word == "maybe" else word
     before = points[-2][1]
-    if any(before < limit <= mean_mm for limit in SIZE_CLASSES_MM):
+    if _crosses(before, mean_mm, SIZE_CLASSES_MM[size.attenuation]):
+        return "larger-class"
+    if solid and size.solid_mm is not None and _crosses(solid[-1][1], size.solid_mm.high, SOLID_PART_CLASSES_MM):
         return "larger-class"
     return "decreased" if mean_mm < before - GROWTH_MM else "stable"
+
+
+def _crosses(before_mm: float, now_mm: float, limits_mm: Sequence[float]) -> bool:
+    """Whether a diameter has reached a limit that it had not reached before."""
+    return any(before_mm < limit <= rounded(now_mm, 1) for limit in limits_mm)
 
 
 def _growth(points: Sequence[tuple[float, float]]) -> str:
     """Growth by diameters (months, mm), the earliest first: "growing", "maybe", "slowly-growing" or "none".
 
-    More than 1.5 mm between scans at most 12 months apart is growth. Between scans farther apart it is certain only
-    where it exceeds 1.5 mm for each 12 months begun; else it may have been slow. Slow growth is larger each time and by
-    more than 1.5 mm in all.
+    More than 1.5 mm between scans at most 12 whole months apart is growth. Between scans farther apart it is certain
+    only where it exceeds 1.5 mm for each 12 months begun; else it may have been slow. Slow growth is larger each time
+    and by more than 1.5 mm in all.
     """
     unclear = False
     for i, (start, before) in enumerate(points):
         for j in range(i + 1, len(points)):
             grown = round(points[j][1] - before, 6)
-            years = math.ceil(round((points[j][0] - start) / 12, 6))
+            years = max(1, math.ceil(round(points[j][0] - start) / 12))
             if grown > GROWTH_MM * years:
                 return "growing"
             unclear |= j == i + 1 and years > 1 and grown > GROWTH_MM

@@ -4,9 +4,9 @@ Every key may be left out. What is left out is unknown; it is never taken for "n
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from lungline.config.settings import Settings, read_settings
 from lungline.errors import LunglineError
@@ -82,6 +82,16 @@ class Reading(Settings):
     pet: Literal["none", "faint", "moderate", "intense"] | None = None
     """Uptake of FDG: none, at most as the blood pool (faint), above it (moderate), far above it (intense)."""
 
+    @model_validator(mode="after")
+    def _the_long_axis_is_the_longer(self) -> Self:
+        pairs = (("long_mm", "short_mm"), ("solid_long_mm", "solid_short_mm"))
+        for long, short in pairs:
+            longer, shorter = getattr(self, long), getattr(self, short)
+            if shorter is not None and (longer is None or shorter > longer):
+                found = "none" if longer is None else f"{longer:g}"
+                raise ValueError(f"expected {long} of {short} ({shorter:g}) or more. Found {found}")
+        return self
+
 
 class Patient(Settings):
     """What is known of the patient and of this exam."""
@@ -112,6 +122,14 @@ class Patient(Settings):
     """How many nodules there are, as the reader counts them."""
     nodules: dict[str, Reading] = Field(default_factory=dict)
     """What a reader says of single nodules, by their rank in the table."""
+
+    @model_validator(mode="after")
+    def _a_first_scan_has_no_earlier_one(self) -> Self:
+        for rank, said in self.nodules.items():
+            if self.first_scan and (said.prior or said.change not in (None, "baseline")):
+                word = "prior" if said.prior else f"change: {said.change}"
+                raise ValueError(f"first_scan: expected false, as nodules.{rank} has {word}. Found true")
+        return self
 
     def reading(self, rank: int) -> Reading:
         """What is said of the nodule with this rank."""

@@ -124,11 +124,11 @@ def axes_of(mask: NDArray[np.bool_], affine: Affine) -> Axes:
     from a curved border.
     """
     box = bounding_box(mask)
-    inside, first = mask[box], [part.start for part in box]
-    origin = geometry.shift_origin(affine, first)[:3, 3]
-    found = [(z, *_axes_in_slice(inside[z], affine[:3, 1:3])) for z in np.flatnonzero(inside.any(axis=(1, 2)))]
-    z, long_ends, short_ends = max(found, key=lambda one: (round(_length(one[1]), 6), _length(one[2])))
-    place = origin + z * affine[:3, 0]
+    inside, first, axes_xyz_mm = mask[box], [part.start for part in box], affine[:3, 1:3]
+    found = [(z, *_long_axis(inside[z], axes_xyz_mm)) for z in np.flatnonzero(inside.any(axis=(1, 2)))]
+    z, outline, i, j, blur = max(found, key=lambda one: round(_length(one[1][[one[2], one[3]]]), 6))
+    long_ends, short_ends = _ends(outline, i, j, blur, np.cross(axes_xyz_mm[:, 0], axes_xyz_mm[:, 1]))
+    place = geometry.voxel_to_world(affine, [first[0] + z, first[1], first[2]])
     return Axes(_length(long_ends), _length(short_ends), first[0] + int(z), long_ends + place, short_ends + place)
 
 
@@ -136,10 +136,13 @@ def _length(ends: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(ends[1] - ends[0]))
 
 
-def _axes_in_slice(
+def _long_axis(
     mask_yx: NDArray[np.bool_], axes_xyz_mm: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where long and short axis end, (2, 3) points each, mm from the first pixel; the pixels' axes are (3, 2)."""
+) -> tuple[NDArray[np.float64], int, int, float]:
+    """The convex outline (n, 3) of a mask in one slice, mm from its first pixel, and the two points farthest apart.
+
+    `axes_xyz_mm` (3, 2) are the steps from pixel to pixel. Last comes the blur that the outline was drawn through.
+    """
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist, squareform
 
@@ -147,8 +150,14 @@ def _axes_in_slice(
     outline = border[ConvexHull(border).vertices] @ axes_xyz_mm.T
     apart = squareform(pdist(outline))
     i, j = np.unravel_index(np.argmax(apart), apart.shape)
-    normal = np.cross(axes_xyz_mm[:, 0], axes_xyz_mm[:, 1])
-    long_ends, short_ends = outline[[i, j]], _longest_across(outline, int(i), int(j), normal)
+    return outline, int(i), int(j), blur
+
+
+def _ends(
+    outline: NDArray[np.float64], i: int, j: int, blur: float, normal: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where long and short axis end, (2, 3) points each, moved outwards by what blur took from the curved border."""
+    long_ends, short_ends = outline[[i, j]], _longest_across(outline, i, j, normal)
     pixel_mm = float(np.sqrt(np.linalg.norm(normal)))
     a, b = (_length(ends) / 2 / pixel_mm for ends in (long_ends, short_ends))
     outwards = [min(_MOST_OUTWARD, blur**2 / 2 * bend) * pixel_mm for bend in (a / b**2, b / a**2)]
@@ -187,23 +196,17 @@ def _longer(ends: NDArray[np.float64], by_mm: float) -> NDArray[np.float64]:
 def _longest_across(outline: NDArray[np.float64], i: int, j: int, normal: NDArray[np.float64]) -> NDArray[np.float64]:
     """The longest chord (2, 3) of a convex outline (n, 3) in a plane, perpendicular to the line from point i to j.
 
-    Along that line the chord's length is concave and has corners only where the outline has: so one of the corners has
-    the longest.
+    No two points lie farther apart than i and j: the outline runs forth from i to j and back. Between its corners the
+    chord's length is linear, so one of the corners has the longest.
     """
-    along = (outline[j] - outline[i]) / np.linalg.norm(outline[j] - outline[i])
+    along = (outline[j] - outline[i]) / _length(outline[[i, j]])
     across = np.cross(normal, along)
     across /= np.linalg.norm(across)
-    place = np.column_stack([(outline - outline[i]) @ along, (outline - outline[i]) @ across])
-    following = np.roll(place, -1, axis=0)
-    best = (0.0, 0.0, 0.0, 0.0)
-    for at in np.unique(np.round(place[:, 0], 9)):
-        low, high = np.minimum(place[:, 0], following[:, 0]), np.maximum(place[:, 0], following[:, 0])
-        hit = (low <= at + 1e-9) & (at - 1e-9 <= high)
-        start, end = place[hit], following[hit]
-        run = end[:, 0] - start[:, 0]
-        flat = np.abs(run) < 1e-9
-        share = np.clip(np.where(flat, 0.0, (at - start[:, 0]) / np.where(flat, 1.0, run)), 0, 1)
-        heights = np.concatenate([start[:, 1] + share * (end[:, 1] - start[:, 1]), end[flat, 1]])
-        best = max(best, (float(heights.max() - heights.min()), float(at), float(heights.min()), float(heights.max())))
-    _, at, low, high = best
-    return np.array([outline[i] + at * along + height * across for height in (low, high)])
+    turned = np.roll(outline - outline[i], -i, axis=0)
+    places, heights = turned @ along, turned @ across
+    end = (j - i) % len(outline)
+    forth = np.interp(places, places[: end + 1], heights[: end + 1])
+    back = np.interp(places, [0.0, *places[: end - 1 : -1]], [0.0, *heights[: end - 1 : -1]])
+    best = int(np.argmax(np.abs(forth - back)))
+    foot = outline[i] + places[best] * along
+    return np.array([foot + height * across for height in (forth[best], back[best])])

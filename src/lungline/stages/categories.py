@@ -51,7 +51,7 @@ def run(
     if not 0 <= error_mm <= 20:
         raise LunglineError(f"--error-mm: expected 0 to 20 mm. Found {error_mm:g}.")
     known = read_patient(patient)
-    listed = read_sizes(nodules, error_mm)
+    listed = read_sizes(nodules, error_mm, mentioned=frozenset(known.nodules))
     sizes = {rank: replace(size, listed=len(listed)) for rank, size in listed.items()}
     if unknown := [rank for rank in known.nodules if rank not in map(str, sizes)]:
         ranks = ", ".join(map(str, sizes)) or "none"
@@ -74,8 +74,11 @@ def run(
     print(f"{out}: {len(rows)} nodules, {WORDS}. {NOTICE}")
 
 
-def read_sizes(path: Path, error_mm: float) -> dict[int, NoduleSize]:
-    """The sizes in a nodule table, .csv or .json, by rank."""
+def read_sizes(path: Path, error_mm: float, mentioned: frozenset[str] = frozenset()) -> dict[int, NoduleSize]:
+    """The sizes in a nodule table, .csv or .json, by rank.
+
+    Where the table tells findings from other candidates, only findings and the ranks `mentioned` count.
+    """
     rows = _json_rows(path) if path.suffix == ".json" else [cells for _, cells in read_rows(path, _NEEDED)]
     sizes: dict[int, NoduleSize] = {}
     for number, row in enumerate(rows, start=1):
@@ -83,6 +86,8 @@ def read_sizes(path: Path, error_mm: float) -> dict[int, NoduleSize]:
             rank, size = _size(row, error_mm)
         except LunglineError as error:
             raise LunglineError(f"{path}, nodule {number}: {error}") from None
+        if row.get("finding") in (False, "false") and str(rank) not in mentioned:
+            continue
         if rank in sizes:
             raise LunglineError(f"{path}, nodule {number}: rank {rank} stands there twice. Name the table of one scan.")
         sizes[rank] = size

@@ -154,6 +154,31 @@ def test_a_further_case_of_lung_rads(nodule: Nodule, category: str) -> None:
     assert lung_rads(nodule) == (category,)
 
 
+def test_only_a_class_of_its_own_kind_counts_as_a_higher_one() -> None:
+    prior = [{"months_ago": 12, "mean_mm": 7.5, "solid_mm": 3.0}]
+    assert lung_rads(part_solid(8.2, 3.4, prior=prior, prior_category="3")) == ("2",)  # 8 mm in all is no border
+    prior = [{"months_ago": 12, "mean_mm": 9.0, "solid_mm": 5.6}]
+    assert lung_rads(part_solid(9.0, 6.0, prior=prior, prior_category="3")) == ("4A",)  # 6 mm of its solid part is
+    prior = [{"months_ago": 12, "mean_mm": 29.5}]
+    assert lung_rads(Nodule(30.0, "ground-glass", said={"prior": prior})) == ("3",)
+
+
+def test_a_year_is_twelve_whole_months() -> None:
+    assert lung_rads(grown(7.0, (12.3, 5.4))) == ("4A",)
+    assert lung_rads(grown(7.0, (13, 5.4))) == ("4A", "4B")
+
+
+def test_an_earlier_scan_leaves_no_baseline() -> None:
+    whole = {"first_scan": False}
+    assert solve("lung_rads_2022", solid(3.9), SCREENING | whole).categories == ("2", "3", "4A", "4B")
+    assert solve("lung_rads_2022", ground_glass(12), SCREENING | whole).text.startswith("2")
+
+
+def test_a_long_axis_alone_gives_the_means_that_it_allows() -> None:
+    assert lung_rads(Nodule(said={"long_mm": 9.0})) == ("2", "3", "4A")  # 4.5 to 9.0
+    assert lung_rads(Nodule(said={"long_mm": 5.9})) == ("2",)
+
+
 def test_a_solid_part_that_grows_makes_the_nodule_grow() -> None:
     prior = [{"months_ago": 12, "mean_mm": 12.0, "solid_mm": 2.0}]
     assert lung_rads(part_solid(12.0, 3.6, prior=prior)) == ("4A",)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from lungline.errors import LunglineError
@@ -29,6 +32,10 @@ MISTAKES = {
     "nodules: {1: {prior: [{mean_mm: 6}]}}": "months_ago",
     "nodules: {1: {prior: [{months_ago: 6}, {months_ago: 12}]}}": "expected the earliest scan first",
     "nodules: {1: {prior: [{months_ago: 6}, {months_ago: 6}]}}": "expected the earliest scan first",
+    "nodules: {1: {long_mm: 5, short_mm: 6}}": "nodules.1: expected long_mm of short_mm (6) or more. Found 5",
+    "nodules: {1: {solid_short_mm: 6}}": "expected solid_long_mm of solid_short_mm (6) or more. Found none",
+    "first_scan: true\nnodules: {1: {change: growing}}": "first_scan: expected false, as nodules.1 has change: growing",
+    "first_scan: true\nnodules: {1: {prior: [{months_ago: 6}]}}": "first_scan: expected false, as nodules.1 has prior",
     "nodules: [1, 2]": "nodules: expected a mapping",
     "[1, 2]": "expected a mapping",
     "a: [": "expected YAML",
@@ -43,6 +50,14 @@ def test_a_file_is_read(tmp_path) -> None:
     assert [prior.solid_mm for prior in patient.reading(1).prior] == [None, 0]
     assert patient.reading(2).pet == "faint"
     assert patient.reading(3).margin is None
+
+
+def test_the_example_of_the_documentation_is_one(tmp_path) -> None:
+    page = Path(__file__).parents[3] / "docs/how-to/categories.md"
+    example = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (tmp_path / "patient.yaml").write_text(example[0])
+    patient = read_patient(tmp_path / "patient.yaml")
+    assert {name for name in Patient.model_fields if name != "exam"} == set(patient.model_fields_set)
 
 
 def test_nothing_need_be_known(tmp_path) -> None:

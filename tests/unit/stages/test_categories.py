@@ -81,6 +81,14 @@ def test_json_and_csv_say_the_same(folder) -> None:
         assert float(words["brock_full_percent_low"]) == low
 
 
+def test_a_candidate_that_is_no_finding_counts_if_the_reader_speaks_of_it(folder) -> None:
+    header, *rows = TABLE.splitlines()
+    findings = ("true", "false", "false")
+    lines = [f"{header},finding", *(f"{row},{word}" for row, word in zip(rows, findings, strict=True))]
+    (folder / "a.csv").write_text("\n".join(lines) + "\n")
+    assert [row["rank"] for row in run("a.csv", "--patient", "patient.yaml")["nodules"]] == [1, 2]
+
+
 def test_without_a_patient_and_a_short_axis_the_sets_are_wide_and_say_why(folder) -> None:
     (folder / "a.csv").write_text("rank,long_axis_mm,volume_mm3,attenuation\n1,7,180,solid\n")
     result = run("a.csv")
