@@ -15,6 +15,8 @@ SIZE_CLASSES_MM = {"solid": (6, 8, 15), "part-solid": (6,), "ground-glass": (30,
 SOLID_PART_CLASSES_MM = (6, 8)
 #: A nodule with at least this share of calcified voxels may have a benign pattern.
 CALCIFIED_SHARE = 0.1
+#: A smaller change of volume is none, per cent (BTS 2015).
+SAME_VOLUME_PERCENT = 25.0
 _SEEN_BEFORE = ("growing", "slowly-growing", "larger-class", "stable", "decreased")
 _DAYS_OF_A_MONTH = 365.25 / 12
 
@@ -101,7 +103,7 @@ def nodule_facts(size: NoduleSize, reading: Reading, patient: Patient) -> dict[s
     last = reading.prior[-1] if reading.prior else None
     return {
         **{name: getattr(reading, name) for name in ("kind", "airway_level", "cyst", "juxtapleural", "shape", "pet")},
-        **growth_facts(size, reading.prior),
+        **growth_facts(size, reading),
         "attenuation": size.attenuation,
         "long_axis_mm": size.long_mm,
         "cyst_change": reading.cyst_change or ("none" if patient.first_scan else None),
@@ -118,11 +120,18 @@ def nodule_facts(size: NoduleSize, reading: Reading, patient: Patient) -> dict[s
     }
 
 
-def growth_facts(size: NoduleSize, priors: Sequence[Prior]) -> dict[str, Known]:
-    """Change of volume since the earliest scan that has one, per cent, and doubling time, days."""
-    measured = [prior for prior in priors if prior.volume_mm3]
-    if size.volume_mm3 is None or not measured:
+def growth_facts(size: NoduleSize, reading: Reading) -> dict[str, Known]:
+    """Change of volume since the earliest scan that has one, per cent, and doubling time, days.
+
+    Where nothing is told of earlier scans, they may well have a volume.
+    """
+    measured = [prior for prior in reading.prior if prior.volume_mm3]
+    if size.volume_mm3 is None or (reading.prior and not measured):
         return {"measured_by": "diameter"}
+    if not measured:
+        same = Interval(-100, SAME_VOLUME_PERCENT, high_open=True)
+        told = {"stable": same, "decreased": same, "growing": Interval(SAME_VOLUME_PERCENT, math.inf)}
+        return {"volume_change_percent": told.get(reading.change or "")}
     first = measured[0]
     assert first.volume_mm3 is not None
     now, days = (size.volume_mm3.low, size.volume_mm3.high), first.months_ago * _DAYS_OF_A_MONTH

@@ -232,6 +232,17 @@ def test_a_further_case_of_the_british_thoracic_society(nodule: Nodule, answer: 
     assert bts(nodule) == (answer,)
 
 
+def test_growth_of_unknown_speed_gives_the_answers_of_every_speed() -> None:
+    growing = Nodule(long=9, volume=200, said={"change": "growing"})
+    assert set(bts(growing)) == {
+        "biopsy, PET-CT or resection",
+        "biopsy or CT surveillance",
+        "discharge or CT surveillance",
+    }
+    stable = Nodule(long=9, volume=200, said={"change": "stable", "prior": [{"months_ago": 12}]})
+    assert bts(stable) == ("CT at 2 years",)
+
+
 def test_there_are_sixty_further_cases() -> None:
     assert len(FURTHER_LUNG_RADS) + len(FURTHER_FLEISCHNER) + len(FURTHER_BTS) >= 60
 
