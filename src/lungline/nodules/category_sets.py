@@ -24,6 +24,7 @@ from lungline.nodules.sizes import rounded
 
 #: What must stand beside every category.
 WORDS = "by the published size rules; research use"
+_MOST_LISTED = 4
 _UNKNOWN = "not known: "
 _HERE = Path(__file__).parent
 _DIGITS = {"mean_one_decimal": 1, "mean_whole_mm": 0, "largest_one_decimal": 1}
@@ -61,9 +62,10 @@ class CategorySet:
 
 
 def joined(answers: Sequence[str]) -> str:
-    """Answers as a sentence lists them: "2, 3 or 4A"; those of several words with a bar between."""
+    """Answers as a sentence lists them: "2, 3 or 4A"; those of several words with a bar between, of many the ends."""
     if any(" " in answer for answer in answers):
-        return " | ".join(answers)
+        many = f"any of {len(answers)}, from {answers[0]} to {answers[-1]}"
+        return many if len(answers) > _MOST_LISTED else " | ".join(answers)
     return " or ".join(filter(None, [", ".join(answers[:-1]), answers[-1]]))
 
 

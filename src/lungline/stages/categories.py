@@ -102,9 +102,15 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
         raise CorruptFileError(
             f"{path}: expected JSON ({error}). Name the table that `lungline predict` wrote."
         ) from None
-    if not isinstance(table, dict) or not str(table.get("schema")).startswith("nodules/"):
+    table = table if isinstance(table, dict) else {}
+    lists = [table.get(name) or [] for name in ("nodules", "also_looked_at")]
+    if not str(table.get("schema")).startswith("nodules/") or not all(isinstance(one, list) for one in lists):
         raise LunglineError(f"{path}: expected a table of layout nodules/. Name the one that `lungline predict` wrote.")
-    return [*(table.get("nodules") or []), *(table.get("also_looked_at") or [])]
+    rows = [row for one in lists for row in one]
+    if lacking := [name for name in _NEEDED if any(not isinstance(row, dict) or name not in row for row in rows)]:
+        found = f"{', '.join(lacking)} missing"
+        raise LunglineError(f"{path}: expected {', '.join(_NEEDED)} of every nodule. Found {found}. Make it anew.")
+    return rows
 
 
 def _size(row: Mapping[str, Any], error_mm: float) -> tuple[int, NoduleSize]:

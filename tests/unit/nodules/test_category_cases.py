@@ -316,6 +316,12 @@ def test_unknown_risk_and_count_give_every_recommendation() -> None:
     assert "how many nodules there are" in found.text
 
 
+def test_many_recommendations_are_named_by_their_ends() -> None:
+    found = solve("bts_2015", Nodule(None, None), {})
+    assert len(found.categories) > 4
+    assert found.text.startswith(f"any of {len(found.categories)}, from discharge to ")
+
+
 def test_a_volume_that_says_otherwise_than_the_diameter_is_mentioned() -> None:
     assert solve("lung_rads_2022", Nodule(6.1, volume=100), SCREENING).other_measure == "2 by volume 100 mm3"
     assert solve("lung_rads_2022", Nodule(6.1, volume=120), SCREENING).other_measure == ""

@@ -134,11 +134,20 @@ def test_a_mistake_is_one_line(table, words, complaint, folder, capsys) -> None:
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("text", ["{", '{"schema": "follow-up/2"}', "[]"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"schema": "follow-up/2"}', '{"schema": "nodules/2", "nodules": 5}']
+)
 def test_json_that_is_no_nodule_table_is_refused(text, folder, capsys) -> None:
     (folder / "b.json").write_text(text)
     assert main(["categories", "b.json"]) == 2
     assert "`lungline predict` wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows", [[{"rank": 1, "kind": "solid"}], [1], [[]]])
+def test_json_of_a_former_layout_is_refused(rows, folder, capsys) -> None:
+    (folder / "b.json").write_text(json.dumps({"schema": "nodules/1", "nodules": rows}))
+    assert main(["categories", "b.json"]) == 2
+    assert "long_axis_mm, volume_mm3, attenuation missing. Make it anew." in capsys.readouterr().err
 
 
 def test_a_rank_that_the_table_does_not_have_is_refused(folder, capsys) -> None:
