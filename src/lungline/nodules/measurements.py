@@ -6,7 +6,7 @@ are the same measurements of the cached volume, in which the few voxels outside 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
-from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
+from lungline.nodules.sizes import Sizes, axes_of, measure_sizes, volume_of
 
 #: A voxel this dense or denser is calcified: soft tissue, with or without contrast agent, stays below.
 CALCIFIED_HU = 340
@@ -34,7 +34,7 @@ class Measurements:
     """Measurements of one nodule, over its voxels."""
 
     volume_mm3: float
-    long_axis_mm: float  # the largest extent in any axial slice, from edge to edge of its voxels
+    long_axis_mm: float  # in the axial slice where it is longest; `sizes.py` defines it
     mean_hu: float
     sd_hu: float  # standard deviation
     calcified_share: float  # of voxels of `CALCIFIED_HU` or more
@@ -74,9 +74,19 @@ def measure_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> li
 
     `ct` is HU; `labels` (Z, Y, X) is the label map of `extract_candidates` on its grid.
     """
+    return [measure(part, mask) for part, mask in _candidates(ct, labels, wanted)]
+
+
+def size_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> list[Sizes]:
+    """Sizes of the candidates with the labels `wanted`, in that order; `ct` and `labels` as in `measure_candidates`."""
+    return [measure_sizes(part, mask, calcified_hu=CALCIFIED_HU) for part, mask in _candidates(ct, labels, wanted)]
+
+
+def _candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> Iterator[tuple[Volume, NDArray[np.bool_]]]:
+    """The box around each candidate, a voxel wider, and which voxels of it are the candidate's."""
     from scipy import ndimage  # here and below: whoever only reads measurements need not wait for scipy
 
-    boxes, found = ndimage.find_objects(labels), []
+    boxes = ndimage.find_objects(labels)
     for label in wanted:
         box = boxes[label - 1] if 0 < label <= len(boxes) else None
         if box is None:
@@ -84,8 +94,7 @@ def measure_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> li
                 f"no voxel of the label map has the label {label}. Name the label map of the same candidates."
             )
         z, y, x = (slice(max(s.start - 1, 0), s.stop + 1) for s in box)
-        found.append(measure(ct.crop((z, y, x)), labels[z, y, x] == label))
-    return found
+        yield ct.crop((z, y, x)), labels[z, y, x] == label
 
 
 def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
@@ -97,8 +106,8 @@ def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
     core = ndimage.binary_erosion(tissue)  # by faces
     inside = next(part for part in (core, tissue, mask) if part.any())
     return Measurements(
-        volume_mm3=float(hu.size * abs(np.linalg.det(ct.affine[:3, :3]))),
-        long_axis_mm=max(_long_axis_mm(ct, int(z), mask[z]) for z in np.flatnonzero(mask.any(axis=(1, 2)))),
+        volume_mm3=volume_of(mask, ct.affine),
+        long_axis_mm=axes_of(mask, ct.affine).long_mm,
         mean_hu=float(hu.mean()),
         sd_hu=float(hu.std()),
         calcified_share=float(np.mean(hu >= CALCIFIED_HU)),
@@ -106,18 +115,3 @@ def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
         core_hu=float(ct.array[inside].mean(dtype=np.float64)),
         core_voxels=int(np.count_nonzero(core)),
     )
-
-
-def _long_axis_mm(ct: Volume, z: int, mask_yx: NDArray[np.bool_]) -> float:
-    """The largest distance in one slice, mm, between the middles of its voxels' edges.
-
-    Between their centres a ball would come out a voxel too small, between their corners too large.
-    """
-    from scipy.spatial import ConvexHull
-    from scipy.spatial.distance import pdist
-
-    edges = [(-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5)]
-    points = np.concatenate([np.argwhere(mask_yx) + edge for edge in edges])
-    outermost = points[ConvexHull(points).vertices]
-    index_zyx = np.column_stack([np.full(len(outermost), z), outermost])
-    return float(pdist(geometry.voxel_to_world(ct.affine, index_zyx)).max())

@@ -21,6 +21,7 @@ from lungline.storage.tables import table_text
 if TYPE_CHECKING:
     from lungline.detection.candidates import Candidate
     from lungline.nodules.measurements import Attenuation, Measurements
+    from lungline.nodules.sizes import Sizes
 
 Laterality = Literal["left", "right"]
 Zone = Literal["upper", "middle", "lower"]
@@ -51,6 +52,12 @@ class NoduleRow:
     zone: Zone  # of that lung's height
     long_axis_mm: float
     volume_mm3: float
+    short_axis_mm: float | None = field(default=None, kw_only=True)  # perpendicular, in the long axis' slice
+    mean_diameter_mm: float | None = field(default=None, kw_only=True)  # of the two, to one decimal
+    solid_long_axis_mm: float | None = field(default=None, kw_only=True)  # this and the next two: of the solid part
+    solid_short_axis_mm: float | None = field(default=None, kw_only=True)  # of a part-solid nodule; else None
+    solid_volume_mm3: float | None = field(default=None, kw_only=True)
+    calcified_share: float | None = field(default=None, kw_only=True)
     mean_hu: float
     sd_hu: float  # standard deviation
     attenuation: Attenuation
@@ -118,12 +125,14 @@ def describe_candidates(
     deciding_rank: int | None = None,
     min_finding_score: float | None = None,
     supervision: Supervision = "patients",
+    sizes: Sequence[Sizes] = (),
 ) -> list[NoduleRow]:
     """A row for every candidate, in their order.
 
     `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
     The classifier's `logits` go by rank: fewer where it reads fewer candidates; its `supervision` names their sigmoid.
     Without an answer no rank decides. From `min_finding_score` on a candidate is a finding; all are where it is None.
+    `sizes`, where given, are those of each candidate.
     """
     from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
@@ -133,8 +142,9 @@ def describe_candidates(
             "table. Crop the patches of this one again."
         )
     places = places_in_lungs(lungs, [c.centroid_xyz_mm for c in candidates]) if candidates else []
-    rows = []
-    for candidate, measured, (laterality, zone) in zip(candidates, measurements, places, strict=True):
+    rows: list[NoduleRow] = []
+    triples = zip(candidates, measurements, places, strict=True)
+    for number, (candidate, measured, (laterality, zone)) in enumerate(triples):
         logit = logits[candidate.rank - 1] if candidate.rank <= len(logits) else None
         nearest = source.slice_at(candidate.centroid_xyz_mm)
         score = None if logit is None else float(expit(logit))
@@ -149,6 +159,7 @@ def describe_candidates(
                 zone=zone,
                 long_axis_mm=measured.long_axis_mm,
                 volume_mm3=measured.volume_mm3,
+                **(_size_columns(sizes[number], measured) if sizes else {}),
                 mean_hu=measured.mean_hu,
                 sd_hu=measured.sd_hu,
                 attenuation=measured.attenuation,
@@ -162,6 +173,25 @@ def describe_candidates(
             )
         )
     return rows
+
+
+def _size_columns(sizes: Sizes, measured: Measurements) -> dict[str, Any]:
+    """The columns of a nodule's short axis, mean diameter, calcification and, if it is part-solid, solid part."""
+    solid = sizes.solid if measured.attenuation == "part-solid" else None
+    return {
+        "short_axis_mm": sizes.axes.short_mm,
+        "mean_diameter_mm": sizes.axes.mean_mm,
+        "calcified_share": measured.calcified_share,
+        **(
+            {
+                "solid_long_axis_mm": solid.axes.long_mm,
+                "solid_short_axis_mm": solid.axes.short_mm,
+                "solid_volume_mm3": solid.volume_mm3,
+            }
+            if solid
+            else {}
+        ),
+    }
 
 
 def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Laterality, Zone]]:

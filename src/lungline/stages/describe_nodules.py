@@ -6,7 +6,7 @@ from typing import Any
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
 from lungline.names import SCORE_NAMES, ScoreOf, Supervision
-from lungline.nodules.measurements import measure_candidates
+from lungline.nodules.measurements import measure_candidates, size_candidates
 from lungline.nodules.table import SCHEMA, Grid, NoduleRow, SourceGrid, describe_candidates, rows_as_csv, split_nodules
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
@@ -76,15 +76,17 @@ def run(
         if candidates is not None and labels is not None:
             found, map_zyx = read_candidates(candidates), hdf5.read_volume(labels, "labels")
             ct = hdf5.read_volume(volume, "ct").part(map_zyx.shape_zyx, map_zyx.affine)  # what the mask leaves out, too
+            wanted = [candidate.label for candidate in found]
             rows = describe_candidates(
                 found,
-                measure_candidates(ct, map_zyx.array, [candidate.label for candidate in found]),
+                measure_candidates(ct, map_zyx.array, wanted),
                 hdf5.read_volume(lungs, "lungs"),
                 source,
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
                 int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
                 min_finding_score,
                 supervision,
+                size_candidates(ct, map_zyx.array, wanted),
             )
     table = {
         "schema": SCHEMA,
