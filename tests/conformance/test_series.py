@@ -142,6 +142,11 @@ def of_type(*words: str, z: Sequence[float] = np.arange(71) * 4.0 - 140, **optio
     return other(z, ImageType=[*DERIVED, *words], SliceThickness=2, hu_of=filled, **options)
 
 
+def darkest(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """A minimum projection of slabs of 40 mm: it shows more lung than there is."""
+    return np.minimum.reduce([adult_chest(x, y, z + off) for off in (-20, -10, 0, 10, 20)])
+
+
 def unit(word: str, **options) -> Build:
     """A map of small numbers."""
     return other(RescaleType=word, hu_of=lambda x, y, z: np.where(adult_chest(x, y, z) > -200, 12, 0), **options)
@@ -162,6 +167,14 @@ BESIDE = {
     **{f"type-{word}": of_type(word) for word in PROJECTIONS},
     "description-mip": of_type(SeriesDescription="AX MIP 10/2"),
     "description-of-an-original": other(ImageType=ORIGINAL, SliceThickness=2, SeriesDescription="minip 8mm"),
+    **{
+        f"minimum-projection-{name}": other(np.arange(71) * 4.0 - 140, hu_of=darkest, SliceThickness=4, **said)
+        for name, said in {
+            "described": {"ImageType": ORIGINAL, "SeriesDescription": "MinIP 40"},
+            "reformatted": {"ImageType": [*DERIVED, "MPR"]},
+            "unnamed": {"ImageType": DERIVED},
+        }.items()
+    },
     "derivation": of_type(DerivationDescription="Maximum intensity projection"),
     "iodine": unit("MGML", ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_VALUE_BASED"]),
     "effective-z": unit("Z_EFF", ImageType=ORIGINAL),

@@ -56,11 +56,15 @@ def test_a_description_makes_a_projection_of_a_derived_image_and_a_last_choice_o
     assert kind_of(header("ORIGINAL", SeriesDescription="shrimp, minimal dose")).rank == 0
 
 
-@pytest.mark.parametrize("word", ["MIP8", "10MM_MIP", "THICKMIP", "MIPMPR", "TMIP", "MAXPROJ", "MAX_INT", "MinIP3", "MINPROJ"])
+@pytest.mark.parametrize(
+    "word", ["MIP8", "10MM_MIP", "THICKMIP", "MIPMPR", "TMIP", "MAXPROJ", "MAX_INT", "MinIP3", "MINPROJ"]
+)
 @pytest.mark.parametrize("where", ["type", "description"])
 def test_what_is_glued_to_the_name_of_a_projection_does_not_hide_it(word, where):
     words = (word.upper(),) if where == "type" else ()
-    found = kind_of(header("DERIVED", "SECONDARY", "AXIAL", *words, SeriesDescription="" if words else f"Lung {word}/1"))
+    found = kind_of(
+        header("DERIVED", "SECONDARY", "AXIAL", *words, SeriesDescription="" if words else f"Lung {word}/1")
+    )
     assert found.use == "projection"
 
 
