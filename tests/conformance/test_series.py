@@ -110,6 +110,8 @@ ACQUISITIONS = [
     Case("doubled", "nearly", both(chest(), chest(Z[20:22] + 0.4, prefix="x", seed=5)), {"W_DUPLICATE_SLICES"}),
     Case("twice", "native-and-contrast", shared(Z, Z), {JOINED}, words=("2 acquisitions", "56 of 112")),
     Case("twice", "half-a-step-off", shared(Z, Z[:-1] + 2.5), {JOINED}),
+    Case("twice", "even-and-odd-slices", acquired(lambda k: 1 + k % 2), set()),
+    Case("twice", "even-and-odd-slices-one-missing", acquired(lambda k: 1 + k % 2, [30]), {"W_GAP_FILLED"}),
     Case(
         "part", "too-far-away", shared(Z[:36], Z[42:]), {JOINED, "W_PART_ONLY"}, (Z[0], Z[35]), ("l of lung", "100 mm")
     ),
@@ -255,7 +257,10 @@ TWO_KERNELS = both(
     chest(LOWER, prefix="a", ConvolutionKernel="B30f"), chest(UPPER, prefix="b", ConvolutionKernel="B50f")
 )
 SERIES_CASES = [
-    *(Case("beside", name, beside(build), {CHOSEN}, words=("series 9",)) for name, build in BESIDE.items()),
+    *(
+        Case("beside", name, beside(build), {CHOSEN}, words=("; left out: series 9, ",))
+        for name, build in BESIDE.items()
+    ),
     Case("derived", "70-kev-before-40", ENERGIES, {CHOSEN}, words=("series 9, 56 slices with",)),
     Case(
         "derived",
