@@ -297,9 +297,10 @@ def _scans_of_file(path: Path, census: Census) -> Iterator[tuple[Path, str]]:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether a folder holds DICOM files directly."""
+    """Whether a folder holds DICOM files directly; hidden ones, as macOS leaves beside others, are none."""
     with os.scandir(folder) as entries:
-        return looks_like_dicom(sorted(Path(entry.path) for entry in entries if is_file(entry)))
+        seen = [entry for entry in entries if not entry.name.startswith(".") and is_file(entry)]
+        return looks_like_dicom(sorted(Path(entry.path) for entry in seen))
 
 
 def _checked(found: list[Listed], folder: Path, expected: str, passed_over: Census | None = None) -> list[Listed]:

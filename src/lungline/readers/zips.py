@@ -119,6 +119,7 @@ def _apart(work: Callable[[], Any]) -> Any:
 
 def _entries(archive: zipfile.ZipFile, *, inner: bool = False) -> list[zipfile.ZipInfo]:
     """The files of a zip (or of an `inner` one) without hidden ones; a zip that is not as an honest one is refused."""
+    _mend_separators(archive)
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
         raise Quarantine("Q_LIMIT", f"the zip holds {len(infos)} entries; at most {MAX_FILES}")
@@ -133,9 +134,17 @@ def _entries(archive: zipfile.ZipFile, *, inner: bool = False) -> list[zipfile.Z
     return [info for info in infos if not info.is_dir() and not _is_hidden(info.filename)]
 
 
+def _mend_separators(archive: zipfile.ZipFile) -> None:
+    """Programs under Windows part folders by backslashes, against the format; no other name of a zip has one."""
+    for info in archive.infolist():
+        if "\\" in info.filename and "/" not in info.filename:
+            info.filename = info.filename.replace("\\", "/")
+            archive.NameToInfo[info.filename] = info
+
+
 def _fault(info: zipfile.ZipInfo) -> str:
     """What makes an entry one that is never unpacked, or nothing; without its name, which may be a patient's."""
-    name = info.orig_filename
+    name = info.filename if info.filename == info.orig_filename.replace("\\", "/") else info.orig_filename
     parts = name.removesuffix("/").split("/")
     if "\\" in name or "\0" in name or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
         return "a name in it leads out of the zip, or is no plain path"
