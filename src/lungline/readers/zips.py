@@ -244,8 +244,10 @@ def _unpack_from(
         raise Quarantine("Q_UNREADABLE", "the zip no longer holds the scan")
     _write(archive, [entries[place]], folder)
     name = PurePosixPath(place).name
-    names = dict.fromkeys(f"{place[: -len(name)]}{other}" for other in reader_of(source).names_beside(folder / name))
-    _write(archive, [entries[other] for other in names if other in entries and other != place], folder)
+    beside = {other.removeprefix("./").casefold() for other in reader_of(source).names_beside(folder / name)}
+    where = place[: -len(name)]
+    others = [other for other in entries if other != place and other.removeprefix(where).casefold() in beside]
+    _write(archive, [entries[other] for other in others if other.startswith(where)], folder)
     return name
 
 
