@@ -116,6 +116,7 @@ NAMES = {
     "capitals, MetaImage alone": (copied("S.MHA", by_simpleitk("a.mha")), "mhd", "nothing"),
     "capitals, DICOM": (named(".DCM"), "dicom", "nothing"),
     "Siemens": (named(".IMA"), "dicom", "nothing"),
+    "DICOM called voxels": (named(".img"), "dicom", "nothing"),
     "numbers for suffixes": (named(".0001"), "dicom", "nothing"),
     "UIDs for names": (named("1.2.840.113619"), "dicom", "nothing"),
     "behind ten pictures": (behind(*(f"00preview{k}.jpg" for k in range(10))), "dicom", "10 pictures (.jpg)"),

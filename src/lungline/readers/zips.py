@@ -28,7 +28,7 @@ import numpy as np
 from lungline.errors import Quarantine
 from lungline.readers.by_format import is_scan, reader_of
 from lungline.readers.census import NO_SCANS, Census
-from lungline.readers.dicom_sniff import START_BYTES, looks_like_dicom
+from lungline.readers.dicom_sniff import START_BYTES, beside_dicom, looks_like_dicom
 from lungline.readers.raw import MAX_FILES
 from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.studies import files_of_study, place_of_study, studies_among
@@ -215,6 +215,7 @@ def _scans_among(archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], c
         if dicom:
             studies = studies_among([*map(Path, others)], lambda path: cast(BinaryIO, archive.open(path.as_posix())))
             several = sorted(studies) if len(studies) > 1 else [""]
+            others = beside_dicom(list(map(Path, others)), start_of)
             found += [("/".join(filter(None, (folder, study))), "dicom") for study in several]
         found += [(name, source_of_name(name)) for name in scans]
         census.pass_over(others, scans, dicom=dicom)
