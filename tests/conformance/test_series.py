@@ -242,6 +242,16 @@ def in_some(change: Callable[[Dataset], None]) -> Build:
     return chest(more=more)
 
 
+def in_each(*uids: str) -> Build:
+    """A chest in which each slice has these UIDs for itself alone."""
+
+    def more(k: int, dataset: Dataset) -> None:
+        for name in uids:
+            setattr(dataset, name, UID(f"{STUDY}.{len(name)}.{k + 1}"))
+
+    return chest(more=more)
+
+
 def halves(more: Callable[[int, Dataset], object]) -> Build:
     return both(chest(UPPER, prefix="a"), chest(LOWER, prefix="b", more=more))
 
@@ -280,6 +290,10 @@ SERIES_CASES = [
     Case("owners", "id-missing-in-some", in_some(lambda d: delattr(d, "PatientID")), set()),
     Case("owners", "name-in-capitals", in_some(lambda d: setattr(d, "PatientName", "ROE^JANÉ^^")), set()),
     Case("owners", "frame-missing-in-some", in_some(lambda d: delattr(d, "FrameOfReferenceUID")), set()),
+    *(
+        Case("owners", f"a-uid-a-slice-{'-'.join(names)}", in_each(*names), set())
+        for names in (["StudyInstanceUID"], ["SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"])
+    ),
     Case("halves", "patient", halves(APART["patient-id"]), STRANGER, HALF),
     Case("halves", "study", halves(APART["study"]), STRANGER, HALF),
     Case("halves", "frame", halves(ONE_UID["frame-of-reference"]), {CHOSEN}, HALF),
