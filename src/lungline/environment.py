@@ -5,6 +5,8 @@ import sys
 import warnings
 
 _MOST_THREADS = 1024
+#: Where another layer or driver of HDF5 is loaded from: without it the library ends the process, and ours are files.
+_OTHER_STORAGE = ("HDF5_VOL_CONNECTOR", "HDF5_DRIVER", "HDF5_DRIVER_CONFIG")
 
 
 def threads_asked_for() -> int | None:
@@ -16,9 +18,11 @@ def threads_asked_for() -> int | None:
 def make_usable() -> None:
     """Put right what a command can do without, before a library reads it.
 
-    A number of threads that is none, a backend of matplotlib (pictures go to files), Python's warnings as errors, an
-    output that cannot write every letter.
+    A number of threads that is none, another storage of HDF5 (as modules of clusters set it), a backend of matplotlib
+    (pictures go to files), Python's warnings as errors, an output that cannot write every letter.
     """
+    for name in _OTHER_STORAGE:
+        os.environ.pop(name, None)
     if "OMP_NUM_THREADS" in os.environ and threads_asked_for() is None:
         del os.environ["OMP_NUM_THREADS"]
     os.environ["MPLBACKEND"] = "agg"

@@ -70,6 +70,22 @@ def in_zips(*levels: str) -> Callable[[Path], None]:
     return build
 
 
+def zipped_under_windows(folder: Path) -> None:
+    made = write_dicom(folder / "study", HU)
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("the study\\", b"")
+        for file in made.iterdir():
+            archive.writestr(f"the study\\series 1\\{file.name}", file.read_bytes())
+    shutil.rmtree(made)
+
+
+def unpacked_from_macos(folder: Path) -> None:
+    for file in write_dicom(folder / "study", HU).iterdir():
+        for place in ("study", "__MACOSX/study"):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            (folder / place / f"._{file.name}").write_bytes(b"\0\5\x16\7" + bytes(200))
+
+
 def beside(name: str, content: bytes = b"x") -> Callable[[Path], None]:
     def build(folder: Path) -> None:
         write_nifti(folder / "scan.nii", HU)
@@ -100,6 +116,7 @@ NAMES = {
     "capitals, MetaImage alone": (copied("S.MHA", by_simpleitk("a.mha")), "mhd", "nothing"),
     "capitals, DICOM": (named(".DCM"), "dicom", "nothing"),
     "Siemens": (named(".IMA"), "dicom", "nothing"),
+    "DICOM called voxels": (named(".img"), "dicom", "nothing"),
     "numbers for suffixes": (named(".0001"), "dicom", "nothing"),
     "UIDs for names": (named("1.2.840.113619"), "dicom", "nothing"),
     "behind ten pictures": (behind(*(f"00preview{k}.jpg" for k in range(10))), "dicom", "10 pictures (.jpg)"),
@@ -109,6 +126,8 @@ NAMES = {
     "no preamble": (lambda f: [cut_preamble(p) for p in suffixes_off(write_dicom(f / "a", HU)).iterdir()], "dicom", ""),
     "a zip in capitals": (in_zips("STUDY.ZIP"), "dicom nifti", "nothing"),
     "a zip in a zip": (in_zips("a.zip", "b.zip"), "dicom nifti", "nothing"),
+    "a zip from Windows": (zipped_under_windows, "dicom", "nothing"),
+    "a zip from macOS, unpacked": (unpacked_from_macos, "dicom", f"{2 * len(HU)} hidden files"),
     "a pair": (lambda f: by_nibabel(nibabel.Nifti1Pair, "a.img")(f), "nifti", "nothing"),
     "a .hdr of another format": (beside("a.hdr", b"ENVI\n" * 99), "nifti", "1 images of a format not read (.hdr)"),
     "voxels without a header": (beside("a.raw"), "nifti", "1 voxels without a header (.raw)"),

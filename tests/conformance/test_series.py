@@ -110,6 +110,8 @@ ACQUISITIONS = [
     Case("doubled", "nearly", both(chest(), chest(Z[20:22] + 0.4, prefix="x", seed=5)), {"W_DUPLICATE_SLICES"}),
     Case("twice", "native-and-contrast", shared(Z, Z), {JOINED}, words=("2 acquisitions", "56 of 112")),
     Case("twice", "half-a-step-off", shared(Z, Z[:-1] + 2.5), {JOINED}),
+    Case("twice", "even-and-odd-slices", acquired(lambda k: 1 + k % 2), set()),
+    Case("twice", "even-and-odd-slices-one-missing", acquired(lambda k: 1 + k % 2, [30]), {"W_GAP_FILLED"}),
     Case(
         "part", "too-far-away", shared(Z[:36], Z[42:]), {JOINED, "W_PART_ONLY"}, (Z[0], Z[35]), ("l of lung", "100 mm")
     ),
@@ -142,6 +144,11 @@ def of_type(*words: str, z: Sequence[float] = np.arange(71) * 4.0 - 140, **optio
     return other(z, ImageType=[*DERIVED, *words], SliceThickness=2, hu_of=filled, **options)
 
 
+def darkest(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """A minimum projection of slabs of 40 mm: it shows more lung than there is."""
+    return np.minimum.reduce([adult_chest(x, y, z + off) for off in (-20, -10, 0, 10, 20)])
+
+
 def unit(word: str, **options) -> Build:
     """A map of small numbers."""
     return other(RescaleType=word, hu_of=lambda x, y, z: np.where(adult_chest(x, y, z) > -200, 12, 0), **options)
@@ -162,6 +169,14 @@ BESIDE = {
     **{f"type-{word}": of_type(word) for word in PROJECTIONS},
     "description-mip": of_type(SeriesDescription="AX MIP 10/2"),
     "description-of-an-original": other(ImageType=ORIGINAL, SliceThickness=2, SeriesDescription="minip 8mm"),
+    **{
+        f"minimum-projection-{name}": other(np.arange(71) * 4.0 - 140, hu_of=darkest, SliceThickness=4, **said)
+        for name, said in {
+            "described": {"ImageType": ORIGINAL, "SeriesDescription": "MinIP 40"},
+            "reformatted": {"ImageType": [*DERIVED, "MPR"]},
+            "unnamed": {"ImageType": DERIVED},
+        }.items()
+    },
     "derivation": of_type(DerivationDescription="Maximum intensity projection"),
     "iodine": unit("MGML", ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_VALUE_BASED"]),
     "effective-z": unit("Z_EFF", ImageType=ORIGINAL),
@@ -227,6 +242,16 @@ def in_some(change: Callable[[Dataset], None]) -> Build:
     return chest(more=more)
 
 
+def in_each(*uids: str) -> Build:
+    """A chest in which each slice has these UIDs for itself alone."""
+
+    def more(k: int, dataset: Dataset) -> None:
+        for name in uids:
+            setattr(dataset, name, UID(f"{STUDY}.{len(name)}.{k + 1}"))
+
+    return chest(more=more)
+
+
 def halves(more: Callable[[int, Dataset], object]) -> Build:
     return both(chest(UPPER, prefix="a"), chest(LOWER, prefix="b", more=more))
 
@@ -242,7 +267,10 @@ TWO_KERNELS = both(
     chest(LOWER, prefix="a", ConvolutionKernel="B30f"), chest(UPPER, prefix="b", ConvolutionKernel="B50f")
 )
 SERIES_CASES = [
-    *(Case("beside", name, beside(build), {CHOSEN}, words=("series 9",)) for name, build in BESIDE.items()),
+    *(
+        Case("beside", name, beside(build), {CHOSEN}, words=("; left out: series 9, ",))
+        for name, build in BESIDE.items()
+    ),
     Case("derived", "70-kev-before-40", ENERGIES, {CHOSEN}, words=("series 9, 56 slices with",)),
     Case(
         "derived",
@@ -262,6 +290,10 @@ SERIES_CASES = [
     Case("owners", "id-missing-in-some", in_some(lambda d: delattr(d, "PatientID")), set()),
     Case("owners", "name-in-capitals", in_some(lambda d: setattr(d, "PatientName", "ROE^JANÉ^^")), set()),
     Case("owners", "frame-missing-in-some", in_some(lambda d: delattr(d, "FrameOfReferenceUID")), set()),
+    *(
+        Case("owners", f"a-uid-a-slice-{'-'.join(names)}", in_each(*names), set())
+        for names in (["StudyInstanceUID"], ["SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"])
+    ),
     Case("halves", "patient", halves(APART["patient-id"]), STRANGER, HALF),
     Case("halves", "study", halves(APART["study"]), STRANGER, HALF),
     Case("halves", "frame", halves(ONE_UID["frame-of-reference"]), {CHOSEN}, HALF),

@@ -221,6 +221,11 @@ NIFTI = {
     ),
     "a slope of 0": (nifti(scl_slope=0, scl_inter=7), READ),
     "an intercept that is NaN": (nifti(scl_inter=np.nan), "Q_BAD_RESCALE: scl_inter is nan beside scl_slope 1"),
+    "a negative spacing": (
+        nifti(pixdim=(1, -2, 2, 2, 0, 0, 0, 0)),
+        "Q_BAD_NIFTI: the header is not valid: pixdim[1,2,3] should be positive",
+    ),
+    "a type that is none": (nifti(datatype=999), "Q_BAD_NIFTI: the header is not valid: data code 999 not recognized"),
     "a slope that is infinite": (nifti(scl_slope=np.inf), "Q_BAD_RESCALE: scl_slope is inf"),
     "NIfTI-2": (by_nibabel(nibabel.Nifti2Image, "a.nii"), READ),
     "NIfTI-2, packed": (by_nibabel(nibabel.Nifti2Image, "a.nii.gz"), READ),

@@ -20,6 +20,8 @@ ENVIRONMENTS: dict[str, dict[str, str | None]] = {
     "that and another folder": {"HDF5_PLUGIN_PATH": f"/nonexistent:{hdf5plugin.PLUGINS_PATH}"},
     "filters that are not there": {"HDF5_PLUGIN_PATH": "/nonexistent"},
     "no filters at all": {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": ""},
+    "another layer of HDF5": {"HDF5_VOL_CONNECTOR": "async under_vol=0;under_info={}"},
+    "another driver of HDF5": {"HDF5_DRIVER": "mpio", "HDF5_DRIVER_CONFIG": "x"},
     "locks, yes": {"HDF5_USE_FILE_LOCKING": "TRUE"},
     "locks, no": {"HDF5_USE_FILE_LOCKING": "FALSE"},
     "locks, best effort": {"HDF5_USE_FILE_LOCKING": "BEST_EFFORT"},

@@ -22,19 +22,22 @@ from lungline.storage.hdf5 import Flag
 _FEW = 0.1  # part of a series that may be dropped
 _NEARLY = 0.4  # of a step: slices nearer than this are one too many
 _LEVEL = 0.05  # part of a step by which a slice may be off the grid of others
+_GAP = 1.2  # of the thickness: slices further apart leave something out between them
 _MOST_SEEDS = 8  # acquisitions that the joining begins with
 
 
 def assemble(stack: Sequence[Slice]) -> tuple[list[Slice], list[Flag]]:
     """One slice a position, sorted along the normal, of slices of one series, orientation and spacing.
 
-    Copies are dropped. Acquisitions that follow one another are joined; where they overlap, the one that shows more
-    is kept. Of a few different slices at (nearly) one position the one that its neighbours are most like is kept.
+    Copies are dropped. Acquisitions that follow one another, or fill one another's gaps, are joined; where they
+    overlap, the one that shows more is kept. Of a few different slices at (nearly) one position the one that its
+    neighbours are most like is kept.
+
     Call inside `dicom_headers.quiet`; `Quarantine` with `Q_DUPLICATE_SLICES` if many are doubled.
     """
     unique, copies = _without_copies(in_order(stack))
     flags = [Flag("W_DUPLICATE_SLICES", f"{copies} copies of slices dropped")] if copies else []
-    if fits(unique) and not interleave([item.acquisition for item in unique]):
+    if fits(unique) and (not interleave([item.acquisition for item in unique]) or _fill_one_another(unique)):
         return unique, flags
     acquisitions: dict[int, list[Slice]] = {}
     for item in unique:
@@ -98,6 +101,17 @@ def interleave(labels: Sequence[object]) -> bool:
     order = [label for label in labels if counts[label] >= MIN_SLICES]
     changes = sum(a != b for a, b in pairwise(order))
     return changes >= len(set(order)) > 0
+
+
+def _fill_one_another(stack: Sequence[Slice]) -> bool:
+    """Whether slices lie close together while those of each acquisition leave gaps, as a scan in two passes does."""
+    thickness = [item.thickness_mm for item in stack if item.thickness_mm]
+    alone = [depths_of([s for s in stack if s.acquisition == number]) for number in {s.acquisition for s in stack}]
+    if len(thickness) < len(stack) or min(map(len, alone)) < MIN_SLICES:
+        return False
+    steps = [float(np.median(np.diff(depths))) for depths in alone]
+    together = float(np.median(np.diff(depths_of(stack))))
+    return together < _GAP * max(thickness) < min(steps)
 
 
 def _without_copies(stack: list[Slice]) -> tuple[list[Slice], int]:

@@ -184,7 +184,8 @@ def read_folder(files: list[Path]) -> Folder:
     found = [_read_one(path) for path in files]
     counts = Counter(word for word in found if isinstance(word, str))
     others = Counter(item for item in found if isinstance(item, Other))
-    return Folder([item for slices in found if isinstance(slices, list) for item in slices], others, **counts)
+    slices = [item for several in found if isinstance(several, list) for item in several]
+    return Folder(owners.without_single_uids(slices), others, **counts)
 
 
 def read_dataset(path: Path, **options: Any) -> Dataset:

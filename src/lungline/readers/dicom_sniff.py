@@ -42,6 +42,11 @@ def looks_like_dicom(files: Sequence[Path], start_of: Callable[[Path], bytes] = 
     return any(is_dicom(path, start_of) for path in likely_first)
 
 
+def beside_dicom(files: Sequence[Path], start_of: Callable[[Path], bytes] = start_of_file) -> list[str]:
+    """The names of files beside DICOM ones, without those that are DICOM under a name of another kind, as `a.img`."""
+    return [file.name for file in files if not kind_of_file(file.name) or not is_dicom(file, start_of)]
+
+
 def begins_as_dicom(start: bytes) -> bool:
     """Whether these are the first bytes of a DICOM file."""
     return start[128:132] == _MARK or lacks_preamble(start)

@@ -33,33 +33,40 @@ def _patterns(*rows: tuple[str, Use, int, str]) -> tuple[tuple[re.Pattern[str], 
 
 
 _PLAIN = ImageKind("slice", 0, "as scanned")
+#: Writers glue what they know of a projection to its name: MIP8, 10MM_MIP, THICKMIP, MIPMPR.
+_GLUED = r"\d*(?:MM|D)?|T|ST|HD|THIN|THICK|SLAB|AX|AXIAL|COR|SAG|LUNG|MPR"
+_MIP = rf"(?:{_GLUED})MIPS?(?:{_GLUED})|MAX ?IPS?\d*|MAX ?INT\w*|MAX ?PROJ\w*|MAXIMUM ?INTENSIT\w*"
+_MINIP = r"MIN(?:I ?| )?IPS?\d*|MNIP|MIN ?INT(?:ENS\w*)?|MIN ?PROJ\w*|MINIMUM ?INTENSIT\w*"
+_MEAN_IP = r"AVERAGE|AVG|MEAN|(?:AVERAGE|AVE?|AVG|MEAN) ?IP\d*|AIP|RAY ?SUM"
 #: In an image type (or frame type); the first that fits. Blanks stand for all that is no letter or digit.
 _IMAGE_TYPES = _patterns(
     (r"LOCALI[SZ]ER|SCOUT\w*|TOPOGRAM|TOPO|SCANOGRAM|SURVIEW", "other", 9, "localizer"),
     (r"SCREEN ?SAVE|SCREEN ?SHOT|SCREEN ?CAPTURE|DOSE ?INFO|DOSE ?REPORT|REPORT", "other", 9, "screen capture"),
-    (r"MIP|MAX ?IP|IP MAX|MAX|MAXIMUM\w*|MAX INTENSITY", "projection", 9, "maximum projection"),
-    (r"MIN ?IP|MNIP|IP MIN|MIN|MINIMUM\w*|MIN INTENSITY", "projection", 9, "minimum projection"),
+    (rf"{_MIP}|IP MAX|MAX|MAXIMUM\w*", "projection", 9, "maximum projection"),
+    (rf"{_MINIP}|IP MIN|MIN|MINIMUM\w*", "projection", 9, "minimum projection"),
     (r"VOLUME RENDER\w*|SURFACE RENDER\w*|VOLREN|VRT?|SSD|3D|CURVED|CPR|CURVED MPR", "projection", 9, "rendering"),
     (r"SUBTRACT\w*|SUBTR?|DIFF|DIFFERENCE|DSA", "not HU", 9, "subtraction"),
+    (r"ADDITION|DIVISION|MULTIPLICATION|STD DEV\w*", "not HU", 9, "arithmetic of images"),
     (r"IODINE|IODMAP|MAT SPECIFIC|MAT VALUE BASED|MAT FRACTIONAL", "not HU", 9, "map of a material"),
     (r"Z ?EFF\w*|EFF ATOMIC NUM|EFFECTIVE Z|EFFECTIVE ATOMIC\w*", "not HU", 9, "map of atomic numbers"),
-    (r"ELECTRON DENSITY|RHO Z?", "not HU", 9, "map of electron density"),
-    (r"PERF\w*|PBV|CBF|CBV|MTT|TTP|TMAX|PARAMETRIC\w*|FUNCTIONAL", "not HU", 9, "map of perfusion"),
+    (r"ELECTRON ?DENSITY|RHO|RHO Z", "not HU", 9, "map of electron density"),
+    (r"PERF\w*|VENTILATION|XENON|PBV|CBF|CBV|MTT|TTP|TMAX|PARAMETRIC\w*|FUNCTIONAL", "not HU", 9, "map of perfusion"),
     (r"SEG|SEGMENT\w*|MASK|LABEL\w*|OVERLAY", "not HU", 9, "segmentation"),
     (r"VNC|VUE|VIRTUAL\w*|MAT REMOVED|MAT MODIFIED|VNI", "slice", 3, "material removed"),
-    (r"AVERAGE\w*|AVG|AVE|MEAN|MEAN IP|AIP|AVE? ?IP|AVG ?IP", "slice", 2, "average projection"),
+    (rf"{_MEAN_IP}|AVERAGE\w*|AVE", "slice", 2, "average projection"),
+    (r"PROJECTION|PROJ", "projection", 9, "projection"),
     (r"MPR|REFORMAT\w*|RFMT|RESAMPLED|PARALLEL|THICK\w*|FUSION|COMPOSED", "slice", 2, "reformatted"),
     (r"VMI|MONO\w*|KEV|\d+ ?KEV", "slice", 1, "images of one energy"),
     (r"DERIVED|SECONDARY", "slice", 1, "derived"),
 )
 #: In a description, which people type: of a derived image it tells as much as an image type does.
 _DESCRIPTIONS = _patterns(
-    (r"MIPS?|MAX ?IP|MAXIMUM INTENSITY|PIXEL BY PIXEL MAXIMUM", "projection", 9, "maximum projection"),
-    (r"MIN ?IPS?|MNIP|MINIMUM INTENSITY|PIXEL BY PIXEL MINIMUM", "projection", 9, "minimum projection"),
+    (rf"{_MIP}|PIXEL BY PIXEL MAXIMUM", "projection", 9, "maximum projection"),
+    (rf"{_MINIP}|PIXEL BY PIXEL MINIMUM", "projection", 9, "minimum projection"),
     (r"VOLUME RENDER\w*|SURFACE RENDER\w*|VRT|CURVED", "projection", 9, "rendering"),
     (r"SUBTRACT\w*|PIXEL BY PIXEL SUBTRACTION", "not HU", 9, "subtraction"),
     (r"IODINE|IODMAP|Z ?EFF|EFFECTIVE Z|ELECTRON DENSITY|PBV|PERFUSION", "not HU", 9, "map of a material"),
-    (r"AVERAGE|AVG|AIP|MEAN", "slice", 2, "average projection"),
+    (_MEAN_IP, "slice", 2, "average projection"),
     (r"MPR|REFORMAT\w*|RFMT|MULTIPLANAR\w*", "slice", 2, "reformatted"),
 )
 _LAST = 4  # rank of an image that only its description makes doubtful

@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec
 from lungline.errors import LunglineError
 from lungline.readers.by_format import is_scan
 from lungline.readers.census import Census
-from lungline.readers.dicom_sniff import is_dicom, looks_like_dicom
+from lungline.readers.dicom_sniff import beside_dicom, is_dicom, looks_like_dicom
 from lungline.readers.raw import is_file
 from lungline.readers.studies import place_of_study, scans_of_folder
 from lungline.readers.zips import is_zip, place_in_zip, scans_in_zip
@@ -285,6 +285,8 @@ def _scans_of_folder(folder: Path, names: Sequence[str], census: Census) -> Iter
         yield from found
         if hidden or not is_zip(folder / name):
             (scans if found else others).append(name)
+    if dicom:
+        others = beside_dicom([folder / name for name in others])
     census.pass_over(others, scans, dicom=dicom)
 
 
@@ -297,9 +299,10 @@ def _scans_of_file(path: Path, census: Census) -> Iterator[tuple[Path, str]]:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether a folder holds DICOM files directly."""
+    """Whether a folder holds DICOM files directly; hidden ones, as macOS leaves beside others, are none."""
     with os.scandir(folder) as entries:
-        return looks_like_dicom(sorted(Path(entry.path) for entry in entries if is_file(entry)))
+        seen = [entry for entry in entries if not entry.name.startswith(".") and is_file(entry)]
+        return looks_like_dicom(sorted(Path(entry.path) for entry in seen))
 
 
 def _checked(found: list[Listed], folder: Path, expected: str, passed_over: Census | None = None) -> list[Listed]:

@@ -66,18 +66,23 @@ def data_file_names(path: Path) -> tuple[str, ...]:
 
 
 def data_file(header_path: Path, name: str) -> Path:
-    """The pixel file beside a header; nothing outside the header's own folder is ever opened."""
-    folder = header_path.parent
-    wanted = folder / name
+    """The pixel file beside a header, whatever the case of its letters; none outside the header's folder is opened."""
+    folder, name = header_path.parent, name.removeprefix("./")
     if Path(name).name != name or name in ("", ".", "..") or "\\" in name or "\0" in name:
         raise Quarantine("Q_BAD_MHD", "ElementDataFile is not a plain file name")
     try:
-        found = wanted.resolve()
+        found = _beside(folder, name).resolve()
     except (OSError, RuntimeError):  # links in a circle, a name that is too long
         found = folder
     if found.parent != folder or not found.is_file():
         raise Quarantine("Q_BAD_MHD", "the pixel file named in the header is not a file in the header's folder")
     return found
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """The file of this name or, where there is none, the only one whose name differs in capitals alone."""
+    alike = [] if (folder / name).exists() else [p for p in folder.iterdir() if p.name.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else folder / name
 
 
 def _read_pixels(handle: BinaryIO, n_bytes: int, header: MetaHeader, target: NDArray[np.uint8]) -> None:

@@ -26,6 +26,7 @@ _MM_OR_UNKNOWN = (0, 2)  # flags of the spatial unit
 _REPAIRED = 30  # nibabel's level of faults in a header that it would mend by itself
 _SIZES = {348: 1, 540: 2}  # bytes of a header, and the version of NIfTI that has it
 _ALONE, _PAIR = (b"n+1\0", b"n+2\0"), (b"ni1\0", b"ni2\0")
+_LONGEST = 120  # characters of what nibabel says
 _MAX_OFFSET = 1 << 24  # of the voxels: extensions lie before them
 _SAME_SPACING = 0.01  # part by which pixdim and the affine may differ
 _SAME_PLACE_MM = 0.1  # by which the corners of sform and qform may differ
@@ -154,6 +155,8 @@ def _read_header(stream: BinaryIO) -> NiftiHeader:
         return NiftiHeader(header, header.get_data_dtype(), size, magic in _PAIR)
     except Quarantine:
         raise
+    except nibabel.spatialimages.HeaderDataError as error:  # says which number is wrong; no text of the header is one
+        raise Quarantine("Q_BAD_NIFTI", f"the header is not valid: {' '.join(str(error).split())[:_LONGEST]}") from None
     except Exception as error:  # nibabel lets through what struct and numpy raise
         raise Quarantine("Q_BAD_NIFTI", f"the header cannot be read ({type(error).__name__})") from None
     finally:

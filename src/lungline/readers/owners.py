@@ -2,12 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
+if TYPE_CHECKING:
+    from lungline.readers.dicom_headers import Slice
+
 #: Header elements that say whose an image is.
 TAGS = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")
+_FEW_UIDS = 8  # series that a study may well have
 
 
 def owner_of(header: Dataset) -> tuple[str, ...]:
@@ -46,3 +51,24 @@ def groups_of(records: Iterable[Sequence[str]]) -> dict[tuple[str, ...], int]:
 
 def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
     return all(a == b or not a or not b for a, b in zip(one, other, strict=True))
+
+
+def without_single_uids(slices: "list[Slice]") -> "list[Slice]":
+    """Slices without a study, series or frame of reference that nearly each has for itself alone.
+
+    That is what a careless anonymisation leaves; it tells no slice from another.
+    """
+    single = [
+        len(uids) > max(_FEW_UIDS, len(slices) / 2) for uids in map(set, zip(*map(_uids_of, slices), strict=True))
+    ]
+    if not any(single):
+        return slices
+    kept = [["" if drop else uid for drop, uid in zip(single, _uids_of(item), strict=True)] for item in slices]
+    return [
+        replace(item, owner=(*item.owner[:-1], study), series=series, frame_of_reference=frame)
+        for item, (study, series, frame) in zip(slices, kept, strict=True)
+    ]
+
+
+def _uids_of(item: "Slice") -> tuple[str, str, str]:
+    return item.owner[-1], item.series, item.frame_of_reference

@@ -20,6 +20,7 @@ _MOST_LOCALIZERS = 4  # slices of one series that may stand across the others
 _SMALL_MINORITY = 0.1  # part of a series that may be dropped
 _NEARLY_ALL = 0.9  # part of the most lung (or the largest extent) that counts as the whole chest, too
 _SOME_LUNG_L = 0.1
+_MOST_ADDED = 1.5  # times the lung that is there, in a projection of it
 _THIN_MM = 2.5  # thicker slices blur the smaller nodules
 _THICKEST_MM = 20.0
 _MIDDLE_KEV = 70.0  # where images of one energy are most like those of 120 kV
@@ -45,6 +46,17 @@ class Series:
     @property
     def extent_mm(self) -> float:
         return float(np.ptp(depths_of(self.slices)))
+
+    @property
+    def rank(self) -> int:
+        return self.slices[0].rank
+
+    @property
+    def field_mm(self) -> float:
+        """The shorter side of a slice."""
+        first = self.slices[0]
+        along_j, along_i = first.spacing_ji_mm or (0.0, 0.0)
+        return min(first.rows * along_j, first.columns * along_i)
 
     @property
     def slice_mm(self) -> float:
@@ -88,9 +100,28 @@ def rank_series(folder: Folder) -> Ranking:
         usable = [replace(s, lung_l=litres_of_lung(s.slices, s.extent_mm)) for s in usable]
     # how much of the lungs a series shows: litres, or its extent where none of them shows lung
     any_lung = max(s.lung_l for s in usable) >= _SOME_LUNG_L
-    seen = {id(s): s.lung_l if any_lung else s.extent_mm for s in usable}
+    seen = {id(s): max(s.lung_l, _lung_made_of(s, usable)) if any_lung else s.extent_mm for s in usable}
     enough = _NEARLY_ALL * max(seen.values())
     return Ranking(sorted(usable, key=lambda s: _order(s, min(seen[id(s)], enough))), left_out)
+
+
+def _lung_made_of(series: Series, others: Sequence[Series]) -> float:
+    """The most lung (l) that derived images show of what a series covers.
+
+    They are made of such slices: where they show more, as a minimum projection does, there is no more lung.
+    """
+    derived = (o.lung_l for o in others if o.rank > series.rank and _covers(series, o))
+    return max((lung_l for lung_l in derived if lung_l <= _MOST_ADDED * series.lung_l), default=0.0)
+
+
+def _covers(series: Series, other: Series) -> bool:
+    """Whether a series shows all of the body that another of the same patient and study shows, or nearly so."""
+    if series.owner != other.owner or abs(series.slices[0].normal @ other.slices[0].normal) < _AXIAL:
+        return False
+    normal, room_mm = series.slices[0].normal, (1 - _NEARLY_ALL) / 2 * other.extent_mm + series.slice_mm / 2
+    here, there = (np.array([i.position_xyz_mm for i in s.slices]) @ normal for s in (series, other))
+    within = here.min() - room_mm <= there.min() and there.max() <= here.max() + room_mm
+    return bool(within and series.field_mm >= _NEARLY_ALL * other.field_mm)
 
 
 def _order(series: Series, seen: float) -> tuple[object, ...]:

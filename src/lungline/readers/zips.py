@@ -28,7 +28,7 @@ import numpy as np
 from lungline.errors import Quarantine
 from lungline.readers.by_format import is_scan, reader_of
 from lungline.readers.census import NO_SCANS, Census
-from lungline.readers.dicom_sniff import START_BYTES, looks_like_dicom
+from lungline.readers.dicom_sniff import START_BYTES, beside_dicom, looks_like_dicom
 from lungline.readers.raw import MAX_FILES
 from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.studies import files_of_study, place_of_study, studies_among
@@ -119,6 +119,7 @@ def _apart(work: Callable[[], Any]) -> Any:
 
 def _entries(archive: zipfile.ZipFile, *, inner: bool = False) -> list[zipfile.ZipInfo]:
     """The files of a zip (or of an `inner` one) without hidden ones; a zip that is not as an honest one is refused."""
+    _mend_separators(archive)
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
         raise Quarantine("Q_LIMIT", f"the zip holds {len(infos)} entries; at most {MAX_FILES}")
@@ -133,9 +134,17 @@ def _entries(archive: zipfile.ZipFile, *, inner: bool = False) -> list[zipfile.Z
     return [info for info in infos if not info.is_dir() and not _is_hidden(info.filename)]
 
 
+def _mend_separators(archive: zipfile.ZipFile) -> None:
+    """Programs under Windows part folders by backslashes, against the format; no other name of a zip has one."""
+    for info in archive.infolist():
+        if "\\" in info.filename and "/" not in info.filename:
+            info.filename = info.filename.replace("\\", "/")
+            archive.NameToInfo[info.filename] = info
+
+
 def _fault(info: zipfile.ZipInfo) -> str:
     """What makes an entry one that is never unpacked, or nothing; without its name, which may be a patient's."""
-    name = info.orig_filename
+    name = info.filename if info.filename == info.orig_filename.replace("\\", "/") else info.orig_filename
     parts = name.removesuffix("/").split("/")
     if "\\" in name or "\0" in name or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
         return "a name in it leads out of the zip, or is no plain path"
@@ -206,6 +215,7 @@ def _scans_among(archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], c
         if dicom:
             studies = studies_among([*map(Path, others)], lambda path: cast(BinaryIO, archive.open(path.as_posix())))
             several = sorted(studies) if len(studies) > 1 else [""]
+            others = beside_dicom(list(map(Path, others)), start_of)
             found += [("/".join(filter(None, (folder, study))), "dicom") for study in several]
         found += [(name, source_of_name(name)) for name in scans]
         census.pass_over(others, scans, dicom=dicom)
@@ -235,8 +245,10 @@ def _unpack_from(
         raise Quarantine("Q_UNREADABLE", "the zip no longer holds the scan")
     _write(archive, [entries[place]], folder)
     name = PurePosixPath(place).name
-    names = dict.fromkeys(f"{place[: -len(name)]}{other}" for other in reader_of(source).names_beside(folder / name))
-    _write(archive, [entries[other] for other in names if other in entries and other != place], folder)
+    beside = {other.removeprefix("./").casefold() for other in reader_of(source).names_beside(folder / name)}
+    where = place[: -len(name)]
+    others = [other for other in entries if other != place and other.removeprefix(where).casefold() in beside]
+    _write(archive, [entries[other] for other in others if other.startswith(where)], folder)
     return name
 
 

@@ -56,6 +56,29 @@ def test_a_description_makes_a_projection_of_a_derived_image_and_a_last_choice_o
     assert kind_of(header("ORIGINAL", SeriesDescription="shrimp, minimal dose")).rank == 0
 
 
+@pytest.mark.parametrize(
+    "word", ["MIP8", "10MM_MIP", "THICKMIP", "MIPMPR", "TMIP", "MAXPROJ", "MAX_INT", "MinIP3", "MINPROJ"]
+)
+@pytest.mark.parametrize("where", ["type", "description"])
+def test_what_is_glued_to_the_name_of_a_projection_does_not_hide_it(word, where):
+    words = (word.upper(),) if where == "type" else ()
+    found = kind_of(
+        header("DERIVED", "SECONDARY", "AXIAL", *words, SeriesDescription="" if words else f"Lung {word}/1")
+    )
+    assert found.use == "projection"
+
+
+@pytest.mark.parametrize(
+    ("word", "use"),
+    [("PROJECTION IMAGE", "projection"), ("RAYSUM", "slice"), ("MEANIP", "slice"), ("STD_DEVIATION", "not HU"),
+     ("ADDITION", "not HU"), ("RHO", "not HU"), ("ELECTRONDENSITY", "not HU"), ("XENON", "not HU"),
+     ("RHODES", "slice"), ("MIPLAN", "slice"), ("MINT", "slice")],
+)  # fmt: skip
+def test_derived_images_by_the_last_word_of_their_type(word, use):
+    assert kind_of(header("DERIVED", "SECONDARY", "AXIAL", word)).use == use
+    assert kind_of(header("ORIGINAL", SeriesDescription="Mint hill, Miplan 3, minimal dose")).rank == 0
+
+
 def test_words_that_are_said_are_our_own():
     for element in ("SeriesDescription", "RescaleType", "ImageType"):
         said = kind_of(header("DERIVED", **{element: "Roe MIP"})).words

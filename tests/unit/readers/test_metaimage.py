@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 
 import numpy as np
@@ -12,6 +13,7 @@ from lungline.errors import Quarantine
 from lungline.imaging.geometry import voxel_to_world
 from lungline.readers.metaimage import read_metaimage
 from lungline.readers.scan import raw_files, read_scan
+from lungline.readers.zips import unpacked
 from scans import chest, write_mhd
 
 HU = chest((4, 12, 14))
@@ -55,7 +57,8 @@ def test_a_flipped_luna_header_keeps_every_voxel_in_its_place(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "dtype"), [("MET_UCHAR", "u1"), ("MET_USHORT", "u2"), ("MET_INT", "i4"), ("MET_FLOAT", "f4")]
+    ("kind", "dtype"),
+    [("MET_UCHAR", "u1"), ("MET_USHORT", "u2"), ("MET_INT", "i4"), ("MET_LONG_LONG", "i8"), ("MET_FLOAT", "f4")],
 )
 def test_other_number_types_and_big_endian_give_the_same_numbers(tmp_path, kind, dtype):
     values = np.abs(HU // 8).astype(dtype)
@@ -116,6 +119,21 @@ def test_a_link_to_pixels_outside_the_folder_is_refused(tmp_path):
     (tmp_path / "scan" / "a.raw").symlink_to(tmp_path / "elsewhere.raw")
     refused(path, "Q_BAD_MHD")
     assert raw_files(path, "mhd") == [path]
+
+
+@pytest.mark.parametrize("said", ["a.raw", "A.Raw", "./A.RAW"])
+def test_a_pixel_file_is_found_whatever_its_capitals_and_only_if_it_is_the_only_one(tmp_path, said):
+    path = write_mhd(tmp_path / "in" / "A.MHD", HU, ElementDataFile=said)
+    (path.parent / "A.raw").rename(path.parent / "A.RAW")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in path.parent.iterdir():
+            archive.write(file, f"s/{file.name}")
+    for place in (path, tmp_path / "a.zip/s/A.MHD"):
+        with unpacked(place, "mhd") as here:
+            np.testing.assert_array_equal(read_metaimage(here).array, HU)
+    if said == "A.Raw":
+        (path.parent / "a.RAW").write_bytes(HU.tobytes())
+        refused(path, "Q_BAD_MHD")
 
 
 def test_a_link_to_the_header_finds_the_pixels_beside_the_header(tmp_path):
