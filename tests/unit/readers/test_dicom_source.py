@@ -48,7 +48,8 @@ def test_elements_that_cannot_even_be_read_are_left_out(tmp_path) -> None:
 
     with quiet():
         series = read_series(write_dicom(tmp_path / "raw", chest(), change=plant))
-        made = dicom_objects(series, {"nodules": None, "patient": {"cancer_probability": 0.5}, "classifier": "m2"}, [], None)
+        table = {"nodules": None, "patient": {"cancer_probability": 0.5}, "classifier": "m2"}
+        made = dicom_objects(series, table, [], None)
     assert (made.sr.PatientName, made.sr.PatientBirthDate, made.sr.StudyTime) == (MARKER, "", "")
 
 
