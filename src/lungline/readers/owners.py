@@ -54,9 +54,10 @@ def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def without_single_uids(slices: "list[Slice]") -> "list[Slice]":
-    """Slices without a study, series or frame of reference that nearly each has for itself alone.
+    """Slices without a study or series that nearly each has for itself alone.
 
-    That is what a careless anonymisation leaves; it tells no slice from another.
+    That is what a careless anonymisation leaves; it tells no slice from another. A frame of reference for each does:
+    then nothing says that the places of two slices can be compared.
     """
     single = [
         len(uids) > max(_FEW_UIDS, len(slices) / 2) for uids in map(set, zip(*map(_uids_of, slices), strict=True))
@@ -65,10 +66,10 @@ def without_single_uids(slices: "list[Slice]") -> "list[Slice]":
         return slices
     kept = [["" if drop else uid for drop, uid in zip(single, _uids_of(item), strict=True)] for item in slices]
     return [
-        replace(item, owner=(*item.owner[:-1], study), series=series, frame_of_reference=frame)
-        for item, (study, series, frame) in zip(slices, kept, strict=True)
+        replace(item, owner=(*item.owner[:-1], study), series=series)
+        for item, (study, series) in zip(slices, kept, strict=True)
     ]
 
 
-def _uids_of(item: "Slice") -> tuple[str, str, str]:
-    return item.owner[-1], item.series, item.frame_of_reference
+def _uids_of(item: "Slice") -> tuple[str, str]:
+    return item.owner[-1], item.series
