@@ -96,7 +96,7 @@ def plant_scans(folder: Path, ct: Volume) -> int:
         strange = f"1.2.{MARKER}".ljust(len(_SYNTAX), "\0").encode()
         path.write_bytes(path.read_bytes().replace(_SYNTAX, strange, 1))
 
-    words = {"Comment": MARKER, "Name": MARKER, "ID": MARKER, "Modality": MARKER}
+    words = {"Comment": MARKER, "Name": MARKER, "ID": MARKER}
     spacing = " ".join(f"{mm:g}" for mm in spacing_kji[::-1])
     write_mhd(folder / f"{MARKER}.mhd", hu, ElementSpacing=spacing, **words)
     write_mhd(folder / f"{MARKER}-bad.mhd", small, ElementType=MARKER, **words)

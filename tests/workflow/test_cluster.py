@@ -75,7 +75,7 @@ def test_every_setting_of_the_profile_has_its_reason() -> None:
     assert bare == {"resources", "config", "default-resources"}  # theirs stand line by line
 
 
-@pytest.mark.parametrize(("bytes_of_the_file", "share"), [(1 << 20, 0.4), (1 << 29, 1.0)])
+@pytest.mark.parametrize(("bytes_of_the_file", "share"), [(1 << 20, 0.4), (3 << 28, 1.0)])
 def test_a_large_scan_asks_for_more_memory_than_a_small_one(workflow, tmp_path, bytes_of_the_file, share) -> None:
     with open(tmp_path / "scan.nii", "wb") as handle:
         handle.truncate(bytes_of_the_file)

@@ -333,7 +333,7 @@ def test_a_classifier_that_starts_from_the_fpr_waits_for_it(workflow) -> None:
     jobs = workflow.plan("micro", change=REPEATED | {"run": ["m2-demo"]})
     assert jobs["train_fpr"] == 1
     command = workflow.planned_command("train-classifier", "micro", change=REPEATED | {"run": ["m2-demo"]})
-    assert "--init-from results/micro/train_unet/demo/false-positive reduction --checkpoints" in command
+    assert "--init-from results/micro/train_unet/demo/fpr --checkpoints" in command
 
 
 def test_the_u_nets_of_a_detector_do_not_depend_on_its_second_stage(workflow) -> None:
