@@ -5,12 +5,11 @@ matters in them becomes a flag.
 """
 
 import logging
-import math
 import os
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from lungline.errors import Quarantine
 from lungline.readers import image_kinds, owners
 from lungline.readers.dicom_sniff import is_dicom, lacks_preamble, start_of_file
+from lungline.readers.dicom_values import floats_of, number_of_element, orientation_of, text_of, whole_number_of
 from lungline.readers.raw import MAX_FILES, ROOM_MM, is_file
 
 _TAGS = [
@@ -215,7 +215,7 @@ def _read_one(path: Path) -> list[Slice] | Other | str:
         if kind == _DICOMDIR:
             return "not_dicom"
         if kind in _ENHANCED_CT or (header.get("NumberOfFrames") or 1) > 1:
-            return _frames_of(path, header, kind) if _text(header, "Modality") == "CT" else _other(header)
+            return _frames_of(path, header, kind) if text_of(header, "Modality") == "CT" else _other(header)
         found = _slice_of(path, header, kind)
         return [found] if isinstance(found, Slice) else found
     except (Quarantine, OSError, MemoryError):
@@ -254,12 +254,14 @@ def _flattened(header: Dataset, frame: Dataset) -> Dataset:
 
 def _other(header: Dataset, kind: str = "") -> Other:
     """An image that is no slice of a CT; of its words only those are told that say nothing of a patient."""
-    modality = _text(header, "Modality")
-    return Other(_whole(header, "SeriesNumber"), kind or (modality if modality in _MODALITIES else "no CT image"))
+    modality = text_of(header, "Modality")
+    return Other(
+        whole_number_of(header, "SeriesNumber"), kind or (modality if modality in _MODALITIES else "no CT image")
+    )
 
 
 def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Slice | Other | str:
-    if (_text(header, "Modality") if "Modality" in header else "CT" if sop_class == CT else "") != "CT":
+    if (text_of(header, "Modality") if "Modality" in header else "CT" if sop_class == CT else "") != "CT":
         return _other(header)
     if sop_class == _SECONDARY_CAPTURE or header.get("SamplesPerPixel", 1) != 1:
         return _other(header, "screen capture")
@@ -271,81 +273,31 @@ def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Sl
     return Slice(
         path=path,
         series=str(header.SeriesInstanceUID),
-        series_number=_whole(header, "SeriesNumber"),
-        acquisition=_whole(header, "AcquisitionNumber"),
-        instance=_whole(header, "InstanceNumber"),
+        series_number=whole_number_of(header, "SeriesNumber"),
+        acquisition=whole_number_of(header, "AcquisitionNumber"),
+        instance=whole_number_of(header, "InstanceNumber"),
         frame=frame,
         use=kind.use,
         rank=kind.rank,
         kind=kind.words,
         rows=int(header.Rows),
         columns=int(header.Columns),
-        position_xyz_mm=_floats(header, "ImagePositionPatient", 3, lambda xyz: max(map(abs, xyz)) < ROOM_MM),
-        orientation=_orientation(header),
-        spacing_ji_mm=_floats(header, "PixelSpacing", 2, lambda spacing: min(spacing) > 0),
-        slope=_number(header, "RescaleSlope"),
-        intercept=_number(header, "RescaleIntercept"),
+        position_xyz_mm=floats_of(header, "ImagePositionPatient", 3, lambda xyz: max(map(abs, xyz)) < ROOM_MM),
+        orientation=orientation_of(header),
+        spacing_ji_mm=floats_of(header, "PixelSpacing", 2, lambda spacing: min(spacing) > 0),
+        slope=number_of_element(header, "RescaleSlope"),
+        intercept=number_of_element(header, "RescaleIntercept"),
         syntax=str(header.file_meta.TransferSyntaxUID),
         lossy=str(header.get("LossyImageCompression", "")).strip() == "01",
         owner=owners.owner_of(header),
-        frame_of_reference=_text(header, "FrameOfReferenceUID"),
+        frame_of_reference=text_of(header, "FrameOfReferenceUID"),
         says_hu=image_kinds.says_hu(header),
         has_lut="ModalityLUTSequence" in header,
-        kernel=_text(header, "ConvolutionKernel"),
-        thickness_mm=_number(header, "SliceThickness"),
+        kernel=text_of(header, "ConvolutionKernel"),
+        thickness_mm=number_of_element(header, "SliceThickness"),
         energy_kev=image_kinds.energy_kev(header),
-        reconstruction="\n".join(_text(header, key) for key in _RECONSTRUCTION),
+        reconstruction="\n".join(text_of(header, key) for key in _RECONSTRUCTION),
     )
-
-
-def _text(header: Dataset, key: str) -> str:
-    """An element as text without blanks around it, "" where it is missing or cannot be read."""
-    try:
-        value = header.get(key)
-    except Exception:
-        return ""
-    return "" if value is None else str(value).strip()
-
-
-def _floats(
-    header: Dataset, key: str, count: int, allowed: Callable[[tuple[float, ...]], bool] = bool
-) -> tuple[float, ...] | None:
-    """That many finite numbers, and such as are allowed, or None."""
-    try:
-        values = tuple(float(v) for v in header.get(key))
-    except Exception:  # missing, empty, or words instead of numbers
-        return None
-    return values if len(values) == count and all(map(math.isfinite, values)) and allowed(values) else None
-
-
-def _orientation(header: Dataset) -> tuple[float, ...] | None:
-    """Two unit vectors at right angles, or None."""
-    values = _floats(header, "ImageOrientationPatient", 6)
-    if values is None:
-        return None
-    along_i, along_j = np.array(values[:3]), np.array(values[3:])
-    lengths = np.linalg.norm(along_i), np.linalg.norm(along_j)
-    if not np.allclose(lengths, 1, atol=1e-2) or abs(along_i @ along_j) > 1e-2:
-        return None
-    along_i = along_i / lengths[0]
-    along_j = along_j - (along_j @ along_i) * along_i
-    return (*along_i.tolist(), *(along_j / np.linalg.norm(along_j)).tolist())
-
-
-def _number(header: Dataset, key: str) -> float | None:
-    """None where there is nothing, nan where there is something that is no number."""
-    try:
-        value: Any = header.get(key)
-        return None if value is None or value == "" else float(value)
-    except Exception:
-        return math.nan
-
-
-def _whole(header: Dataset, key: str) -> int:
-    try:
-        return int(header.get(key) or 0)
-    except Exception:
-        return 0
 
 
 def check_inflated_size(path: Path) -> None:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
+
+from lungline.readers.dicom_values import text_of
 
 if TYPE_CHECKING:
     from lungline.readers.dicom_headers import Slice
@@ -17,17 +19,9 @@ _FEW_UIDS = 8  # series that a study may well have
 
 def owner_of(header: Dataset) -> tuple[str, ...]:
     """Patient (id, name, date of birth) and study of an image, each brought into one form; "" is unknown."""
-    person, name, birth, study = (_text(header, tag) for tag in TAGS)
+    person, name, birth, study = (text_of(header, tag) for tag in TAGS)
     words = sorted(re.findall(r"\w+", name.partition("=")[0].casefold()))
     return person.casefold(), " ".join(words), re.sub(r"\D", "", birth), study
-
-
-def _text(header: Dataset, tag: str) -> str:
-    try:
-        value: Any = header.get(tag)
-    except Exception:  # pydicom raises about nine kinds of exception on damaged elements
-        return ""
-    return "" if value is None else str(value).strip(" \0")
 
 
 def groups_of(records: Iterable[Sequence[str]]) -> dict[tuple[str, ...], int]:

@@ -1,4 +1,4 @@
-"""What a process took, as the classifier counts it: nothing is sampled, so no peak is missed."""
+"""What a process took, as the operating system counts it: nothing is sampled, so no peak is missed."""
 
 import json
 import resource

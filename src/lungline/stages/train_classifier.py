@@ -39,7 +39,7 @@ def run(
     INIT_FROM is the folder of the FPR network whose convolutions a classifier with `init_from: fpr` begins with.
     NODULES is the table of annotated nodules with a column `malignant`, for a classifier with `supervision: nodules`.
 
-    COST (.json) gets what this call took by the classifier's count: CPU seconds and the peak of memory.
+    COST (.json) gets what this call took by the operating system's count: CPU seconds and the peak of memory.
     """
     settings, rows = read_saved_config(config), read_manifest(manifest)
     spec = settings.classifiers[known(classifier, settings.classifiers, f"{config}: no classifier")]

@@ -35,7 +35,7 @@ def run(
 
     DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
 
-    COST (.json) gets what this call took by the classifier's count: CPU seconds and the peak of memory.
+    COST (.json) gets what this call took by the operating system's count: CPU seconds and the peak of memory.
     """
     settings = read_saved_config(config)
     entry = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]

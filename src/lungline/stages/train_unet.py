@@ -36,7 +36,7 @@ def run(
     Several processes train together where `torchrun --standalone --nproc-per-node N -m lungline.cli train-unet ...`
     starts them; OMP_NUM_THREADS are the cores of all of them.
 
-    COST (.json) gets what this call took by the classifier's count: CPU seconds and the peak of memory.
+    COST (.json) gets what this call took by the operating system's count: CPU seconds and the peak of memory.
     """
     settings = read_saved_config(config)
     spec = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]

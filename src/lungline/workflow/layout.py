@@ -325,22 +325,21 @@ class Layout:
 
     # A command reads its entry from the file of the configuration; what re-runs it is the digest of just that entry.
 
+    def _digest(self, entry: dict[str, Any]) -> str:
+        return digest([entry, self.study.config.seed, self.study.config.precision])
+
     def unet_digest(self, detector: str) -> str:
         """Changes when the settings of the U-Nets of a detector do."""
-        config, entry = self.study.config, self.study.detector(detector).model_dump(mode="json")
-        unets = {part: value for part, value in entry.items() if part not in ("candidates", "fpr")}
-        return digest([unets, config.seed, config.precision])
+        return self._digest(self.study.detector(detector).model_dump(mode="json", exclude={"candidates", "fpr"}))
 
     def fpr_digest(self, detector: str) -> str:
-        """Changes when the settings of the false-positive reduction of a detector do."""
-        config, entry = self.study.config, self.study.detector(detector).model_dump(mode="json")
-        del entry["candidates"]["min_finding_score"]  # is looked at when all is trained
-        return digest([entry, config.seed, config.precision])
+        """Changes when the settings of the false-positive reduction do; `min_finding_score` trains nothing."""
+        unread = {"candidates": {"min_finding_score"}}
+        return self._digest(self.study.detector(detector).model_dump(mode="json", exclude=unread))
 
     def classifier_digest(self, classifier: str) -> str:
         """Changes when the settings of a classifier do."""
-        config = self.study.config
-        return digest([self.study.classifier(classifier).model_dump(mode="json"), config.seed, config.precision])
+        return self._digest(self.study.classifier(classifier).model_dump(mode="json"))
 
 
 def _filled(pattern: str, known: dict[str, str]) -> str:

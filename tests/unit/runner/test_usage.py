@@ -1,4 +1,4 @@
-"""What a process took, as the classifier counts it."""
+"""What a process took, as the operating system counts it."""
 
 from __future__ import annotations
 
