@@ -116,10 +116,10 @@ W_LUNG_GAS: a quarter of the lung mask or more is darker than lung
     Look at the lung mask: gas of stomach or bowel, air around a collapsed lung, or severe emphysema.
 W_LUNG_DENSE: much of the lung is not air
     Consolidation may stay outside the lung mask: look at it.
-W_LUNG_MISSING: by the shape of the lungs 15 ml or more are missing from the lung mask (of a child in \
-proportion): a tumour, consolidation or fluid that was taken for chest wall
-    Look there: what lies outside the mask is not searched, and a tumour that reaches beyond it is measured too \
-small. A larger segment_lungs.margin_mm takes more of it in.
+W_LUNG_MISSING: by the shape of the lungs 15 ml or more are missing from them (of a child in proportion): a tumour, \
+consolidation or fluid that looks like chest wall; the place is searched with them
+    Look there: more may be missing than was found, and a tumour that reaches beyond what is searched is measured too \
+small.
 # whole volumes
 W_VOLUME_CROPPED: the lung region is larger than what the classifier takes; its rim was cut off
     Nodules in the rim are not seen. Train with a larger input.pad_to.
