@@ -47,7 +47,8 @@ Q_BAD_DIRECTION: the axes of the image are not at right angles
     Resample the image to a plain grid.
 Q_TOO_FEW_SLICES: fewer than 3 slices at different places
     Complete the series.
-Q_MISSING_SLICES: more than 2 adjacent slices are missing, or more than 2 % of all (5 % of several acquisitions)
+Q_MISSING_SLICES: more than 2 adjacent slices are missing, or more than 2 % of all (5 % of several \
+acquisitions, or where it is a single one)
     Complete the series.
 W_GAP_FILLED: a few missing slices were interpolated
     Complete the series if a nodule lies there.

@@ -3,9 +3,9 @@
     python -m tests.conformance.missing_lung [--masses 8] [--tumour IMAGE LABEL]...
 
 The chests are the sample data's, and further ones given as IMAGE with the contours of a tumour (LABEL, both in a format
-of SimpleITK). Each is also read mirrored, so that the heart lies on the right. Into each, masses of tissue are planted at
-random places on the lungs' surface, one at a time. Printed: the flag, and the share of the mass that is searched without
-and with what is found missing.
+of SimpleITK). Each is also read mirrored, so that the heart lies on the right. Into each, masses of tissue are planted
+at random places on the lungs' surface, one at a time. Printed: the flag, and the share of the mass that is searched
+without and with what is found missing.
 """
 
 import argparse

@@ -19,7 +19,7 @@ CLOSEST = 0.55  # part of a step: slices nearer than this lie at nearly one posi
 _LEVEL = 0.05  # part of a step by which a slice may be off its place on a uniform grid
 _MAX_ADJACENT_MISSING = 2
 _MAX_MISSING = 0.02  # part of all slices
-_MAX_MISSING_JOINED = 0.05  # of several acquisitions, where the choice is to lose one of them
+_MAX_MISSING_AT_ALL = 0.05  # where a single slice is missing, or the choice is to lose one of several acquisitions
 _MAX_UNEVEN = 2.0  # largest over smallest distance
 _FEW_SEAMS = 0.1  # part of all distances that may be another where even runs of slices meet
 _STRAIGHT_PIXELS = 0.25  # in-plane drift over the whole stack that is left as it is
@@ -117,8 +117,11 @@ def _filled(missing: NDArray[np.int_], seams: NDArray[np.bool_]) -> list[Flag]:
     total, adjacent = int(missing.sum()), int(missing.max())
     if not total:
         return []
-    lost = f"{total} of {len(missing) + 1 + total} slices missing, at most {adjacent} side by side"
-    most = (_MAX_MISSING_JOINED if seams.any() else _MAX_MISSING) * (len(missing) + 1 + total)
+    count = len(missing) + 1 + total
+    lost = f"{total} of {count} slices missing, at most {adjacent} side by side"
+    most = _MAX_MISSING_AT_ALL * count
+    if not seams.any():
+        most = max(min(most, 1.0), _MAX_MISSING * count)
     if adjacent > _MAX_ADJACENT_MISSING or missing[~seams].sum() > most:
         raise Quarantine("Q_MISSING_SLICES", lost)
     between = int(missing[seams].sum())
