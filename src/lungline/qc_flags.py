@@ -48,7 +48,7 @@ Q_BAD_DIRECTION: the axes of the image are not at right angles
 Q_TOO_FEW_SLICES: fewer than 3 slices at different places
     Complete the series.
 Q_MISSING_SLICES: more than 2 adjacent slices are missing, or more than 2 % of all (5 % of several \
-acquisitions, or where it is a single one)
+acquisitions; of 15 or more always one, and one of each acquisition)
     Complete the series.
 W_GAP_FILLED: a few missing slices were interpolated
     Complete the series if a nodule lies there.

@@ -33,7 +33,7 @@ _TAGS = [
     "PixelRepresentation", "PixelPaddingValue", "RescaleSlope", "RescaleIntercept", "LossyImageCompression",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence", "SliceThickness",
     "ConvolutionKernel", "KVP", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
-    *image_kinds.TAGS, *owners.TAGS, "FrameOfReferenceUID",
+    "TriggerTime", "ContrastBolusAgent", *image_kinds.TAGS, *owners.TAGS, "FrameOfReferenceUID",
 ]  # fmt: skip
 #: Where an enhanced CT says of each frame, or of all, what a classic slice says of itself.
 _FRAME_GROUPS = (
@@ -52,7 +52,7 @@ _OF_A_FRAME = (
 #: What tells reconstructions of one series apart, beside where the slices lie.
 _RECONSTRUCTION = (
     "ConvolutionKernel", "SliceThickness", "KVP", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
-    "ImageType",
+    "TriggerTime", "ContrastBolusAgent", "ImageType",
 )  # fmt: skip
 CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
