@@ -67,6 +67,8 @@ class Reading(Settings):
     """A nodule in the lung tissue, in an airway, or a cyst."""
     airway_level: Literal["subsegmental", "segmental-or-central"] | None = None
     """Where in the airways it lies."""
+    secretions: bool | None = None
+    """Whether air in an airway nodule favours secretions."""
     cyst: Literal["thin-walled", "thick-walled", "multilocular"] | None = None
     """The wall of a cyst."""
     cyst_change: (

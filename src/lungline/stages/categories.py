@@ -1,14 +1,14 @@
 """Categories of the nodules of one scan by published size rules, each with all answers that may be right."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.nodules.category_facts import NoduleSize, interval, size_by_reader, volume_interval
+from lungline.nodules.category_facts import Limits, NoduleSize, interval, size_by_reader, volume_interval, within
 from lungline.nodules.category_sets import (
     WORDS,
     CategorySet,
@@ -50,14 +50,49 @@ def run(
         raise LunglineError(f"{out}: expected a name that ends in .json. The table as CSV is written beside it.")
     if not 0 <= error_mm <= 20:
         raise LunglineError(f"--error-mm: expected 0 to 20 mm. Found {error_mm:g}.")
-    known = read_patient(patient)
-    listed = read_sizes(nodules, error_mm, mentioned=frozenset(known.nodules))
-    sizes = {rank: replace(size, listed=len(listed)) for rank, size in listed.items()}
-    if unknown := [rank for rank in known.nodules if rank not in map(str, sizes)]:
-        ranks = ", ".join(map(str, sizes)) or "none"
-        raise LunglineError(f"{patient}: nodules.{unknown[0]}: no such rank in {nodules}. Found {ranks}.")
-    rows = [nodule_row(rank, size, known, error_mm) for rank, size in sizes.items()]
-    result = {
+    result = categorise(nodules, read_patient(patient), error_mm, who=str(patient))
+    rows = result["nodules"]
+    write_result(out, result, csv=_as_csv(rows))
+    for row in rows:
+        for one in row["categories"].values():
+            print(f"nodule {row['rank']}, {one['title']}: {one['text']}")
+        for risk in row["risks"].values():
+            print(f"nodule {row['rank']}, {risk['title']}: {risk['text']}")
+    print(f"{out}: {len(rows)} nodules, {WORDS}. {NOTICE}")
+
+
+def categorise(
+    nodules: Path,
+    patient: Patient,
+    error_mm: float = 0.0,
+    *,
+    who: str = "patient",
+    limits_of: Callable[[Mapping[str, Any]], Limits] | None = None,
+) -> dict[str, Any]:
+    """The result (layout categories/1) for the nodules of a table.
+
+    Parameters
+    ----------
+    nodules : Path
+        The table of one scan, .csv or .json.
+    patient : Patient
+    error_mm : float
+        The error of a diameter to each side, mm.
+    who : str
+        Where the patient was read, for a complaint.
+    limits_of : callable or None
+        From a row of the table to the limits of its diameters: from a diameter, mm, to the lowest and the highest that
+        it may be. None: `error_mm` to each side.
+    """
+    limits_of = limits_of or (lambda row: within(error_mm))
+    listed = read_sizes(nodules, limits_of, mentioned=frozenset(patient.nodules))
+    if unknown := [rank for rank in patient.nodules if rank not in map(str, listed)]:
+        ranks = ", ".join(map(str, listed)) or "none"
+        raise LunglineError(f"{who}: nodules.{unknown[0]}: no such rank in {nodules}. Found {ranks}.")
+    rows = [
+        nodule_row(rank, replace(size, listed=len(listed)), patient, limits) for rank, (size, limits) in listed.items()
+    ]
+    return {
         "schema": SCHEMA,
         "words": WORDS,
         "error_mm": error_mm,
@@ -67,30 +102,28 @@ def run(
         "most_severe_lung_rads": most_severe([row["categories"]["lung_rads_2022"]["categories"] for row in rows]),
         "nodules": rows,
     }
-    write_result(out, result, csv=_as_csv(rows))
-    for row in rows:
-        for one in row["categories"].values():
-            print(f"nodule {row['rank']}, {one['title']}: {one['text']}")
-    print(f"{out}: {len(rows)} nodules, {WORDS}. {NOTICE}")
 
 
-def read_sizes(path: Path, error_mm: float, mentioned: frozenset[str] = frozenset()) -> dict[int, NoduleSize]:
-    """The sizes in a nodule table, .csv or .json, by rank.
+def read_sizes(
+    path: Path, limits_of: Callable[[Mapping[str, Any]], Limits], mentioned: frozenset[str] = frozenset()
+) -> dict[int, tuple[NoduleSize, Limits]]:
+    """The sizes in a nodule table, .csv or .json, and the limits of its diameters, by rank.
 
     Where the table tells findings from other candidates, only findings and the ranks `mentioned` count.
     """
     rows = _json_rows(path) if path.suffix == ".json" else [cells for _, cells in read_rows(path, _NEEDED)]
-    sizes: dict[int, NoduleSize] = {}
+    sizes: dict[int, tuple[NoduleSize, Limits]] = {}
     for number, row in enumerate(rows, start=1):
         try:
-            rank, size = _size(row, error_mm)
+            limits = limits_of(row)
+            rank, size = _size(row, limits)
         except LunglineError as error:
             raise LunglineError(f"{path}, nodule {number}: {error}") from None
         if row.get("finding") in (False, "false") and str(rank) not in mentioned:
             continue
         if rank in sizes:
             raise LunglineError(f"{path}, nodule {number}: rank {rank} stands there twice. Name the table of one scan.")
-        sizes[rank] = size
+        sizes[rank] = size, limits
     return sizes
 
 
@@ -113,7 +146,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _size(row: Mapping[str, Any], error_mm: float) -> tuple[int, NoduleSize]:
+def _size(row: Mapping[str, Any], limits: Limits) -> tuple[int, NoduleSize]:
     """Rank and sizes of one row; a size that is missing or empty is unknown."""
 
     def number(name: str) -> float | None:
@@ -131,21 +164,21 @@ def _size(row: Mapping[str, Any], error_mm: float) -> tuple[int, NoduleSize]:
         raise LunglineError(f"rank: expected a whole number. Found {row.get('rank')!r}.")
     attenuation = row.get("attenuation")
     return int(rank), NoduleSize(
-        mean_mm=interval(None if long is None or short is None else mean_of_axes(long, short), error_mm),
-        long_mm=interval(long, error_mm),
-        volume_mm3=volume_interval(number("volume_mm3"), error_mm),
+        mean_mm=interval(None if long is None or short is None else mean_of_axes(long, short), limits),
+        long_mm=interval(long, limits),
+        volume_mm3=volume_interval(number("volume_mm3"), limits),
         solid_mm=interval(
-            None if solid_long is None or solid_short is None else mean_of_axes(solid_long, solid_short), error_mm
+            None if solid_long is None or solid_short is None else mean_of_axes(solid_long, solid_short), limits
         ),
         attenuation=attenuation if attenuation in _ATTENUATIONS else None,
         calcified_share=number("calcified_share"),
     )
 
 
-def nodule_row(rank: int, size: NoduleSize, patient: Patient, error_mm: float) -> dict[str, Any]:
+def nodule_row(rank: int, size: NoduleSize, patient: Patient, limits: Limits) -> dict[str, Any]:
     """Sizes, categories and risks of one nodule as JSON."""
     reading = patient.reading(rank)
-    size = size_by_reader(size, reading, error_mm)
+    size = size_by_reader(size, reading, limits)
     found = {one.system: one for one in category_sets(size, reading, patient)}
     return {
         "rank": rank,
@@ -174,17 +207,31 @@ def _category_json(found: CategorySet) -> dict[str, Any]:
         "does_not_apply": list(found.does_not_apply),
         "if_seen": list(found.if_seen),
         "other_measure": found.other_measure,
+        "unchecked": list(found.unchecked),
     }
 
 
 def _risk_json(name: str, risk: Risk) -> dict[str, Any]:
-    limits = risk.probability
+    limits, model = risk.probability, risk_models()[name]
+    percent = None if limits is None else [round(100 * limits.low, 3), round(100 * limits.high, 3)]
+    unchecked = "seen_in" not in model
     return {
-        "title": risk_models()[name]["title"],
-        "percent": None if limits is None else [round(100 * limits.low, 3), round(100 * limits.high, 3)],
+        "title": model["title"],
+        "percent": percent,
+        "text": _risk_text(percent, risk) + ("; unchecked, no second source for its coefficients" if unchecked else ""),
         "not_known": list(risk.unknown),
         "reason": risk.reason,
+        "unchecked": unchecked,
     }
+
+
+def _risk_text(percent: Sequence[float] | None, risk: Risk) -> str:
+    """One line: "3.2 to 6.1 %: not known: sex"."""
+    if percent is None:
+        return f"none: {risk.reason}"
+    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in percent))
+    asked = ", ".join(fact.replace("_", " ") for fact in risk.unknown)
+    return f"{ends} %" + (f": not known: {asked}" if asked else "")
 
 
 def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from lungline.nodules.category_facts import NoduleSize, size_by_reader
+from lungline.nodules.category_facts import NoduleSize, size_by_reader, within
 from lungline.nodules.category_sets import category_sets
 from lungline.nodules.patient import Patient, Reading
 from lungline.nodules.rule_evaluator import Interval
@@ -60,7 +60,10 @@ def drawn(rng: random.Random) -> tuple[NoduleSize, dict[str, Any], dict[str, Any
 
 def solved(size: NoduleSize, said: dict[str, Any], patient: dict[str, Any], error: float = 0.0):
     reading = Reading(**said)
-    return {one.system: one for one in category_sets(size_by_reader(size, reading, error), reading, Patient(**patient))}
+    return {
+        one.system: one
+        for one in category_sets(size_by_reader(size, reading, within(error)), reading, Patient(**patient))
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
