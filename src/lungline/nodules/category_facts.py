@@ -81,7 +81,8 @@ def size_by_reader(size: NoduleSize, reading: Reading, limits: Limits = exact) -
         size = replace(size, long_mm=interval(reading.long_mm, limits))
         shorts = (reading.short_mm, reading.short_mm) if reading.short_mm else (0.0, reading.long_mm)
         low, high = (interval(mean_of_axes(reading.long_mm, short), limits) for short in shorts)
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         size = replace(
             size, mean_mm=Interval(low.low, high.high), volume_mm3=size.volume_mm3 if reading.volume_mm3 else None
         )

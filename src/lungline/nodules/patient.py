@@ -137,6 +137,19 @@ class Patient(Settings):
         """What is said of the nodule with this rank."""
         return self.nodules.get(str(rank), Reading())
 
+    def completed(self, age: int | None, sex: str | None) -> "tuple[Patient, list[str]]":
+        """The patient with what a scan's header says of age and sex, and the keys that say otherwise than it.
+
+        What the file says counts; an age may be a year off, as it is given at another date.
+        """
+        found = {"age": None if age is None else float(age), "sex": sex}
+        filled = {key: value for key, value in found.items() if value is not None and getattr(self, key) is None}
+        differs = [
+            *(["age"] if age is not None and self.age is not None and abs(self.age - age) >= 2 else []),
+            *(["sex"] if sex is not None and self.sex not in (None, sex) else []),
+        ]
+        return self.model_copy(update=filled), differs
+
 
 def read_patient(path: Path | None) -> Patient:
     """The file, or a patient of whom nothing is known.

@@ -21,8 +21,9 @@ from lungline.nodules.category_sets import (
 from lungline.nodules.patient import Patient, read_patient
 from lungline.nodules.risk_models import Risk
 from lungline.nodules.sizes import mean_of_axes
+from lungline.reports.nodule_page import with_categories
 from lungline.runner.stage import stage
-from lungline.storage.checksums import check
+from lungline.storage.checksums import check, write_checksummed_text
 from lungline.storage.results import write_result
 from lungline.storage.tables import decimal, read_rows, table_text
 
@@ -59,6 +60,16 @@ def run(
         for risk in row["risks"].values():
             print(f"nodule {row['rank']}, {risk['title']}: {risk['text']}")
     print(f"{out}: {len(rows)} nodules, {WORDS}. {NOTICE}")
+
+
+@stage
+def write_beside_answer(page: Path | None, out: Path, *, nodules: Path, patient: Patient, who: str) -> dict[str, Any]:
+    """Write OUT (.json, and .csv) of one answered scan, and put the categories into its page; returns the result."""
+    result = categorise(nodules, patient, who=who)
+    write_result(out, result, csv=_as_csv(result["nodules"]))
+    if page is not None:  # the caller has checked it; recorded as an input, it would be one of itself
+        write_checksummed_text(page, with_categories(page.read_text(encoding="utf-8"), result))
+    return result
 
 
 def categorise(
