@@ -58,7 +58,7 @@ class CategorySet:
             *([f"unless it does not apply ({limits})"] if limits else []),
             *self.if_seen,
             *([self.other_measure] if self.other_measure else []),
-            *(f"unchecked, no second source: {row}" for row in self.unchecked),
+            *([f"unchecked, no second source: {', '.join(self.unchecked)}"] if self.unchecked else []),
         ]
         return joined(self.categories) + (f": {'; '.join(why)}" if why else "")
 
