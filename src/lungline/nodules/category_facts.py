@@ -54,7 +54,8 @@ def interval(value: float | None, limits: Limits = exact) -> Interval | None:
     if value is None:
         return None
     low, high = limits(value)
-    return Interval(max(low, min(value, 0.1)), high)
+    low = max(low, min(value, 0.1))
+    return Interval(low, max(low, high))
 
 
 def volume_interval(volume_mm3: float | None, limits: Limits = exact) -> Interval | None:

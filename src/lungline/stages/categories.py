@@ -1,5 +1,6 @@
 """Categories of the nodules of one scan by published size rules, each with all answers that may be right."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.nodules.category_facts import Limits, NoduleSize, interval, size_by_reader, volume_interval, within
+from lungline.nodules.category_facts import Limits, NoduleSize, exact, interval, size_by_reader, volume_interval, within
 from lungline.nodules.category_sets import (
     WORDS,
     CategorySet,
@@ -35,7 +36,7 @@ _ATTENUATIONS = ("solid", "part-solid", "ground-glass")
 
 @stage
 def run(
-    nodules: Path, *, out: Path = Path("categories.json"), patient: Path | None = None, error_mm: float = 0.0
+    nodules: Path, *, out: Path = Path("categories.json"), patient: Path | None = None, error_mm: float | None = None
 ) -> None:
     """Write OUT (.json) and the same as a table beside it (.csv): the categories of the nodules in the table NODULES.
 
@@ -45,11 +46,12 @@ def run(
 
     PATIENT is a YAML file with what the image does not say (docs/how-to/categories.md): age, smoking, earlier scans,
     margin. What is not known is not assumed: all categories that it allows are given, with what would narrow them.
-    ERROR_MM is the error of a diameter to each side, mm: a category then stands for all sizes within it.
+    ERROR_MM is the error of a diameter to each side, mm: a category then stands for all sizes within it. Without it the
+    interval of the table counts, where it has one, and what a reader measured is exact.
     """
     if out.suffix != ".json":
         raise LunglineError(f"{out}: expected a name that ends in .json. The table as CSV is written beside it.")
-    if not 0 <= error_mm <= 20:
+    if error_mm is not None and not 0 <= error_mm <= 20:
         raise LunglineError(f"--error-mm: expected 0 to 20 mm. Found {error_mm:g}.")
     result = categorise(nodules, read_patient(patient), error_mm, who=str(patient))
     rows = result["nodules"]
@@ -75,7 +77,7 @@ def write_beside_answer(page: Path | None, out: Path, *, nodules: Path, patient:
 def categorise(
     nodules: Path,
     patient: Patient,
-    error_mm: float = 0.0,
+    error_mm: float | None = None,
     *,
     who: str = "patient",
     limits_of: Callable[[Mapping[str, Any]], Limits] | None = None,
@@ -87,22 +89,21 @@ def categorise(
     nodules : Path
         The table of one scan, .csv or .json.
     patient : Patient
-    error_mm : float
-        The error of a diameter to each side, mm.
+    error_mm : float or None
+        The error of a diameter to each side, mm, also of one that a reader gives.
     who : str
         Where the patient was read, for a complaint.
     limits_of : callable or None
         From a row of the table to the limits of its diameters: from a diameter, mm, to the lowest and the highest that
-        it may be. None: `error_mm` to each side.
+        it may be. None: `error_mm` to each side, or else the interval in the table.
     """
-    limits_of = limits_of or (lambda row: within(error_mm))
+    by_reader = exact if error_mm is None else within(error_mm)
+    limits_of = limits_of or (_limits_in if error_mm is None else lambda row: by_reader)
     listed = read_sizes(nodules, limits_of, mentioned=frozenset(patient.nodules))
     if unknown := [rank for rank in patient.nodules if rank not in map(str, listed)]:
         ranks = ", ".join(map(str, listed)) or "none"
         raise LunglineError(f"{who}: nodules.{unknown[0]}: no such rank in {nodules}. Found {ranks}.")
-    rows = [
-        nodule_row(rank, replace(size, listed=len(listed)), patient, limits) for rank, (size, limits) in listed.items()
-    ]
+    rows = [nodule_row(rank, replace(size, listed=len(listed)), patient, by_reader) for rank, size in listed.items()]
     return {
         "schema": SCHEMA,
         "words": WORDS,
@@ -117,24 +118,23 @@ def categorise(
 
 def read_sizes(
     path: Path, limits_of: Callable[[Mapping[str, Any]], Limits], mentioned: frozenset[str] = frozenset()
-) -> dict[int, tuple[NoduleSize, Limits]]:
-    """The sizes in a nodule table, .csv or .json, and the limits of its diameters, by rank.
+) -> dict[int, NoduleSize]:
+    """The sizes in a nodule table, .csv or .json, within the limits of each row, by rank.
 
     Where the table tells findings from other candidates, only findings and the ranks `mentioned` count.
     """
     rows = _json_rows(path) if path.suffix == ".json" else [cells for _, cells in read_rows(path, _NEEDED)]
-    sizes: dict[int, tuple[NoduleSize, Limits]] = {}
+    sizes: dict[int, NoduleSize] = {}
     for number, row in enumerate(rows, start=1):
         try:
-            limits = limits_of(row)
-            rank, size = _size(row, limits)
+            rank, size = _size(row, limits_of(row))
         except LunglineError as error:
             raise LunglineError(f"{path}, nodule {number}: {error}") from None
         if row.get("finding") in (False, "false") and str(rank) not in mentioned:
             continue
         if rank in sizes:
             raise LunglineError(f"{path}, nodule {number}: rank {rank} stands there twice. Name the table of one scan.")
-        sizes[rank] = size, limits
+        sizes[rank] = size
     return sizes
 
 
@@ -159,16 +159,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
 
 def _size(row: Mapping[str, Any], limits: Limits) -> tuple[int, NoduleSize]:
     """Rank and sizes of one row; a size that is missing or empty is unknown."""
-
-    def number(name: str) -> float | None:
-        word = row.get(name)
-        if word is None or word == "":
-            return None
-        value = decimal(str(word), name)
-        if value < 0 or (value == 0 and name != "calcified_share"):
-            raise LunglineError(f"{name}: expected more than 0. Found {value:g}.")
-        return value
-
+    number = functools.partial(_number, row)
     rank, long, short = number("rank"), number("long_axis_mm"), number("short_axis_mm")
     solid_long, solid_short = number("solid_long_axis_mm"), number("solid_short_axis_mm")
     if rank is None or rank != int(rank):
@@ -184,6 +175,27 @@ def _size(row: Mapping[str, Any], limits: Limits) -> tuple[int, NoduleSize]:
         attenuation=attenuation if attenuation in _ATTENUATIONS else None,
         calcified_share=number("calcified_share"),
     )
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    """A number of a row that must be more than 0 (a share may be 0), None where it is missing or empty."""
+    word = row.get(name)
+    if word is None or word == "":
+        return None
+    value = decimal(str(word), name)
+    if value < 0 or (value == 0 and name != "calcified_share"):
+        raise LunglineError(f"{name}: expected more than 0. Found {value:g}.")
+    return value
+
+
+def _limits_in(row: Mapping[str, Any]) -> Limits:
+    """The limits of the diameters of a row: as far off as the interval of its mean diameter ends from the mean."""
+    long, short = _number(row, "long_axis_mm"), _number(row, "short_axis_mm")
+    low, high = _number(row, "mean_diameter_low_mm"), _number(row, "mean_diameter_high_mm")
+    if long is None or short is None or low is None or high is None:
+        return exact
+    below, above = low - mean_of_axes(long, short), high - mean_of_axes(long, short)
+    return lambda diameter_mm: (diameter_mm + below, diameter_mm + above)
 
 
 def nodule_row(rank: int, size: NoduleSize, patient: Patient, limits: Limits) -> dict[str, Any]:

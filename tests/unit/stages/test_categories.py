@@ -89,6 +89,26 @@ def test_limits_of_each_nodule_may_come_from_its_row(folder) -> None:
     assert [one["mean_mm"][0] - one["mean_mm"][1] for one in (second, third)] == [0, 0]
 
 
+def test_the_interval_of_the_table_counts_unless_an_error_is_given(folder) -> None:
+    header, first, *others = TABLE.splitlines()
+    lines = [
+        f"{header},mean_diameter_low_mm,mean_diameter_high_mm",
+        f"{first},7.1,8.4",
+        *(f"{row},," for row in others),
+    ]
+    (folder / "a.csv").write_text("\n".join(lines) + "\n")
+    found = run("a.csv", "--patient", "patient.yaml")
+    first, second, _ = found["nodules"]
+    assert found["error_mm"] is None
+    assert first["mean_mm"] == pytest.approx([7.1, 8.4])
+    assert first["long_axis_mm"] == pytest.approx([7.5, 8.8])  # as far off as the mean
+    assert first["categories"]["lung_rads_2022"]["categories"] == ["3", "4A"]
+    assert second["mean_mm"] == [11.5, 11.5]
+    assert run("a.csv", "--patient", "patient.yaml", "--error-mm", "0.2")["nodules"][0]["mean_mm"] == [7.8, 8.2]
+    (folder / "patient.yaml").write_text(PATIENT + "  1: {long_mm: 8.1, short_mm: 7.1}\n")
+    assert run("a.csv", "--patient", "patient.yaml")["nodules"][0]["mean_mm"] == [7.6, 7.6]  # a reader's own
+
+
 def test_what_no_second_source_confirms_is_told_as_unchecked(folder, capsys) -> None:
     stable = "{change: stable, prior_category: 3, prior: [{months_ago: 2}]}"
     (folder / "patient.yaml").write_text(f"purpose: screening\nnodules: {{1: {stable}}}\n")
