@@ -108,7 +108,7 @@ _LUNGNODULES = [
     (solid(10), "4A"),
     (solid(16), "4B"),
     (solid(5, change="new"), "3"),
-    (grown(7, 4), "4A"),
+    (grown(7, 4), "4A"),  # its test allows 4B as well
     (grown(10, 7), "4B"),
     (grown(12, 8), "4B"),
     (solid(7, margin="spiculated"), "4X"),
@@ -129,6 +129,11 @@ _LUNGNODULES = [
 LUNG_RADS = [
     *[Case("medreporter", *one) for one in _MED],
     *[Case("lungnodules", *one) for one in _LUNGNODULES],
+    Case("suites", solid(8, juxtapleural=True, margin="lobulated"), "4A"),
+    Case("suites", solid(9.9, **OVAL), "2"),
+    Case("suites", solid(5, suspicious=True), "2"),
+    Case("suites", solid(9, kind="airway", airway_level="segmental-or-central", secretions=True), "2"),
+    Case("suites", Nodule(volume=268), "4A"),
     Case("medreporter", after(4, "3", "stable"), "2", "3", "category 3 at 6 months (an earlier version, 03758ef)"),
     Case("radulator", ground_glass(20, change="growing"), "3", "2", "below 30 mm at baseline, new, or growing"),
     Case("radulator", solid(6, change="new"), "3", "4A", "new 6 to below 8 mm"),
