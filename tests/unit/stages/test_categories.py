@@ -134,6 +134,7 @@ def test_the_page_holds_the_categories_once_and_escaped(folder) -> None:
     assert "&lt;script&gt;" in once
     assert once.count("<h3>Finding") == 3
     assert "Finding 1, mean diameter 8.0 mm" in once
+    assert with_categories("<p>quarantined</p>", result) == "<p>quarantined</p>"
 
 
 def test_categories_beside_an_answer_take_age_and_sex_from_the_scan_and_write_neither(folder, capsys) -> None:
