@@ -1,4 +1,4 @@
-"""The charts and the table of steps in the documentation are those of the code.
+"""The charts, the table of steps and the table of presets in the documentation are those of the code.
 
 `python -m tests.unit.workflow.test_graphs` makes them anew.
 """
@@ -40,6 +40,15 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def presets() -> str:
+    """Every preset, and what the comment at its beginning says that it is for."""
+    lines = ["| preset | for |", "|---|---|"]
+    for path in sorted((REPOSITORY / "config").glob("*.yaml")):
+        comment = " ".join(line[2:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
+        lines.append(f"| `config/{path.name}` | {re.split(r', on top of |[.] ', comment)[0]} |")
+    return "\n".join(lines) + "\n"
+
+
 def charts() -> dict[tuple[str, str], str]:
     """What stands between the markers, by page and marker."""
     pipeline = "docs/reference/pipeline.md"
@@ -47,6 +56,7 @@ def charts() -> dict[tuple[str, str], str]:
         ("docs/explanation/how-it-works.md", "begin"): f"```mermaid\n{graph(small=True)}\n```\n",
         (pipeline, "begin"): f"```mermaid\n{graph()}\n```\n",
         (pipeline, "table"): table(),
+        ("docs/how-to/your-data.md", "presets"): presets(),
     }
 
 
