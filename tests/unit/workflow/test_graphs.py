@@ -1,4 +1,4 @@
-"""The charts, the table of steps and the table of presets in the documentation are those of the code.
+"""The charts, tables and lists in the documentation are those of the code, the presets and the pages.
 
 `python -m tests.unit.workflow.test_graphs` makes them anew.
 """
@@ -49,6 +49,18 @@ def presets() -> str:
     return "\n".join(lines) + "\n"
 
 
+def pages() -> str:
+    """The pages of each kind, by their titles."""
+    docs, lines = REPOSITORY / "docs", []
+    for kind in ("getting-started", "how-to", "reference", "explanation", "decisions"):
+        lines.append(f"## {kind.replace('-', ' ').capitalize().replace('How to', 'How-to')}\n")
+        for path in sorted((docs / kind).glob("*.md")):
+            title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+            lines.append(f"- [{title}]({path.relative_to(docs)})")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def charts() -> dict[tuple[str, str], str]:
     """What stands between the markers, by page and marker."""
     pipeline = "docs/reference/pipeline.md"
@@ -57,6 +69,7 @@ def charts() -> dict[tuple[str, str], str]:
         (pipeline, "begin"): f"```mermaid\n{graph()}\n```\n",
         (pipeline, "table"): table(),
         ("docs/how-to/your-data.md", "presets"): presets(),
+        ("docs/README.md", "pages"): pages(),
     }
 
 
