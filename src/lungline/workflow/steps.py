@@ -42,7 +42,7 @@ class Step:
     params : tuple of str
         Parameters of the stage that are neither files nor settings: `runner.one_scan` gives them in `lungline predict`.
     many : bool
-        Whether one process takes the scans of whole folders.
+        Whether it takes many scans per process: a folder and their ids in place of one file.
     optional : bool
         Whether only some pipelines have this step: those with settings for it.
     in_predict : bool
@@ -188,7 +188,7 @@ STEPS = (
             "predictions": "predict_cancer",
         },
         "describe_nodules/{classifier}/{scan}.json",
-        "Describing the candidates",
+        "Writing the nodule table",
         params=("scan", "classifier", "supervision"),
         shown=False,
     ),
