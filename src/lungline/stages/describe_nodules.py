@@ -50,7 +50,7 @@ def run(
     predictions : Path or None
         The table of `predict-cancer`; none where the scan has no score.
     classifier : str
-        The entry of `classifiers:` that answered.
+        The entry of `classifiers:` that scored the scan.
     supervision : "patients" or "nodules"
         What the classifier learned from: patients with cancer or without, or nodules that readers rated.
     ranked_by : "fpr" (false-positive reduction), "sum", "mean", "max" or None
