@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, Validatio
 
 from lungline.errors import LunglineError
 from lungline.escape import visible
-from lungline.pacs.bounded_http import UnreachableError, checked_url, request
+from lungline.pacs.bounded_http import checked_url, request
 from lungline.privacy.permissions import secret_path
 
 _SECONDS = 120.0  # of a question; an image may take ten times as long

@@ -18,17 +18,19 @@ from typing import IO
 from lungline.errors import LunglineError
 
 NAME = ".run.lock"
+#: Held while the list of scans is written: by a run that holds the other one, too.
+LISTING = ".list.lock"
 LEAST_FREE_BYTES = 1 << 20
 
 
-def hold(folder: Path) -> IO[str]:
+def hold(folder: Path, name: str = NAME) -> IO[str]:
     """The right to write into a folder, for as long as the file that comes back stays open.
 
     `LunglineError` if another process has it, or nothing can be written there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
+        handle = open(folder / name, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
     except OSError as error:
         raise LunglineError(f"{folder}: nothing can be written there: {error.strerror}.") from None
     try:
