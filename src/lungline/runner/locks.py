@@ -5,18 +5,22 @@ kernel's: it cannot be had twice, and it ends with its process, however that end
 """
 
 import fcntl
+import functools
 import getpass
+import inspect
 import json
 import os
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ParamSpec, TypeVar
 
 from lungline.errors import LunglineError
 
+P, T = ParamSpec("P"), TypeVar("T")
 NAME = ".run.lock"
 #: Held while the list of scans is written: by a run that holds the other one, too.
 LISTING = ".list.lock"
@@ -52,6 +56,20 @@ def hold(folder: Path, name: str = NAME) -> IO[str]:
         os.ftruncate(handle.fileno(), 0)
         os.write(handle.fileno(), owner.encode())
     return handle
+
+
+def alone_in_out(run: Callable[P, T]) -> Callable[P, T]:
+    """Let one call at a time write into the folder that the parameter `out` of a stage names."""
+    signature = inspect.signature(run)
+
+    @functools.wraps(run)
+    def alone(*words: P.args, **options: P.kwargs) -> T:
+        bound = signature.bind(*words, **options)
+        bound.apply_defaults()
+        with hold(Path(bound.arguments["out"])):
+            return run(*words, **options)
+
+    return alone
 
 
 def _who(owner: str) -> str:
