@@ -140,6 +140,8 @@ from, by more than a factor of 1.25
 # tables and cohort
 T_ROW_TWICE: a row says what an earlier row says; it was left out
     Remove the copy for silence.
+T_ID_CHANGES: ids that a spreadsheet takes for numbers or dates and writes back changed: 007, 12E5, 1-2-2020
+    Import the column as text, or do not save the tables from a spreadsheet.
 T_ROW_REFUSED: a diameter is not above 0, or larger than any nodule; the row was left out
     Mend the row: the nodule is not known to the training and to the measurement.
 T_UNKNOWN_SCAN: a row belongs to no scan; it was not used

@@ -30,10 +30,10 @@ _SUFFIXES = (".dcm", ".dicom", ".ima", ".dic")
 
 def start_of_file(path: Path) -> bytes:
     """What the mark of DICOM is looked for in; nothing of a file that cannot be read."""
-    if not path.is_file():  # a pipe would never end
-        return b""
-    with suppress(PermissionError), open(path, "rb") as handle:
-        return start_of_stream(handle)
+    with suppress(OSError):
+        if path.is_file():  # a pipe would never end
+            with open(path, "rb") as handle:
+                return start_of_stream(handle)
     return b""
 
 
