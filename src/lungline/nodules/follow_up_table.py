@@ -153,7 +153,7 @@ def nodules_as_csv(followed: Sequence[FollowedNodule]) -> str:
     rows = []
     for one in followed:
         for cell in one.cells:
-            values = [one.nodule, one.laterality, one.zone, cell.scan, cell.days, cell.state]
+            values: list[Any] = [one.nodule, one.laterality, one.zone, cell.scan, cell.days, cell.state]
             values += _values(cell.seen, _SEEN)
             values += [cell.volume_error_factor, cell.distance_mm]
             values += _values(cell.since_previous, _CHANGE) + _values(cell.since_first, _CHANGE)

@@ -94,29 +94,28 @@ def run(
     if not tolerance_mm > 0:
         raise LunglineError(f"--tolerance-mm: expected more than 0. Found {tolerance_mm:g}.")
     raws = [before, *after]
+    since = None if days is None else _since_first(days, len(after))
     places = [_only_scan(raw) for raw in raws]
     for i, raw in enumerate(raws):
         if places[i] in places[:i]:
             same = raws[places.index(places[i])]
             raise LunglineError(f"{raw}: expected scans that differ. It is the same as {same}; name each once.")
-    line = timeline(raws, [acquisition_date(raw) for raw in raws], days)
-    rows, tables = list[ScanRow](), list[Path]()
-    for raw in line.raws:
-        place = places[raws.index(raw)]
+    for place in places:
         predict.run(place, out=out, bundle=bundle, device=device)
-        rows.append(_row_of(place, out))
-        tables.append(out / "nodules" / f"{rows[-1].scan}.json")
-    for raw, path in zip(line.raws, tables, strict=True):
-        if (table := read_result(path))["status"] == "quarantined":
+    row_of = {raw: _row_of(place, out) for raw, place in zip(raws, places, strict=True)}
+    for raw, row in row_of.items():
+        if (table := read_result(_table_of(row, out)))["status"] == "quarantined":
             flags = ", ".join(flag["flag"] for flag in table["flags"])
             raise LunglineError(f"{raw}: this scan could not be used ({flags}). `lungline flags` says what to do.")
+    line = timeline(raws, [acquisition_date(raw) for raw in raws], since)
+    rows = [row_of[raw] for raw in line.raws]
     with tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as work:
         subjects = [_subject(row, out, Path(work), recipe.settings) for row in rows]
         notes = [*line.notes, *_about_the_patient([Path(work) / f"identity-{row.scan}.json" for row in rows])]
     followed = compare(subjects, days=line.days, tolerance_mm=tolerance_mm, seed=recipe.seed)
     write(
         out / "follow-up.json",
-        tables,
+        [_table_of(row, out) for row in rows],
         followed,
         subjects,
         days=line.days,
@@ -131,16 +130,16 @@ def run(
     print(f"{out / 'follow-up.html'}: {counts}")
 
 
-def timeline(raws: Sequence[Path], dates: Sequence[date | None], days: str | None) -> Timeline:
-    """The scans in their order, with the days since the first; `dates` are those of the headers.
+def timeline(raws: Sequence[Path], dates: Sequence[date | None], since_first: list[int | None] | None) -> Timeline:
+    """The scans in their order; `dates` are those of the headers, `since_first` the days that the user gives instead.
 
-    `LunglineError` if `days` are no numbers for these scans, or dates contradict an order that they do not settle.
+    `LunglineError` if dates contradict an order that they do not settle.
     """
     known = [one for one in dates if one is not None]
     back = next((k for k in range(1, len(known)) if known[k] < known[k - 1]), None)
-    if days is not None:
+    if since_first is not None:
         note = "The dates in the headers contradict the order given; --days counts."
-        return Timeline(list(raws), _since_first(days, len(raws) - 1), "given", [] if back is None else [note])
+        return Timeline(list(raws), since_first, "given", [] if back is None else [note])
     if len(known) == len(raws):
         order = sorted(range(len(raws)), key=lambda k: known[k])
         numbers = ", ".join(str(k + 1) for k in order)
@@ -247,6 +246,10 @@ def _row_of(place: Path, out: Path) -> ScanRow:
     return next(row for row in read_manifest(out / "manifest.csv") if os.readlink(links / row.scan) == str(place))
 
 
+def _table_of(row: ScanRow, out: Path) -> Path:
+    return out / "nodules" / f"{row.scan}.json"
+
+
 def _subject(row: ScanRow, out: Path, work: Path, settings: Any) -> Subject:
     """The scan as the stages of `predict` see it, which keeps none of their files."""
     scan = row.scan
@@ -255,7 +258,7 @@ def _subject(row: ScanRow, out: Path, work: Path, settings: Any) -> Subject:
     ingest.run(raw, ct, source=row.source, identity=work / f"identity-{scan}.json")
     resample.run(ct, volume, **settings["resample"])
     segment_lungs.run(volume, lungs, **settings["segment_lungs"])
-    nodules = read_nodules(read_result(out / "nodules" / f"{scan}.json"))
+    nodules = read_nodules(read_result(_table_of(row, out)))
     slice_mm = round(float(geometry.spacing_zyx_mm(hdf5.read_grid(ct, "ct")[1])[0]), 4)
     return Subject(hdf5.read_volume(volume, "ct"), hdf5.read_volume(lungs, "lungs"), nodules, slice_mm)
 
