@@ -24,16 +24,16 @@ _LUNG_HU = (-1350.0, 150.0)  # centre -600, width 1500
 _CHART = (190.0, 96.0)  # width and height of the part of a chart that holds its points
 LIMITS = (
     "Volumes are those of the detector's segmentations, which vary with noise, dose, kernel, slice thickness and "
-    "breathing, so a change below 25 % is not taken as growth (BTS guideline, Thorax 2015), and between scans that "
-    "were made differently more is needed. Gone means that the detector did not find it again, missed that it did so "
-    "later, new that it had not found it before: look at the pictures. Not imaged: the scan does not show the place. "
-    "Lung-RADS v2022: growing is by more than 1.5 mm of mean diameter within 12 months, slowly growing not that, but "
-    "over more; what is measured here stands for what a reader measures. Scans are registered as rigid bodies."
+    "breathing: a change below the share that is named may be none, and between scans that were made differently more "
+    "is needed. Gone means that the detector did not find it again, missed that it did so later, new that it had not "
+    "found it before: look at the pictures. Not imaged: the scan does not show the place. Lung-RADS v2022: growing is "
+    "by more than 1.5 mm of mean diameter within 12 months, slowly growing not that, but over more. Scans are "
+    "registered as rigid bodies."
 )
 STATES = {
     "found": "found",
     "new": "new",
-    "missed": "missed: found before and after",
+    "missed": "missed",
     "gone": "gone",
     "not-yet": "not found yet",
     "not-imaged": "not imaged",
@@ -111,10 +111,11 @@ def in_days(change: Change) -> str:
     def word(days: float) -> str:
         return "unchanged" if math.isinf(days) else f"{'doubles' if days > 0 else 'halves'} in {abs(days):.0f} days"
 
-    ends = (change.doubling_days_if_more, change.doubling_days_if_less)
-    if word(ends[0]) == word(ends[1]):
-        return word(change.doubling_days)
-    return f"{word(change.doubling_days)} (between: {word(ends[0])}, {word(ends[1])})"
+    most, least = change.doubling_days_if_more, change.doubling_days_if_less
+    if most * least > 0 and math.isfinite(most + least):
+        low, high = sorted((abs(most), abs(least)))
+        return f"{word(change.doubling_days)} ({low:.0f} to {high:.0f})"
+    return f"{word(change.doubling_days)} (at most: {word(most)}; at least: {word(least)})"
 
 
 def chart_of(row: FollowedNodule, days: Sequence[int | None]) -> Chart:
