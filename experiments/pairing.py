@@ -1,13 +1,13 @@
 """How many nodules follow-up pairs rightly when the patient lies and breathes otherwise: rigid and deformable.
 
-    python -m experiments.pairing [--moves 4] [--out results/pairing] [--commit COMMIT]
+    python -m experiments.pairing [--moves 3] [--out results/pairing] [--commit COMMIT]
 
 Takes two real chests of the sample data, implants real nodules of LIDC-IDRI patients, and makes later scans of each:
-the patient is turned and shifted, and breathes less deep by a smooth field that moves the base of the lungs by 10 to
+the patient is turned and shifted, and breathes less deep by a smooth field that moves the base of the lungs by 10 or
 20 mm (and, beyond what is usual, by 30), their apex by 1 mm, spine and chest wall hardly; the lungs are denser, and
-noise is added. Marks stand for a detector: each nodule is found with a chance of 85 % in each scan, its centroid off by
-1 mm, beside five marks a scan on nothing. What is on nothing has no partner. With --commit the table also becomes
-docs/results/pairing.json.
+noise is added; the mask of the lungs moves with them. Marks stand for a detector: each nodule is found with a chance of
+85 % in each scan, its centroid off by 1 mm, beside five marks a scan on nothing, which have no partner. With --commit
+the table also becomes docs/results/pairing.json.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from scipy.spatial.transform import Rotation
 from experiments.figures import RESULTS, markdown
 from lungline.evaluation.intervals import wilson
 from lungline.imaging import geometry
+from lungline.imaging.intensity import bounding_box
 from lungline.imaging.lungs import segment_lungs
 from lungline.imaging.registration import RigidTransform, prepared, register_lungs
 from lungline.imaging.resampling import resample
@@ -44,12 +45,14 @@ from lungline.synthetic.source_nodules import read_nodule, read_nodule_rows
 from tests.repository import REPOSITORY
 
 CHESTS = ("lidc-idri-0002.mhd", "nsclc-radiogenomics-r01-001.mhd")
-BASE_MM, APEX_MM = (10.0, 15.0, 20.0, 30.0), 1.0
+BASE_MM, APEX_MM = (10.0, 20.0, 30.0), 1.0
 NODULES, FOUND, FALSE_MARKS, OFF_MM, TOLERANCE_MM = 24, 0.85, 5, 1.0, 12.0
 MOST_TURN_DEG, MOST_SHIFT_MM, NOISE_HU, DENSER_HU = 5.0, 10.0, 15.0, 20.0
 KINDS = ("rigid", "deformable")
 #: Demons: by how much its grid of 2 mm is shrunk, and iterations, coarse to fine; blur of its field in voxels.
 LEVELS, SMOOTH, OUTSIDE_HU = ((3, 80), (2, 60)), 1.5, 200.0
+LUNG = 128  # what the label of a voxel in the lungs has more
+MARGIN = 20  # mm around the lungs that take part
 _SLAB = 16
 
 
@@ -86,15 +89,15 @@ class Move:
         return still
 
 
-def later(hu: NDArray[np.float32], numbers: NDArray, move: Move, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """HU and numbers of the nodules (Z, Y, X) of the later scan."""
+def later(hu: NDArray[np.float32], labels: NDArray, move: Move, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """HU and labels (Z, Y, X) of the later scan: numbers of the nodules, and `LUNG` more in the lungs."""
     out, outlines = np.empty(hu.shape, np.float32), np.empty(hu.shape, np.uint8)
     for first in range(0, hu.shape[0], _SLAB):
         last = min(first + _SLAB, hu.shape[0])
         grid = np.stack(np.mgrid[first:last, : hu.shape[1], : hu.shape[2]]).astype(np.float64)
         places = move.earlier(grid)
         out[first:last] = ndimage.map_coordinates(hu, places, order=1, mode="constant", cval=-1000.0)
-        outlines[first:last] = ndimage.map_coordinates(numbers, places, order=0)
+        outlines[first:last] = ndimage.map_coordinates(labels, places, order=0)
     out[out < -500] += DENSER_HU
     out += rng.normal(0, NOISE_HU, hu.shape)
     return np.clip(out, -1024, 3071).astype(np.int16), outlines
@@ -105,7 +108,9 @@ def cases(folder: Path, moves: int, seed: int) -> Iterator[tuple[str, float, lis
     rows = read_nodule_rows(folder / "lidc-nodules")
     for number, name in enumerate(CHESTS):
         read = resample(read_scan(folder / "chest-ct" / name, "mhd")[0])
-        lungs = segment_lungs(read)[0]
+        whole = segment_lungs(read)[0]
+        z, y, x = (slice(max(part.start - MARGIN, 0), part.stop + MARGIN) for part in bounding_box(whole))
+        read, lungs = read.crop((z, y, x)), whole[z, y, x]
         hu = read.array.astype(np.float32)
         chest = Chest(hu, lungs, lungs, read.affine, float(read.spacing_zyx_mm[0]))
         for k in range(moves):
@@ -113,9 +118,11 @@ def cases(folder: Path, moves: int, seed: int) -> Iterator[tuple[str, float, lis
             chosen = [rows[i] for i in rng.choice(len(rows), NODULES, replace=False)]
             made = implant(chest, [source(folder, row) for row in chosen], [], rng)
             move = Move.drawn(lungs, BASE_MM[k % len(BASE_MM)], rng)
-            hu_later, numbers = later(made.hu, made.numbers, move, rng)
+            labels = made.numbers + LUNG * lungs.astype(np.uint8)
+            hu_later, labels = later(made.hu, labels, move, rng)
+            numbers = labels % LUNG
             scans = [read.with_array(made.hu.astype(np.int16)), read.with_array(hu_later)]
-            masks = [scan.with_array(segment_lungs(scan)[0]) for scan in scans]
+            masks = [read.with_array(lungs), read.with_array(labels >= LUNG)]
             found = np.intersect1d(np.unique(made.numbers), np.unique(numbers))[1:]
             places = [
                 geometry.voxel_to_world(read.affine, ndimage.center_of_mass(array > 0, array, found))
@@ -266,7 +273,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.pairing", description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("LUNGLINE_SAMPLE_DATA", "../shared/data"))
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "pairing")
-    parser.add_argument("--moves", type=int, default=4, help="later scans of each chest")
+    parser.add_argument("--moves", type=int, default=3, help="later scans of each chest")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--commit", help="of this repository; writes docs/results/pairing.json")
     options = parser.parse_args()
