@@ -12,10 +12,10 @@ from lungline.nodules.category_facts import (
     SAME_VOLUME_PERCENT,
     NoduleSize,
     doubling_time,
-    interval,
     runs_of_change,
 )
 from lungline.nodules.patient import Patient, Prior, Reading
+from lungline.nodules.rule_evaluator import Interval
 from lungline.nodules.sizes import mean_of_axes
 from lungline.nodules.table import NoduleRow
 
@@ -109,8 +109,11 @@ def lung_rads_change(
     if not priors or now.nodule.mean_diameter_mm is None:
         return ()
     attenuation = None if now.nodule.attenuation == "indeterminate" else now.nodule.attenuation
+    mean, solid = now.nodule.mean_diameter_mm, _solid_mm(now.nodule)
     size = NoduleSize(
-        interval(now.nodule.mean_diameter_mm, error), solid_mm=interval(_solid_mm(now.nodule)), attenuation=attenuation
+        Interval(max(mean - error, min(mean, 0.1)), mean + error),
+        solid_mm=None if solid is None else Interval(solid, solid),
+        attenuation=attenuation,
     )
     words: list[str] = []
     for _, change in runs_of_change(size, Reading(prior=tuple(priors)), Patient()):

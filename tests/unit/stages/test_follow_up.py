@@ -218,6 +218,13 @@ def test_table_json_and_page_say_the_same(twice, followed, tmp_path) -> None:
     assert f"number 1, score {twice[0].nodules[0].score:.3f}" in page
 
 
+def test_scans_without_a_finding_have_a_page_that_says_so(twice, followed, tmp_path) -> None:
+    output = tmp_path / "follow-up.json"
+    written(output, twice, replace(followed, nodules=[]))
+    assert "No scan has a finding" in output.with_suffix(".html").read_text(encoding="utf-8")
+    assert read_result(output)["nodules"] == []
+
+
 AGAIN = """
 import pickle, sys
 from pathlib import Path
