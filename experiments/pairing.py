@@ -109,7 +109,7 @@ def cases(folder: Path, moves: int, seed: int) -> Iterator[tuple[str, float, lis
     for number, name in enumerate(CHESTS):
         read = resample(read_scan(folder / "chest-ct" / name, "mhd")[0])
         whole = segment_lungs(read)[0]
-        z, y, x = (slice(max(part.start - MARGIN, 0), part.stop + MARGIN) for part in bounding_box(whole))
+        z, y, x = (slice(max(part.start - MARGIN, 0), part.stop - 1 + MARGIN) for part in bounding_box(whole))
         read, lungs = read.crop((z, y, x)), whole[z, y, x]
         hu = read.array.astype(np.float32)
         chest = Chest(hu, lungs, lungs, read.affine, float(read.spacing_zyx_mm[0]))

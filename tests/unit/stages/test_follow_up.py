@@ -19,6 +19,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 import lungline
+from lungline.cli import parser_of
 from lungline.detection.candidates import extract_candidates
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
@@ -252,6 +253,14 @@ def test_the_same_scans_give_the_same_bytes_here_and_in_another_process(twice, t
 
     assert made("here-0") == made("here-1") == made("elsewhere")
     assert made("here-0")[0] != made("another-seed")[0]
+
+
+@pytest.mark.parametrize("words", ["a b --days 90", "--days 90 a b", "a --days 90 b", "a b c --days 90,180"])
+def test_two_scans_or_more_are_named_with_options_around_them(words) -> None:
+    named = parser_of(follow_up.run, "follow-up").parse_args(words.split())
+    scans = [str(named.before), *map(str, named.after)]
+    assert scans == [word for word in words.split() if word in "abc"]
+    assert named.days == ("90,180" if "c" in scans else "90")
 
 
 DAY = [date(2020, 1, 1), date(2020, 4, 1), date(2021, 1, 1)]
