@@ -282,6 +282,7 @@ def main() -> int:
     (options.out / "figures.json").write_text(json.dumps(lines, indent=1), encoding="utf-8")
     if options.commit:
         about = {"command": f"python -m experiments.pairing --moves {options.moves}", "commit": options.commit}
+        about["taken_from"] = "results/pairing/figures.json"
         content = {"about": about, "tables": {"pairs": table(lines)}}
         (RESULTS / "pairing.json").write_text(
             json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
