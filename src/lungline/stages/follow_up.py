@@ -143,7 +143,11 @@ def timeline(raws: Sequence[Path], dates: Sequence[date | None], since_first: li
     if len(known) == len(raws):
         order = sorted(range(len(raws)), key=lambda k: known[k])
         numbers = ", ".join(str(k + 1) for k in order)
-        notes = [] if back is None else [f"Ordered by the dates in the headers, not as given: {numbers}."]
+        notes = (
+            []
+            if back is None
+            else [f"Ordered by the dates in the headers; in that order they were named as {numbers}."]
+        )
         first = known[order[0]]
         return Timeline([raws[k] for k in order], [(known[k] - first).days for k in order], "dates", notes)
     if back is not None:

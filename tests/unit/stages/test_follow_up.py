@@ -270,7 +270,7 @@ SCANS = [Path("a"), Path("b"), Path("c")]
 def test_scans_are_ordered_by_their_dates_where_all_have_one_else_as_given() -> None:
     line = follow_up.timeline(SCANS, [DAY[1], DAY[2], DAY[0]], None)
     assert (line.raws, line.days, line.ordered_by) == ([Path("c"), Path("a"), Path("b")], [0, 91, 366], "dates")
-    assert line.notes == ["Ordered by the dates in the headers, not as given: 3, 1, 2."]
+    assert line.notes == ["Ordered by the dates in the headers; in that order they were named as 3, 1, 2."]
     line = follow_up.timeline(SCANS, [DAY[0], None, DAY[2]], None)
     assert (line.raws, line.days, line.ordered_by, line.notes) == (SCANS, [0, None, 366], "given", [])
     line = follow_up.timeline(SCANS, [DAY[1], DAY[0], None], [0, 90, 270])
