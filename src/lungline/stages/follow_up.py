@@ -142,12 +142,9 @@ def timeline(raws: Sequence[Path], dates: Sequence[date | None], since_first: li
         return Timeline(list(raws), since_first, "given", [] if back is None else [note])
     if len(known) == len(raws):
         order = sorted(range(len(raws)), key=lambda k: known[k])
-        numbers = ", ".join(str(k + 1) for k in order)
-        notes = (
-            []
-            if back is None
-            else [f"Ordered by the dates in the headers; in that order they were named as {numbers}."]
-        )
+        named = ", ".join(str(k + 1) for k in order)
+        note = f"Ordered by the dates in the headers; in that order they were named as {named}."
+        notes = [] if back is None else [note]
         first = known[order[0]]
         return Timeline([raws[k] for k in order], [(known[k] - first).days for k in order], "dates", notes)
     if back is not None:
