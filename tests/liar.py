@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from lungline.pacs.bounded_http import checked_url
+
 
 class Liar(ThreadingHTTPServer):
     """A server on loopback that answers as `answer` says; it remembers what it was asked, and with which login."""
@@ -30,7 +32,7 @@ class Liar(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return checked_url(f"127.0.0.1:{self.server_port}")
 
 
 def reply(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:

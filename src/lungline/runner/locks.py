@@ -20,7 +20,8 @@ from typing import IO, ParamSpec, TypeVar
 
 from lungline.errors import LunglineError
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 NAME = ".run.lock"
 #: Held while the list of scans is written: by a run that holds the other one, too.
 LISTING = ".list.lock"
