@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from tests.repository import REPOSITORY
+from tests.snakemake_server import run_snakemake
 
 PARTS = ("Snakefile", "workflow", "rules", "config", "profiles", "envs", "report", "src")
 #: Steps whose files must be the same after every way to the end.
@@ -40,8 +41,11 @@ class Workflow:
 
     def snakemake(self, *words: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with this copy of the package; its answer is stdout and stderr together."""
+        words = ("--cores", "2", *words)
+        if timeout_s is None:
+            return run_snakemake(words, self.folder, self.environment)
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *words],
+            [sys.executable, "-m", "snakemake", *words],
             cwd=self.folder,
             env=self.environment,
             text=True,
