@@ -14,6 +14,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--wheel-long", action="store_true", help="also install the wheel with all that it needs")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file run in one process; all files that need the finished run in the same, so it is made once."""
+    shared = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("finished" if item.path in shared else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def sample_data() -> Path:
     """The folder of real sample data; the test is skipped where there is none."""

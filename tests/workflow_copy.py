@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from tests.repository import REPOSITORY
+from tests.snakemake_server import run_snakemake
 
 PARTS = ("Snakefile", "workflow", "rules", "config", "profiles", "envs", "report", "src")
 #: Steps whose files must be the same after every way to the end.
@@ -27,6 +28,8 @@ class Workflow:
     """A copy of the workflow and of the package, in a folder of its own."""
 
     folder: Path
+    #: Start Snakemake anew for every call, as a person does; otherwise a process that has imported it forks.
+    anew: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -40,8 +43,11 @@ class Workflow:
 
     def snakemake(self, *words: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with this copy of the package; its answer is stdout and stderr together."""
+        words = ("--cores", "2", *words)
+        if timeout_s is None and not self.anew:
+            return run_snakemake(words, self.folder, self.environment)
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *words],
+            [sys.executable, "-m", "snakemake", *words],
             cwd=self.folder,
             env=self.environment,
             text=True,
@@ -130,11 +136,11 @@ def copy_workflow(folder: Path) -> Workflow:
     return Workflow(copy_parts(folder))
 
 
-def copy_parts(folder: Path, parts: Sequence[str] = PARTS) -> Path:
+def copy_parts(folder: Path, parts: Sequence[str] = PARTS, checkout: Path = REPOSITORY) -> Path:
     """Copy files and folders of this repository into a folder, which is made where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in parts:
-        source = REPOSITORY / part
+        source = checkout / part
         if source.is_dir():
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:

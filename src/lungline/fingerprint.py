@@ -55,6 +55,7 @@ def _read(module: str, root: Path) -> tuple[str, tuple[str, ...]]:
     return hashlib.sha256("\0".join(words).encode()).hexdigest(), tuple(imported)
 
 
+@cache
 def _source(module: str, root: Path) -> Path | None:
     """The file of a module of this package, or None."""
     package, *inside = module.split(".")

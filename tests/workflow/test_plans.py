@@ -28,6 +28,17 @@ def test_lint_complains_about_a_step_without_a_log(workflow) -> None:
         assert "No log directive" in workflow.snakemake("--lint").stdout
 
 
+def test_snakemake_says_the_same_when_it_is_not_started_anew_for_every_plan(workflow) -> None:
+    quiet = ("--dry-run", "--quiet", "host", "rules")
+    for words, code in (((), 0), (("--config", "sede=1"), 1)):
+        anew, forked = (
+            workflow.snakemake(*quiet, "--configfile", "config/micro.yaml", *words, timeout_s=limit)
+            for limit in (600, None)
+        )
+        assert (forked.returncode, forked.stdout) == (anew.returncode, anew.stdout)
+        assert anew.returncode == code
+
+
 def test_the_workflow_is_laid_out_by_snakefmt() -> None:
     command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "rules"]
     assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode == 0

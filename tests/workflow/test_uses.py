@@ -12,6 +12,7 @@ import pytest
 
 from lungline.runner.locks import hold
 from lungline.workflow.study import PACKAGED_FOLDER
+from tests.snakemake_server import run_snakemake
 from workflow_copy import Workflow
 
 pytestmark = pytest.mark.workflow
@@ -40,15 +41,7 @@ def snakemake(workflow: Workflow, tmp_path: Path) -> Run:
     def run(text: str | None, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         if text is not None:
             (tmp_path / "Snakefile").write_text(text, encoding="utf-8")
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "1", *words],
-            cwd=tmp_path,
-            env={**workflow.environment, **environment},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        return run_snakemake(("--cores", "1", *words), tmp_path, {**workflow.environment, **environment})
 
     return run
 
