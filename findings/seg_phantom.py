@@ -11,20 +11,23 @@ MASK[2, 3:5, 2:6] = 1
 MASK[3, 3:5, 2:4] = 1
 
 
-def segmentation(mask_zyx, kind="BINARY", **options):
-    """Write a segmentation with one segment of the CT, and read it back."""
-    nodule = hd.seg.SegmentDescription(
-        segment_number=1,
-        segment_label="nodule",
-        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-        segmented_property_type=codes.SCT.Nodule,
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
-    )
+def segmentation(mask_zyx, kind="BINARY", segments=1, **options):
+    """Write a segmentation of the CT with this many segments, 1 unless said, and read it back."""
+    nodules = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label="nodule",
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=codes.SCT.Nodule,
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+        )
+        for number in range(1, segments + 1)
+    ]
     hd.seg.Segmentation(
         source_images=SOURCE,
         pixel_array=mask_zyx,
         segmentation_type=kind,
-        segment_descriptions=[nodule],
+        segment_descriptions=nodules,
         series_instance_uid=hd.UID(),
         series_number=2,
         sop_instance_uid=hd.UID(),
