@@ -30,7 +30,7 @@ from lungline.workflow.bundle import PACKAGED, read_bundle
 
 FINE_MM = 0.6  # of the grid on which a nodule is implanted
 SLICES = (1, 2, 4, 8)  # of them that are averaged to one slice of the scan
-_EDGE_MM = 60.0
+_EDGE_MM = 44.0
 _MARGIN, _ATTACHMENTS = 8.0, ("free", "free", "vessel", "pleura")
 _NOISE_HU = 20.0  # at most
 _AIR_HU = -1000.0
@@ -99,7 +99,7 @@ def _implanted(
     radius, places_found = row.diameter_mm / 2, np.empty((0, 3), dtype=np.int64)
     while not len(places_found):
         places_found = places(chest, radius, str(rng.choice(_ATTACHMENTS)), rng, 1)
-    edge = round(max(_EDGE_MM, 2 * row.diameter_mm + 20) / FINE_MM / max(SLICES)) * max(SLICES)
+    edge = round(max(_EDGE_MM, row.diameter_mm + 24) / FINE_MM / max(SLICES)) * max(SLICES)
     first = places_found[0] - (edge - 1) / 2 * FINE_MM + rng.uniform(-0.5, 0.5, 3)
     index = first.reshape(3, 1, 1, 1) + FINE_MM * np.indices((edge,) * 3)
     hu = ndimage.map_coordinates(chest.hu, index, order=1, mode="nearest").astype(np.float32)

@@ -84,9 +84,7 @@ class Sizes:
     percentiles_hu: tuple[float, ...]  # at `PERCENTILES`
 
 
-def measure_sizes(
-    ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float, scan: Volume | None = None
-) -> Sizes:
+def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float, scan: Volume | None = None) -> Sizes:
     """Measure one nodule with the voxels `mask` (Z, Y, X), not empty, in HU whose first axis runs through slices.
 
     Axes are those of its outline in `scan`, HU of the same nodule on a finer grid, where that is given; all else is

@@ -16,8 +16,9 @@ from lungline.errors import GeometryError, LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
+from lungline.nodules.location import places_in_lungs
 from lungline.nodules.measurements import measure_candidates
-from lungline.nodules.table import COLUMNS, SourceGrid, describe_candidates, places_in_lungs, read_nodules
+from lungline.nodules.table import COLUMNS, SourceGrid, describe_candidates, read_nodules
 from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Flag, Header
