@@ -91,7 +91,6 @@ def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float, s
     measured over the mask. Voxels of `calcified_hu` or more are calcified. `LunglineError` for an empty mask or another
     shape.
     """
-    from scipy import ndimage
 
     if mask.shape != ct.shape_zyx or not mask.any():
         found = "an empty one" if mask.shape == ct.shape_zyx else f"shape {mask.shape}"
@@ -158,7 +157,7 @@ def _length(ends: NDArray[np.float64]) -> float:
 def _long_axis(
     shape_yx: NDArray[np.bool_] | NDArray[np.float64], axes_xyz_mm: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], int, int, float]:
-    """The convex outline (n, 3) of a mask or depth in one slice, mm from its first pixel, and the two points farthest apart.
+    """The convex outline (n, 3) of a shape in one slice, mm from its first pixel, and the two points farthest apart.
 
     `axes_xyz_mm` (3, 2) are the steps from pixel to pixel. Last comes the blur that the outline was drawn through.
     """

@@ -45,11 +45,11 @@ _SIZES = {
     "short_axis_mm": (codes.SCT.ShortAxis, codes.UCUM.Millimeter),
     "mean_diameter_mm": (Code("mean-diameter", "99LUNGLINE", "Mean of long and short axis"), codes.UCUM.Millimeter),
     "mean_diameter_low_mm": (
-        Code("mean-diameter-low", "99LUNGLINE", "Low end of the 95 % interval of the mean diameter"),
+        Code("diameter-low", "99LUNGLINE", "Low end of the 95 % interval of the mean diameter"),
         codes.UCUM.Millimeter,
     ),
     "mean_diameter_high_mm": (
-        Code("mean-diameter-high", "99LUNGLINE", "High end of the 95 % interval of the mean diameter"),
+        Code("diameter-high", "99LUNGLINE", "High end of the 95 % interval of the mean diameter"),
         codes.UCUM.Millimeter,
     ),
     "volume_mm3": (codes.SCT.Volume, codes.UCUM.CubicMillimeter),
