@@ -30,10 +30,12 @@ from lungline.workflow.bundle import PACKAGED, read_bundle
 
 FINE_MM = 0.6  # of the grid on which a nodule is implanted
 SLICES = (1, 2, 4, 8)  # of them that are averaged to one slice of the scan
+_WORDS = ("nodule", "patient", "chest", "attenuation")
 _EDGE_MM = 44.0
 _MARGIN, _ATTACHMENTS = 8.0, ("free", "free", "vessel", "pleura")
 _NOISE_HU = 20.0  # at most
 _AIR_HU = -1000.0
+_LEAST_HIT_MM = 2.0  # or the nodule's radius: a candidate whose middle is farther away is another
 _LUNG_MARGIN_MM = 5  # as `segment_lungs` is configured
 
 
@@ -138,6 +140,10 @@ def _measured(
     if not hit[1:].any():
         return truth
     label = 1 + int(np.argmax(hit[1:]))
+    found = geometry.voxel_to_world(unmasked.affine, np.argwhere(labels == label).mean(axis=0))
+    middle = geometry.voxel_to_world(mask.affine, np.argwhere(mask.array).mean(axis=0))
+    if np.linalg.norm(found - middle) > max((6 * truth.true_volume_mm3 / np.pi) ** (1 / 3) / 2, _LEAST_HIT_MM):
+        return truth
     (measured,) = measure_candidates(unmasked, labels, [label])
     (sizes,) = size_candidates(unmasked, labels, [label], scan)
     alone = axes_of(labels == label, unmasked.affine)
@@ -150,6 +156,15 @@ def _measured(
         volume_mm3=sizes.volume_mm3,
         attenuation=measured.attenuation,
     )
+
+
+def read_measured(path: Path) -> list[Measured]:
+    """The rows that `write_measured` wrote."""
+    with open(path, newline="", encoding="utf-8") as handle:
+        return [
+            Measured(**{n: (v if n in _WORDS else float(v) if v else None) for n, v in row.items()})  # type: ignore[arg-type]
+            for row in csv.DictReader(handle)
+        ]
 
 
 def write_measured(path: Path, rows: Sequence[Measured]) -> None:

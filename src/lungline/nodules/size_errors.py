@@ -1,31 +1,17 @@
-"""How far a measured size may be from the one that readers outline: learned from nodules of known outline.
-
-`size_errors.yaml` says from which, and holds the table that `python -m experiments.size_errors` made.
-"""
-
-from functools import cache
-from pathlib import Path
-from typing import Any
+"""How far a measured size may be from the one that readers outline: learned from nodules of known outline."""
 
 import numpy as np
 
-_TABLE = Path(__file__).with_name("size_errors.yaml")
+from lungline.nodules.size_error_table import COLUMNS, ROWS
 
-
-@cache
-def error_table() -> dict[str, Any]:
-    """The table: `source`, and `rows` by size, slice thickness and attenuation."""
-    import yaml
-
-    found: dict[str, Any] = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
-    return found
+_SDS = 1.96  # on each side, of a normal distribution, hold 95 %
 
 
 def diameter_interval(mean_mm: float, slice_mm: float, attenuation: str) -> tuple[float, float]:
-    """95 % interval of a mean diameter, mm, measured in slices of a thickness; see `nodules.measurements` for the last.
+    """95 % interval of a mean diameter, mm, measured in slices of a thickness, of a nodule of an `Attenuation`.
 
-    It holds the readers' mean diameter of about 95 of 100 such nodules. Its middle is not the measured one where that
-    is too large or small on the whole.
+    It should hold the readers' mean diameter of 95 of 100 such nodules. The measured one is not its middle where such
+    nodules are measured too large or too small on the whole.
     """
     return _interval("diameter", mean_mm, mean_mm, slice_mm, attenuation)
 
@@ -37,11 +23,11 @@ def volume_interval(volume_mm3: float, slice_mm: float, attenuation: str) -> tup
 
 def _interval(what: str, value: float, size_mm: float, slice_mm: float, attenuation: str) -> tuple[float, float]:
     kind = "solid" if attenuation == "solid" else "other"
+    known = (dict(zip(COLUMNS, row, strict=True)) for row in ROWS)
     row = next(
         row
-        for row in error_table()["rows"]
-        if row["attenuation"] == kind and size_mm < row["below_mm"] and slice_mm <= row["slices_to_mm"]
+        for row in known
+        if row["attenuation"] == kind and slice_mm <= float(row["slices_to_mm"]) and size_mm < float(row["below_mm"])
     )
-    bias, sd = row[f"{what}_log_bias"], row[f"{what}_log_sd"]
-    low, high = (float(value * np.exp(-bias + sign * 1.96 * sd)) for sign in (-1, 1))
-    return low, high
+    bias, half = float(row[f"{what}_bias"]), _SDS * float(row[f"{what}_sd"])
+    return float(value * np.exp(-bias - half)), float(value * np.exp(-bias + half))
