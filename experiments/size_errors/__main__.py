@@ -37,7 +37,8 @@ CHESTS = {
     "check": ("nsclc-radiogenomics-r01-001.mhd", "lidc-idri-0063.mhd"),
 }
 SEEDS = {"make": 2, "check": 3}
-SIZES_MM, SLICES_MM, KINDS = (8.0, float("inf")), (2.0, float("inf")), ("solid", "other")
+INF = float("inf")
+SIZES_MM, SLICES_MM = (8.0, INF), {"solid": (2.0, INF), "other": (INF,)}  # so that a row has 25 measurements or more
 
 
 def nodules_of(folder: Path, part: str) -> list[NoduleRow]:
@@ -53,8 +54,8 @@ def nodules_of(folder: Path, part: str) -> list[NoduleRow]:
 def table_of(rows: Sequence[Measured]) -> list[tuple]:
     """A row of the table for each attenuation, slice thickness and size, smallest first."""
     found: list[tuple] = []
-    for kind in KINDS:
-        for slices_to in SLICES_MM:
+    for kind, thicknesses in SLICES_MM.items():
+        for slices_to in thicknesses:
             for below in SIZES_MM:
                 own = [row for row in rows if place_of(row, "mean_mm") == (kind, slices_to, below)]
                 volumes = [row for row in rows if place_of(row, "volume_mm3") == (kind, slices_to, below)]
@@ -72,7 +73,7 @@ def place_of(row: Measured, what: str) -> tuple[str, float, float] | None:
         return None
     size = value if what == "mean_mm" else (6 * value / np.pi) ** (1 / 3)
     kind = "solid" if row.attenuation == "solid" else "other"
-    return kind, next(s for s in SLICES_MM if row.slice_mm <= s), next(s for s in SIZES_MM if size < s)
+    return kind, next(s for s in SLICES_MM[kind] if row.slice_mm <= s), next(s for s in SIZES_MM if size < s)
 
 
 def report(name: str, rows: Sequence[Measured]) -> str:
@@ -86,11 +87,12 @@ def report(name: str, rows: Sequence[Measured]) -> str:
         held[0] += low <= row.true_mean_mm <= high
         low, high = volume_interval(row.volume_mm3, row.slice_mm, row.attenuation)  # type: ignore[arg-type]
         held[1] += low <= row.true_volume_mm3 <= high
+    shares = [f"{count} of {len(own)} ({100 * count / len(own):.0f} %)" for count in held]
     return (
         f"{name}: {len({row.nodule for row in rows})} nodules, {len(rows)} scans of one, found in {len(own)}. "
         f"Mean diameter minus the readers': median {np.median(error):+.2f} mm, of its size {np.median(abs(error)):.2f} "
         f"mm (label map alone {np.median(alone):+.2f}, {np.median(abs(alone)):.2f} mm). In the 95 % interval: diameter "
-        f"{held[0]} of {len(own)} ({100 * held[0] / len(own):.0f} %), volume {held[1]} ({100 * held[1] / len(own):.0f} %)."
+        f"{shares[0]}, volume {shares[1]}."
     )
 
 
