@@ -1,5 +1,7 @@
 """How far a measured size may be from the one that readers outline: learned from nodules of known outline."""
 
+from typing import Any
+
 import numpy as np
 
 from lungline.nodules.size_error_table import COLUMNS, ROWS
@@ -23,11 +25,11 @@ def volume_interval(volume_mm3: float, slice_mm: float, attenuation: str) -> tup
 
 def _interval(what: str, value: float, size_mm: float, slice_mm: float, attenuation: str) -> tuple[float, float]:
     kind = "solid" if attenuation == "solid" else "other"
-    known = (dict(zip(COLUMNS, row, strict=True)) for row in ROWS)
+    known: list[dict[str, Any]] = [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]
     row = next(
         row
         for row in known
-        if row["attenuation"] == kind and slice_mm <= float(row["slices_to_mm"]) and size_mm < float(row["below_mm"])
+        if row["attenuation"] == kind and slice_mm <= row["slices_to_mm"] and size_mm < row["below_mm"]
     )
-    bias, half = float(row[f"{what}_bias"]), _SDS * float(row[f"{what}_sd"])
+    bias, half = row[f"{what}_bias"], _SDS * row[f"{what}_sd"]
     return float(value * np.exp(-bias - half)), float(value * np.exp(-bias + half))

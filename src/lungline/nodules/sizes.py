@@ -141,7 +141,8 @@ def axes_of(shape: NDArray[np.bool_] | NDArray[np.float64], affine: Affine) -> A
     """
     box = bounding_box(np.pad(shape > _LEAST_DEPTH, 1))
     wide = np.pad(shape, 1) if shape.dtype == bool else np.pad(shape, 1, constant_values=-1.0)
-    box = (box[0], *(slice(part.start - 1, part.stop + 1) for part in box[1:]))
+    y, x = (slice(part.start - 1, part.stop + 1) for part in box[1:])
+    box = (box[0], y, x)
     inside, first, axes_xyz_mm = wide[box], [part.start - 1 for part in box], affine[:3, 1:3]
     found = [(z, *_long_axis(inside[z], axes_xyz_mm)) for z in range(len(inside)) if (inside[z] > _LEAST_DEPTH).any()]
     z, outline, i, j, blur = max(found, key=lambda one: round(_length(one[1][[one[2], one[3]]]), 6))
