@@ -1,6 +1,6 @@
 """How far measured sizes are from readers' outlines: makes the table of `lungline.nodules.size_error_table`.
 
-    python -m experiments.size_errors [--most 400] [--out results/size_errors]
+    python -m experiments.size_errors [--most 20] [--out results/size_errors]
 
 Real nodules of LIDC-IDRI, outlined by readers, are implanted into real lungs, scanned with slices of 0.6 to 4.8 mm,
 found by the packaged detector and measured as `lungline predict` measures. The table is made from nodules that the
@@ -36,7 +36,7 @@ CHESTS = {
     "make": ("cmb-crc-01068.mhd", "4d-lung-hm10395.mhd"),
     "check": ("nsclc-radiogenomics-r01-001.mhd", "lidc-idri-0063.mhd"),
 }
-SEEDS = {"make": 2, "check": 3}
+SEEDS, COUNTS = {"make": 2, "check": 3}, {"make": 130, "check": 144}
 INF = float("inf")
 SIZES_MM, SLICES_MM = (8.0, INF), {"solid": (2.0, INF), "other": (INF,)}  # so that a row has 25 measurements or more
 
@@ -98,7 +98,7 @@ def report(name: str, rows: Sequence[Measured]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--most", type=int, default=400, help="nodules of each part")
+    parser.add_argument("--most", type=int, default=max(COUNTS.values()), help="nodules of each part")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "results" / "size_errors")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def main() -> None:
         path = options.out / f"{part}.csv"
         if not path.exists():
             inside = {Path(name).stem: read_chest(samples / "chest-ct" / name) for name in chests}
-            rows = nodules_of(samples / "lidc-nodules", part)[: options.most]
+            rows = nodules_of(samples / "lidc-nodules", part)[: min(COUNTS[part], options.most)]
             found = measure_implanted(samples / "lidc-nodules", rows, inside, Detector(), SEEDS[part])
             write_measured(path, list(found))
         measured[part] = read_measured(path)
