@@ -122,7 +122,12 @@ def test_the_report_agrees_with_the_nodule_table_and_names_the_patient_of_the_so
         measured = {item.name.value: item.value for item in group.get_measurements()}
         wanted = {
             codes.SCT.LongAxis.value: row["long_axis_mm"],
+            codes.SCT.ShortAxis.value: row["short_axis_mm"],
+            "mean-diameter": row["mean_diameter_mm"],
+            "diameter-low": row["mean_diameter_low_mm"],
+            "diameter-high": row["mean_diameter_high_mm"],
             codes.SCT.Volume.value: row["volume_mm3"],
+            codes.DCM.AttenuationCoefficient.value: row["mean_hu"],
             codes.DCM.ProbabilityOfCancer.value: 100 * row["cancer_probability"],
             "score": row["score"],  # a sum, so no certainty
             "slice-position": row["slice_position_mm"],

@@ -8,13 +8,16 @@ are the same measurements of the cached volume, in which the few voxels outside 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
+from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
+from lungline.nodules.outlines import margin
 from lungline.nodules.sizes import Sizes, axes_of, measure_sizes, volume_of
 
 #: A voxel this dense or denser is calcified: soft tissue, with or without contrast agent, stays below.
@@ -77,9 +80,29 @@ def measure_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> li
     return [measure(part, mask) for part, mask in _candidates(ct, labels, wanted)]
 
 
-def size_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> list[Sizes]:
-    """Sizes of the candidates with the labels `wanted`, in that order; `ct` and `labels` as in `measure_candidates`."""
-    return [measure_sizes(part, mask, calcified_hu=CALCIFIED_HU) for part, mask in _candidates(ct, labels, wanted)]
+def size_candidates(ct: Volume, labels: NDArray, wanted: Sequence[int], scan: Volume | None = None) -> list[Sizes]:
+    """Sizes of the candidates with the labels `wanted`, in that order; `ct` and `labels` as in `measure_candidates`.
+
+    Axes are measured in `scan`, HU on the scan's own grid (its array may be a field of an open file), where its pixels
+    are finer than those of `ct`; else in `ct`.
+    """
+    finer = scan is not None and scan.spacing_zyx_mm[1:].max() < ct.spacing_zyx_mm[1:].min()
+    source = scan if finer and scan is not None else ct
+    return [
+        measure_sizes(part, mask, calcified_hu=CALCIFIED_HU, scan=_around(source, part))
+        for part, mask in _candidates(ct, labels, wanted)
+    ]
+
+
+def _around(scan: Volume, part: Volume) -> Volume:
+    """The part of `scan` around a part of another volume that an outline needs."""
+    corners = geometry.voxel_to_world(part.affine, list(product(*((0, n - 1) for n in part.shape_zyx))))
+    index, wider = geometry.world_to_voxel(scan.affine, corners), margin(scan.spacing_zyx_mm)
+    low = np.maximum(np.floor(index.min(axis=0)).astype(np.int64) - wider, 0)
+    high = np.maximum(np.ceil(index.max(axis=0)).astype(np.int64) + wider + 1, low + 1)
+    first = np.minimum(low, np.array(scan.shape_zyx) - 1)
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(first, high, strict=True))
+    return scan.crop((z, y, x))
 
 
 def _candidates(ct: Volume, labels: NDArray, wanted: Sequence[int]) -> Iterator[tuple[Volume, NDArray[np.bool_]]]:

@@ -1,4 +1,4 @@
-"""Sizes of a nodule by the rules of the field, measured over its voxels in a label map.
+"""Sizes of a nodule by the rules of the field, of its voxels in a label map and its outline in the scan.
 
 Long axis, and the longest axis perpendicular to it in the same axial slice, of the slice in which the long axis is
 longest (Bankier et al., Radiology 285, 2017, 584); their mean is the diameter that Lung-RADS and the Fleischner Society
@@ -16,6 +16,7 @@ from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
 from lungline.imaging.intensity import bounding_box
 from lungline.imaging.volume import Volume
+from lungline.nodules.outlines import largest_part, outline
 
 #: Voxels of the nodule of this density or denser are its solid part: half way between ground glass and soft tissue, so
 #: that blur moves the border of the solid part neither in nor out.
@@ -26,6 +27,8 @@ PERCENTILES = (5, 25, 50, 75, 95)
 _BLUR = 0.9
 _MARGIN = 4  # pixels around the mask, so that its blur ends in zero
 _MOST_OUTWARD = 0.5  # pixels
+_LEAST_DEPTH = 0.05  # mm; a slice that is nowhere deeper shows too little of the nodule to measure
+_HU_A_MM = 250.0  # that HU rise at a border, about
 
 
 def rounded(value: float, digits: int) -> float:
@@ -81,12 +84,13 @@ class Sizes:
     percentiles_hu: tuple[float, ...]  # at `PERCENTILES`
 
 
-def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float) -> Sizes:
+def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float, scan: Volume | None = None) -> Sizes:
     """Measure one nodule with the voxels `mask` (Z, Y, X), not empty, in HU whose first axis runs through slices.
 
-    Voxels of `calcified_hu` or more are calcified. `LunglineError` for an empty mask or another shape.
+    Axes are those of its outline in `scan`, HU of the same nodule on a finer grid, where that is given; all else is
+    measured over the mask. Voxels of `calcified_hu` or more are calcified. `LunglineError` for an empty mask or another
+    shape.
     """
-    from scipy import ndimage
 
     if mask.shape != ct.shape_zyx or not mask.any():
         found = "an empty one" if mask.shape == ct.shape_zyx else f"shape {mask.shape}"
@@ -94,15 +98,21 @@ def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float) -
     box = bounding_box(mask)
     inside, part = mask[box], ct.crop(box)
     hu = part.array[inside].astype(np.float64)
-    pieces, count = ndimage.label(inside & (part.array >= SOLID_PART_HU), np.ones((3, 3, 3)))
+    drawn = None if scan is None else outline(scan, ct.with_array(mask))
+    if drawn is not None and not (drawn.array > _LEAST_DEPTH).any():
+        drawn = None
     solid = None
-    if count:
-        largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-        whole = np.zeros_like(mask)
-        whole[box] = largest
-        solid = SolidPart(axes_of(whole, ct.affine), volume_of(largest, part.affine))
+    if (part.array[inside] >= SOLID_PART_HU).any():
+        wide = np.pad(inside, 1)
+        dense = _dense(np.pad(part.array, 1), wide.astype(np.float64) - 0.5) > 0
+        moved = geometry.shift_origin(part.affine, (-1, -1, -1))
+        axes = axes_of(dense, moved)
+        if drawn is not None and scan is not None:
+            finer = _dense(scan.array, drawn.array)
+            axes = axes_of(finer, drawn.affine) if (finer > _LEAST_DEPTH).any() else axes
+        solid = SolidPart(axes, volume_of(dense, moved))
     return Sizes(
-        axes=axes_of(mask, ct.affine),
+        axes=axes_of(mask, ct.affine) if drawn is None else axes_of(drawn.array, drawn.affine),
         volume_mm3=volume_of(inside, part.affine),
         solid=solid,
         calcified_share=float(np.mean(hu >= calcified_hu)),
@@ -112,20 +122,29 @@ def measure_sizes(ct: Volume, mask: NDArray[np.bool_], *, calcified_hu: float) -
     )
 
 
+def _dense(hu: NDArray, depth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a depth (Z, Y, X), see `outline`, the largest connected part of `SOLID_PART_HU` or more."""
+    found = np.minimum(depth, (hu.astype(np.float64) - SOLID_PART_HU) / _HU_A_MM)
+    return largest_part(np.where((depth > 0) & (hu >= SOLID_PART_HU), np.maximum(found, 1e-6), found), found >= 0)
+
+
 def volume_of(mask: NDArray[np.bool_], affine: Affine) -> float:
     """Volume of the voxels of a mask (Z, Y, X), mm3."""
     return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
 
 
-def axes_of(mask: NDArray[np.bool_], affine: Affine) -> Axes:
-    """The axes of a mask (Z, Y, X), not empty, in the axial slice in which its long axis is longest.
+def axes_of(shape: NDArray[np.bool_] | NDArray[np.float64], affine: Affine) -> Axes:
+    """The axes of a mask, or of a depth (`outline`), (Z, Y, X), in the axial slice in which the long axis is longest.
 
-    The border is drawn through the blurred mask, where it is finer than voxels, and moved outwards by what blur takes
-    from a curved border.
+    The border is where the depth is 0, in between voxels. That of a mask is drawn through the blurred mask, and moved
+    outwards by what blur takes from a curved border. Some voxel must be true or deeper than 0.
     """
-    box = bounding_box(mask)
-    inside, first, axes_xyz_mm = mask[box], [part.start for part in box], affine[:3, 1:3]
-    found = [(z, *_long_axis(inside[z], axes_xyz_mm)) for z in np.flatnonzero(inside.any(axis=(1, 2)))]
+    box = bounding_box(np.pad(shape > _LEAST_DEPTH, 1))
+    wide = np.pad(shape, 1) if shape.dtype == bool else np.pad(shape, 1, constant_values=-1.0)
+    y, x = (slice(part.start - 1, part.stop + 1) for part in box[1:])
+    box = (box[0], y, x)
+    inside, first, axes_xyz_mm = wide[box], [part.start - 1 for part in box], affine[:3, 1:3]
+    found = [(z, *_long_axis(inside[z], axes_xyz_mm)) for z in range(len(inside)) if (inside[z] > _LEAST_DEPTH).any()]
     z, outline, i, j, blur = max(found, key=lambda one: round(_length(one[1][[one[2], one[3]]]), 6))
     long_ends, short_ends = _ends(outline, i, j, blur, np.cross(axes_xyz_mm[:, 0], axes_xyz_mm[:, 1]))
     place = geometry.voxel_to_world(affine, [first[0] + z, first[1], first[2]])
@@ -137,16 +156,16 @@ def _length(ends: NDArray[np.float64]) -> float:
 
 
 def _long_axis(
-    mask_yx: NDArray[np.bool_], axes_xyz_mm: NDArray[np.float64]
+    shape_yx: NDArray[np.bool_] | NDArray[np.float64], axes_xyz_mm: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], int, int, float]:
-    """The convex outline (n, 3) of a mask in one slice, mm from its first pixel, and the two points farthest apart.
+    """The convex outline (n, 3) of a shape in one slice, mm from its first pixel, and the two points farthest apart.
 
     `axes_xyz_mm` (3, 2) are the steps from pixel to pixel. Last comes the blur that the outline was drawn through.
     """
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist, squareform
 
-    border, blur = _border(mask_yx)
+    border, blur = _border(shape_yx)
     outline = border[ConvexHull(border).vertices] @ axes_xyz_mm.T
     apart = squareform(pdist(outline))
     i, j = np.unravel_index(np.argmax(apart), apart.shape)
@@ -164,26 +183,29 @@ def _ends(
     return _longer(long_ends, outwards[0]), _longer(short_ends, outwards[1])
 
 
-def _border(mask_yx: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Points (n, 2) of the border of a mask in one slice, as index (y, x), and the blur that it was drawn through.
+def _border(shape_yx: NDArray[np.bool_] | NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Points (n, 2) of the border of a mask or depth in one slice, as index (y, x), and the blur it was drawn through.
 
     What is too thin for the blur keeps the middles of its pixels' edges as its border: without blur that is where the
     border lies.
     """
     from scipy import ndimage
 
-    padded = np.pad(mask_yx, _MARGIN).astype(np.float64)
-    blurred = ndimage.gaussian_filter(padded, _BLUR)
-    blur = _BLUR if blurred.max() >= 0.75 else 0.0
-    shown = blurred if blur else padded
+    shown, blur, margin = np.asarray(shape_yx, dtype=np.float64), 0.0, 0
+    if shape_yx.dtype == bool:
+        margin = _MARGIN
+        shown = np.pad(shown, margin) - 0.5
+        blurred = ndimage.gaussian_filter(shown, _BLUR)
+        if blurred.max() >= 0.25:
+            shown, blur = blurred, _BLUR
     points = []
     for axis in (0, 1):
         here = shown[:-1] if axis == 0 else shown[:, :-1]
         following = shown[1:] if axis == 0 else shown[:, 1:]
-        crossed = (here >= 0.5) != (following >= 0.5)
+        crossed = (here >= 0) != (following >= 0)
         index = np.argwhere(crossed).astype(np.float64)
-        index[:, axis] += (0.5 - here[crossed]) / (following[crossed] - here[crossed])
-        points.append(index - _MARGIN)
+        index[:, axis] += here[crossed] / (here[crossed] - following[crossed])
+        points.append(index - margin)
     return np.concatenate(points), blur
 
 

@@ -5,28 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
-from lungline.imaging.intensity import bounding_box
 from lungline.imaging.volume import Volume
 from lungline.names import Supervision
+from lungline.nodules.location import Laterality, Zone, places_in_lungs
+from lungline.nodules.size_errors import diameter_interval, volume_interval
+from lungline.nodules.sizes import PERCENTILES
 from lungline.storage.tables import table_text
 
 if TYPE_CHECKING:
     from lungline.detection.candidates import Candidate
     from lungline.nodules.measurements import Attenuation, Measurements
     from lungline.nodules.sizes import Sizes
-
-Laterality = Literal["left", "right"]
-Zone = Literal["upper", "middle", "lower"]
-
-_STEP = 2  # voxels: every second one is enough to tell which lung is nearer
 
 #: Name and version of the layout; `lungline/schemas/nodules-2.json` describes it.
 SCHEMA = "nodules/2"
@@ -52,14 +48,24 @@ class NoduleRow:
     zone: Zone  # of that lung's height
     long_axis_mm: float
     volume_mm3: float
+    volume_low_mm3: float | None = field(default=None, kw_only=True)  # this and the next: of its 95 % interval
+    volume_high_mm3: float | None = field(default=None, kw_only=True)
     short_axis_mm: float | None = field(default=None, kw_only=True)  # perpendicular, in the long axis' slice
     mean_diameter_mm: float | None = field(default=None, kw_only=True)  # of the two, to one decimal
+    mean_diameter_low_mm: float | None = field(default=None, kw_only=True)  # this and the next: of its 95 % interval
+    mean_diameter_high_mm: float | None = field(default=None, kw_only=True)
     solid_long_axis_mm: float | None = field(default=None, kw_only=True)  # this and the next two: of the solid part
     solid_short_axis_mm: float | None = field(default=None, kw_only=True)  # of a part-solid nodule; else None
     solid_volume_mm3: float | None = field(default=None, kw_only=True)
     calcified_share: float | None = field(default=None, kw_only=True)
+    pleura_distance_mm: float | None = field(default=None, kw_only=True)  # from its voxels to the edge of the lungs
     mean_hu: float
     sd_hu: float  # standard deviation
+    p5_hu: float | None = field(default=None, kw_only=True)  # this and the next four: percentiles
+    p25_hu: float | None = field(default=None, kw_only=True)
+    p50_hu: float | None = field(default=None, kw_only=True)
+    p75_hu: float | None = field(default=None, kw_only=True)
+    p95_hu: float | None = field(default=None, kw_only=True)
     attenuation: Attenuation
     core_hu: float
     solid_share: float
@@ -126,13 +132,14 @@ def describe_candidates(
     min_finding_score: float | None = None,
     supervision: Supervision = "patients",
     sizes: Sequence[Sizes] = (),
+    pleura_mm: Sequence[float] = (),
 ) -> list[NoduleRow]:
     """A row for every candidate, in their order.
 
     `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
     The classifier's `logits` go by rank: fewer where it reads fewer candidates; its `supervision` names their sigmoid.
     Without an answer no rank decides. From `min_finding_score` on a candidate is a finding; all are where it is None.
-    `sizes`, where given, are those of each candidate.
+    `sizes` and `pleura_mm`, where given, are the sizes and the distance from the pleura of each candidate.
     """
     from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
@@ -157,9 +164,11 @@ def describe_candidates(
                 slice_position_mm=source.position_mm(nearest),
                 laterality=laterality,
                 zone=zone,
-                long_axis_mm=measured.long_axis_mm,
                 volume_mm3=measured.volume_mm3,
-                **(_size_columns(sizes[number], measured) if sizes else {}),
+                **(
+                    _size_columns(sizes[number], measured, source) if sizes else {"long_axis_mm": measured.long_axis_mm}
+                ),
+                pleura_distance_mm=pleura_mm[number] if pleura_mm else None,
                 mean_hu=measured.mean_hu,
                 sd_hu=measured.sd_hu,
                 attenuation=measured.attenuation,
@@ -175,13 +184,22 @@ def describe_candidates(
     return rows
 
 
-def _size_columns(sizes: Sizes, measured: Measurements) -> dict[str, Any]:
-    """The columns of a nodule's short axis, mean diameter, calcification and, if it is part-solid, solid part."""
+def _size_columns(sizes: Sizes, measured: Measurements, source: SourceGrid) -> dict[str, Any]:
+    """The columns of a nodule's axes, their interval, calcification, HU and, if it is part-solid, solid part."""
     solid = sizes.solid if measured.attenuation == "part-solid" else None
+    slice_mm = float(geometry.spacing_zyx_mm(source.affine)[0])
+    low, high = diameter_interval(sizes.axes.mean_mm, slice_mm, measured.attenuation)
+    least, most = volume_interval(sizes.volume_mm3, slice_mm, measured.attenuation)
     return {
+        "long_axis_mm": sizes.axes.long_mm,
         "short_axis_mm": sizes.axes.short_mm,
         "mean_diameter_mm": sizes.axes.mean_mm,
+        "mean_diameter_low_mm": low,
+        "mean_diameter_high_mm": high,
+        "volume_low_mm3": least,
+        "volume_high_mm3": most,
         "calcified_share": measured.calcified_share,
+        **{f"p{share}_hu": value for share, value in zip(PERCENTILES, sizes.percentiles_hu, strict=True)},
         **(
             {
                 "solid_long_axis_mm": solid.axes.long_mm,
@@ -194,32 +212,16 @@ def _size_columns(sizes: Sizes, measured: Measurements) -> dict[str, Any]:
     }
 
 
-def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Laterality, Zone]]:
-    """Laterality and zone (third of that lung's height) of each point (n, 3), by the nearest voxel of a lung.
-
-    `lungs` is a mask of both lungs, not empty, with axes in LPS order.
-    """
-    from lungline.imaging.lungs import middle_column, side_of_all
-
-    box = bounding_box(lungs.array)
-    inside = lungs.array[box]
-    middle = middle_column(inside)
-    halves: dict[Laterality, slice] = {"right": slice(None, middle), "left": slice(middle, None)}
-    if middle == inside.shape[2]:  # one lung, or two that nothing parts: all has the laterality of where it lies
-        halves = {side_of_all(inside, box[2].start, lungs.shape_zyx[2]): slice(None)}
-    voxels = _STEP * np.argwhere(inside[::_STEP, ::_STEP, ::_STEP])
-    heights = {
-        laterality: np.flatnonzero(inside[:, :, half].any(axis=(1, 2)))[[0, -1]] for laterality, half in halves.items()
-    }
-    found: list[tuple[Laterality, Zone]] = []
-    for index_zyx in geometry.world_to_voxel(lungs.affine, points_xyz_mm).reshape(-1, 3):
-        here = index_zyx - [part.start for part in box]
-        nearest = voxels[np.argmin((((voxels - here) * lungs.spacing_zyx_mm) ** 2).sum(axis=1))]
-        laterality: Laterality = next(iter(halves)) if len(halves) == 1 else "right" if nearest[2] < middle else "left"
-        low, high = heights[laterality]
-        share = (here[0] - low + 0.5) / (high - low + 1)
-        found.append((laterality, "lower" if share < 1 / 3 else "middle" if share < 2 / 3 else "upper"))
-    return found
+def drawn_axes(candidates: Sequence[Candidate], sizes: Sequence[Sizes]) -> list[dict[str, Any]]:
+    """Where the axes of each candidate end, world mm, by rank: JSON."""
+    return [
+        {
+            "rank": candidate.rank,
+            "long_axis_xyz_mm": np.round(one.axes.long_ends_xyz_mm, 3).tolist(),
+            "short_axis_xyz_mm": np.round(one.axes.short_ends_xyz_mm, 3).tolist(),
+        }
+        for candidate, one in zip(candidates, sizes, strict=True)
+    ]
 
 
 def rows_as_json(rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -39,6 +39,21 @@ _SOME_FOUND = Code("found", "99LUNGLINE", "Nodules found")
 _SCORE = Code("score", "99LUNGLINE", "Score that findings are ranked by")
 _IMAGE = Code("instance-number", "99LUNGLINE", "Instance Number of the nearest image, or number of its frame")
 _POSITION = Code("slice-position", "99LUNGLINE", "Position of the nearest image along the normal of the images")
+#: Columns of the nodule table -> concept and unit; those without a value stand in no report.
+_SIZES = {
+    "long_axis_mm": (codes.SCT.LongAxis, codes.UCUM.Millimeter),
+    "short_axis_mm": (codes.SCT.ShortAxis, codes.UCUM.Millimeter),
+    "mean_diameter_mm": (Code("mean-diameter", "99LUNGLINE", "Mean of long and short axis"), codes.UCUM.Millimeter),
+    "mean_diameter_low_mm": (
+        Code("diameter-low", "99LUNGLINE", "Low end of the 95 % interval of the mean diameter"),
+        codes.UCUM.Millimeter,
+    ),
+    "mean_diameter_high_mm": (
+        Code("diameter-high", "99LUNGLINE", "High end of the 95 % interval of the mean diameter"),
+        codes.UCUM.Millimeter,
+    ),
+    "volume_mm3": (codes.SCT.Volume, codes.UCUM.CubicMillimeter),
+}
 _GOLDEN_DEGREES = 137.508  # between the hues of neighbouring ranks, so that no two are alike
 _LIGHTNESS, _CHROMA = 70.0, 36.0  # every hue of these is a colour that a screen can show
 _LATERALITIES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
@@ -233,9 +248,11 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
 
 def _measured(row: NoduleRow, table: Mapping[str, Any]) -> list[sr.Measurement]:
     """Size, scores and nearest image of one finding; the certainty is what the rank is by."""
-    measured = [
-        sr.Measurement(codes.SCT.LongAxis, row.long_axis_mm, codes.UCUM.Millimeter),
-        sr.Measurement(codes.SCT.Volume, row.volume_mm3, codes.UCUM.CubicMillimeter),
+    sizes = [(getattr(row, name), *coded) for name, coded in _SIZES.items()]
+    measured = [sr.Measurement(concept, value, unit) for value, concept, unit in sizes if value is not None]
+    hu, unit = codes.DCM.AttenuationCoefficient, codes.UCUM.HounsfieldUnit
+    measured += [
+        sr.Measurement(hu, row.mean_hu, unit, derivation=codes.SCT.Mean),
         sr.Measurement(_POSITION, row.slice_position_mm, codes.UCUM.Millimeter),
     ]
     if table["ranked_by"] in PROBABILITIES:

@@ -34,7 +34,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     pages.policies["json.dumps_kwargs"] = {"allow_nan": False}
-    pages.filters["percent"] = percent
+    pages.filters.update(percent=percent, cubic=cubic)
     pages.globals.update(notice=NOTICE, version=__version__, asset=_asset, format_flag=format_flag)
     return pages
 
@@ -57,3 +57,8 @@ def percent(probability: float) -> str:
     if 0.99 < probability < 1:
         return "above 99 %"
     return f"{100 * probability:.0f} %"
+
+
+def cubic(volume_mm3: float) -> str:
+    """A volume in whole mm3, its thousands apart."""
+    return f"{volume_mm3:,.0f}".replace(",", " ")

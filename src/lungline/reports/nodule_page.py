@@ -122,7 +122,9 @@ def _about(
         name: {"id": f"layer-{name}"} | {key: value for key, value in vars(layer).items() if key != "text"}
         for name, layer in layers.items()
     }
+    spacing = geometry.spacing_zyx_mm(packed.affine)
     points = [geometry.world_to_voxel(packed.affine, (n.x_mm, n.y_mm, n.z_mm)).tolist() for n in nodules]
+    axes = {one["rank"]: one for one in table.get("axes") or []}
     source = table["source_grid"]
     to_index = np.linalg.inv(np.array(source["affine_zyx_to_lps_xyz_mm"]))[0]
     return {
@@ -131,6 +133,9 @@ def _about(
         "levels_hu": LEVELS_HU.tolist(),
         "source_slices": source["shape_zyx"][0],
         "instance_numbers": source["instance_numbers"],
+        "half_slice": float(
+            max(geometry.spacing_zyx_mm(np.array(source["affine_zyx_to_lps_xyz_mm"]))[0] / spacing[0], 1.0) / 2
+        ),
         "slice_of_mm": [*to_index[:3].tolist(), float(to_index[3]) + 1],
         "candidates": [
             {
@@ -139,6 +144,7 @@ def _about(
                 "diameter_mm": n.long_axis_mm,
                 "decided": n.decided,
                 "finding": n.finding,
+                "axes": _axes(axes[n.rank], n, packed.affine) if n.rank in axes else None,
             }
             for n, point in zip(nodules, points, strict=True)
         ],
@@ -151,4 +157,15 @@ def _about(
             ],
             "probability": named.get("probability"),
         },
+    }
+
+
+def _axes(ends: Mapping[str, Any], nodule: NoduleRow, affine: geometry.Affine) -> dict[str, Any]:
+    """The axes of a nodule: their slice and ends as indices (z, y, x) on the page's grid, and their words."""
+    long, short = (geometry.world_to_voxel(affine, ends[f"{name}_axis_xyz_mm"]) for name in ("long", "short"))
+    return {
+        "slice": float(long[:, 0].mean()),
+        "long": long.tolist(),
+        "short": short.tolist(),
+        "words": f"{nodule.long_axis_mm:.1f} × {nodule.short_axis_mm:.1f} mm",
     }

@@ -1,13 +1,25 @@
 """Describe every candidate of a scan: its place, size, attenuation and scores."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError
+from lungline.imaging.volume import Volume
 from lungline.names import SCORE_NAMES, ScoreOf, Supervision
+from lungline.nodules.location import distances_from_pleura
 from lungline.nodules.measurements import measure_candidates, size_candidates
-from lungline.nodules.table import SCHEMA, Grid, NoduleRow, SourceGrid, describe_candidates, rows_as_csv, split_nodules
+from lungline.nodules.table import (
+    SCHEMA,
+    Grid,
+    NoduleRow,
+    SourceGrid,
+    describe_candidates,
+    drawn_axes,
+    rows_as_csv,
+    split_nodules,
+)
 from lungline.runner.stage import stage
 from lungline.storage import hdf5
 from lungline.storage.checksums import write_checksummed_text
@@ -64,11 +76,11 @@ def run(
     header = hdf5.read_header(lungs if labels is None else labels)
     answer = {} if predictions is None else dict(read_answers(predictions).get(scan, {}))
     usable, rows = header.status != "quarantined", list[NoduleRow]()
-    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None}
+    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None, "axes": None}
     if usable:
         source = SourceGrid(*hdf5.read_grid(ingested, "ct"), _instance_numbers(ingested))
         grid = hdf5.read_grid(volume, "ct") if labels is None else hdf5.read_grid(labels, "labels")
-        grids = {
+        grids |= {
             "grid": Grid(*grid).as_json(),
             "source_grid": source.as_json(),
             "quality": hdf5.read_header(lungs).provenance.get("quality"),
@@ -77,16 +89,21 @@ def run(
             found, map_zyx = read_candidates(candidates), hdf5.read_volume(labels, "labels")
             ct = hdf5.read_volume(volume, "ct").part(map_zyx.shape_zyx, map_zyx.affine)  # what the mask leaves out, too
             wanted = [candidate.label for candidate in found]
+            inside = hdf5.read_volume(lungs, "lungs")
+            with closing(hdf5.open_field(ingested, "ct").file) as scanned:  # parts are read, not the whole
+                sizes = size_candidates(ct, map_zyx.array, wanted, Volume(scanned["ct"], source.affine))
+            grids["axes"] = drawn_axes(found, sizes)
             rows = describe_candidates(
                 found,
                 measure_candidates(ct, map_zyx.array, wanted),
-                hdf5.read_volume(lungs, "lungs"),
+                inside,
                 source,
                 [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
                 int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
                 min_finding_score,
                 supervision,
-                size_candidates(ct, map_zyx.array, wanted),
+                sizes,
+                distances_from_pleura(inside, map_zyx, wanted),
             )
     table = {
         "schema": SCHEMA,

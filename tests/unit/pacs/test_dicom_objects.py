@@ -45,6 +45,9 @@ def row_of(rank: int, place, index, laterality: str, size, *, finding: bool = Tr
     """A row with odd numbers."""
     where = dict(zip(("x_mm", "y_mm", "z_mm", "z", "y", "x"), (*place, *index), strict=True))
     sizes = dict(zip(("long_axis_mm", "volume_mm3"), size, strict=True))
+    if rank == 1:
+        sizes |= {"short_axis_mm": 9.25, "mean_diameter_mm": 10.6, "mean_diameter_low_mm": 8.5,
+                  "mean_diameter_high_mm": 12.75}  # fmt: skip
     densities = {"mean_hu": -123.4, "sd_hu": 56.7, "attenuation": "solid", "core_hu": 12.3, "solid_share": 0.95}
     known = {"score": 0.9871234, "nodule_probability": 0.27, "logit": None, "cancer_probability": None}
     slices = {"slice": 1, "instance_number": image, "slice_position_mm": 7.25}
@@ -157,10 +160,17 @@ def test_the_report_says_what_the_table_says(written) -> None:
         np.testing.assert_allclose(centre_of(group), (row.x_mm, row.y_mm, row.z_mm), atol=1e-3)
         assert measured(group, codes.SCT.LongAxis) == [(row.long_axis_mm, "mm")]
         assert measured(group, codes.SCT.Volume) == [(row.volume_mm3, "mm3")]
+        assert measured(group, codes.SCT.ShortAxis) == (
+            [] if row.short_axis_mm is None else [(row.short_axis_mm, "mm")]
+        )
+        assert measured(group, codes.DCM.AttenuationCoefficient) == [(row.mean_hu, "[hnsf'U]")]
         assert measured(group, codes.DCM.CertaintyOfFinding) == [(pytest.approx(100 * row.score), "%")]
         numbers = {item.name.value: item.value for item in group.get_measurements()}
         assert numbers["slice-position"] == row.slice_position_mm
         assert numbers.get("instance-number") == row.instance_number
+        assert numbers.get("mean-diameter") == row.mean_diameter_mm
+        assert numbers.get("diameter-low") == row.mean_diameter_low_mm
+        assert numbers.get("diameter-high") == row.mean_diameter_high_mm
         cancer = [] if row.cancer_probability is None else [(pytest.approx(100 * row.cancer_probability), "%")]
         assert measured(group, codes.DCM.ProbabilityOfCancer) == cancer
         segment = group.referenced_segment

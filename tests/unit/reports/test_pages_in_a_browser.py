@@ -41,9 +41,17 @@ def row(rank, place, laterality, logit, *, finding=True) -> NoduleRow:
     number = int((place[2] - 500) / 2 + 0.5) + 1
     slices, sizes = (number, 61 - number, 500.0 + 2 * (number - 1)), (10.0, 523.6, -446.0, 80.0, "solid", -12.0, 0.97)
     about = (rank, 0.9951234 - rank / 10, finding)
-    return NoduleRow(
-        *about, *place, z, y, x, *slices, laterality, "middle", *sizes, 0.27, logit, expit(logit), rank == 2
-    )
+    measured = {"short_axis_mm": 9.2, "mean_diameter_mm": 9.6, "mean_diameter_low_mm": 7.94, "pleura_distance_mm": 4.2,
+                "mean_diameter_high_mm": 11.31, "volume_low_mm3": 391.2, "volume_high_mm3": 1702.9, "p5_hu": -702.0,
+                "p25_hu": -590.0, "p50_hu": -440.0, "p75_hu": -210.0, "p95_hu": 31.0}  # fmt: skip
+    scores = (0.27, logit, expit(logit), rank == 2)
+    return NoduleRow(*about, *place, z, y, x, *slices, laterality, "middle", *sizes, *scores, **measured)
+
+
+def axes_at(rank, place) -> dict:
+    """Long axis along x and short axis along y, 4 mm above the middle of the ball."""
+    ends = place + np.array([[[-5, 0, 4], [5, 0, 4]], [[0, -4.6, 4], [0, 4.6, 4]]])
+    return {"rank": rank, "long_axis_xyz_mm": ends[0].tolist(), "short_axis_xyz_mm": ends[1].tolist()}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,8 @@ def folder(tmp_path_factory) -> Path:
              "flags": [{"flag": "W_TILT", "detail": "</script><script>alert(1)</script>"}], "patient": patient,
              "grid": grid.as_json(), "source_grid": source.as_json(),
              "quality": LungQuality(800.0, 390.0, 410.0, -850.0, 0.02, 0, 0, 0, 0, 0).as_json(),
-             "ranked_by": "fpr", "min_finding_score": None, **split_nodules(rows)}  # fmt: skip
+             "ranked_by": "fpr", "min_finding_score": None,
+             "axes": [axes_at(1, LEFT), axes_at(2, RIGHT)], **split_nodules(rows)}  # fmt: skip
     nobody = dict.fromkeys(patient) | {"interval_reason": "the patient has no score"}
     empty = dict.fromkeys(("grid", "source_grid", "quality", "nodules", "also_looked_at"))
     flags = [{"flag": "Q_LUNGS_EMPTY", "detail": "no air inside a body"}]
@@ -197,6 +206,30 @@ def shares(page, canvas: str, plane: tuple[int, int, int], place) -> tuple[float
     return 0.5 + across / width, 0.5 + sign * below / height
 
 
+def test_the_axes_are_drawn_in_the_slice_where_they_were_measured_and_said_in_words(good) -> None:
+    pink = """(() => {
+        const canvas = document.querySelector("#axial canvas");
+        const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let count = 0;
+        for (let i = 0; i < data.length; i += 4) count += data[i] > 200 && data[i + 1] < 130 && data[i + 2] > 150;
+        return count;
+    })()"""
+    good.click_on("tr[data-rank='1'] button")
+    good.run(DRAWN)
+    assert good.run(pink) == 0
+    assert "axes" not in good.run("document.getElementById('where').textContent")
+    good.run("document.getElementById('viewer').focus()")
+    good.press("m")
+    good.run(DRAWN)
+    assert good.run("viewer.mm()[2]") == pytest.approx(LEFT[2] + 4, abs=0.5)
+    assert good.run(pink) > 20
+    assert "axes of 1: 10.0 × 9.2 mm" in good.run("document.getElementById('where').textContent")
+    label = good.run("document.querySelector(\"#pictures canvas[data-plane='axial']\").getAttribute('aria-label')")
+    assert label == "axial, number 1, long axis 10.0 mm, short axis 9.2 mm"
+    size = good.run("document.querySelector(\"tr[data-rank='1'] td[data-name='size']\").innerText")
+    assert size.split("\n") == ["9.6 mm", "10.0 × 9.2", "7.9 to 11.3"]
+
+
 def test_sliders_announce_millimetres_and_the_slice_by_which_a_pacs_finds_it(good) -> None:
     good.click_on('tr[data-rank="1"] td:nth-child(3)')
     good.run(DRAWN)
@@ -209,7 +242,7 @@ def test_sliders_announce_millimetres_and_the_slice_by_which_a_pacs_finds_it(goo
 def test_a_type_stands_beside_the_density_that_it_is_by(good) -> None:
     cells = good.run("[...document.querySelectorAll('tr[data-rank=\"1\"] td')].map(cell => cell.innerText)")
     assert [cell.split("\n") for cell in cells[6:9]] == [
-        ["−12 HU", "all −446 ± 80"],
+        ["−12 HU", "all −446 ± 80", "−702 to 31"],
         ["solid", "97 % ≥ −400 HU"],
         ["0.895"],
     ]

@@ -16,8 +16,9 @@ from lungline.errors import GeometryError, LunglineError
 from lungline.imaging import geometry
 from lungline.imaging.lungs import LungQuality
 from lungline.imaging.volume import Volume
+from lungline.nodules.location import places_in_lungs
 from lungline.nodules.measurements import measure_candidates
-from lungline.nodules.table import COLUMNS, SourceGrid, describe_candidates, places_in_lungs, read_nodules
+from lungline.nodules.table import COLUMNS, SourceGrid, describe_candidates, read_nodules
 from lungline.stages import cache_volume, describe_nodules, extract_candidates, resample
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Flag, Header
@@ -119,7 +120,19 @@ def test_sizes_places_and_densities_are_those_that_were_drawn(folder) -> None:
         assert row["attenuation"] == ("ground-glass" if hu == -600 else "solid")
         assert abs(row["mean_hu"] - hu) < 220  # the outermost voxels are mixed with lung
         assert row["nodule_probability"] == pytest.approx(0.9, abs=1e-3)
+        assert row["mean_diameter_mm"] == pytest.approx(diameter_mm, abs=0.5)  # pixels of 0.7 mm
+        assert row["mean_diameter_low_mm"] < diameter_mm < row["mean_diameter_high_mm"]
+        assert row["volume_low_mm3"] < row["volume_mm3"] < row["volume_high_mm3"]
+        assert row["p5_hu"] <= row["p25_hu"] <= row["p50_hu"] <= row["p75_hu"] <= row["p95_hu"]
+        assert row["pleura_distance_mm"] > 1
     assert table["source_grid"] == source.as_json()
+    for drawn, row in zip(table["axes"], table["nodules"], strict=True):
+        long, short = (np.array(drawn[f"{name}_axis_xyz_mm"]) for name in ("long", "short"))
+        assert drawn["rank"] == row["rank"]
+        assert np.linalg.norm(long[1] - long[0]) == pytest.approx(row["long_axis_mm"], abs=0.01)
+        assert np.linalg.norm(short[1] - short[0]) == pytest.approx(row["short_axis_mm"], abs=0.01)
+        index = geometry.world_to_voxel(source.affine, np.concatenate([long, short]))[:, 0]
+        np.testing.assert_allclose(index, np.rint(index[0]), atol=0.01)  # a slice of the scan
 
 
 def test_the_answer_stands_at_its_candidate_and_a_candidate_not_shown_has_none(folder) -> None:

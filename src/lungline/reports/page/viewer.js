@@ -180,11 +180,31 @@ function paintView(view) {
     context.font = `${12 * ratio}px system-ui, sans-serif`;
     readable(context, candidate.rank, cx + radius * 0.75, cy - radius * 0.75, ratio);
   });
+  if (plane.across === 0) paintAxes(context, place, axesShown(state.point), ratio);
   letters(context, plane, ratio);
   view.slider.value = Math.round(state.point[plane.across]);
   const axis = 2 - plane.across; // array axis z, y, x is world axis 2, 1, 0
   const where = `${"xyz"[axis]} ${mm(state.point)[axis].toFixed(1)} mm`;
   view.slider.setAttribute("aria-valuetext", plane.across === 0 ? `${where}, ${sliceWords()}` : where);
+}
+
+// The axes of the candidates whose axial slice of measurement is shown; the words for them.
+function axesShown(point) {
+  return about.candidates.filter((c) => c.axes && Math.abs(c.axes.slice - point[0]) <= about.half_slice);
+}
+
+function paintAxes(context, place, candidates, ratio) {
+  for (const { axes } of candidates) {
+    for (const [a, b] of [axes.long, axes.short]) {
+      context.beginPath();
+      line(context, place.x(a[2]), place.y(a[1]), place.x(b[2]), place.y(b[1]));
+      for (const [width, colour] of [[3.5, "rgba(0, 0, 0, 0.6)"], [1.5, "#ff5cc8"]]) {
+        [context.lineWidth, context.strokeStyle] = [width * ratio, colour];
+        context.stroke();
+      }
+    }
+  }
+  context.lineWidth = ratio;
 }
 
 // The slice of the source that is shown: the scanner's number, by which a PACS finds it, and the count from below.
@@ -256,6 +276,7 @@ function tell() {
   const words = [`x ${x}, y ${y}, z ${z} mm`, sliceWords()];
   if (density !== null) words.push(`${density} HU`);
   if (layers.probability) words.push(`nodule probability ${((chance ?? 0) / 255).toFixed(2)}`);
+  for (const { rank, axes } of axesShown(state.point)) words.push(`axes of ${rank}: ${axes.words}`);
   document.getElementById("where").textContent = words.join(" · ");
 }
 
@@ -284,6 +305,11 @@ function next(step) {
   choose(ranks[now < 0 ? (step > 0 ? 0 : ranks.length - 1) : (now + step + ranks.length) % ranks.length]);
 }
 
+function toAxes() {
+  const candidate = about.candidates.find((c) => c.rank === state.chosen && c.axes);
+  if (candidate) goTo([candidate.axes.slice, candidate.point[1], candidate.point[2]]);
+}
+
 function zoom(factor) {
   state.zoom = Math.min(Math.max(state.zoom * factor, 1), 12);
   state.centre = state.zoom === 1 ? [...middle] : [...state.point];
@@ -310,7 +336,7 @@ function step(axis, by) {
   goTo(point);
 }
 
-// Thumbnails in the table and pictures for print: the CT alone, without the overlay.
+// Thumbnails in the table and pictures for print: the CT without the overlay; in print with the axes.
 function pictures() {
   const { opacity } = state;
   state.opacity = 0;
@@ -318,7 +344,11 @@ function pictures() {
     const candidate = about.candidates.find((c) => c.rank === Number(canvas.dataset.rank));
     const plane = PLANES.find((p) => p.name === canvas.dataset.plane);
     const extent = canvas.classList.contains("thumb") ? THUMB_MM : PICTURE_MM;
-    const context = paint(canvas, plane, candidate.point, candidate.point, canvas.width / Math.max(extent, 2 * candidate.diameter_mm));
+    const drawn = extent === PICTURE_MM && plane.across === 0 && candidate.axes;
+    const point = drawn ? [candidate.axes.slice, candidate.point[1], candidate.point[2]] : candidate.point;
+    const scale = canvas.width / Math.max(extent, 2 * candidate.diameter_mm);
+    const context = paint(canvas, plane, point, point, scale);
+    if (drawn) paintAxes(context, place_on(canvas, plane, point, scale), [candidate], canvas.width / 260);
     if (extent === PICTURE_MM) letters(context, plane, canvas.width / 260);
   }
   state.opacity = opacity;
@@ -327,7 +357,7 @@ function pictures() {
 const KEYS = {
   ArrowUp: () => step(0, 1), ArrowDown: () => step(0, -1), PageUp: () => step(0, 10), PageDown: () => step(0, -10),
   ArrowLeft: () => step(2, -1), ArrowRight: () => step(2, 1), a: () => step(1, -1), p: () => step(1, 1),
-  n: () => next(1), b: () => next(-1), "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
+  n: () => next(1), b: () => next(-1), m: toAxes, "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
   0: () => zoom(0), o: () => setOpacity(state.opacity ? 0 : 0.4),
   1: () => setWindow("lung"), 2: () => setWindow("soft tissue"), 3: () => setWindow("bone"),
 };
