@@ -15,8 +15,10 @@ from lungline.evaluation.free_response import (
     Finding,
     ScanMarks,
     ScanScore,
+    counts_at,
     froc,
     froc_intervals,
+    match,
 )
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 from lungline.nodules.annotations import Nodule
@@ -164,6 +166,44 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
             "high": [estimate.high for estimate in on_curve],
         },
     }
+
+
+#: So many of the strongest marks of a scan, of which the share of found nodules is told.
+AMONG = (1, 5, 10, 20, 50, 100)
+
+
+def describe_system(
+    marks: Mapping[str, ScanMarks],
+    *,
+    versus: Mapping[str, ScanMarks] | None = None,
+    patients: Sequence[str] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What `describe_froc` leaves out, ready for JSON.
+
+    Counts at the points of the CPM; recall among the strongest marks of a scan; with `patients`, one a scan, intervals
+    over them; with `versus`, the marks of another system on the same scans, this one minus that one.
+    """
+    result = froc(marks)
+    with_nodules = [scan for scan in marks.values() if scan.nodules]
+    found = {n: sum(len(match(scan, n).hits) for scan in with_nodules) for n in AMONG}
+    described: dict[str, Any] = {
+        "counts_at": {f"{point:g}": counts_at(result, point) for point in CPM_POINTS},
+        "recall_among": {str(n): wilson(hits, result.nodules).as_json() for n, hits in found.items()},
+        "scans_without_marks": sum(np.size(scan.scores) == 0 for scan in marks.values()),
+    }
+    other = None if versus is None else froc(versus)
+    over = {"over_scans": None, **({} if patients is None else {"over_patients": patients})}
+    for name, minus in (("", None), ("difference_", other)):
+        for whose, groups in over.items():
+            if (name and minus is None) or not (name or groups):
+                continue  # intervals over scans without a difference stand in `describe_froc`
+            estimates = froc_intervals(result, minus=minus, patients=groups, seed=seed)
+            described[name + whose] = {
+                "cpm": estimates.cpm.as_json(),
+                "sensitivity_at": {f"{p:g}": e.as_json() for p, e in zip(CPM_POINTS, estimates.at, strict=True)},
+            }
+    return described
 
 
 def is_found(nodule: Finding, marks: ScanMarks) -> bool:
