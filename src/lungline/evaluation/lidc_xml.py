@@ -48,7 +48,7 @@ def lidc_truth(
     """The nodules that at least `agreement` readers (1 to 4) outlined, and all other findings, which count neither way.
 
     `images` holds the scans, {SeriesInstanceUID}.mhd and the like or DICOM: outlines are in pixels. Files about scans
-    that are not listed are passed over.
+    that are not listed, and those of radiographs (IdriReadMessage), are passed over.
     """
     if not 1 <= agreement <= 4:
         raise LunglineError(f"--agreement: expected 1 to 4 readers. Got {agreement}.")
@@ -57,6 +57,10 @@ def lidc_truth(
     roots = {}
     for file in files:
         root = read_xml(file)
+        if root.tag.rpartition("}")[2] != "LidcReadMessage":
+            if len(files) > 1:
+                continue
+            raise LunglineError(f"{file}: expected LIDC's XML of a CT, a LidcReadMessage. Found another.")
         series = _text(root, "ResponseHeader/SeriesInstanceUid", file)
         if series in scans:
             if series in roots:
@@ -215,8 +219,8 @@ def _dicom_grids(images: Path, scans: Iterable[str]) -> dict[str, Grid]:
 
 
 def _all(parent: ElementTree.Element, name: str) -> list[ElementTree.Element]:
-    """The children with this name, in LIDC's namespace or in none."""
-    return [child for child in parent if child.tag.rpartition("}")[2] == name]
+    """The children with this name, in LIDC's namespace or in none; LIDC writes Uid and UID."""
+    return [child for child in parent if child.tag.rpartition("}")[2].lower() == name.lower()]
 
 
 def _text(parent: ElementTree.Element, path: str, where: object) -> str:

@@ -190,6 +190,7 @@ def describe_system(
     described: dict[str, Any] = {
         "counts_at": {f"{point:g}": counts_at(result, point) for point in CPM_POINTS},
         "recall_among": {str(n): wilson(hits, result.nodules).as_json() for n, hits in found.items()},
+        "recall_by_diameter_mm": _by_diameter(_found(marks)),
         "scans_without_marks": sum(np.size(scan.scores) == 0 for scan in marks.values()),
     }
     other = None if versus is None else froc(versus)
@@ -219,13 +220,8 @@ def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000)
     A nodule is found if a candidate's centroid lies strictly within its radius. A scan that could not be used has no
     mark, and its nodules count as missed.
     """
-    found = [[(n.diameter_mm, is_found(n, marks)) for n in marks.nodules] for marks in scans.values()]
-    diameters_mm, hits = np.array([one for scan in found for one in scan], dtype=np.float64).reshape(-1, 2).T
-    by_class = {}
-    for low, high, name in zip(CLASSES, (*list(CLASSES)[1:], np.inf), CLASSES.values(), strict=True):
-        own = hits[(low <= diameters_mm) & (diameters_mm < high)]
-        if low or len(own):  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
-            by_class[name] = {"nodules": len(own), **wilson(int(own.sum()), len(own)).as_json()}
+    found = _found(scans)
+    hits = np.array([hit for scan in found for _, hit in scan], dtype=bool)
     counts = np.array([np.size(marks.scores) for marks in scans.values()], dtype=np.float64)
     draws = resamples(len(counts), rounds=rounds, seed=seed)
     all_found = [all(hit for _, hit in scan) for scan in found if scan]
@@ -233,10 +229,26 @@ def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000)
         "nodules": len(hits),
         "found": int(hits.sum()),
         "recall": wilson(int(hits.sum()), len(hits)).as_json(),
-        "recall_by_diameter_mm": by_class,
+        "recall_by_diameter_mm": _by_diameter(found),
         "candidates_per_scan": bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())).as_json(),
         "scans": len(counts),
         "scans_with_nodules": len(all_found),
         "scans_with_all_found": sum(all_found),
         "scans_without_candidates": int(np.sum(counts == 0)),
     }
+
+
+def _found(scans: Mapping[str, ScanMarks]) -> list[list[tuple[float, bool]]]:
+    """Of each scan, the diameter in mm of each nodule and whether it is found."""
+    return [[(n.diameter_mm, is_found(n, marks)) for n in marks.nodules] for marks in scans.values()]
+
+
+def _by_diameter(found: Sequence[Sequence[tuple[float, bool]]]) -> dict[str, Any]:
+    """Recall of each class of diameter."""
+    diameters_mm, hits = np.array([one for scan in found for one in scan], dtype=np.float64).reshape(-1, 2).T
+    by_class = {}
+    for low, high, name in zip(CLASSES, (*list(CLASSES)[1:], np.inf), CLASSES.values(), strict=True):
+        own = hits[(low <= diameters_mm) & (diameters_mm < high)]
+        if low or len(own):  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
+            by_class[name] = {"nodules": len(own), **wilson(int(own.sum()), len(own)).as_json()}
+    return by_class

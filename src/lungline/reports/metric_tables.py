@@ -120,7 +120,7 @@ def froc_markdown(result: Mapping[str, Any]) -> str:
 
 
 def _system_markdown(system: Mapping[str, Any] | None) -> str:
-    """Two more tables: what counts at each number of false positives, and recall among the strongest marks."""
+    """Two more tables: what counts at each number of false positives; recall among the strongest marks and by size."""
     if system is None:
         return ""
     words = {"score": "score from", "true_positives": "nodules found", "false_positives": "false positives"}
@@ -137,8 +137,10 @@ def _system_markdown(system: Mapping[str, Any] | None) -> str:
     if compared:
         cells["CPM"] = {words[name]: text(cpm) for name, cpm in compared.items()}
     counted = pd.DataFrame(cells).T.fillna("-").rename_axis(index="false positives per scan")
-    among = pd.DataFrame({"recall": {n: text(e) for n, e in system["recall_among"].items()}})
-    among = among.rename_axis(index="strongest marks of a scan")
+    recalls = {f"{n} strongest marks of a scan": text(e) for n, e in system["recall_among"].items()}
+    for size, one in system["recall_by_diameter_mm"].items():
+        recalls[f"all marks, diameter {size} mm ({one['nodules']} nodules)"] = text(one)
+    among = pd.DataFrame({"recall": recalls}).rename_axis(index="among")
     silent = f"{system['scans_without_marks']} listed scans have no mark; they count."
     return "\n".join(["", *markdown_table(counted), "", *markdown_table(among), "", silent]) + "\n"
 

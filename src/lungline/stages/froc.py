@@ -27,6 +27,7 @@ def run(
     versus: Path | None = None,
     versus_format: str = "auto",
     patients: Path | None = None,
+    figure: Path | None = None,
     detector: Path | None = None,
     synthetic: bool | None = None,
     seed: int = 0,
@@ -38,8 +39,8 @@ def run(
 
     SERIESUIDS lists every scan that was searched, one per line, also those without a nodule or a mark. EXCLUDED
     (annotations_excluded.csv) names findings that count neither way. VERSUS holds the marks of another detector on the
-    same scans, for the paired difference. PATIENTS (scan, patient) adds intervals over patients. DETECTOR (folder of
-    the trained axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are synthetic.
+    same scans, for the paired difference. PATIENTS (scan, patient) adds intervals over patients. FIGURE (.png) is
+    the curve. DETECTOR (folder of the trained axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are synthetic.
     """
     scans = read_ids(seriesuids)
     refuse_scans_of(detector, scans)
@@ -76,4 +77,9 @@ def run(
     }
     page = froc_markdown(result)
     write_result(out, result, md=page)
+    if figure is not None:
+        from lungline.reports.performance_curves import plot_froc
+        from lungline.reports.plotting import save_png
+
+        save_png(plot_froc(scores, f"FROC of {submission.name}"), figure)
     print(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from lungline.errors import LunglineError
 from lungline.evaluation.lidc_xml import inside
@@ -89,6 +90,25 @@ def test_dicom_headers_serve_as_well(tmp_path):
 def test_what_is_missing_is_named(truth, sessions, agreement, complaint):
     with pytest.raises(LunglineError, match=complaint):
         truth(agreement, **sessions)
+
+
+def test_xml_of_radiographs_and_of_other_scans_is_passed_over(tmp_path):
+    write_image(tmp_path / "images" / "1.2.1.mha", np.zeros((20, 24, 28), np.int16))
+    lidc(tmp_path / "a.xml", "1.2.1", {"a": [nodule(roi(46, BORDER))]})
+    lidc(tmp_path / "b.xml", "1.2.9", {"a": [nodule()]})
+    (tmp_path / "c.xml").write_text('<IdriReadMessage xmlns="http://www.nih.gov/idri"/>')
+    nodules, _ = read_truth(tmp_path, "lidc-xml", ["1.2.1"], images=tmp_path / "images", agreement=1)
+    assert [one.scan for one in nodules] == ["1.2.1"]
+    with pytest.raises(LunglineError, match="expected LIDC's XML of a CT"):
+        read_truth(tmp_path / "c.xml", "auto", ["1.2.1"], images=tmp_path)
+
+
+def test_a_flipped_header_is_refused(tmp_path):
+    image = SimpleITK.GetImageFromArray(np.zeros((4, 4, 4), np.int16))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    SimpleITK.WriteImage(image, str(tmp_path / "1.2.1.mha"))
+    with pytest.raises(LunglineError, match="rows or columns do not run to the patient's left and back"):
+        read_truth(lidc(tmp_path / "a.xml", "1.2.1", {}), "auto", ["1.2.1"], images=tmp_path, agreement=1)
 
 
 def test_the_scans_are_needed(tmp_path):

@@ -127,6 +127,7 @@ def test_counts_thresholds_and_recall_among_the_strongest_by_hand(scored, tmp_pa
     assert system["scans_without_marks"] == 2
     page = (tmp_path / "o.md").read_text()
     assert "| 0.25 | 0.5 | 2 | 1 |" in page
+    assert "| all marks, diameter 6-10 mm (1 nodules) | 0.000 (" in page
     assert "2 listed scans have no mark; they count." in page
 
 
@@ -153,6 +154,11 @@ def test_patients_are_drawn_whole(scored, tmp_path):
     (tmp_path / "q.csv").write_text("scan,patient\na,1\n")
     with pytest.raises(LunglineError, match="3 of 4 listed scans have no patient"):
         scored(patients=tmp_path / "q.csv")
+
+
+def test_the_curve_is_drawn_on_demand(scored, tmp_path):
+    scored(figure=tmp_path / "froc.png")
+    assert (tmp_path / "froc.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_scans_that_a_folder_leaves_out_are_told(scored, tmp_path):
