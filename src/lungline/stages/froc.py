@@ -38,9 +38,10 @@ def run(
     docs/reference/froc-formats.md lists the formats. IMAGES and AGREEMENT (readers, 1 to 4) are for LIDC's XML.
 
     SERIESUIDS lists every scan that was searched, one per line, also those without a nodule or a mark. EXCLUDED
-    (annotations_excluded.csv) names findings that count neither way. VERSUS holds the marks of another detector on the
-    same scans, for the paired difference. PATIENTS (scan, patient) adds intervals over patients. FIGURE (.png) is
-    the curve. DETECTOR (folder of the trained axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are synthetic.
+    (annotations_excluded.csv) names findings that count neither way. VERSUS (marks of another detector on the same
+    scans) adds the paired difference, PATIENTS (scan, patient) intervals over patients, FIGURE (.png) the curve.
+    DETECTOR (folder of the trained axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are
+    synthetic.
     """
     scans = read_ids(seriesuids)
     refuse_scans_of(detector, scans)

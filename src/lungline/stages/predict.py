@@ -1,4 +1,4 @@
-"""Answer new scans in one process: every stage of the workflow, with models that are trained already."""
+"""Predict for new scans in one process: the steps of the workflow, with trained models."""
 
 import hashlib
 import json
@@ -16,14 +16,16 @@ from lungline import NOTICE
 from lungline.errors import LunglineError, missing
 from lungline.fingerprint import code_fingerprint
 from lungline.names import Device
+from lungline.nodules.patient import Patient, read_patient
+from lungline.privacy.identity import age_and_sex
 from lungline.progress import Progress, status_line
 from lungline.readers.raw_state import raw_state
 from lungline.reports.html import style_digest
 from lungline.reports.summary import format_answer
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
-from lungline.stages import manifest, render_index, write_dicom
-from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
+from lungline.stages import categories, manifest, render_index, write_dicom
+from lungline.storage.checksums import check, checksummed_path, remove, write_checksummed_text
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
@@ -39,6 +41,7 @@ def run(
     keep: bool = False,
     pages: bool = True,
     dicom: bool = True,
+    patient: Path | None = None,
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
 
@@ -46,6 +49,10 @@ def run(
     shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
     Of a DICOM scan, OUT/private/dicom/{scan}/ holds the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
     which name the patient as the scan does. DICOM false leaves them out.
+
+    PATIENT is a YAML file about the patient of the one scan in RAW (docs/how-to/categories.md): then the page and
+    OUT/categories/{scan}.json and .csv hold what published size rules say of its findings (Lung-RADS, Fleischner, BTS).
+    Age and sex that it leaves out are taken from the DICOM header; neither is written.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
@@ -56,9 +63,14 @@ def run(
     has no answer.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
-    recipe = read_bundle(bundle)
+    recipe, known = read_bundle(bundle), None if patient is None else read_patient(patient)
     manifest.run("folder", raw, out)
     rows = read_manifest(out / "manifest.csv")
+    if known is not None and len(rows) != 1:
+        raise LunglineError(
+            f"{patient}: expected one scan in {out}. Found {len(rows)}. Name one scan and another --out, or call "
+            "`lungline categories` for each table."
+        )
     if dicom and find_spec("highdicom") is None:
         dicom = False
         if any(row.source == "dicom" for row in rows):
@@ -79,6 +91,8 @@ def run(
                 ahead = ahead or Progress(len(rows), done=number - 1)
                 _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, show=show)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
+            if known is not None:
+                _categorise(row, raw, out, known, str(patient), pages=pages)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
             failures.append(f"{row.scan}: {failure}")
@@ -127,6 +141,8 @@ def _answer(
             "describe_nodules": out / "nodules" / f"{scan}.json",
             "render_page": _page(out, scan),
         }
+        for suffix in ("json", "csv"):
+            remove(out / "categories" / f"{scan}.{suffix}")  # of the answer before this one
         steps = [step for step in steps_of_scan(settings) if pages or step.name != "render_page"]
         made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, kept=kept, show=show))
         labels = out / "candidates" / f"{scan}.h5"
@@ -137,6 +153,19 @@ def _answer(
             searched = {"labels": labels, "candidates": made[last]} if last else {}
             table = made["describe_nodules"]
             write_dicom.run_or_write_reason(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+
+
+def _categorise(row: ScanRow, raw: Path, out: Path, patient: Patient, who: str, *, pages: bool) -> None:
+    """Write the categories of a scan's findings, with age and sex of its header where PATIENT has none."""
+    table = out / "nodules" / f"{row.scan}.json"
+    if row.source == "dicom":
+        patient, differs = patient.completed(*age_and_sex(raw))
+        for key in differs:
+            print(f"{who}: {key} differs from the scan's header. Is it about this patient?", file=sys.stderr)
+    page = _page(out, row.scan) if pages else None
+    categories.write_beside_answer(
+        page, out / "categories" / f"{row.scan}.json", nodules=table, patient=patient, who=who
+    )
 
 
 @stage
