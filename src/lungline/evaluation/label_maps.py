@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
+from lungline.readers.dicom_headers import quiet
 from lungline.storage.checksums import check
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -103,6 +104,29 @@ def _measured(labels: NDArray, affine: NDArray[np.float64], probability: NDArray
         Instance(int(name), (x, y, z), ball_diameter(mm3), float(score))
         for name, (x, y, z), mm3, score in zip(names, centres.tolist(), volume.tolist(), scores, strict=True)
     ]
+
+
+def segments(path: Path) -> tuple[str, list[Instance]]:
+    """The series that a DICOM SEG is about, and its segments; the score is the largest fraction, 1 of a binary one."""
+    import highdicom
+
+    check(path)
+    found = []
+    with quiet():
+        try:
+            seg = highdicom.seg.segread(path)
+            series = str(seg.ReferencedSeriesSequence[0].SeriesInstanceUID)
+            for number in seg.segment_numbers:
+                volume = seg.get_volume(segment_numbers=[number])
+                part, affine = volume.array[..., 0], volume.affine[:3, [2, 1, 0, 3]]
+                labels = np.where(part > 0, int(number), 0)
+                found += _measured(labels, affine, part)
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError, OSError) as error:
+            why = type(error).__name__
+            raise LunglineError(
+                f"{path}: expected a DICOM SEG of a regular volume. It cannot be read ({why})."
+            ) from None
+    return series, found
 
 
 def ball_diameter(volume_mm3: float) -> float:

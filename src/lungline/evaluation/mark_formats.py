@@ -76,6 +76,12 @@ FORMATS: Mapping[str, MarkFormat] = {
         "DIAGNijmegen bodyct-dsb2017-grt123 1113533, xmlreport.py",
         readers.diag_xml,
     ),
+    "dicom-seg": MarkFormat(
+        "DICOM SEG, a file or a folder of one a scan (.dcm): each segment is a mark at its centroid, of the referenced "
+        "series; the score is the largest fraction, 1 for binary segments. Needs lungline[pacs]",
+        "DICOM PS3.3 A.51; read by highdicom 0.28",
+        readers.dicom_seg,
+    ),
     "lungline": MarkFormat(
         "OUT of `lungline predict`, or a folder of SCAN.csv with x_mm, y_mm, z_mm, score",
         "results/README.md",
@@ -127,6 +133,8 @@ def _formats_of_folder(path: Path) -> list[str]:
         fits.append("diag-xml")
     if any(file.name != "scores.csv" for file in readers.own_tables(path)):
         fits.append("lungline")
+    if readers.seg_files(path):
+        fits.append("dicom-seg")
     images = image_files(path)
     if any(file.with_name(f"{image_stem(file.name)}.npz").is_file() for file in images):
         fits.append("mask")
@@ -137,7 +145,10 @@ def _formats_of_folder(path: Path) -> list[str]:
 
 def _format_of_file(path: Path) -> str:
     with open(path, "rb") as file:
-        start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        head = file.read(4096)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if head[128:132] == b"DICM":
+        return "dicom-seg"
     if start == b"<":
         return "diag-xml"
     if start not in (b"{", b"["):

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lungline.errors import LunglineError
-from lungline.evaluation.label_maps import Instance, components, image_files, image_stem, instances
+from lungline.evaluation.label_maps import Instance, components, image_files, image_stem, instances, segments
+from lungline.readers.dicom_headers import quiet
 from lungline.storage.checksums import check
 from lungline.storage.submissions import Mark
 from lungline.storage.tables import decimal, read_rows
@@ -290,6 +291,26 @@ def masks(path: Path, scans: Sequence[str]) -> Marks:
         parts = components(file, _probabilities(beside) if beside.is_file() else None)
         found.add(scan, file, [one.centre_xyz_mm for one in parts], [one.score for one in parts])
     return found.all()
+
+
+def dicom_seg(path: Path, scans: Sequence[str]) -> Marks:
+    """DICOM SEG, a file or a folder of one a scan (*.dcm at any depth): each segment is a mark at its centroid."""
+    found = Gathered(scans)
+    for file in seg_files(path):
+        series, parts = segments(file)
+        scan = found.begin(file, series)
+        found.add(scan, file, [one.centre_xyz_mm for one in parts], [one.score for one in parts])
+    return found.all()
+
+
+def seg_files(path: Path) -> list[Path]:
+    """The DICOM SEG of a folder, at any depth; other DICOM (an SR beside it) is passed over."""
+    import pydicom
+
+    files = [path] if path.is_file() else sorted(path.rglob("*.dcm"))
+    with quiet():
+        kinds = [pydicom.dcmread(f, specific_tags=["Modality"], force=True).get("Modality") for f in files]
+    return [file for file, kind in zip(files, kinds, strict=True) if kind == "SEG"]
 
 
 def _probabilities(path: Path) -> NDArray:

@@ -28,9 +28,10 @@ def run(action: Literal["make", "check"], scans: Path, passport: Path) -> int:
     for found in list_folder(scans.absolute(), b"", None).scans:
         hashes[found.original] = hash_of_hu(read_listed(found, found.original)[0])
     if action == "make":
-        content = {"format": FORMAT, "version": VERSION, "scans": sorted(set(hashes.values()))}
+        listed = sorted(set(hashes.values()))
+        content = {"format": FORMAT, "version": VERSION, "scans": listed}
         write_text(passport, json.dumps(content, indent=2) + "\n")
-        print(f"{passport}: {len(content['scans'])} hashes of {len(hashes)} scans")
+        print(f"{passport}: {len(listed)} hashes of {len(hashes)} scans")
         return 0
     seen = [name for name, digest in hashes.items() if digest in known]
     for name in seen:

@@ -9,10 +9,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pydicom
 import SimpleITK
 
 from lungline.storage.submissions import marks_text
 from lungline.storage.tables import table_text
+from tests.dicom_series import write_series
 
 SHAPE_ZYX = (20, 24, 28)
 SPACING_XYZ = (1.5, 1.25, 2.0)
@@ -137,6 +139,48 @@ def diag_xml(folder: Path, system: str = "World") -> Path:
                 ElementTree.SubElement(finding, name).text = repr(number)
         ElementTree.ElementTree(root).write(folder / f"{scan}.mhd.xml")
     return folder
+
+
+def dicom_seg(folder: Path) -> Path:
+    """Fractional segments, 256 steps: scores that are eighths are kept in their order, not to the bit."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    spacing = SPACING_XYZ[::-1]
+    for number, (scan, some) in enumerate(VOXELS.items()):
+        if not some:
+            continue  # a SEG has a segment at least
+        ct = folder / "ct" / scan
+        write_series(ct, np.zeros(SHAPE_ZYX, np.int16), spacing_kji=spacing, origin=ORIGIN_XYZ)
+        source = sorted((pydicom.dcmread(file) for file in ct.iterdir()), key=lambda d: d.ImagePositionPatient[2])
+        for dataset in source:
+            dataset.SeriesInstanceUID = scan
+        parts = np.zeros((*SHAPE_ZYX, len(some)), dtype=np.float32)
+        for label, (voxel, score) in enumerate(some):
+            parts[(*voxel, label)] = score
+        described = [
+            highdicom.seg.SegmentDescription(
+                label, "nodule", codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Nodule, "MANUAL"
+            )
+            for label in range(1, len(some) + 1)
+        ]
+        seg = highdicom.seg.Segmentation(
+            source,
+            parts,
+            "FRACTIONAL",
+            described,
+            f"2.25.{number + 1}",
+            1,
+            f"2.25.{number + 11}",
+            1,
+            "a",
+            "b",
+            "1",
+            "1",
+        )
+        (folder / "seg").mkdir(exist_ok=True)
+        seg.save_as(folder / "seg" / f"{number}.dcm")
+    return folder / "seg"
 
 
 def lungline(folder: Path) -> Path:

@@ -8,6 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from lungline.errors import LunglineError
 from lungline.evaluation import mark_formats
@@ -15,6 +16,7 @@ from lungline.evaluation.free_response import froc
 from lungline.evaluation.mark_formats import FORMATS, format_of, read_predictions, read_truth
 from lungline.evaluation.marks import submitted_marks
 from tests.repository import REPOSITORY
+from tests.scans import write_dicom
 from tests.unit.evaluation import detector_files as files
 
 SCANS = list(files.MARKS)
@@ -28,6 +30,7 @@ WRITERS = {
     "mask": files.mask,
     "diag-json": files.diag_json,
     "diag-xml": files.diag_xml,
+    "dicom-seg": files.dicom_seg,
     "lungline": files.lungline,
 }
 
@@ -64,6 +67,26 @@ def test_a_label_map_lies_where_it_lies_in_each_container(suffix, tmp_path):
     _, marks = read_predictions(files.label_map(tmp_path, suffix), "auto", SCANS)
     for scan, some in files.MARKS.items():
         assert np.reshape(marks[scan], (-1, 4)) == pytest.approx(np.reshape(some, (-1, 4)))
+
+
+def test_an_oblique_grid_is_placed_as_itk_places_it(tmp_path):
+    turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ np.diag([-1.0, 1.0, -1.0])
+    image = SimpleITK.Image(*files.SHAPE_ZYX[::-1], SimpleITK.sitkUInt8)
+    image.SetDirection(turn.ravel().tolist())
+    image.SetOrigin(files.ORIGIN_XYZ)
+    image.SetSpacing(files.SPACING_XYZ)
+    image[5, 4, 3] = 1
+    SimpleITK.WriteImage(image, str(tmp_path / "1.2.1.nrrd"))
+    files.nndetection(tmp_path, itk_direction=image.GetDirection())
+    wanted = image.TransformContinuousIndexToPhysicalPoint((5.0, 4.0, 3.0))
+    for name in ("label-map", "nndetection"):
+        assert read_predictions(tmp_path, name, SCANS)[1]["1.2.1"][0][:3] == pytest.approx(wanted)
+
+
+def test_a_ct_is_no_segmentation(tmp_path):
+    write_dicom(tmp_path, np.zeros((1, 4, 4), np.int16))
+    with pytest.raises(LunglineError, match="no scan in the format dicom-seg"):
+        read_predictions(next(tmp_path.iterdir()), "auto", SCANS)
 
 
 def test_label_maps_without_scores_have_1_and_a_json_beside_them_is_read(tmp_path):
