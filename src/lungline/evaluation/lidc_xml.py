@@ -74,11 +74,11 @@ def lidc_truth(
             raise LunglineError(
                 f"{images}: expected the scan of {file.name}. There is none with its SeriesInstanceUID."
             )
-        for group in merged([one for one in readings(root, file, known[scan]) if one.diameter_mm > 0]):
+        marked = readings(root, file, known[scan])
+        for group in merged([one for one in marked if one.diameter_mm > 0]):
             enough = len({one.reader for one in group}) >= agreement
             (nodules if enough else others).append(Nodule(scan, *_mean(group)))
-        points = [one for one in readings(root, file, known[scan]) if one.diameter_mm < 0]
-        others += [Nodule(scan, one.centre_xyz_mm, one.diameter_mm) for one in points]
+        others += [Nodule(scan, one.centre_xyz_mm, one.diameter_mm) for one in marked if one.diameter_mm < 0]
     return nodules, others
 
 

@@ -128,6 +128,8 @@ def format_of(path: Path) -> str:
 
 
 def _formats_of_folder(path: Path) -> list[str]:
+    if (path / "nodules").is_dir():  # OUT of `lungline predict`, which holds raw scans, too
+        return ["lungline"]
     fits = ["nndetection"] if any(path.glob("*_boxes.pkl")) else []
     if any(path.glob("*.xml")):
         fits.append("diag-xml")
