@@ -11,19 +11,22 @@ from lungline.storage.hdf5 import Flag
 def run(
     volume: ScanFile, *, threshold_hu: float, margin_mm: float, plausible_ml_low: float, plausible_ml_high: float
 ) -> Made:
-    """Read `ct` of VOLUME, write `lungs` (filled, no margin) and `mask` (`lungs` and MARGIN_MM around them).
+    """Read `ct` of VOLUME, write `lungs` (filled, no margin) and `mask` (what is searched).
+
+    `mask` is `lungs`, what is missing from them by their shape, and MARGIN_MM around both.
 
     Lungs outside PLAUSIBLE_ML_LOW..HIGH are used with a warning. The numbers that the warnings rest on are
     stored in the provenance as `quality`.
     """
     ct = hdf5.read_volume(volume, "ct")
     lungs, quality = segment_lungs(ct, threshold_hu=threshold_hu)
-    missing = missing_parts(lungs, ct.spacing_zyx_mm)
+    missing, place = missing_parts(lungs, ct.spacing_zyx_mm)
     warnings = judge(quality, (plausible_ml_low, plausible_ml_high)) + judge_shape(missing, ct.affine)
-    mask = add_margin(lungs, ct, margin_mm)
+    mask = add_margin(lungs | place, ct, margin_mm)
+    searched = "Lungs, what is missing from them," if missing else "Lungs"
     fields = {
         "lungs": hdf5.volume_field(ct.with_array(lungs), "1", "Both lungs with all they enclose"),
-        "mask": hdf5.volume_field(ct.with_array(mask), "1", f"Lungs and {margin_mm} mm around them"),
+        "mask": hdf5.volume_field(ct.with_array(mask), "1", f"{searched} and {margin_mm} mm around them"),
     }
     numbers = {**quality.as_json(), "missing_ml": round(sum(part.volume_ml for part in missing), 3)}
     return Made(fields, [Flag(*warning) for warning in warnings], {"quality": numbers})
