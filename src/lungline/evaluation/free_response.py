@@ -4,9 +4,9 @@ The rules are those of LUNA-16's official script (Setio et al., Medical Image An
 included: they are what published figures mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -179,14 +179,14 @@ class _Marks:
         false = (np.cumsum(weight) - found)[corner] / weights.sum()
         return np.append(0.0, false), np.append(0.0, found[corner] / (weights @ self.nodules))
 
-    def at(self, points: NDArray[np.float64], draws: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Sensitivity (draws that hold a nodule, points) of scans drawn with replacement, indices (draws, scans).
+    def at(self, points: NDArray[np.float64], draws: Iterable[NDArray[np.int64]]) -> NDArray[np.float64]:
+        """Sensitivity (draws that hold a nodule, points) of scans drawn with replacement, indices (n,) each.
 
         The curve beyond the largest point is not needed, so it is left out where a draw allows it.
         """
         scans, furthest = len(self.nodules), float(points.max())
         enough = int(np.searchsorted(np.cumsum(~self.hit), 1.5 * furthest * scans)) + 1
-        drawn = []
+        drawn: list[NDArray[np.float64]] = []
         for draw in draws:
             weights = np.bincount(draw, minlength=scans).astype(np.float64)
             if weights @ self.nodules == 0:
@@ -221,22 +221,59 @@ def mean_cpm(
 
 
 class FrocIntervals(NamedTuple):
-    """95 % intervals by bootstrap over scans: of the CPM, and of the sensitivity at chosen points."""
+    """95 % intervals by bootstrap: of the CPM, and of the sensitivity at chosen points."""
 
     cpm: Estimate
     at: Sequence[Estimate]
 
 
 def froc_intervals(
-    result: Froc, points: Sequence[float] = CPM_POINTS, *, rounds: int = 1000, seed: int = 0
+    result: Froc,
+    points: Sequence[float] = CPM_POINTS,
+    *,
+    minus: Froc | None = None,
+    patients: Sequence[str] | None = None,
+    rounds: int = 1000,
+    seed: int = 0,
 ) -> FrocIntervals:
-    """Bootstrap over the scans of a curve; a resample without a nodule is left out."""
-    values = result.sensitivity_at(points)
-    if result.scans < 2:
-        why = "an interval needs at least two scans"
-        return FrocIntervals(Estimate(result.cpm, reason=why), [Estimate(float(v), reason=why) for v in values])
+    """Bootstrap over the scans of a curve, or over `patients` (of each scan); a resample without a nodule is left out.
+
+    With `minus`, the curve of another system on the same scans in the same order, of the difference: both are drawn
+    together.
+    """
     asked = np.concatenate([CPM_POINTS, points])
-    drawn = _Marks(result.per_scan).at(asked, resamples(result.scans, rounds=rounds, seed=seed))
-    cpm = percentile_interval(result.cpm, drawn[:, : len(CPM_POINTS)].mean(axis=1))
-    rest = drawn[:, len(CPM_POINTS) :].T
-    return FrocIntervals(cpm, [percentile_interval(float(v), column) for v, column in zip(values, rest, strict=True)])
+
+    def statistic(draws: Iterable[NDArray[np.int64]]) -> NDArray[np.float64]:
+        of, drawn = [result, *([] if minus is None else [minus])], list(draws)
+        ours, *theirs = (_Marks(one.per_scan).at(asked, drawn) for one in of)
+        both = ours - theirs[0] if theirs else ours
+        return np.column_stack([both[:, : len(CPM_POINTS)].mean(axis=1), both[:, len(CPM_POINTS) :]])
+
+    values = [result.cpm, *result.sensitivity_at(points).tolist()]
+    if minus is not None:
+        values = np.subtract(values, [minus.cpm, *minus.sensitivity_at(points).tolist()]).tolist()
+    whose, cases = ("scans", result.scans) if patients is None else ("patients", len(set(patients)))
+    if cases < 2:
+        alone = [Estimate(value, reason=f"an interval needs at least two {whose}") for value in values]
+        return FrocIntervals(alone[0], alone[1:])
+    draws: Iterable[NDArray[np.int64]] = resamples(cases, rounds=rounds, seed=seed)
+    if patients is not None:
+        names = np.unique(np.asarray(patients), return_inverse=True)[1]
+        scans_of = [np.flatnonzero(names == name) for name in range(cases)]
+        draws = [np.concatenate([scans_of[one] for one in draw]) for draw in draws]
+    estimates = [percentile_interval(v, column) for v, column in zip(values, statistic(draws).T, strict=True)]
+    return FrocIntervals(estimates[0], estimates[1:])
+
+
+def counts_at(result: Froc, false_positives_per_scan: float) -> dict[str, Any]:
+    """The score that a mark needs so that no more false positives per scan stand, and what then counts."""
+    score = result.score_at(false_positives_per_scan)
+
+    def above(scores: NDArray[np.float64]) -> int:
+        return 0 if score is None else int((scores >= score).sum())
+
+    return {
+        "score": score,
+        "true_positives": sum(above(one.hits) for one in result.per_scan),
+        "false_positives": sum(above(one.false_positives) for one in result.per_scan),
+    }

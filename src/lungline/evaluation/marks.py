@@ -15,8 +15,10 @@ from lungline.evaluation.free_response import (
     Finding,
     ScanMarks,
     ScanScore,
+    counts_at,
     froc,
     froc_intervals,
+    match,
 )
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 from lungline.nodules.annotations import Nodule
@@ -166,6 +168,45 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
     }
 
 
+#: So many of the strongest marks of a scan, of which the share of found nodules is told.
+AMONG = (1, 5, 10, 20, 50, 100)
+
+
+def describe_system(
+    marks: Mapping[str, ScanMarks],
+    *,
+    versus: Mapping[str, ScanMarks] | None = None,
+    patients: Sequence[str] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What `describe_froc` leaves out, ready for JSON.
+
+    Counts at the points of the CPM; recall among the strongest marks of a scan; with `patients`, one a scan, intervals
+    over them; with `versus`, the marks of another system on the same scans, this one minus that one.
+    """
+    result = froc(marks)
+    with_nodules = [scan for scan in marks.values() if scan.nodules]
+    found = {n: sum(len(match(scan, n).hits) for scan in with_nodules) for n in AMONG}
+    described: dict[str, Any] = {
+        "counts_at": {f"{point:g}": counts_at(result, point) for point in CPM_POINTS},
+        "recall_among": {str(n): wilson(hits, result.nodules).as_json() for n, hits in found.items()},
+        "recall_by_diameter_mm": _by_diameter(_found(marks)),
+        "scans_without_marks": sum(np.size(scan.scores) == 0 for scan in marks.values()),
+    }
+    other = None if versus is None else froc(versus)
+    over = {"over_scans": None, **({} if patients is None else {"over_patients": patients})}
+    for name, minus in (("", None), ("difference_", other)):
+        for whose, groups in over.items():
+            if (name and minus is None) or not (name or groups):
+                continue  # intervals over scans without a difference stand in `describe_froc`
+            estimates = froc_intervals(result, minus=minus, patients=groups, seed=seed)
+            described[name + whose] = {
+                "cpm": estimates.cpm.as_json(),
+                "sensitivity_at": {f"{p:g}": e.as_json() for p, e in zip(CPM_POINTS, estimates.at, strict=True)},
+            }
+    return described
+
+
 def is_found(nodule: Finding, marks: ScanMarks) -> bool:
     """Whether any mark lies strictly within the nodule's radius."""
     points = np.asarray(marks.points_xyz_mm, dtype=np.float64).reshape(-1, 3)
@@ -179,13 +220,8 @@ def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000)
     A nodule is found if a candidate's centroid lies strictly within its radius. A scan that could not be used has no
     mark, and its nodules count as missed.
     """
-    found = [[(n.diameter_mm, is_found(n, marks)) for n in marks.nodules] for marks in scans.values()]
-    diameters_mm, hits = np.array([one for scan in found for one in scan], dtype=np.float64).reshape(-1, 2).T
-    by_class = {}
-    for low, high, name in zip(CLASSES, (*list(CLASSES)[1:], np.inf), CLASSES.values(), strict=True):
-        own = hits[(low <= diameters_mm) & (diameters_mm < high)]
-        if low or len(own):  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
-            by_class[name] = {"nodules": len(own), **wilson(int(own.sum()), len(own)).as_json()}
+    found = _found(scans)
+    hits = np.array([hit for scan in found for _, hit in scan], dtype=bool)
     counts = np.array([np.size(marks.scores) for marks in scans.values()], dtype=np.float64)
     draws = resamples(len(counts), rounds=rounds, seed=seed)
     all_found = [all(hit for _, hit in scan) for scan in found if scan]
@@ -193,10 +229,26 @@ def recall(scans: Mapping[str, ScanMarks], *, seed: int = 0, rounds: int = 1000)
         "nodules": len(hits),
         "found": int(hits.sum()),
         "recall": wilson(int(hits.sum()), len(hits)).as_json(),
-        "recall_by_diameter_mm": by_class,
+        "recall_by_diameter_mm": _by_diameter(found),
         "candidates_per_scan": bootstrap(float(counts.mean()), draws, lambda i: float(counts[i].mean())).as_json(),
         "scans": len(counts),
         "scans_with_nodules": len(all_found),
         "scans_with_all_found": sum(all_found),
         "scans_without_candidates": int(np.sum(counts == 0)),
     }
+
+
+def _found(scans: Mapping[str, ScanMarks]) -> list[list[tuple[float, bool]]]:
+    """Of each scan, the diameter in mm of each nodule and whether it is found."""
+    return [[(n.diameter_mm, is_found(n, marks)) for n in marks.nodules] for marks in scans.values()]
+
+
+def _by_diameter(found: Sequence[Sequence[tuple[float, bool]]]) -> dict[str, Any]:
+    """Recall of each class of diameter."""
+    diameters_mm, hits = np.array([one for scan in found for one in scan], dtype=np.float64).reshape(-1, 2).T
+    by_class = {}
+    for low, high, name in zip(CLASSES, (*list(CLASSES)[1:], np.inf), CLASSES.values(), strict=True):
+        own = hits[(low <= diameters_mm) & (diameters_mm < high)]
+        if low or len(own):  # LUNA-16 annotates from 3 mm: the class below is shown only if it occurs
+            by_class[name] = {"nodules": len(own), **wilson(int(own.sum()), len(own)).as_json()}
+    return by_class

@@ -116,7 +116,33 @@ def froc_markdown(result: Mapping[str, Any]) -> str:
         f"{froc['scans']} scans. Of {froc['marks_after_cut']} marks after the cut, {froc['ignored_on_excluded']} on "
         f"excluded findings and {froc['ignored_double']} second marks of a nodule count neither way."
     )
-    return _page("FROC of a submission", result, cells, {})
+    return _page("FROC of a submission", result, cells, {}) + _system_markdown(result["system"])
+
+
+def _system_markdown(system: Mapping[str, Any] | None) -> str:
+    """Two more tables: what counts at each number of false positives; recall among the strongest marks and by size."""
+    if system is None:
+        return ""
+    words = {"score": "score from", "true_positives": "nodules found", "false_positives": "false positives"}
+    words |= {"over_patients": "sensitivity, over patients"}
+    words |= {f"difference_{over}": f"difference, {over.replace('_', ' ')}" for over in ("over_scans", "over_patients")}
+    cells = {
+        at: {
+            **{words[name]: "-" if value is None else f"{value:.6g}" for name, value in counts.items()},
+            **{words[name]: text(one["sensitivity_at"][at]) for name, one in system.items() if name in words},
+        }
+        for at, counts in system["counts_at"].items()
+    }
+    compared = {name: system[name]["cpm"] for name in words if name in system}
+    if compared:
+        cells["CPM"] = {words[name]: text(cpm) for name, cpm in compared.items()}
+    counted = pd.DataFrame(cells).T.fillna("-").rename_axis(index="false positives per scan")
+    recalls = {f"{n} strongest marks of a scan": text(e) for n, e in system["recall_among"].items()}
+    for size, one in system["recall_by_diameter_mm"].items():
+        recalls[f"all marks, diameter {size} mm ({one['nodules']} nodules)"] = text(one)
+    among = pd.DataFrame({"recall": recalls}).rename_axis(index="among")
+    silent = f"{system['scans_without_marks']} listed scans have no mark; they count."
+    return "\n".join(["", *markdown_table(counted), "", *markdown_table(among), "", silent]) + "\n"
 
 
 def _page(title: str, result: Mapping[str, Any], cells: str, rows: Mapping[str, str]) -> str:

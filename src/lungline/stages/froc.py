@@ -1,14 +1,15 @@
-"""Score a LUNA-16 submission as LUNA-16's official script does: FROC and CPM, with intervals."""
+"""Score the marks of any detector as LUNA-16's official script does: FROC and CPM, with intervals."""
 
 from pathlib import Path
 
-from lungline.evaluation.marks import describe_froc, doubts, submitted_marks
+from lungline.evaluation.mark_formats import FORMATS, read_patients, read_predictions, read_truth
+from lungline.evaluation.marks import describe_froc, describe_system, doubts, submitted_marks
 from lungline.evaluation.patient_metrics import refuse_scans_of
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.metric_tables import froc_markdown
 from lungline.runner.stage import stage
 from lungline.storage.results import about_data, write_result
-from lungline.storage.submissions import read_ids, read_marks
+from lungline.storage.submissions import read_ids
 
 
 @stage
@@ -18,30 +19,68 @@ def run(
     annotations: Path,
     seriesuids: Path,
     out: Path,
+    format: str = "auto",
+    truth: str = "auto",
+    images: Path | None = None,
+    agreement: int = 3,
     excluded: Path | None = None,
+    versus: Path | None = None,
+    versus_format: str = "auto",
+    patients: Path | None = None,
+    figure: Path | None = None,
     detector: Path | None = None,
     synthetic: bool | None = None,
     seed: int = 0,
 ) -> None:
-    """Read SUBMISSION (seriesuid,coordX,coordY,coordZ,probability) and ANNOTATIONS, write OUT (JSON and .md).
+    """Read SUBMISSION (marks, FORMAT) and ANNOTATIONS (TRUTH), write OUT (JSON and .md).
+
+    SUBMISSION is LUNA-16's CSV or what a detector writes, ANNOTATIONS LUNA-16's CSV, label maps or LIDC's XML:
+    docs/reference/froc-formats.md lists the formats. IMAGES and AGREEMENT (readers, 1 to 4) are for LIDC's XML.
 
     SERIESUIDS lists every scan that was searched, one per line, also those without a nodule or a mark. EXCLUDED
-    (annotations_excluded.csv) names findings that count neither way. DETECTOR (folder of the trained axes) makes
-    sure that no scan was trained on. SYNTHETIC says whether the scans are synthetic.
+    (annotations_excluded.csv) names findings that count neither way. VERSUS (marks of another detector on the same
+    scans) adds the paired difference, PATIENTS (scan, patient) intervals over patients, FIGURE (.png) the curve.
+    DETECTOR (folder of the trained axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are
+    synthetic.
     """
     scans = read_ids(seriesuids)
     refuse_scans_of(detector, scans)
-    irrelevant = [] if excluded is None else read_annotations(excluded, measured=False)
-    marks = submitted_marks(read_marks(submission), scans, read_annotations(annotations), irrelevant)
+    nodules, irrelevant = read_truth(annotations, truth, scans, images=images, agreement=agreement)
+    irrelevant += [] if excluded is None else read_annotations(excluded, measured=False)
+    warnings, sides = [], []
+    for path, name in ((submission, format), (versus, versus_format)):
+        if path is not None:
+            used, found = read_predictions(path, name, scans)
+            sides.append((used, submitted_marks(found, scans, nodules, irrelevant)))
+            missing = len(set(scans) - set(found)) if FORMATS[used].says_what_was_searched else 0
+            if missing:
+                warnings.append(
+                    f"{path.name}: {missing} of {len(scans)} listed scans do not occur, counted without marks."
+                )
+    used, marks = sides[0]
     scores = describe_froc(marks, seed=seed)
     result = {
         "what": "nodule detection: FROC of a submission, by the rules of LUNA-16's script",
         "data": about_data(["luna16"], synthetic),
+        "format": used,
         "intervals": "95 %: bootstrap over scans, 1,000 rounds",
-        "warnings": doubts(marks, scores),
+        "warnings": warnings + doubts(marks, scores),
         "froc": scores,
+        "system": describe_system(
+            marks,
+            versus=None if versus is None else sides[1][1],
+            patients=None if patients is None else read_patients(patients, scans),
+            seed=seed,
+        )
+        if scores["nodules"]
+        else None,
         "seed": seed,
     }
     page = froc_markdown(result)
     write_result(out, result, md=page)
+    if figure is not None:
+        from lungline.reports.performance_curves import plot_froc
+        from lungline.reports.plotting import save_png
+
+        save_png(plot_froc(scores, f"FROC of {submission.name}"), figure)
     print(page)

@@ -117,6 +117,58 @@ def test_a_refusal_is_one_line(scored, tmp_path, capsys):
     assert not (tmp_path / "p.json").exists()
 
 
+def test_counts_thresholds_and_recall_among_the_strongest_by_hand(scored, tmp_path):
+    system = scored()["system"]
+    assert system["counts_at"]["0.125"] == {"score": 0.9, "true_positives": 1, "false_positives": 0}
+    assert system["counts_at"]["0.25"] == {"score": 0.5, "true_positives": 2, "false_positives": 1}
+    assert system["counts_at"]["8"] == {"score": 0.3, "true_positives": 2, "false_positives": 2}
+    among = {n: row["value"] for n, row in system["recall_among"].items()}
+    assert (among["1"], among["5"], among["100"]) == pytest.approx((1 / 3, 2 / 3, 2 / 3))
+    assert system["scans_without_marks"] == 2
+    page = (tmp_path / "o.md").read_text()
+    assert "| 0.25 | 0.5 | 2 | 1 |" in page
+    assert "| all marks, diameter 6-10 mm (1 nodules) | 0.000 (" in page
+    assert "2 listed scans have no mark; they count." in page
+
+
+def test_two_systems_differ_by_their_difference_and_one_from_itself_by_nothing(scored, tmp_path):
+    (tmp_path / "t.csv").write_text(HEADER + "a,0,0,0,0.9\nb,0,1,0,0.9\n")
+    ours, theirs = scored()["froc"], scored(marks="a,0,0,0,0.9\nb,0,1,0,0.9\n")["froc"]
+    difference = scored(versus=tmp_path / "t.csv")["system"]["difference_over_scans"]
+    assert difference["cpm"]["value"] == pytest.approx(ours["cpm"]["value"] - theirs["cpm"]["value"], abs=1e-12)
+    assert difference["sensitivity_at"]["0.125"]["value"] == pytest.approx(1 / 3 - 2 / 3)
+    assert difference["cpm"]["low"] < difference["cpm"]["high"]
+    same = scored(versus=tmp_path / "s.csv")["system"]["difference_over_scans"]["cpm"]
+    assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
+
+
+def test_patients_are_drawn_whole(scored, tmp_path):
+    (tmp_path / "p.csv").write_text("scan,patient\na,1\nb,2\nc,3\nd,4\n")
+    (tmp_path / "q.csv").write_text("scan,patient\na,1\nb,1\nc,2\nd,2\n")
+    alone = scored(patients=tmp_path / "p.csv")
+    assert alone["system"]["over_patients"]["cpm"] == alone["froc"]["cpm"]  # one scan each: the same draws
+    paired = scored(patients=tmp_path / "q.csv")["system"]["over_patients"]["cpm"]
+    assert paired["value"] == alone["froc"]["cpm"]["value"]
+    # Patient 1 twice: the false positives per scan double, and 1/3 holds up to 0.5. Patient 2 alone: no nodule.
+    assert (paired["low"], paired["high"]) == pytest.approx((4 / 7, 13 / 21))
+    (tmp_path / "q.csv").write_text("scan,patient\na,1\n")
+    with pytest.raises(LunglineError, match="3 of 4 listed scans have no patient"):
+        scored(patients=tmp_path / "q.csv")
+
+
+def test_the_curve_is_drawn_on_demand(scored, tmp_path):
+    scored(figure=tmp_path / "froc.png")
+    assert (tmp_path / "froc.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_scans_that_a_folder_leaves_out_are_told(scored, tmp_path):
+    scored()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.csv").write_text("score,x_mm,y_mm,z_mm\n0.9,0,0,0\n")
+    result = scored(versus=tmp_path / "own")
+    assert result["warnings"] == ["own: 3 of 4 listed scans do not occur, counted without marks."]
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     "name",

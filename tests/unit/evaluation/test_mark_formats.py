@@ -1,0 +1,183 @@
+"""One truth in many formats: the same marks, the same CPM; and what cannot be read is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from lungline.errors import LunglineError
+from lungline.evaluation import mark_formats
+from lungline.evaluation.free_response import froc
+from lungline.evaluation.mark_formats import FORMATS, format_of, read_predictions, read_truth
+from lungline.evaluation.marks import submitted_marks
+from tests.repository import REPOSITORY
+from tests.scans import write_dicom
+from tests.unit.evaluation import detector_files as files
+
+SCANS = list(files.MARKS)
+
+WRITERS = {
+    "luna16": files.luna16,
+    "monai-cccwhd": lambda folder: files.monai(folder, "cccwhd"),
+    "monai-xyzxyz": lambda folder: files.monai(folder, "xyzxyz", tutorial=False),
+    "nndetection": files.nndetection,
+    "label-map": files.label_map,
+    "mask": files.mask,
+    "diag-json": files.diag_json,
+    "diag-xml": files.diag_xml,
+    "dicom-seg": files.dicom_seg,
+    "lungline": files.lungline,
+}
+
+
+def cpm_of(path, name, tmp_path):
+    truth = tmp_path / "annotations.csv"
+    truth.write_text(files.TRUTH)
+    used, marks = read_predictions(path, name, SCANS)
+    return used, froc(submitted_marks(marks, SCANS, read_truth(truth, "auto", SCANS)[0])).cpm
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_each_format_is_told_by_content_and_gives_the_same_cpm(name, tmp_path):
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    used, cpm = cpm_of(WRITERS[name](folder), "auto", tmp_path)
+    assert used == name
+    by_hand = froc(submitted_marks(files.MARKS, SCANS, read_truth(tmp_path / "annotations.csv", "auto", SCANS)[0]))
+    assert by_hand.true_positives == 4
+    assert 0.4 < by_hand.cpm < 0.9
+    assert cpm == pytest.approx(by_hand.cpm, abs=1e-9)
+
+
+def test_every_format_has_a_writer_here_and_the_page_says_what_the_table_says():
+    assert set(WRITERS) == set(FORMATS)
+    page = (REPOSITORY / "docs/reference/froc-formats.md").read_text("utf-8")
+    assert page == mark_formats.formats_page(), (
+        "python -m lungline.evaluation.mark_formats > docs/reference/froc-formats.md"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_a_label_map_lies_where_it_lies_in_each_container(suffix, tmp_path):
+    _, marks = read_predictions(files.label_map(tmp_path, suffix), "auto", SCANS)
+    for scan, some in files.MARKS.items():
+        assert np.reshape(marks[scan], (-1, 4)) == pytest.approx(np.reshape(some, (-1, 4)))
+
+
+def test_an_oblique_grid_is_placed_as_itk_places_it(tmp_path):
+    turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ np.diag([-1.0, 1.0, -1.0])
+    image = SimpleITK.Image(*files.SHAPE_ZYX[::-1], SimpleITK.sitkUInt8)
+    image.SetDirection(turn.ravel().tolist())
+    image.SetOrigin(files.ORIGIN_XYZ)
+    image.SetSpacing(files.SPACING_XYZ)
+    image[5, 4, 3] = 1
+    SimpleITK.WriteImage(image, str(tmp_path / "1.2.1.nrrd"))
+    files.nndetection(tmp_path, itk_direction=image.GetDirection())
+    wanted = image.TransformContinuousIndexToPhysicalPoint((5.0, 4.0, 3.0))
+    for name in ("label-map", "nndetection"):
+        assert read_predictions(tmp_path, name, SCANS)[1]["1.2.1"][0][:3] == pytest.approx(wanted)
+
+
+def test_a_ct_is_no_segmentation(tmp_path):
+    write_dicom(tmp_path, np.zeros((1, 4, 4), np.int16))
+    with pytest.raises(LunglineError, match="no scan in the format dicom-seg"):
+        read_predictions(next(tmp_path.iterdir()), "auto", SCANS)
+
+
+def test_label_maps_without_scores_have_1_and_a_json_beside_them_is_read(tmp_path):
+    files.label_map(tmp_path, scores=False)
+    assert read_predictions(tmp_path, "auto", SCANS)[1]["1.2.1"][0][3] == 1.0
+    for scan, some in files.VOXELS.items():
+        table = {str(label): {"score": score, "box": []} for label, (_, score) in enumerate(some, start=1)}
+        (tmp_path / f"{scan}.json").write_text(json.dumps(table))
+    assert [mark[3] for mark in read_predictions(tmp_path, "auto", SCANS)[1]["1.2.1"]] == [0.875, 0.5, 0.25]
+
+
+def test_of_totalsegmentator_only_the_nodules_count(tmp_path):
+    inside = np.zeros(files.SHAPE_ZYX, dtype=np.uint8)
+    files.write_image(tmp_path / "1.2.1" / "lung.nii.gz", inside + np.uint8(1))
+    inside[3, 4, 5] = 1
+    files.write_image(tmp_path / "1.2.1" / "lung_nodules.nii.gz", inside)
+    (mark,) = read_predictions(tmp_path, "mask", SCANS)[1]["1.2.1"]
+    assert mark == pytest.approx((*files.world((3, 4, 5)), np.prod(files.SPACING_XYZ)))
+
+
+def test_a_label_map_as_truth_has_the_diameter_of_its_volume(tmp_path):
+    labels = np.zeros(files.SHAPE_ZYX, dtype=np.int16)
+    labels[2:5, 2:6, 2:7] = 7
+    files.write_image(tmp_path / "1.2.1.nii.gz", labels)
+    ((nodule,), others) = read_truth(tmp_path, "auto", SCANS)
+    assert others == []
+    assert nodule.centre_xyz_mm == pytest.approx(np.array(files.ORIGIN_XYZ) + np.array([4, 3.5, 3]) * files.SPACING_XYZ)
+    assert np.pi / 6 * nodule.diameter_mm**3 == pytest.approx(60 * np.prod(files.SPACING_XYZ))
+
+
+def box(entry):
+    return json.dumps([{"image": "1.2.1.nii.gz", "score": [0.5], "box": [[1, 2, 3, 4, 5, 6]], **entry}])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (box({}), r"Both would fit. Say --format monai-cccwhd or --format monai-xyzxyz"),
+        (box({"box": [[1, 2, 3, -4, -5, -6]]}), "Neither would fit"),
+        ('[{"image": "1.2.1", "box": [[0, 0, 0, -1, 9, 9], [9, 9, 9, 1, 1, 1]]}]', "Neither would fit"),
+        (
+            '[{"image": "1.2.1", "box": [[9, 9, 9, 1, 1, 1]]}]',
+            r"x, \[0\]: expected an entry with 'score or label_scores'",
+        ),
+        ('[{"score": [1], "box": [[9, 9, 9, 1, 1, 1]]}]', r"x, \[0\]: expected an entry with 'image'"),
+        (box({"box": [[9, 9, 9, 1, 1, 1]] * 2, "score": [1, 1]}), "two marks at"),
+        (box({"box": [[9, 9, 9, 1, 1, 1]], "score": [float("nan")]}), "expected a finite score"),
+        (box({"box": [[9, 9, 9, 1, 1]]}), "expected boxes of six numbers"),
+        ('[{"entity": "1.2.1"}]', r"x, \[0\]: expected an entry with 'metrics'"),
+        (
+            '[{"entity": "1.2.1", "metrics": {"nodules": [{"x": 1, "y": 1}]}}]',
+            r"nodules\[0\]: expected an entry with 'z'",
+        ),
+        ('{"boxes": []}', "expected a list with 'box'"),
+        ("[{", "expected JSON"),
+        ("<LidcReadMessage/>", "expected a LungCADReport"),
+        ("<LungCADReport/>", "expected an element 'LungCAD/CoordinateSystem'"),
+        ("<Lung", "expected XML"),
+    ],
+)
+def test_what_a_file_lacks_is_named_with_its_place(text, complaint, tmp_path):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(LunglineError, match=complaint):
+        read_predictions(tmp_path / "x", "auto", SCANS)
+
+
+def test_a_folder_that_may_be_two_things_is_asked_about(tmp_path):
+    files.mask(tmp_path, probabilities=False)
+    with pytest.raises(LunglineError, match=r"label-map and mask would fit\. Say --format label-map, mask"):
+        format_of(tmp_path)
+    files.diag_xml(tmp_path)
+    with pytest.raises(LunglineError, match="diag-xml and label-map and mask"):
+        format_of(tmp_path)
+
+
+def test_a_scan_twice_and_an_unknown_format_are_refused(tmp_path):
+    files.label_map(tmp_path / "a", ".mha", scores=False)
+    files.label_map(tmp_path / "b", ".mha", scores=False)
+    with pytest.raises(LunglineError, match="stood there before"):
+        read_predictions(tmp_path, "label-map", SCANS)
+    with pytest.raises(LunglineError, match=r"no format 'label-maps'\. Did you mean 'label-map'"):
+        read_predictions(tmp_path, "label-maps", SCANS)
+
+
+def test_nothing_that_a_pickle_asks_for_is_called(tmp_path):
+    for harmful in (os.getcwd, np.load):
+        (tmp_path / "1_2_1_boxes.pkl").write_bytes(pickle.dumps({"pred_boxes": harmful}))
+        with pytest.raises(LunglineError, match=r"arrays, numbers and text alone. It is refused \(UnpicklingError\)"):
+            read_predictions(tmp_path, "nndetection", SCANS)
+
+
+def test_boxes_that_were_not_restored_are_refused(tmp_path):
+    with pytest.raises(LunglineError, match="Predict again with restore"):
+        read_predictions(files.nndetection(tmp_path, restore=False), "auto", SCANS)
