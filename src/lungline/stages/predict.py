@@ -22,9 +22,10 @@ from lungline.reports.html import style_digest
 from lungline.reports.summary import format_answer
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
-from lungline.stages import manifest, render_index, write_dicom
+from lungline.stages import manifest, render_index, write_dicom, write_masks
 from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
+from lungline.storage.results import read_result
 from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
@@ -39,13 +40,15 @@ def run(
     keep: bool = False,
     pages: bool = True,
     dicom: bool = True,
+    masks: bool = False,
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
 
     OUT/nodules/{scan}.csv and .json hold place, size, attenuation and scores of each candidate; OUT/pages/{scan}.html
     shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
     Of a DICOM scan, OUT/private/dicom/{scan}/ holds the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
-    which name the patient as the scan does. DICOM false leaves them out.
+    which name the patient as the scan does. DICOM false leaves them out. With MASKS, OUT/masks/{scan}/ holds nodules
+    (labels are ranks) and lungs (1 right, 2 left) as .nii.gz and .nrrd on the scan's own grid.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
@@ -74,10 +77,10 @@ def run(
         left = ahead.left(number - 1) if ahead else ""
         show = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
-            as_dicom = dicom and row.source == "dicom"
-            if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
+            wanted = {"pages": pages, "dicom": dicom and row.source == "dicom", "masks": masks}
+            if not _is_answered(out, row.scan, state, **wanted):
                 ahead = ahead or Progress(len(rows), done=number - 1)
-                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, show=show)
+                _answer(row, raw, out, recipe, device=device, keep=keep, show=show, **wanted)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
@@ -114,6 +117,7 @@ def _answer(
     keep: bool,
     pages: bool,
     dicom: bool,
+    masks: bool,
     show: Callable[[str], None],
 ) -> None:
     """Every step of one scan, in the order of the workflow."""
@@ -124,7 +128,7 @@ def _answer(
         kept: dict[str, Path] = {
             **({last: out / "candidates" / f"{scan}.csv"} if last else {}),
             "predict_cancer": _answer_file(out, scan),
-            "describe_nodules": out / "nodules" / f"{scan}.json",
+            "describe_nodules": _nodules(out, scan),
             "render_page": _page(out, scan),
         }
         steps = [step for step in steps_of_scan(settings) if pages or step.name != "render_page"]
@@ -133,10 +137,14 @@ def _answer(
         if last and (first := made["extract_candidates"].with_suffix(".h5")) != labels:
             _keep(labels, first)
         write_dicom.forget(_dicom(out, scan))
+        write_masks.forget(_masks(out, scan))
+        searched = {"labels": labels, "candidates": made[last]} if last else {}
+        described = {"raw": raw, "nodules": made["describe_nodules"], **searched}
         if dicom:
-            searched = {"labels": labels, "candidates": made[last]} if last else {}
-            table = made["describe_nodules"]
-            write_dicom.run_or_write_reason(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+            write_dicom.run_or_write_reason(_dicom(out, scan), scan, **described)
+        if masks:
+            show("Writing the masks")
+            write_masks.run(_masks(out, scan), source=row.source, lungs=made["segment_lungs"], **described)
 
 
 @stage
@@ -174,15 +182,26 @@ def _page(out: Path, scan: str) -> Path:
     return out / "pages" / f"{scan}.html"
 
 
+def _nodules(out: Path, scan: str) -> Path:
+    return out / "nodules" / f"{scan}.json"
+
+
 def _dicom(out: Path, scan: str) -> Path:
     return out / "private" / "dicom" / scan
 
 
-def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool) -> bool:
-    """Whether this scan has an answer, a page and DICOM as far as wanted, from the same files, models and code."""
+def _masks(out: Path, scan: str) -> Path:
+    return out / "masks" / scan
+
+
+def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool, masks: bool) -> bool:
+    """Whether this scan has an answer, and page, DICOM and masks as wanted, from the same files, models and code."""
     note = _note(out, scan)
-    made = [note, _answer_file(out, scan), out / "nodules" / f"{scan}.json", *([_page(out, scan)] if pages else [])]
+    made = [note, _answer_file(out, scan), _nodules(out, scan), *([_page(out, scan)] if pages else [])]
     if not all(path.is_file() for path in made) or (dicom and not write_dicom.is_written(_dicom(out, scan))):
+        return False
+    without = masks and not write_masks.is_written(_masks(out, scan))
+    if without and read_result(_nodules(out, scan))["status"] != "quarantined":
         return False
     for path in made:
         check(path)
