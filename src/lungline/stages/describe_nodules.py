@@ -64,14 +64,14 @@ def run(
     header = hdf5.read_header(lungs if labels is None else labels)
     answer = {} if answers is None else dict(read_answers(answers).get(scan, {}))
     usable, rows = header.status != "quarantined", list[NoduleRow]()
-    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None}
+    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None, "lungs": None}
     if usable:
         source = SourceGrid(*hdf5.read_grid(ingested, "ct"), _instance_numbers(ingested))
         grid = hdf5.read_grid(volume, "ct") if labels is None else hdf5.read_grid(labels, "labels")
         grids = {
             "grid": Grid(*grid).as_json(),
             "source_grid": source.as_json(),
-            "quality": hdf5.read_header(lungs).provenance.get("quality"),
+            **{name: hdf5.read_header(lungs).provenance.get(name) for name in ("quality", "lungs")},
         }
         if candidates is not None and labels is not None:
             found, map_zyx = read_candidates(candidates), hdf5.read_volume(labels, "labels")

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,7 @@ from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
 from lungline.stages import manifest, render_index, write_dicom, write_masks
 from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
+from lungline.storage.lung_table import write_lung_table
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.storage.results import read_result
 from lungline.storage.scan_rows import ScanRow, read_manifest
@@ -42,7 +43,7 @@ def run(
     dicom: bool = True,
     masks: bool = False,
 ) -> int:
-    """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
+    """Read every scan in RAW, write OUT/predictions.csv, lungs.csv, index.html, and candidates, nodules, page of each.
 
     OUT/nodules/{scan}.csv and .json hold place, size, attenuation and scores of each candidate; OUT/pages/{scan}.html
     shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
@@ -91,6 +92,7 @@ def run(
         hint = "" if prediction.score is not None else " (`lungline flags` explains)"
         show(format_answer(prediction, recipe.supervision) + hint, last=True)
     _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
+    _write_lungs(out / "lungs.csv", {row.scan: _nodules(out, row.scan) for row in predictions})
     if pages:
         render_index.run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
@@ -168,6 +170,12 @@ def _write_table(output: Path, predictions: list[Prediction], answers: list[Path
     for answer in answers:
         check(answer)
     write_predictions(output, predictions)
+
+
+@stage
+def _write_lungs(output: Path, tables: Mapping[str, Path]) -> None:
+    """Write the lungs of each scan in numbers, from its table of nodules."""
+    write_lung_table(output, {scan: read_result(table)["lungs"] or {} for scan, table in tables.items()})
 
 
 def _answer_file(out: Path, scan: str) -> Path:

@@ -1,5 +1,6 @@
 """Find the lungs and add a margin around them (paper, section 3)."""
 
+from lungline.imaging.lung_density import measure_lungs
 from lungline.imaging.lung_shape import judge_shape, missing_parts
 from lungline.imaging.lungs import add_margin, judge, segment_lungs
 from lungline.runner.stage import Made, ScanFile, scan_stage
@@ -14,7 +15,7 @@ def run(
     """Read `ct` of VOLUME, write `lungs` (filled, no margin) and `mask` (`lungs` and MARGIN_MM around them).
 
     Lungs outside PLAUSIBLE_ML_LOW..HIGH are used with a warning. The numbers that the warnings rest on are
-    stored in the provenance as `quality`.
+    stored in the provenance as `quality`, those of the lungs as `lungs` (`imaging/lung_density.py`).
     """
     ct = hdf5.read_volume(volume, "ct")
     lungs, quality = segment_lungs(ct, threshold_hu=threshold_hu)
@@ -26,4 +27,6 @@ def run(
         "mask": hdf5.volume_field(ct.with_array(mask), "1", f"Lungs and {margin_mm} mm around them"),
     }
     numbers = {**quality.as_json(), "missing_ml": round(sum(part.volume_ml for part in missing), 3)}
-    return Made(fields, [Flag(*warning) for warning in warnings], {"quality": numbers})
+    noise_hu = float(hdf5.read_header(volume).provenance.get("acquisition", {}).get("noise_hu", 0.0))
+    about = {"quality": numbers, "lungs": measure_lungs(ct, lungs, noise_hu)}
+    return Made(fields, [Flag(*warning) for warning in warnings], about)
