@@ -50,8 +50,8 @@ def measure_lungs(ct: Volume, lungs: Mask, noise_hu: float) -> dict[str, float |
     means = {name: coarse_hu[coarse == label] for name, label in _SIDES.items()}
     found = {"noise_hu": round(noise_hu, 2) or None}
     for name in ("", *_SIDES):
-        of_lung = [values[name], means[name]] if name else [np.concatenate([*one.values()]) for one in (values, means)]
-        found |= {f"{name}{number}": value for number, value in _numbers(*of_lung, ct.spacing_zyx_mm).items()}
+        own, own_means = (one[name] if name else np.concatenate([*one.values()]) for one in (values, means))
+        found |= {f"{name}{number}": value for number, value in _numbers(own, own_means, ct.spacing_zyx_mm).items()}
     return {name: found[name] for name in NUMBERS}
 
 

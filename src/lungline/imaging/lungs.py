@@ -92,6 +92,16 @@ def segment_lungs(ct: Volume, *, threshold_hu: float = THRESHOLD_HU) -> tuple[Ma
     )
 
 
+def measure_quality(ct: Volume, lungs: Mask, *, threshold_hu: float = THRESHOLD_HU) -> LungQuality:
+    """Of lungs that were not found here, but given; what can only be told while they are found is 0.
+
+    `Quarantine` `Q_LUNGS_EMPTY` if there is no voxel.
+    """
+    if not lungs.any():
+        raise Quarantine("Q_LUNGS_EMPTY", "the given mask has no voxel on this grid")
+    return LungQuality(**_measure(ct, lungs, threshold_hu), cut_area_mm2=0.0, leak_area_mm2=0.0, gas_share=0.0)
+
+
 def add_margin(lungs: Mask, ct: Volume, margin_mm: float = MARGIN_MM) -> Mask:
     """The lungs and all within `margin_mm` of them (paper: 5 mm in all directions)."""
     return dilate(lungs, margin_mm, ct.spacing_zyx_mm)
@@ -157,7 +167,8 @@ def number_sides(lungs: Mask) -> NDArray[np.uint8]:
     """1 in the right lung, 2 in the left lung (the patient's), 0 elsewhere; (Z, Y, X) like `lungs`, not empty."""
     box = bounding_box(lungs)
     middle = box[2].start + _first_left_column(lungs[box], box[2].start, lungs.shape[2])
-    return lungs * np.where(np.arange(lungs.shape[2]) < middle, RIGHT, LEFT).astype(np.uint8)
+    number_of = np.where(np.arange(lungs.shape[2]) < middle, RIGHT, LEFT).astype(np.uint8)
+    return np.where(lungs, number_of, np.uint8(0))
 
 
 def _first_left_column(inside: Mask, first: int, width: int) -> int:

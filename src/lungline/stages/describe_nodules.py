@@ -34,6 +34,7 @@ def run(
     labels: Path | None = None,
     candidates: Path | None = None,
     answers: Path | None = None,
+    given: Path | None = None,
     classifier: str = "",
     supervision: Supervision = "patients",
     ranked_by: ScoreOf | None = None,
@@ -49,6 +50,8 @@ def run(
         Label map and table of the candidates; none where the classifier reads no candidates.
     answers : Path or None
         The table of `predict-cancer`; none where the scan has no answer.
+    given : Path or None
+        The file of `read-masks`; where it has lobes, each candidate gets the one in which it lies.
     classifier : str
         The entry of `classifiers:` that answered.
     supervision : "patients" or "nodules"
@@ -87,6 +90,7 @@ def run(
                 min_finding_score,
                 supervision,
                 size_candidates(ct, map_zyx.array, wanted),
+                None if given is None or "lobes" not in hdf5.field_names(given) else hdf5.read_volume(given, "lobes"),
             )
     table = {
         "schema": SCHEMA,

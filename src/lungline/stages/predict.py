@@ -7,10 +7,12 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import LunglineError, missing
@@ -23,7 +25,7 @@ from lungline.reports.summary import format_answer
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
 from lungline.stages import manifest, render_index, write_dicom, write_masks
-from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
+from lungline.storage.checksums import check, checksummed_path, sha256, write_checksummed_text
 from lungline.storage.lung_table import write_lung_table
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.storage.results import read_result
@@ -42,6 +44,8 @@ def run(
     pages: bool = True,
     dicom: bool = True,
     masks: bool = False,
+    lungs: Path | None = None,
+    lobes: Path | None = None,
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, lungs.csv, index.html, and candidates, nodules, page of each.
 
@@ -50,6 +54,9 @@ def run(
     Of a DICOM scan, OUT/private/dicom/{scan}/ holds the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
     which name the patient as the scan does. DICOM false leaves them out. With MASKS, OUT/masks/{scan}/ holds nodules
     (labels are ranks) and lungs (1 right, 2 left) as .nii.gz and .nrrd on the scan's own grid.
+
+    LUNGS and LOBES are label maps of the one scan in RAW by another program (docs/how-to/masks.md): these lungs are
+    searched instead of those that would be found, and each nodule gets its lobe.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
@@ -63,13 +70,16 @@ def run(
     recipe = read_bundle(bundle)
     manifest.run("folder", raw, out)
     rows = read_manifest(out / "manifest.csv")
+    given = _given(rows, raw, lungs=lungs, lobes=lobes)
+    if given:
+        recipe = replace(recipe, settings={**recipe.settings, "read_masks": {}})
     if dicom and find_spec("highdicom") is None:
         dicom = False
         if any(row.source == "dicom" for row in rows):
             print(f"no seg.dcm, no sr.dcm: {missing('highdicom')}", file=sys.stderr)
     stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
     code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
-    same = f"{check(bundle)} {code} {style_digest()}"
+    same = " ".join([check(bundle), code, style_digest(), *(f"{name} {sha256(file)}" for name, file in given.items())])
     predictions, failures = [], []
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     for number, row in enumerate(rows, start=1):
@@ -81,7 +91,7 @@ def run(
             wanted = {"pages": pages, "dicom": dicom and row.source == "dicom", "masks": masks}
             if not _is_answered(out, row.scan, state, **wanted):
                 ahead = ahead or Progress(len(rows), done=number - 1)
-                _answer(row, raw, out, recipe, device=device, keep=keep, show=show, **wanted)
+                _answer(row, raw, out, recipe, device=device, keep=keep, given=given, show=show, **wanted)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
@@ -109,6 +119,17 @@ def run(
     return 0 if answered == len(rows) else 1
 
 
+def _given(rows: Sequence[ScanRow], raw: Path, **masks: Path | None) -> dict[str, Path]:
+    """The masks that are named; `LunglineError` if they could be of several scans, or there is none."""
+    named = {name: path for name, path in masks.items() if path is not None}
+    for name, path in named.items():
+        if len(rows) != 1:
+            raise LunglineError(f"--{name}: expected one scan in {raw}. Found {len(rows)}: name one of its files.")
+        if not path.is_file():
+            raise LunglineError(f"--{name}: {path}: expected a file. There is none; check its name.")
+    return named
+
+
 def _answer(
     row: ScanRow,
     raw: Path,
@@ -120,6 +141,7 @@ def _answer(
     pages: bool,
     dicom: bool,
     masks: bool,
+    given: Mapping[str, Path],
     show: Callable[[str], None],
 ) -> None:
     """Every step of one scan, in the order of the workflow."""
@@ -134,14 +156,14 @@ def _answer(
             "render_page": _page(out, scan),
         }
         steps = [step for step in steps_of_scan(settings) if pages or step.name != "render_page"]
-        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, kept=kept, show=show))
+        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, masks=given, kept=kept, show=show))
         labels = out / "candidates" / f"{scan}.h5"
         if last and (first := made["extract_candidates"].with_suffix(".h5")) != labels:
             _keep(labels, first)
         write_dicom.forget(_dicom(out, scan))
         write_masks.forget(_masks(out, scan))
         searched = {"labels": labels, "candidates": made[last]} if last else {}
-        described = {"raw": raw, "nodules": made["describe_nodules"], **searched}
+        described: dict[str, Any] = {"raw": raw, "nodules": made["describe_nodules"], **searched}
         if dicom:
             write_dicom.run_or_write_reason(_dicom(out, scan), scan, **described)
         if masks:

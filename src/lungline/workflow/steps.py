@@ -72,8 +72,22 @@ class Step:
 
 STEPS = (
     Step("ingest", {"raw": RAW}, "ingest/{scan}.h5", "Reading", takes=("source",)),
+    Step(
+        "read_masks",
+        {"ingested": "ingest"},
+        "read_masks/{scan}.h5",
+        "Reading the given masks",
+        takes=("lungs", "lobes"),
+        optional=True,
+        shown=False,
+    ),
     Step("resample", {"ingested": "ingest"}, "resample/{scan}.h5", "Resampling"),
-    Step("segment_lungs", {"volume": "resample"}, "segment_lungs/{scan}.h5", "Finding the lungs"),
+    Step(
+        "segment_lungs",
+        {"volume": "resample", "given": "read_masks"},
+        "segment_lungs/{scan}.h5",
+        "Finding the lungs",
+    ),
     Step(
         "cache_volume",
         {"volume": "resample", "lungs": "segment_lungs"},
@@ -186,6 +200,7 @@ STEPS = (
             "labels": LABELS,
             "candidates": CANDIDATES,
             "answers": "predict_cancer",
+            "given": "read_masks",
         },
         "describe_nodules/{classifier}/{scan}.json",
         "Describing the candidates",

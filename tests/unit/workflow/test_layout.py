@@ -125,8 +125,8 @@ def test_a_setting_changes_the_digest_of_what_reads_it_alone() -> None:
 
 def test_plausible_lungs_shrink_with_synthetic_chests_only() -> None:
     small = {"cohort": {"anatomy_scale": 0.5}}
-    assert layout(small, source="synthetic").plausible_ml() == {"plausible_ml_low": 125, "plausible_ml_high": 1125}
-    assert layout(small).plausible_ml() == {"plausible_ml_low": 1000, "plausible_ml_high": 9000}
+    assert study(small, source="synthetic").plausible_ml() == {"plausible_ml_low": 125, "plausible_ml_high": 1125}
+    assert study(small).plausible_ml() == {"plausible_ml_low": 1000, "plausible_ml_high": 9000}
 
 
 def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another() -> None:
