@@ -46,6 +46,7 @@ def run(
     masks: bool = False,
     lungs: Path | None = None,
     lobes: Path | None = None,
+    points: Path | None = None,
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, lungs.csv, index.html, and candidates, nodules, page of each.
 
@@ -56,7 +57,8 @@ def run(
     (labels are ranks) and lungs (1 right, 2 left) as .nii.gz and .nrrd on the scan's own grid.
 
     LUNGS and LOBES are label maps of the one scan in RAW by another program (docs/how-to/masks.md): these lungs are
-    searched instead of those that would be found, and each nodule gets its lobe.
+    searched instead of those that would be found, and each nodule gets its lobe. POINTS is a table of positions in
+    that scan (columns x_mm, y_mm, z_mm, LPS): OUT/points/{scan}.csv scores each beside the candidates.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
@@ -70,9 +72,11 @@ def run(
     recipe = read_bundle(bundle)
     manifest.run("folder", raw, out)
     rows = read_manifest(out / "manifest.csv")
-    given = _given(rows, raw, lungs=lungs, lobes=lobes)
-    if given:
-        recipe = replace(recipe, settings={**recipe.settings, "read_masks": {}})
+    given = _given(rows, raw, lungs=lungs, lobes=lobes, points=points)
+    if points and recipe.detector is None:
+        raise LunglineError(f"--points: expected models that read candidates. '{recipe.classifier}' does not.")
+    more = {"score_points": points, "read_masks": lungs or lobes}
+    recipe = replace(recipe, settings={**recipe.settings, **{step: {} for step, file in more.items() if file}})
     if dicom and find_spec("highdicom") is None:
         dicom = False
         if any(row.source == "dicom" for row in rows):
@@ -119,9 +123,9 @@ def run(
     return 0 if answered == len(rows) else 1
 
 
-def _given(rows: Sequence[ScanRow], raw: Path, **masks: Path | None) -> dict[str, Path]:
-    """The masks that are named; `LunglineError` if they could be of several scans, or there is none."""
-    named = {name: path for name, path in masks.items() if path is not None}
+def _given(rows: Sequence[ScanRow], raw: Path, **files: Path | None) -> dict[str, Path]:
+    """The files about one scan that are named; `LunglineError` if there are several scans, or a file is missing."""
+    named = {name: path for name, path in files.items() if path is not None}
     for name, path in named.items():
         if len(rows) != 1:
             raise LunglineError(f"--{name}: expected one scan in {raw}. Found {len(rows)}: name one of its files.")
@@ -154,9 +158,10 @@ def _answer(
             "predict_cancer": _answer_file(out, scan),
             "describe_nodules": _nodules(out, scan),
             "render_page": _page(out, scan),
+            "score_points": out / "points" / f"{scan}.csv",
         }
         steps = [step for step in steps_of_scan(settings) if pages or step.name != "render_page"]
-        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, masks=given, kept=kept, show=show))
+        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, given=given, kept=kept, show=show))
         labels = out / "candidates" / f"{scan}.h5"
         if last and (first := made["extract_candidates"].with_suffix(".h5")) != labels:
             _keep(labels, first)

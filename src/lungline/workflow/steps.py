@@ -215,6 +215,21 @@ STEPS = (
         shown=False,
     ),
     Step(
+        "score_points",
+        {
+            "cache": "cache_volume",
+            "detected": "detect",
+            "lungs": "segment_lungs",
+            "labels": LABELS,
+            "candidates": CANDIDATES,
+        },
+        "score_points/{classifier}/{scan}.csv",
+        "Scoring the given points",
+        takes=("scan", "points", "model", "supervision", "device"),
+        optional=True,
+        shown=False,
+    ),
+    Step(
         "collect_predictions",
         {"predictions": "predict_cancer"},
         "collect_predictions/{classifier}.csv",
