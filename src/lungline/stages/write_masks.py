@@ -18,7 +18,7 @@ from lungline.storage.nifti_output import write_nifti
 from lungline.storage.nrrd_output import write_nrrd
 from lungline.storage.results import read_result
 
-NODULES, LUNGS, WRITERS = "nodules", "lungs", {".nii.gz": write_nifti, ".nrrd": write_nrrd}
+IMAGE, NODULES, LUNGS, WRITERS = "image.nii.gz", "nodules", "lungs", {".nii.gz": write_nifti, ".nrrd": write_nrrd}
 FILES = tuple(f"{name}{suffix}" for name in (NODULES, LUNGS) for suffix in WRITERS)
 
 
@@ -41,7 +41,8 @@ def run(
     the even one that was made of uneven or tilted slices.
 
     RAW is the scan, read again for its grid, SOURCE its format. NODULES is the table (.json) of `describe-nodules`,
-    LUNGS the file of `segment-lungs`; LABELS and CANDIDATES as of `write-dicom`. With IMAGE also OUT/image.nii.gz, HU.
+    LUNGS the file of `segment-lungs`; LABELS and CANDIDATES as of `write-dicom`. With IMAGE also OUT/image.nii.gz, HU,
+    and nodules as NIfTI alone.
     """
     table = read_result(nodules)
     if table["status"] == "quarantined":
@@ -67,9 +68,11 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     for name, array in marked.items():
         for suffix, write in WRITERS.items():
+            if image and suffix != ".nii.gz":
+                continue
             write(_stored(ct.with_array(array), source, suffix), out / f"{name}{suffix}")
     if image:
-        write_nifti(_stored(ct, source, ".nii.gz"), out / "image.nii.gz")
+        write_nifti(_stored(ct, source, ".nii.gz"), out / IMAGE)
 
 
 def _stored(volume: Volume, source: Source, suffix: str) -> Volume:
