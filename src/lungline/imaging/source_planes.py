@@ -67,7 +67,7 @@ def _mark(pixels: NDArray[np.uint8], ranks: Volume, rank: int, plane: Plane, cor
     """Mark one candidate on one plane; `corners` (8, 3) are those of the box around it. Whether it was there."""
     at = plane.index(corners)
     low, high = np.floor(at.min(axis=0)).astype(int), np.ceil(at.max(axis=0)).astype(int)
-    if at[:, 2].min() > 0 or at[:, 2].max() < 0:
+    if at[:, 2].min() > _TIE or at[:, 2].max() < -_TIE:
         return False
     rows, columns = (np.arange(max(low[n], 0), min(high[n] + 1, plane.shape_ji[n])) for n in (0, 1))
     if not rows.size or not columns.size:

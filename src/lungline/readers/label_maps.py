@@ -100,7 +100,7 @@ def _read_nrrd(path: Path) -> RawImage:
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
     check_affine(affine)
-    return RawImage(sitk.GetArrayViewFromImage(image), affine)
+    return RawImage(sitk.GetArrayFromImage(image), affine)
 
 
 def _read_seg(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:

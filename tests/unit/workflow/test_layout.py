@@ -4,7 +4,10 @@ import re
 
 import pytest
 
+from lungline.config.loading import read_config
+from lungline.storage.scan_rows import ScanRow
 from lungline.workflow.layout import Layout
+from lungline.workflow.study import Study
 from unit.workflow.test_study import FPR, LUNA, TESTED, TRAINED, study
 
 
@@ -142,3 +145,18 @@ def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another() -> None
         "again": (2, "m2-demo"),
         "other": (2, "other"),
     }
+
+
+def test_masks_by_others_lie_beside_the_manifest_and_are_read_by_the_scans_that_have_them() -> None:
+    rows = {
+        "x": ScanRow("x", "mhd", "folder", "test", lungs="private/masks/x.nii.gz"),
+        "y": ScanRow("y", "mhd", "folder", "test"),
+    }
+    study = Study(read_config({"outdir": "o", "manifest": "given/manifest.csv"}), rows)
+    files = Layout(study)
+    assert files.masks_of("x") == {"lungs": "given/private/masks/x.nii.gz"}
+    assert files.reads("segment_lungs", scan="x")["given"] == "o/read_masks/x.h5"
+    assert "given" in files.of_nodules("describe_nodules", study.config.run[0], "x")
+    assert study.has_masks
+    assert "given" not in files.reads("segment_lungs", scan="y") | files.reads("segment_lungs")
+    assert files.masks_of("y") == {}
