@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lungline.nodules.category_facts import NoduleSize, interval, size_by_reader
+from lungline.nodules.category_facts import NoduleSize, interval, size_by_reader, within
 from lungline.nodules.category_sets import CategorySet, categories
 from lungline.nodules.patient import Patient, Reading
 from lungline.nodules.rule_evaluator import Interval
@@ -39,10 +39,10 @@ class Nodule:
     @property
     def size(self) -> NoduleSize:
         return NoduleSize(
-            interval(self.mean, self.error),
-            interval(self.long if self.mean is None else self.long or self.mean, self.error),
+            interval(self.mean, within(self.error)),
+            interval(self.long if self.mean is None else self.long or self.mean, within(self.error)),
             None if self.volume is None else Interval(self.volume, self.volume),
-            interval(self.solid, self.error),
+            interval(self.solid, within(self.error)),
             self.attenuation,
             self.calcified,
         )
@@ -52,7 +52,7 @@ def solve(system: str, nodule: Nodule, patient: dict[str, Any]) -> CategorySet:
     reading = Reading(**nodule.said)
     if reading.prior or reading.change:  # not a first scan, after all
         patient = patient | {"first_scan": None}
-    return categories(system, size_by_reader(nodule.size, reading, nodule.error), reading, Patient(**patient))
+    return categories(system, size_by_reader(nodule.size, reading, within(nodule.error)), reading, Patient(**patient))
 
 
 def solid(mean: float, **said: Any) -> Nodule:
@@ -96,6 +96,9 @@ LUNG_RADS: dict[str, list[tuple[Nodule, str]]] = {
     "2 airway, subsegmental": [
         (solid(9, kind="airway", airway_level="subsegmental", change=change), "2")
         for change in ("baseline", "new", "stable")
+    ],
+    "2 airway, secretions": [
+        (solid(9, kind="airway", airway_level="segmental-or-central", change="stable", secretions=True), "2")
     ],
     "2 category 3, unchanged at 6 months": [
         (solid(7, change=change, prior_category="3", prior=[{"months_ago": 6}]), "2")

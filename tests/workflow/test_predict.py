@@ -189,16 +189,20 @@ def test_dicom_metaimage_nifti_and_a_zip_of_one_scan_get_one_answer(finished, an
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(folder))
     image = reader.Execute()
     shutil.make_archive(str(tmp_path / "c"), "zip", folder)
+    (tmp_path / "patient.yaml").write_text("purpose: screening\n")
     for name in ("a.mhd", "b.nii.gz", "c.zip"):
         if name != "c.zip":
             sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16), str(tmp_path / name), useCompression=True)
-        answer = predict(finished, str(tmp_path / name), "--out", str(tmp_path / f"out-{name}"))
+        told = ["--patient", str(tmp_path / "patient.yaml")] if name == "c.zip" else []
+        answer = predict(finished, str(tmp_path / name), "--out", str(tmp_path / f"out-{name}"), *told)
         assert answer.returncode == 0, answer.stderr
         (row,) = rows_of(tmp_path / f"out-{name}/predictions.csv").values()
         assert abs(float(row["cancer_probability"]) - float(answered[patient]["cancer_probability"])) < 1e-4
         places = [_places(out) for out in (tmp_path / f"out-{name}", finished.folder / "new")]
         ours, theirs = places[0][row["scan"]], places[1][answered[patient]["scan"]]
         assert np.abs(ours - theirs).max() < 0.5
+        page = (tmp_path / f"out-{name}/pages/{row['scan']}.html").read_text(encoding="utf-8")
+        assert ("<h2>Categories</h2>" in page) == (tmp_path / f"out-{name}/categories").is_dir() == bool(told)
 
 
 def _places(out: Path) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Facts that the published rules ask for, from a nodule's sizes, what a reader says, and earlier scans."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lungline.nodules.patient import Patient, Prior, Reading
@@ -19,6 +19,8 @@ CALCIFIED_SHARE = 0.1
 SAME_VOLUME_PERCENT = 25.0
 _SEEN_BEFORE = ("growing", "slowly-growing", "larger-class", "stable", "decreased")
 _DAYS_OF_A_MONTH = 365.25 / 12
+#: Limits of a diameter, mm, between which it lies: what its measurement is worth.
+Limits = Callable[[float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,32 @@ class NoduleSize:
     listed: int = 0  # how many nodules the table has; 0 where that is not known
 
 
-def interval(value: float | None, error: float = 0.0) -> Interval | None:
-    """A size, mm, with an error on both sides; never below a tenth of a millimetre."""
-    return None if value is None else Interval(max(value - error, min(value, 0.1)), value + error)
+def exact(diameter_mm: float) -> tuple[float, float]:
+    """The limits of a diameter without an error."""
+    return diameter_mm, diameter_mm
 
 
-def volume_interval(volume_mm3: float | None, error: float = 0.0) -> Interval | None:
-    """A volume, mm3, whose diameter, as of a ball, has an error, mm, on both sides."""
-    if volume_mm3 is None or not error:
+def within(error_mm: float) -> Limits:
+    """The limits of a diameter with this error to each side."""
+    return lambda diameter_mm: (diameter_mm - error_mm, diameter_mm + error_mm)
+
+
+def interval(value: float | None, limits: Limits = exact) -> Interval | None:
+    """A size, mm, between its limits; never below a tenth of a millimetre."""
+    if value is None:
+        return None
+    low, high = limits(value)
+    low = max(low, min(value, 0.1))
+    return Interval(low, max(low, high))
+
+
+def volume_interval(volume_mm3: float | None, limits: Limits = exact) -> Interval | None:
+    """A volume, mm3, between the limits of its diameter as of a ball."""
+    if volume_mm3 is None or limits is exact:
         return interval(volume_mm3)
-    diameter = (6 * volume_mm3 / math.pi) ** (1 / 3)
-    low, high = max(diameter - error, min(diameter, 0.1)), diameter + error
-    return Interval(math.pi / 6 * low**3, math.pi / 6 * high**3)
+    diameter = interval((6 * volume_mm3 / math.pi) ** (1 / 3), limits)
+    assert diameter is not None
+    return Interval(math.pi / 6 * diameter.low**3, math.pi / 6 * diameter.high**3)
 
 
 def rounded_interval(limits: Interval | None, digits: int) -> Interval | None:
@@ -56,21 +72,24 @@ def rounded_interval(limits: Interval | None, digits: int) -> Interval | None:
     return limits and Interval(rounded(limits.low, digits), rounded(limits.high, digits))
 
 
-def size_by_reader(size: NoduleSize, reading: Reading, error_mm: float = 0.0) -> NoduleSize:
+def size_by_reader(size: NoduleSize, reading: Reading, limits: Limits = exact) -> NoduleSize:
     """The sizes, replaced by those that a reader gives."""
     if reading.attenuation:
         size = replace(size, attenuation=reading.attenuation)
     if reading.volume_mm3:
-        size = replace(size, volume_mm3=volume_interval(reading.volume_mm3, error_mm))
+        size = replace(size, volume_mm3=volume_interval(reading.volume_mm3, limits))
     if reading.long_mm:
-        size = replace(size, long_mm=interval(reading.long_mm, error_mm))
+        size = replace(size, long_mm=interval(reading.long_mm, limits))
         shorts = (reading.short_mm, reading.short_mm) if reading.short_mm else (0.0, reading.long_mm)
-        low, high = (mean_of_axes(reading.long_mm, short) for short in shorts)
-        mean = Interval(max(low - error_mm, min(low, 0.1)), high + error_mm)
-        size = replace(size, mean_mm=mean, volume_mm3=size.volume_mm3 if reading.volume_mm3 else None)
+        low, high = (interval(mean_of_axes(reading.long_mm, short), limits) for short in shorts)
+        assert low is not None
+        assert high is not None
+        size = replace(
+            size, mean_mm=Interval(low.low, high.high), volume_mm3=size.volume_mm3 if reading.volume_mm3 else None
+        )
     if reading.solid_long_mm and reading.solid_short_mm:
         solid = mean_of_axes(reading.solid_long_mm, reading.solid_short_mm)
-        size = replace(size, solid_mm=interval(solid, error_mm))
+        size = replace(size, solid_mm=interval(solid, limits))
     return size
 
 
@@ -102,7 +121,10 @@ def nodule_facts(size: NoduleSize, reading: Reading, patient: Patient) -> dict[s
     prior_category = {"1": "2", "4X": "4B"}.get(reading.prior_category or "", reading.prior_category)
     last = reading.prior[-1] if reading.prior else None
     return {
-        **{name: getattr(reading, name) for name in ("kind", "airway_level", "cyst", "juxtapleural", "shape", "pet")},
+        **{
+            name: getattr(reading, name)
+            for name in ("kind", "airway_level", "secretions", "cyst", "juxtapleural", "shape", "pet")
+        },
         **growth_facts(size, reading),
         "attenuation": size.attenuation,
         "long_axis_mm": size.long_mm,

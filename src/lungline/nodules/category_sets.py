@@ -6,7 +6,7 @@ patient is not assumed: each answer that it allows is given, with what would hav
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,14 @@ class CategorySet:
     does_not_apply: tuple[str, ...]  # why, or under which condition, there is no category
     if_seen: tuple[str, ...]  # other categories, and what a reader would have to see for them
     other_measure: str  # what the other measure of size says, where it says something else
+    unchecked: tuple[str, ...] = ()  # rows behind it that no second source confirms
 
     @property
     def text(self) -> str:
         """One line: "3 or 4A: mean 7.6 to 8.4 mm"."""
         limits = "; ".join(self.does_not_apply)
         if not self.categories:
-            return f"does not apply: {limits}"
+            return f"does not apply: {limits}" + (" (unchecked, no second source)" if self.unchecked else "")
         measured = [reason for reason in self.reasons if not reason.startswith(_UNKNOWN)]
         asked = [reason.removeprefix(_UNKNOWN) for reason in self.reasons if reason.startswith(_UNKNOWN)]
         why = [
@@ -57,6 +58,7 @@ class CategorySet:
             *([f"unless it does not apply ({limits})"] if limits else []),
             *self.if_seen,
             *([self.other_measure] if self.other_measure else []),
+            *([f"unchecked, no second source: {', '.join(self.unchecked)}"] if self.unchecked else []),
         ]
         return joined(self.categories) + (f": {'; '.join(why)}" if why else "")
 
@@ -80,6 +82,8 @@ class System:
     rows: tuple[Row, ...]
     afterwards: tuple[Row, ...] = ()
     notes: tuple[str, ...] = ()
+    seen: Mapping[str, str] = field(default_factory=dict)  # sources that its rows were compared with, by short name
+    differences: tuple[str, ...] = ()  # between them and the rows, and the rule that decides
 
 
 @functools.cache
@@ -87,7 +91,7 @@ def read_systems() -> dict[str, System]:
     """The systems of the package's file of rules."""
 
     def rows(given: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
-        return tuple(Row(**one) for one in given)
+        return tuple(Row(**{**one, "seen_in": tuple(one.get("seen_in", ()))}) for one in given)
 
     return {
         name: System(
@@ -146,7 +150,14 @@ def categories(name: str, size: NoduleSize, reading: Reading, patient: Patient) 
         tuple(_limits(found.all)),
         tuple(_if_seen(system, size, reading, patient, by_volume, found.answers)),
         other,
+        tuple(_unchecked(found)),
     )
+
+
+def _unchecked(found: "_Solved") -> list[str]:
+    """The rows behind the answers (or behind there being none) that no second source confirms."""
+    rows = [one.row for one in found.all if not one.row.seen_in and (one.row.answer is not None or not found.answers)]
+    return list(dict.fromkeys(row.text for row in rows))
 
 
 def most_severe(found: Sequence[Sequence[str]]) -> list[str]:

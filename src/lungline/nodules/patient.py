@@ -6,7 +6,7 @@ Every key may be left out. What is left out is unknown; it is never taken for "n
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from lungline.config.settings import Settings, read_settings
 from lungline.errors import LunglineError
@@ -32,6 +32,12 @@ class Prior(Settings):
     """Mean diameter of its solid part, mm; 0 if it had none."""
     volume_mm3: Annotated[float, Field(gt=0)] | None = None
     """Volume, mm3."""
+
+    @model_validator(mode="after")
+    def _no_part_is_longer_than_the_whole(self) -> Self:
+        if None not in (self.mean_mm, self.solid_mm) and (self.solid_mm or 0) > (self.mean_mm or 0):
+            raise ValueError(f"expected solid_mm of mean_mm ({self.mean_mm:g}) or less. Found {self.solid_mm:g}")
+        return self
 
 
 class Reading(Settings):
@@ -67,6 +73,8 @@ class Reading(Settings):
     """A nodule in the lung tissue, in an airway, or a cyst."""
     airway_level: Literal["subsegmental", "segmental-or-central"] | None = None
     """Where in the airways it lies."""
+    secretions: bool | None = None
+    """Whether air in an airway nodule favours secretions."""
     cyst: Literal["thin-walled", "thick-walled", "multilocular"] | None = None
     """The wall of a cyst."""
     cyst_change: (
@@ -82,12 +90,18 @@ class Reading(Settings):
     pet: Literal["none", "faint", "moderate", "intense"] | None = None
     """Uptake of FDG: none, at most as the blood pool (faint), above it (moderate), far above it (intense)."""
 
+    @field_validator("prior_category", mode="before")
+    @classmethod
+    def _a_category_is_a_word(cls, given: Any) -> Any:
+        return str(given) if type(given) is int else given
+
     @model_validator(mode="after")
-    def _the_long_axis_is_the_longer(self) -> Self:
-        pairs = (("long_mm", "short_mm"), ("solid_long_mm", "solid_short_mm"))
+    def _no_part_is_longer_than_the_whole(self) -> Self:
+        pairs = (("long_mm", "short_mm"), ("solid_long_mm", "solid_short_mm"), ("long_mm", "solid_long_mm"))
         for long, short in pairs:
             longer, shorter = getattr(self, long), getattr(self, short)
-            if shorter is not None and (longer is None or shorter > longer):
+            alone = longer is None and short.endswith("short_mm")
+            if shorter is not None and (alone or (longer is not None and shorter > longer)):
                 found = "none" if longer is None else f"{longer:g}"
                 raise ValueError(f"expected {long} of {short} ({shorter:g}) or more. Found {found}")
         return self
@@ -135,6 +149,19 @@ class Patient(Settings):
         """What is said of the nodule with this rank."""
         return self.nodules.get(str(rank), Reading())
 
+    def completed(self, age: int | None, sex: str | None) -> "tuple[Patient, list[str]]":
+        """The patient with what a scan's header says of age and sex, and the keys that say otherwise than it.
+
+        What the file says counts; an age may be a year off, as it is given at another date.
+        """
+        found = {"age": None if age is None else float(age), "sex": sex}
+        filled = {key: value for key, value in found.items() if value is not None and getattr(self, key) is None}
+        differs = [
+            *(["age"] if age is not None and self.age is not None and abs(self.age - age) >= 2 else []),
+            *(["sex"] if sex is not None and self.sex not in (None, sex) else []),
+        ]
+        return self.model_copy(update=filled), differs
+
 
 def read_patient(path: Path | None) -> Patient:
     """The file, or a patient of whom nothing is known.
@@ -143,10 +170,18 @@ def read_patient(path: Path | None) -> Patient:
     """
     import yaml
 
+    class EachKeyOnce(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [str(self.construct_object(key)) for key, _ in node.value]
+            if twice := [key for key in keys if keys.count(key) > 1]:
+                line = node.start_mark.line + 1
+                raise LunglineError(f"{path}: expected each key once. Found '{twice[0]}' twice, from line {line} on.")
+            return super().construct_mapping(node, deep)
+
     if path is None:
         return Patient()
     try:
-        given: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given: Any = yaml.load(path.read_text(encoding="utf-8"), EachKeyOnce)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LunglineError(f"{path}: expected YAML. {' '.join(str(error).split())}.") from None
     given = {} if given is None else given

@@ -57,6 +57,7 @@ class Row:
     when: Mapping[str, Any]  # fact -> value, list of values, or bounds (`from`, `to`, `above`, `below`) of a number
     answer: str | None  # None: the rules do not apply
     text: str  # what the row says
+    seen_in: tuple[str, ...] = ()  # sources that say the same; none: it is unchecked
 
 
 @dataclass(frozen=True)

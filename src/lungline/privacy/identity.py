@@ -34,7 +34,9 @@ IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfRef
 _NOBODY = {"anon", "anonymous", "anonymized", "anonymised", "deidentified", "n/a", "na", "none", "null", "unknown", "0"}
 _UID = re.compile(r"[0-9]+(\.[0-9]+){4,}")
 _DATES = ("AcquisitionDate", "SeriesDate", "StudyDate", "ContentDate")
-_LOOK_INTO = 20  # files, for a date
+_LOOK_INTO = 20  # files, for a date or an age
+_SEXES = {"F": "female", "M": "male"}
+_DAYS_OF = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,41 @@ def acquisition_date(raw: Path) -> date | None:
             with suppress(ValueError, StopIteration):
                 if modality == "CT":
                     return next(date.fromisoformat(word) for word in values.values() if len(word) == 8)
+    return None
+
+
+def age_and_sex(raw: Path) -> tuple[int | None, str | None]:
+    """Age in whole years and sex, "female" or "male", in the CT headers of a folder (or zip) of DICOM files.
+
+    None where no header says so, or two differ. Both are kept nowhere: what they narrow may be written, they may not.
+    """
+    ages, sexes = set[int](), set[str]()
+    with unpacked(raw, "dicom") as files:
+        tags = ("PatientAge", "PatientSex", "PatientBirthDate", *_DATES)
+        for modality, values in _headers(raw_files(files, "dicom")[:_LOOK_INTO], tags):
+            if modality != "CT":
+                continue
+            sexes |= {_SEXES[word] for word in [values["PatientSex"]] if word in _SEXES}
+            age = _age_in_words(values["PatientAge"])
+            ages |= {found for found in [_age_by_birth(values) if age is None else age] if found is not None}
+    return (ages.pop() if len(ages) == 1 else None), (sexes.pop() if len(sexes) == 1 else None)
+
+
+def _age_in_words(word: str) -> int | None:
+    """Whole years of an age as DICOM writes it ("062Y"); None for other words, and for 0, which stands for nothing."""
+    found = re.fullmatch(r"([0-9]{3})([DWMY])", word)
+    if found is None or not int(found[1]):
+        return None
+    return int(found[1]) if found[2] == "Y" else int(int(found[1]) * _DAYS_OF[found[2]] / _DAYS_OF["Y"])
+
+
+def _age_by_birth(values: Mapping[str, str]) -> int | None:
+    """Whole years from the date of birth to that of the scan; None where one is missing or no date."""
+    with suppress(ValueError, StopIteration):
+        born = date.fromisoformat(values["PatientBirthDate"])
+        taken = next(date.fromisoformat(values[name]) for name in _DATES if len(values[name]) == 8)
+        years = taken.year - born.year - ((taken.month, taken.day) < (born.month, born.day))
+        return years if 0 <= years <= 130 else None
     return None
 
 

@@ -57,6 +57,19 @@ def nodule_page(table: Mapping[str, Any], packed: Packed | None) -> str:
     )
 
 
+def with_categories(page: str, result: Mapping[str, Any]) -> str:
+    """The page with the categories of its findings, in place of those that it may have; as it is if it has no findings.
+
+    RESULT is what `categories` makes (layout categories/1).
+    """
+    begin, end = "<!-- categories -->", "<!-- end of categories -->"
+    before, found, rest = page.partition(begin)
+    if not found:
+        return page
+    section = render("categories.html", result=result)
+    return f"{before}{begin}{section}{end}{rest.partition(end)[2]}"
+
+
 def _quality(table: Mapping[str, Any]) -> dict[str, str]:
     """Whether this scan can be trusted: its lungs, and how it was made."""
     quality, grid = table["quality"], table["source_grid"]

@@ -1,14 +1,15 @@
 """Categories of the nodules of one scan by published size rules, each with all answers that may be right."""
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import CorruptFileError, LunglineError
-from lungline.nodules.category_facts import NoduleSize, interval, size_by_reader, volume_interval
+from lungline.nodules.category_facts import Limits, NoduleSize, exact, interval, size_by_reader, volume_interval, within
 from lungline.nodules.category_sets import (
     WORDS,
     CategorySet,
@@ -21,8 +22,9 @@ from lungline.nodules.category_sets import (
 from lungline.nodules.patient import Patient, read_patient
 from lungline.nodules.risk_models import Risk
 from lungline.nodules.sizes import mean_of_axes
+from lungline.reports.nodule_page import with_categories
 from lungline.runner.stage import stage
-from lungline.storage.checksums import check
+from lungline.storage.checksums import check, write_checksummed_text
 from lungline.storage.results import write_result
 from lungline.storage.tables import decimal, read_rows, table_text
 
@@ -34,7 +36,7 @@ _ATTENUATIONS = ("solid", "part-solid", "ground-glass")
 
 @stage
 def run(
-    nodules: Path, *, out: Path = Path("categories.json"), patient: Path | None = None, error_mm: float = 0.0
+    nodules: Path, *, out: Path = Path("categories.json"), patient: Path | None = None, error_mm: float | None = None
 ) -> None:
     """Write OUT (.json) and the same as a table beside it (.csv): the categories of the nodules in the table NODULES.
 
@@ -44,20 +46,65 @@ def run(
 
     PATIENT is a YAML file with what the image does not say (docs/how-to/categories.md): age, smoking, earlier scans,
     margin. What is not known is not assumed: all categories that it allows are given, with what would narrow them.
-    ERROR_MM is the error of a diameter to each side, mm: a category then stands for all sizes within it.
+    ERROR_MM is the error of a diameter to each side, mm: a category then stands for all sizes within it. Without it the
+    interval of the table counts, where it has one, and what a reader measured is exact.
     """
     if out.suffix != ".json":
         raise LunglineError(f"{out}: expected a name that ends in .json. The table as CSV is written beside it.")
-    if not 0 <= error_mm <= 20:
+    if error_mm is not None and not 0 <= error_mm <= 20:
         raise LunglineError(f"--error-mm: expected 0 to 20 mm. Found {error_mm:g}.")
-    known = read_patient(patient)
-    listed = read_sizes(nodules, error_mm, mentioned=frozenset(known.nodules))
-    sizes = {rank: replace(size, listed=len(listed)) for rank, size in listed.items()}
-    if unknown := [rank for rank in known.nodules if rank not in map(str, sizes)]:
-        ranks = ", ".join(map(str, sizes)) or "none"
-        raise LunglineError(f"{patient}: nodules.{unknown[0]}: no such rank in {nodules}. Found {ranks}.")
-    rows = [nodule_row(rank, size, known, error_mm) for rank, size in sizes.items()]
-    result = {
+    result = categorise(nodules, read_patient(patient), error_mm, who=str(patient))
+    rows = result["nodules"]
+    write_result(out, result, csv=_as_csv(rows))
+    for row in rows:
+        for one in row["categories"].values():
+            print(f"nodule {row['rank']}, {one['title']}: {one['text']}")
+        for risk in row["risks"].values():
+            print(f"nodule {row['rank']}, {risk['title']}: {risk['text']}")
+    print(f"{out}: {len(rows)} nodules, {WORDS}. {NOTICE}")
+
+
+@stage
+def write_beside_answer(page: Path | None, out: Path, *, nodules: Path, patient: Patient, who: str) -> dict[str, Any]:
+    """Write OUT (.json, and .csv) of one answered scan, and put the categories into its page; returns the result."""
+    result = categorise(nodules, patient, who=who)
+    write_result(out, result, csv=_as_csv(result["nodules"]))
+    if page is not None:  # the caller has checked it; recorded as an input, it would be one of itself
+        write_checksummed_text(page, with_categories(page.read_text(encoding="utf-8"), result))
+    return result
+
+
+def categorise(
+    nodules: Path,
+    patient: Patient,
+    error_mm: float | None = None,
+    *,
+    who: str = "patient",
+    limits_of: Callable[[Mapping[str, Any]], Limits] | None = None,
+) -> dict[str, Any]:
+    """The result (layout categories/1) for the nodules of a table.
+
+    Parameters
+    ----------
+    nodules : Path
+        The table of one scan, .csv or .json.
+    patient : Patient
+    error_mm : float or None
+        The error of a diameter to each side, mm, also of one that a reader gives.
+    who : str
+        Where the patient was read, for a complaint.
+    limits_of : callable or None
+        From a row of the table to the limits of its diameters: from a diameter, mm, to the lowest and the highest that
+        it may be. None: `error_mm` to each side, or else the interval in the table.
+    """
+    by_reader = exact if error_mm is None else within(error_mm)
+    limits_of = limits_of or (_limits_in if error_mm is None else lambda row: by_reader)
+    listed = read_sizes(nodules, limits_of, mentioned=frozenset(patient.nodules))
+    if unknown := [rank for rank in patient.nodules if rank not in map(str, listed)]:
+        ranks = ", ".join(map(str, listed)) or "none"
+        raise LunglineError(f"{who}: nodules.{unknown[0]}: no such rank in {nodules}. Found {ranks}.")
+    rows = [nodule_row(rank, replace(size, listed=len(listed)), patient, by_reader) for rank, size in listed.items()]
+    return {
         "schema": SCHEMA,
         "words": WORDS,
         "error_mm": error_mm,
@@ -67,15 +114,12 @@ def run(
         "most_severe_lung_rads": most_severe([row["categories"]["lung_rads_2022"]["categories"] for row in rows]),
         "nodules": rows,
     }
-    write_result(out, result, csv=_as_csv(rows))
-    for row in rows:
-        for one in row["categories"].values():
-            print(f"nodule {row['rank']}, {one['title']}: {one['text']}")
-    print(f"{out}: {len(rows)} nodules, {WORDS}. {NOTICE}")
 
 
-def read_sizes(path: Path, error_mm: float, mentioned: frozenset[str] = frozenset()) -> dict[int, NoduleSize]:
-    """The sizes in a nodule table, .csv or .json, by rank.
+def read_sizes(
+    path: Path, limits_of: Callable[[Mapping[str, Any]], Limits], mentioned: frozenset[str] = frozenset()
+) -> dict[int, NoduleSize]:
+    """The sizes in a nodule table, .csv or .json, within the limits of each row, by rank.
 
     Where the table tells findings from other candidates, only findings and the ranks `mentioned` count.
     """
@@ -83,7 +127,7 @@ def read_sizes(path: Path, error_mm: float, mentioned: frozenset[str] = frozense
     sizes: dict[int, NoduleSize] = {}
     for number, row in enumerate(rows, start=1):
         try:
-            rank, size = _size(row, error_mm)
+            rank, size = _size(row, limits_of(row))
         except LunglineError as error:
             raise LunglineError(f"{path}, nodule {number}: {error}") from None
         if row.get("finding") in (False, "false") and str(rank) not in mentioned:
@@ -113,39 +157,51 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _size(row: Mapping[str, Any], error_mm: float) -> tuple[int, NoduleSize]:
+def _size(row: Mapping[str, Any], limits: Limits) -> tuple[int, NoduleSize]:
     """Rank and sizes of one row; a size that is missing or empty is unknown."""
-
-    def number(name: str) -> float | None:
-        word = row.get(name)
-        if word is None or word == "":
-            return None
-        value = decimal(str(word), name)
-        if value < 0 or (value == 0 and name != "calcified_share"):
-            raise LunglineError(f"{name}: expected more than 0. Found {value:g}.")
-        return value
-
+    number = functools.partial(_number, row)
     rank, long, short = number("rank"), number("long_axis_mm"), number("short_axis_mm")
     solid_long, solid_short = number("solid_long_axis_mm"), number("solid_short_axis_mm")
     if rank is None or rank != int(rank):
         raise LunglineError(f"rank: expected a whole number. Found {row.get('rank')!r}.")
     attenuation = row.get("attenuation")
     return int(rank), NoduleSize(
-        mean_mm=interval(None if long is None or short is None else mean_of_axes(long, short), error_mm),
-        long_mm=interval(long, error_mm),
-        volume_mm3=volume_interval(number("volume_mm3"), error_mm),
+        mean_mm=interval(None if long is None or short is None else mean_of_axes(long, short), limits),
+        long_mm=interval(long, limits),
+        volume_mm3=volume_interval(number("volume_mm3"), limits),
         solid_mm=interval(
-            None if solid_long is None or solid_short is None else mean_of_axes(solid_long, solid_short), error_mm
+            None if solid_long is None or solid_short is None else mean_of_axes(solid_long, solid_short), limits
         ),
         attenuation=attenuation if attenuation in _ATTENUATIONS else None,
         calcified_share=number("calcified_share"),
     )
 
 
-def nodule_row(rank: int, size: NoduleSize, patient: Patient, error_mm: float) -> dict[str, Any]:
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    """A number of a row that must be more than 0 (a share may be 0), None where it is missing or empty."""
+    word = row.get(name)
+    if word is None or word == "":
+        return None
+    value = decimal(str(word), name)
+    if value < 0 or (value == 0 and name != "calcified_share"):
+        raise LunglineError(f"{name}: expected more than 0. Found {value:g}.")
+    return value
+
+
+def _limits_in(row: Mapping[str, Any]) -> Limits:
+    """The limits of the diameters of a row: as far off as the interval of its mean diameter ends from the mean."""
+    long, short = _number(row, "long_axis_mm"), _number(row, "short_axis_mm")
+    low, high = _number(row, "mean_diameter_low_mm"), _number(row, "mean_diameter_high_mm")
+    if long is None or short is None or low is None or high is None:
+        return exact
+    below, above = low - mean_of_axes(long, short), high - mean_of_axes(long, short)
+    return lambda diameter_mm: (diameter_mm + below, diameter_mm + above)
+
+
+def nodule_row(rank: int, size: NoduleSize, patient: Patient, limits: Limits) -> dict[str, Any]:
     """Sizes, categories and risks of one nodule as JSON."""
     reading = patient.reading(rank)
-    size = size_by_reader(size, reading, error_mm)
+    size = size_by_reader(size, reading, limits)
     found = {one.system: one for one in category_sets(size, reading, patient)}
     return {
         "rank": rank,
@@ -174,17 +230,31 @@ def _category_json(found: CategorySet) -> dict[str, Any]:
         "does_not_apply": list(found.does_not_apply),
         "if_seen": list(found.if_seen),
         "other_measure": found.other_measure,
+        "unchecked": list(found.unchecked),
     }
 
 
 def _risk_json(name: str, risk: Risk) -> dict[str, Any]:
-    limits = risk.probability
+    limits, model = risk.probability, risk_models()[name]
+    percent = None if limits is None else [round(100 * limits.low, 3), round(100 * limits.high, 3)]
+    unchecked = "seen_in" not in model
     return {
-        "title": risk_models()[name]["title"],
-        "percent": None if limits is None else [round(100 * limits.low, 3), round(100 * limits.high, 3)],
+        "title": model["title"],
+        "percent": percent,
+        "text": _risk_text(percent, risk) + ("; unchecked, no second source for its coefficients" if unchecked else ""),
         "not_known": list(risk.unknown),
         "reason": risk.reason,
+        "unchecked": unchecked,
     }
+
+
+def _risk_text(percent: Sequence[float] | None, risk: Risk) -> str:
+    """One line: "3.2 to 6.1 %: not known: sex"."""
+    if percent is None:
+        return f"none: {risk.reason}"
+    ends = " to ".join(dict.fromkeys(f"{end:.1f}" for end in percent))
+    asked = ", ".join(fact.replace("_", " ") for fact in risk.unknown)
+    return f"{ends} %" + (f": not known: {asked}" if asked else "")
 
 
 def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:

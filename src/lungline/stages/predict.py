@@ -18,14 +18,16 @@ from lungline import NOTICE
 from lungline.errors import LunglineError, missing
 from lungline.fingerprint import code_fingerprint
 from lungline.names import Device
+from lungline.nodules.patient import Patient, read_patient
+from lungline.privacy.identity import age_and_sex
 from lungline.progress import Progress, status_line
 from lungline.readers.raw_state import raw_state
 from lungline.reports.html import style_digest
 from lungline.reports.summary import format_answer
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
-from lungline.stages import manifest, render_index, write_dicom, write_masks
-from lungline.storage.checksums import check, checksummed_path, sha256, write_checksummed_text
+from lungline.stages import categories, manifest, render_index, write_dicom, write_masks
+from lungline.storage.checksums import check, checksummed_path, remove, sha256, write_checksummed_text
 from lungline.storage.lung_table import write_lung_table
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.storage.results import read_result
@@ -47,6 +49,7 @@ def run(
     lungs: Path | None = None,
     lobes: Path | None = None,
     points: Path | None = None,
+    patient: Path | None = None,
 ) -> int:
     """Read every scan in RAW, write OUT/predictions.csv, lungs.csv, index.html, and candidates, nodules, page of each.
 
@@ -60,6 +63,10 @@ def run(
     searched instead of those that would be found, and each nodule gets its lobe. POINTS is a table of positions in
     that scan (columns x_mm, y_mm, z_mm, LPS): OUT/points/{scan}.csv scores each beside the candidates.
 
+    PATIENT is a YAML file about the patient of the one scan in RAW (docs/how-to/categories.md): then the page and
+    OUT/categories/{scan}.json and .csv hold what published size rules say of its findings (Lung-RADS, Fleischner, BTS).
+    Age and sex that it leaves out are taken from the DICOM header; neither is written.
+
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
     such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
     shared. BUNDLE is the description that a finished run of the workflow leaves, and the answer is then the
@@ -69,7 +76,7 @@ def run(
     has no answer.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
-    recipe = read_bundle(bundle)
+    recipe, known = read_bundle(bundle), None if patient is None else read_patient(patient)
     manifest.run("folder", raw, out)
     rows = read_manifest(out / "manifest.csv")
     given = _given(rows, raw, lungs=lungs, lobes=lobes, points=points)
@@ -77,6 +84,11 @@ def run(
         raise LunglineError(f"--points: expected models that read candidates. '{recipe.classifier}' does not.")
     more = {"score_points": points, "read_masks": lungs or lobes}
     recipe = replace(recipe, settings={**recipe.settings, **{step: {} for step, file in more.items() if file}})
+    if known is not None and len(rows) != 1:
+        raise LunglineError(
+            f"{patient}: expected one scan in {out}. Found {len(rows)}. Name one scan and another --out, or call "
+            "`lungline categories` for each table."
+        )
     if dicom and find_spec("highdicom") is None:
         dicom = False
         if any(row.source == "dicom" for row in rows):
@@ -97,6 +109,8 @@ def run(
                 ahead = ahead or Progress(len(rows), done=number - 1)
                 _answer(row, raw, out, recipe, device=device, keep=keep, given=given, show=show, **wanted)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
+            if known is not None:
+                _categorise(row, raw, out, known, str(patient), pages=pages)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
             failures.append(f"{row.scan}: {failure}")
@@ -160,6 +174,8 @@ def _answer(
             "render_page": _page(out, scan),
             "score_points": out / "points" / f"{scan}.csv",
         }
+        for suffix in ("json", "csv"):
+            remove(out / "categories" / f"{scan}.{suffix}")  # of the answer before this one
         steps = [step for step in steps_of_scan(settings) if pages or step.name != "render_page"]
         made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, given=given, kept=kept, show=show))
         labels = out / "candidates" / f"{scan}.h5"
@@ -174,6 +190,19 @@ def _answer(
         if masks:
             show("Writing the masks")
             write_masks.run(_masks(out, scan), source=row.source, lungs=made["segment_lungs"], **described)
+
+
+def _categorise(row: ScanRow, raw: Path, out: Path, patient: Patient, who: str, *, pages: bool) -> None:
+    """Write the categories of a scan's findings, with age and sex of its header where PATIENT has none."""
+    table = out / "nodules" / f"{row.scan}.json"
+    if row.source == "dicom":
+        patient, differs = patient.completed(*age_and_sex(raw))
+        for key in differs:
+            print(f"{who}: {key} differs from the scan's header. Is it about this patient?", file=sys.stderr)
+    page = _page(out, row.scan) if pages else None
+    categories.write_beside_answer(
+        page, out / "categories" / f"{row.scan}.json", nodules=table, patient=patient, who=who
+    )
 
 
 @stage

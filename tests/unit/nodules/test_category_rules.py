@@ -46,7 +46,9 @@ REFUSED = [
     ("fleischner_2017", FOUND_BY_CHANCE | {"immunosuppressed": True}, {}, "immunosuppressed"),
     ("fleischner_2017", FOUND_BY_CHANCE, {"change": "growing"}, "this one has grown"),
     ("fleischner_2017", FOUND_BY_CHANCE, {"kind": "cyst"}, "in the lung tissue"),
+    ("fleischner_2017", FOUND_BY_CHANCE, {"long_mm": 31.0, "short_mm": 31.0}, "it is a mass"),
     ("bts_2015", FOUND_BY_CHANCE | {"age": 17}, {}, "for adults"),
+    ("bts_2015", FOUND_BY_CHANCE, {"long_mm": 31.0, "short_mm": 12.0}, "it is a mass"),
     ("bts_2015", FOUND_BY_CHANCE, {"kind": "airway"}, "in the lung tissue"),
 ]
 
@@ -77,6 +79,21 @@ def test_every_row_of_the_file_is_met_by_a_test() -> None:
         met |= {(system, text) for text in solve(system, solid(7, **said), patient).does_not_apply}
     rows = {(name, row.text) for name, system in read_systems().items() for row in (*system.rows, *system.afterwards)}
     assert sorted(rows - met) == []
+
+
+def test_every_source_that_a_row_names_is_listed_and_every_listed_one_is_named() -> None:
+    for system in read_systems().values():
+        assert {name for row in (*system.rows, *system.afterwards) for name in row.seen_in} == {*system.seen}
+
+
+def test_a_row_without_a_second_source_is_told_as_unchecked() -> None:
+    before = solid(7, change="stable", prior_category="3", prior=[{"months_ago": 3}])
+    found = solve("lung_rads_2022", before, SCREENING)
+    assert found.unchecked == ("category 3 before its 6 months are over",)
+    assert found.text.endswith("unchecked, no second source: category 3 before its 6 months are over")
+    assert solve("lung_rads_2022", solid(7), SCREENING).unchecked == ()
+    refused = solve("fleischner_2017", solid(7, kind="cyst"), FOUND_BY_CHANCE)
+    assert refused.text == "does not apply: for nodules in the lung tissue (unchecked, no second source)"
 
 
 def test_every_system_and_model_names_its_source() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 
-from lungline.nodules.category_facts import NoduleSize, size_by_reader
-from lungline.nodules.category_sets import category_sets
+from lungline.nodules.category_facts import NoduleSize, size_by_reader, within
+from lungline.nodules.category_sets import category_sets, read_systems, risks
 from lungline.nodules.patient import Patient, Reading
 from lungline.nodules.rule_evaluator import Interval
 
@@ -60,7 +62,10 @@ def drawn(rng: random.Random) -> tuple[NoduleSize, dict[str, Any], dict[str, Any
 
 def solved(size: NoduleSize, said: dict[str, Any], patient: dict[str, Any], error: float = 0.0):
     reading = Reading(**said)
-    return {one.system: one for one in category_sets(size_by_reader(size, reading, error), reading, Patient(**patient))}
+    return {
+        one.system: one
+        for one in category_sets(size_by_reader(size, reading, within(error)), reading, Patient(**patient))
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -88,6 +93,34 @@ def test_who_knows_more_has_no_answer_that_was_not_possible_before(seed: int) ->
             assert set(whole[system].categories) <= set(one.categories), (system, said, patient)
             if not whole[system].categories:
                 assert one.does_not_apply
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_larger_nodule_has_no_milder_category_and_no_lower_risk(seed: int) -> None:
+    rng = random.Random(300 + seed)
+    for _ in range(COUNT // 3):
+        size, said, patient = drawn(rng)
+        said = {name: word for name, word in said.items() if name not in ("prior", "prior_category")}
+        said["change"] = rng.choice(["baseline", "new", "growing", "slowly-growing"])
+        before, chances = "", dict.fromkeys(("brock_full", "brock_full_without_spiculation", "mayo", "herder"), 0.0)
+        for mean in sorted(rng.uniform(4, 30) for _ in range(6)):
+            point = Interval(mean, mean)
+            larger = replace(size, mean_mm=point, long_mm=point, volume_mm3=None)
+            found = solved(larger, said, patient)["lung_rads_2022"].categories
+            assert max(found, default=before) >= before, (said, mean)
+            before = max(found, default=before)
+            for model, risk in risks(larger, Reading(**said), Patient(**patient)).items():
+                if model in chances and risk.probability is not None:
+                    assert risk.probability.low >= chances[model]
+                    chances[model] = risk.probability.low
+
+
+@pytest.mark.parametrize("system", ["lung_rads_2022", "fleischner_2017", "bts_2015"])
+def test_the_volumes_of_a_system_grow_with_its_diameters_and_are_those_of_balls_or_smaller(system: str) -> None:
+    volumes = read_systems()[system].volumes
+    assert sorted(volumes.values()) == list(volumes.values())
+    for diameter, volume in volumes.items():
+        assert 0.6 < volume / (math.pi / 6 * diameter**3) < 1.3  # mm and mm3, and no other units
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -34,6 +34,10 @@ MISTAKES = {
     "nodules: {1: {prior: [{months_ago: 6}, {months_ago: 6}]}}": "expected the earliest scan first",
     "nodules: {1: {long_mm: 5, short_mm: 6}}": "nodules.1: expected long_mm of short_mm (6) or more. Found 5",
     "nodules: {1: {solid_short_mm: 6}}": "expected solid_long_mm of solid_short_mm (6) or more. Found none",
+    "nodules: {1: {long_mm: 8, solid_long_mm: 9}}": "expected long_mm of solid_long_mm (9) or more. Found 8",
+    "nodules: {1: {prior: [{months_ago: 3, mean_mm: 5, solid_mm: 6}]}}": "solid_mm of mean_mm (5) or less. Found 6",
+    "age: 62\nage: 63": "expected each key once. Found 'age' twice, from line 1 on.",
+    "nodules: {1: {margin: smooth}, '1': {margin: spiculated}}": "Found '1' twice",
     "first_scan: true\nnodules: {1: {change: growing}}": "first_scan: expected false, as nodules.1 has change: growing",
     "first_scan: true\nnodules: {1: {prior: [{months_ago: 6}]}}": "first_scan: expected false, as nodules.1 has prior",
     "nodules: [1, 2]": "nodules: expected a mapping",
@@ -58,6 +62,26 @@ def test_the_example_of_the_documentation_is_one(tmp_path) -> None:
     (tmp_path / "patient.yaml").write_text(example[0])
     patient = read_patient(tmp_path / "patient.yaml")
     assert {name for name in Patient.model_fields if name != "exam"} == set(patient.model_fields_set)
+
+
+def test_a_category_may_stand_without_quotes(tmp_path) -> None:
+    (tmp_path / "patient.yaml").write_text("nodules: {1: {prior_category: 3}, 2: {prior_category: 4A}}")
+    patient = read_patient(tmp_path / "patient.yaml")
+    assert [patient.reading(rank).prior_category for rank in (1, 2)] == ["3", "4A"]
+
+
+@pytest.mark.parametrize(
+    ("told", "header", "age", "sex", "differs"),
+    [
+        ({}, (67, "female"), 67, "female", []),
+        ({"age": 66.0, "sex": "female"}, (67, "female"), 66, "female", []),
+        ({"age": 50.0, "sex": "male"}, (67, "female"), 50, "male", ["age", "sex"]),
+        ({"age": 50.0}, (None, None), 50, None, []),
+    ],
+)
+def test_a_header_fills_what_the_file_leaves_out_and_what_differs_is_named(told, header, age, sex, differs) -> None:
+    patient, found = Patient(**told).completed(*header)
+    assert (patient.age, patient.sex, found) == (age, sex, differs)
 
 
 def test_nothing_need_be_known(tmp_path) -> None:

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from lungline.nodules.category_facts import NoduleSize, interval
+from lungline.nodules.category_facts import NoduleSize, interval, within
 from lungline.nodules.category_sets import risks
 from lungline.nodules.patient import Patient, Reading
 
@@ -26,7 +26,7 @@ PLAIN = {"lobe": "lower", "margin": "smooth"}
 def percent(
     model: str, long_mm: float = 10, attenuation: str = "solid", said=PLAIN, error: float = 0, **patient
 ) -> tuple:
-    size = NoduleSize(long_mm=interval(long_mm, error), attenuation=attenuation)
+    size = NoduleSize(long_mm=interval(long_mm, within(error)), attenuation=attenuation)
     found = risks(size, Reading(**said), Patient(**(WHOLE | patient)))[model].probability
     assert found is not None
     return 100 * found.low, 100 * found.high

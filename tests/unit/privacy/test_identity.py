@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lungline.errors import CorruptFileError
-from lungline.privacy.identity import identifiers, read_identity
+from lungline.privacy.identity import age_and_sex, identifiers, read_identity
 from lungline.stages import ingest
 from lungline.storage import hdf5
 from scans import chest, write_dicom, write_mhd
@@ -102,3 +102,38 @@ def test_a_damaged_identity_is_named(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(CorruptFileError, match="not an identity"):
         read_identity(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("header", "age", "sex"),
+    [
+        ({"PatientAge": "067Y", "PatientSex": "F"}, 67, "female"),
+        ({"PatientAge": "030M", "PatientSex": "M"}, 2, "male"),
+        ({"PatientAge": "000Y", "PatientSex": "O"}, None, None),  # placeholders of an anonymisation
+        ({"PatientBirthDate": "19530229", "StudyDate": "20200228"}, None, None),  # no such day
+        ({"PatientBirthDate": "19530301", "StudyDate": "20200228"}, 66, None),
+        ({"PatientBirthDate": "19530228", "StudyDate": "20200228"}, 67, None),
+        ({"PatientBirthDate": "19530228"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_age_and_sex_are_those_of_the_header(tmp_path, header, age, sex):
+    def change(_, dataset):
+        for key, value in header.items():
+            setattr(dataset, key, value)
+
+    assert age_and_sex(write_dicom(tmp_path / "a", HU[:3], change=change)) == (age, sex)
+
+
+def test_headers_that_differ_say_nothing(tmp_path):
+    def change(k, dataset):
+        dataset.PatientAge, dataset.PatientSex = ("067Y", "F") if k else ("066Y", "M")
+
+    assert age_and_sex(write_dicom(tmp_path / "a", HU[:3], change=change)) == (None, None)
+
+
+def test_the_sex_of_another_kind_of_image_does_not_count(tmp_path):
+    def change(_, dataset):
+        dataset.Modality, dataset.PatientSex = "SR", "F"
+
+    assert age_and_sex(write_dicom(tmp_path / "a", HU[:3], change=change)) == (None, None)
