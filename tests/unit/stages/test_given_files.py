@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from dicom_series import write_series
 from lungline.errors import LunglineError
 from lungline.imaging.volume import Volume
-from lungline.stages import collect_lungs, predict, score_points, write_masks
+from lungline.stages import collect_lungs, export, predict, score_points, write_masks
 from lungline.storage.nifti_output import write_nifti
 from lungline.storage.scan_rows import ScanRow, write_manifest
 from phantoms import Chest, make_chest
@@ -110,6 +110,20 @@ def test_every_point_gets_a_row_and_what_cannot_be_scored_a_flag(answered) -> No
     assert [(row["line"], row["flag"]) for row in rows] == [("2", ""), ("3", "outside-lungs"), ("4", "outside-scan")]
     assert [bool(row["cancer_probability"]) for row in rows] == [True, False, False]
     assert all(row["nearest_rank"] for row in rows)
+
+
+def test_radiomics_get_image_and_mask_of_each_finding_on_one_grid_and_their_parameters(answered, tmp_path) -> None:
+    export.run(answered / "out", out=tmp_path / "e", dicom=False, radiomics=True)
+    folder = tmp_path / "e/radiomics"
+    findings = [row for row in rows_of(only(answered, "out/nodules/*.csv")) if row["finding"] == "true"]
+    pairs = rows_of(folder / "pairs.csv")
+    assert [pair["Label"] for pair in pairs] == [row["rank"] for row in findings] != []
+    image, mask = nibabel.load(folder / pairs[0]["Image"]), nibabel.load(folder / pairs[0]["Mask"])
+    np.testing.assert_array_equal(image.affine, mask.affine)
+    np.testing.assert_array_equal(image.dataobj, nibabel.load(answered / "scan.nii.gz").dataobj)
+    assert set(np.unique(mask.dataobj)) == {0, *(int(pair["Label"]) for pair in pairs)}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {"pairs.csv", "mirp.xml", "pyradiomics.yaml"}
+    assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_a_point_at_a_candidate_has_its_score(bundle, tmp_path) -> None:
