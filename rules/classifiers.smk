@@ -1,4 +1,4 @@
-# One answer per patient. Method 2: Table 2 on candidates, their maximum, Eq. 1. Method 1: Table 2 on the whole volume.
+# One score per patient. Method 2: Table 2 on candidates, their maximum, Eq. 1. Method 1: Table 2 on the whole volume.
 
 
 rule resize_volume:
@@ -97,7 +97,7 @@ rule bundle_manifest:
         settings=lambda wildcards: digest(settings_on_the_way(CONFIG, wildcards.classifier)),
         code=fingerprint("bundle_manifest"),
     message:
-        "Describing the way of a scan to the answer of classifier {wildcards.classifier}"
+        "Writing the bundle manifest of classifier {wildcards.classifier}"
     shell:
         "lungline bundle-manifest {output.bundle:q} --config {params.config:q} --classifier {wildcards.classifier}"
         " {params.models} > {log} 2>&1"
@@ -158,7 +158,7 @@ rule collect_predictions:
         rows=STUDY.rows_digest(STUDY.rows, "scan", "dataset", "split", "label"),
         code=fingerprint("collect_predictions"),
     message:
-        "Answering or naming every scan of the manifest, classifier {wildcards.classifier}"
+        "Writing one row per scan of the manifest, classifier {wildcards.classifier}"
     shell:
         "lungline collect-predictions {output.predictions:q} --manifest {input.manifest:q} --predictions {input.scores:q}"
         " --classifier {wildcards.classifier} > {log} 2>&1"

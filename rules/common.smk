@@ -34,7 +34,7 @@ FILES, PLACES = open_layouts(
     lambda path: workflow.modifier.path_modifier.replace_prefix(path, "output"),
 )
 STUDY, CONFIG, out = FILES.study, FILES.study.config, FILES.out
-LISTED, SYNTHETIC, IMPLANTED = (STUDY.source == name for name in ("listed", "synthetic", "implanted"))
+LISTED, SYNTHETIC, IMPLANTED = (STUDY.scans_from == name for name in ("listed", "synthetic", "implanted"))
 
 
 def begin():
@@ -71,9 +71,9 @@ def fingerprint(stage):
     return code_fingerprint(f"lungline.stages.{stage}")
 
 
-def of_scan(find):
-    """What `find` says of the scan of a job; of listed scans it is one pattern, which Snakemake fills quicker."""
-    return find("{scan}") if LISTED else lambda wildcards: find(wildcards.scan)
+def per_scan(path_of):
+    """The path of a job's scan, as an input; of listed scans it is one pattern, which Snakemake fills quicker."""
+    return path_of("{scan}") if LISTED else lambda wildcards: path_of(wildcards.scan)
 
 
 def of_batch(batch, find):
@@ -98,8 +98,8 @@ def folder_of(name):
 
 @functools.cache
 def raw_of(scan):
-    """The raw files of a scan as they are now; of one that the workflow draws nothing is known, but that it is small."""
-    return raw_state(Path(PLACES.raw(scan)), STUDY.rows[scan].source) if LISTED else RawState("drawn", 0)
+    """The raw files of a scan as they are now; of a simulated one nothing is known, but that it is small."""
+    return raw_state(Path(PLACES.raw(scan)), STUDY.rows[scan].source) if LISTED else RawState("simulated", 0)
 
 
 # ---- resources ---------------------------------------------------------------------------------------------
@@ -117,7 +117,8 @@ def memory(mb):
 
 
 def scan_memory(mb, scans=("{scan}",)):
-    """`memory` of a step on one scan, or on the largest of several: `mb` for the largest that ingest accepts."""
+    """`memory` of a step on one scan, or on the largest of several: `mb` MB for the largest scan that ingest accepts, and
+    less for fewer voxels."""
 
     def needed(wildcards):
         names = [scan.format(scan=wildcards.get("scan")) for scan in scans]

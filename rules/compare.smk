@@ -1,4 +1,4 @@
-# Classifiers side by side, `snakemake compare`; their answers in the format of the Data Science Bowl.
+# Classifiers side by side, `snakemake compare`; their predictions in the format of the Data Science Bowl.
 
 
 # Benchmarks are no inputs: they differ from run to run, and a lost one must not train again.
@@ -39,7 +39,7 @@ rule submit_cancer:
     input:
         predictions=out("collect_predictions/{classifier}.csv"),
     output:
-        answers=out("submit_cancer/{classifier}.csv"),
+        submission=out("submit_cancer/{classifier}.csv"),
     log:
         out("logs/submit_cancer/{classifier}.log"),
     benchmark:
@@ -52,6 +52,6 @@ rule submit_cancer:
     params:
         code=fingerprint("submit_cancer"),
     message:
-        "Writing the answers of classifier {wildcards.classifier} as a submission to the Data Science Bowl"
+        "Writing the predictions of classifier {wildcards.classifier} as a submission to the Data Science Bowl"
     shell:
-        "lungline submit-cancer {output.answers:q} {input.predictions:q} > {log} 2>&1"
+        "lungline submit-cancer {output.submission:q} {input.predictions:q} > {log} 2>&1"

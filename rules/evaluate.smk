@@ -74,7 +74,7 @@ rule evaluate_cancer:
         ),
         code=fingerprint("evaluate_cancer"),
     message:
-        "Measuring the answers of classifier {wildcards.classifier}"
+        "Evaluating the predictions of classifier {wildcards.classifier}"
     shell:
         "lungline evaluate-cancer {output.metrics:q} {input.predictions:q} {params.options} > {log} 2>&1"
 

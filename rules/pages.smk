@@ -23,7 +23,7 @@ rule describe_nodules:
         settings=lambda wildcards: settings("describe_nodules", detector=STUDY.detector_of(wildcards.classifier)),
         code=fingerprint("describe_nodules"),
     message:
-        "Describing the candidates of {wildcards.scan}"
+        "Writing the nodule table of {wildcards.scan}"
     shell:
         "lungline describe-nodules {output.table:q} --scan {wildcards.scan} --classifier {wildcards.classifier}"
         " --supervision {params.supervision} {params.settings} {params.inputs} > {log} 2>&1"

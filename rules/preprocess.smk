@@ -4,7 +4,7 @@
 
 rule ingest:
     input:
-        drawn=[] if LISTED else of_scan(FILES.made_raw),
+        simulated=[] if LISTED else per_scan(FILES.made_raw),
     output:
         ct=scratch("ingest/{scan}.h5"),
         identity=out("private/identity/{scan}.json"),
@@ -19,7 +19,7 @@ rule ingest:
         mem_mb=scan_memory(2100),
         runtime=10,
     params:
-        raw=of_scan(PLACES.raw),
+        raw=per_scan(PLACES.raw),
         state=lambda wildcards: raw_of(wildcards.scan).digest,
         source=lambda wildcards: STUDY.rows[wildcards.scan].source,
         code=fingerprint("ingest"),
@@ -130,6 +130,6 @@ rule cache_volume:
         settings=settings("cache_volume"),
         code=fingerprint("cache_volume"),
     message:
-        "Caching what the networks read of {wildcards.scan}"
+        "Masking {wildcards.scan} for the networks"
     shell:
         "lungline cache-volume {input.volume:q} {input.lungs:q} {output.cache:q} {params.settings} > {log} 2>&1"

@@ -54,6 +54,7 @@ COMMANDS = {
 
 #: Options of them.
 OPTIONS = {
+    "--answers": "--predictions",
     "--aside": "--quarantine-damaged",
     "--embedded": "--synthetic",
     "--learned-from": "--supervision",

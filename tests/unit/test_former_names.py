@@ -24,7 +24,7 @@ from lungline.former_names import (
     tensor_now_called,
 )
 from lungline.nodules import table as nodule_table
-from lungline.stages import rank_candidates, train_classifier
+from lungline.stages import describe_nodules, rank_candidates, train_classifier
 from lungline.storage import hdf5, predictions
 from lungline.storage.frames import read_frame
 from lungline.storage.predictions import read_predictions
@@ -114,7 +114,7 @@ def test_a_former_option_is_refused_with_its_name(capsys) -> None:
 
 def test_every_option_has_a_name_that_a_command_knows() -> None:
     own = set()
-    for stage in (train_classifier, rank_candidates):
+    for stage in (train_classifier, rank_candidates, describe_nodules):
         own |= {f"--{name.replace('_', '-')}" for name in inspect.signature(stage.run).parameters}
     own |= {"--bundle", "--ground-truth", "--quarantine-damaged", "--segmentations", "--supervision", "--synthetic"}
     assert set(OPTIONS.values()) <= own

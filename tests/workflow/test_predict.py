@@ -179,7 +179,7 @@ def test_a_second_call_reads_nothing_again_but_what_has_changed(finished, answer
     answer = predict(finished, "results/micro/cohort/dsb17/stage1", "--out", "new")
     again = {path.stem for path, before in times.items() if path.stat().st_mtime_ns != before}
     assert again == {answered[patient]["scan"]}
-    assert answer.stderr.count("Searching nodules") == 1
+    assert answer.stderr.count("Finding nodules with the U-Nets") == 1
 
 
 def test_dicom_metaimage_nifti_and_a_zip_of_one_scan_get_one_answer(finished, answered, tmp_path) -> None:

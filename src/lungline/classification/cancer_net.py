@@ -53,11 +53,11 @@ class CancerNet(nn.Module):
         norm1, norm2, norm3, norm4, norm5, norm6 = self.norms
         x = 2 * cubes.contiguous(memory_format=torch.channels_last_3d) - 1
         x = norm1(_convolve(self.conv1, x)).relu()
-        x = _pool(norm2(_convolve(self.conv2, x)).relu())  # (N, 48, D/2, H/2, W/2)
+        x = _halved(norm2(_convolve(self.conv2, x)).relu())  # (N, 48, D/2, H/2, W/2)
         x = norm3(_convolve(self.conv3, x)).relu()
-        x = _pool(norm4(_convolve(self.conv4, x)).relu())  # (N, 64, D/4, H/4, W/4)
+        x = _halved(norm4(_convolve(self.conv4, x)).relu())  # (N, 64, D/4, H/4, W/4)
         x = norm5(_convolve(self.conv5, x)).relu()
-        x = _pool(norm6(_convolve(self.conv6, x)).relu())  # (N, 96, D/8, H/8, W/8)
+        x = _halved(norm6(_convolve(self.conv6, x)).relu())  # (N, 96, D/8, H/8, W/8)
         x = self.dense7(x.flatten(1)).relu_()
         return self.dense8(self.dropout(x)).squeeze(1)
 
@@ -127,7 +127,7 @@ def _convolve(convolution: nn.Conv3d, x: Tensor) -> Tensor:
         return convolution(x.float())
 
 
-def _pool(x: Tensor) -> Tensor:
+def _halved(x: Tensor) -> Tensor:
     """2x2x2 maximum pooling, its gradient deterministic on a GPU too; an odd last voxel is dropped."""
     n, c = x.shape[:2]
     d, h, w = (size // 2 for size in x.shape[2:])

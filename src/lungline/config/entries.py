@@ -27,9 +27,9 @@ CubeNetwork = Annotated[CancerNetSpec, AfterValidator(_without_batch_norm)]
 
 
 class ExtractCandidates(Settings):
-    """How candidates are picked from the fused probability (paper, section 4.2)."""
+    """How candidates are picked from the mean probability of the three axes (paper, section 4.2)."""
 
-    threshold: Threshold = Field(0.8, description="Fused nodule probability of a candidate's voxels; the paper's 0.8.")
+    threshold: Threshold = Field(0.8, description="Mean nodule probability from which a voxel counts; the paper's 0.8.")
     count: Count = Field(20, description="Candidates kept of a scan, strongest first; the paper's 20.")
     rank_by: RankBy = "sum"
     """What "strongest" means, of the probability over a candidate; the paper's is the sum."""

@@ -9,50 +9,52 @@ from numpy.typing import NDArray
 from lungline.config.networks import UNetSpec
 from lungline.detection.slices import Axis, neighbouring_slices, stack_along, unstack_along
 from lungline.detection.unet import UNet
-from lungline.device import half_precision, one_thread_each, to_device
+from lungline.device import half_precision, map_single_threaded, to_device
 from lungline.names import Precision
 
 _MOST_AT_ONCE, _MOST_AT_ONCE_GPU = 8, 64
-#: What the first level's features may take on a CPU, bytes: near its caches a slice takes a third less time.
+#: What the first level's features may take on a CPU, bytes: in the processor's cache a slice takes a third less time.
 _FEATURES_BYTES = 1 << 23
 #: The same on a GPU, where more slices at once keep it busy: a few such features must fit into 12 GB.
 _FEATURES_BYTES_GPU = 1 << 28
 
 
 def predict_axis(
-    scaled: NDArray[np.float32], network: UNet, axis: Axis, device: torch.device, precision: Precision = "float32"
+    windowed: NDArray[np.float32], network: UNet, axis: Axis, device: torch.device, precision: Precision = "float32"
 ) -> NDArray[np.float32]:
-    """Nodule probability (Z, Y, X) of scaled HU (Z, Y, X), from every slice along one axis."""
+    """Nodule probability (Z, Y, X) of HU windowed to 0..1 (Z, Y, X), from every slice along one axis."""
     if device.type == "cuda":
-        return unstack_along(_search_on(device, stack_along(scaled, axis), network, precision), axis)
-    probability = np.empty(scaled.shape, dtype=np.float32)
+        return unstack_along(_infer_on(device, stack_along(windowed, axis), network, precision), axis)
+    probability = np.empty(windowed.shape, dtype=np.float32)
     stack = stack_along(probability, axis)
     at_once = slices_at_once(network.spec, stack[0].size, device)
 
-    def search(first: int) -> None:
+    def infer(first: int) -> None:
         last = min(first + at_once, stack.shape[0])
-        slices = neighbouring_slices(scaled, axis, first, last, network.spec.slices)
-        with half_precision(device, precision)[0]:
+        slices = neighbouring_slices(windowed, axis, first, last, network.spec.slices)
+        autocast, _ = half_precision(device, precision)
+        with autocast:
             logits = network(torch.from_numpy(slices).to(device, memory_format=torch.channels_last))
             stack[first:last] = torch.sigmoid(logits.float()).squeeze(1).cpu().numpy()
 
-    one_thread_each(search, range(0, stack.shape[0], at_once), device)
+    map_single_threaded(infer, range(0, stack.shape[0], at_once), device)
     return unstack_along(stack, axis)
 
 
-def _search_on(
+def _infer_on(
     device: torch.device, stack: NDArray[np.float32], network: UNet, precision: Precision
 ) -> NDArray[np.float32]:
-    """Probability of slices (n, H, W), all on a GPU: they go there once, and the answer comes back once."""
+    """Probability of slices (n, H, W), all on a GPU: they go there once, and the result comes back once."""
     slices, n = network.spec.slices, len(stack)
     air = np.zeros((slices // 2, *stack.shape[1:]), dtype=stack.dtype)  # as `neighbouring_slices` sees beyond the ends
-    scaled = to_device(torch.from_numpy(np.concatenate([air, stack, air])), device)
+    windowed = to_device(torch.from_numpy(np.concatenate([air, stack, air])), device)
     probability = torch.empty(stack.shape, device=device)
     at_once = slices_at_once(network.spec, stack[0].size, device)
-    with torch.inference_mode(), half_precision(device, precision)[0]:
+    autocast, _ = half_precision(device, precision)
+    with torch.inference_mode(), autocast:
         for first in range(0, n, at_once):
             last = min(first + at_once, n)
-            some = torch.stack([scaled[first + k : last + k] for k in range(slices)], dim=1)
+            some = torch.stack([windowed[first + k : last + k] for k in range(slices)], dim=1)
             logits = network(some.contiguous(memory_format=torch.channels_last))
             probability[first:last] = torch.sigmoid(logits.float()).squeeze(1)
     return probability.cpu().numpy()
@@ -65,11 +67,11 @@ def slices_at_once(spec: UNetSpec, pixels: int, device: torch.device) -> int:
 
 
 def predict_nodules(
-    scaled: NDArray[np.float32], networks: Mapping[Axis, UNet], device: torch.device, precision: Precision = "float32"
+    windowed: NDArray[np.float32], networks: Mapping[Axis, UNet], device: torch.device, precision: Precision = "float32"
 ) -> dict[str, NDArray[np.float32]]:
     """Probability of each axis and their mean, under "z", "y", "x" and "mean"."""
     volumes: dict[str, NDArray[np.float32]] = {
-        axis: predict_axis(scaled, network, axis, device, precision) for axis, network in networks.items()
+        axis: predict_axis(windowed, network, axis, device, precision) for axis, network in networks.items()
     }
-    mean = sum(volumes.values(), start=np.zeros_like(scaled)) / np.float32(len(volumes))
+    mean = sum(volumes.values(), start=np.zeros_like(windowed)) / np.float32(len(volumes))
     return {**volumes, "mean": mean}

@@ -1,4 +1,4 @@
-"""Nodule candidates: the strongest clusters of probability, the voxels and the cube of each (paper, section 4.2)."""
+"""Nodule candidates: the strongest clusters of probability, the voxels and the patch of each (paper, section 4.2)."""
 
 import math
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ class Candidate:
     """One cluster of nodule probability."""
 
     rank: int  # 1 for the largest score
-    score: float  # what candidates are ranked by: a sum, mean or maximum, or an FPR network's answer
+    score: float  # what the rank is by: sum, mean or maximum, or the output of the false-positive reduction (FPR)
     sum_probability: float  # this and the next two: over the cluster's voxels
     mean_probability: float
     max_probability: float
     n_voxels: int
-    z: float  # probability-weighted mean voxel index on the grid of the cache
+    z: float  # probability-weighted mean voxel index on the grid of the preprocessed volume (`cache_volume`)
     y: float
     x: float
     x_mm: float  # the same point in the scanner's world, LPS
@@ -64,7 +64,7 @@ def extract_candidates(
     A voxel belongs to a cluster when the probability (0..1, the mean of the three U-Nets) is at least the threshold;
     clusters are 26-connected (paper, section 4.2), and taken apart where they have several peaks if `split` says so
     (see `cluster`). They are ranked by what `rank_by` says of the probability over their voxels; the paper's is the
-    sum, which favours large vessels. Equal scores are ordered by position, so the answer never depends on the
+    sum, which favours large vessels. Equal scores are ordered by position, so the order never depends on the
     clusters' numbers. Fewer than `count` are returned when there are fewer: none is invented.
 
     The label map holds the label of the candidate that a voxel belongs to, 0 elsewhere, in the smallest unsigned
@@ -111,32 +111,33 @@ def rank_map(labels: Volume, candidates: Sequence[Candidate]) -> Volume:
 def cluster(
     probability: NDArray, threshold: float, *, split: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The voxels of all clusters: flat indices (n,), ascending, and the number of the cluster of each (n,), 1 and up.
+    """The voxels of all clusters: flat indices (n,), ascending, and the cluster that each is in, (n,), from 1.
 
     `probability` is (Z, Y, X), 0..1. With `split`, the threshold rises in a few steps, and a cluster that falls into
     parts on the way is replaced by them: nodules that a vessel joins are found one by one.
     """
     marked = probability >= np.float32(threshold)
     inside = np.flatnonzero(marked)
-    label = _components(marked, inside)
+    component = _components(marked, inside)
     if not split:
-        return inside, label
+        return inside, component
     values = probability.ravel()[inside]
     for part in _SPLIT_AT:
         np.put(marked, inside, values >= np.float32(threshold + part * (1 - threshold)))
         peak = _components(marked, inside)
         peak[np.bincount(peak)[peak] < _SMALLEST_PART] = 0
-        home = np.zeros(peak.max(initial=0) + 1, dtype=np.int64)
-        home[peak] = np.where(peak > 0, label, 0)  # the cluster that each peak lies in
-        falls_apart = np.bincount(home, minlength=label.max(initial=0) + 1) > 1
+        parent = np.zeros(peak.max(initial=0) + 1, dtype=np.int64)  # the component that each peak lies in
+        parent[peak] = np.where(peak > 0, component, 0)
+        largest = component.max(initial=0)
+        falls_apart = np.bincount(parent, minlength=largest + 1) > 1
         falls_apart[0] = False
-        label = np.where(falls_apart[label], np.where(peak > 0, peak + label.max(initial=0), 0), label)
-    kept = label > 0
-    return inside[kept], 1 + np.unique(label[kept], return_inverse=True)[1]
+        component = np.where(falls_apart[component], np.where(peak > 0, peak + largest, 0), component)
+    kept = component > 0
+    return inside[kept], 1 + np.unique(component[kept], return_inverse=True)[1]
 
 
 def _components(marked: NDArray[np.bool_], inside: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number of the 26-connected piece of each voxel of the flat indices `inside`; 0 is none."""
+    """The 26-connected component, from 1, that each voxel of the flat indices `inside` is in; 0 is none."""
     return cc3d.connected_components(marked, connectivity=26).ravel()[inside].astype(np.int64)
 
 
@@ -166,10 +167,10 @@ def read_candidates(path: Path) -> list[Candidate]:
 
 @dataclass(frozen=True)
 class Patches:
-    """Cubes of one scan, around candidates of falling score; slots beyond the last candidate are absent."""
+    """Patches (cubes) of one scan, around candidates of falling score; slots beyond the last candidate are absent."""
 
-    cubes: NDArray[np.float16]  # (count, 2, size, size, size): scaled HU, nodule probability; absent: 0
-    valid: NDArray[np.bool_]  # (count,): which slots hold one; absent ones never take part in the maximum
+    cubes: NDArray[np.float16]  # (count, 2, size, size, size): HU windowed to 0..1, nodule probability; absent: 0
+    valid: NDArray[np.bool_]  # (count,): which slots hold a candidate; the others are masked out of the pooling
     centroid_xyz_mm: NDArray[np.float64]  # (count, 3): world position, LPS; absent: NaN
     score: NDArray[np.float64]  # (count,): what candidates are ranked by; absent: NaN
 
@@ -177,7 +178,7 @@ class Patches:
 def crop_patches(
     ct_hu: NDArray, probability: NDArray, candidates: Sequence[Candidate], *, count: int = 20, size: int = 32
 ) -> Patches:
-    """Cubes of HU and probability (both (Z, Y, X), one grid) around the first `count` candidates."""
+    """Patches of HU and probability (both (Z, Y, X), one grid) around the first `count` candidates."""
     cubes = np.zeros((count, 2, size, size, size), dtype=np.float16)
     valid = np.zeros(count, dtype=bool)
     centroids, scores = np.full((count, 3), np.nan), np.full(count, np.nan)

@@ -31,7 +31,7 @@ def unstack_along(slices: NDArray, axis: Axis) -> NDArray:
 def neighbouring_slices(volume: NDArray, axis: Axis, first: int, last: int, slices: int) -> NDArray:
     """Slices first..last-1 along `axis` with their neighbours as channels: (last - first, slices, H, W).
 
-    Beyond the ends of the volume the channels are zero (air, once HU are scaled).
+    Beyond the ends of the volume the channels are zero, which is air in windowed HU.
     """
     stack = stack_along(volume, axis)
     reach = slices // 2

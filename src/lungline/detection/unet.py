@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from lungline.config.networks import UNetSpec
 
-#: What an untrained network answers, near log(0.05 / 0.95).
+#: The logit of an untrained network, near log(0.05 / 0.95).
 FIRST_LOGIT = -3.0
 
 
@@ -34,10 +34,11 @@ class UNet(nn.Module):
         super().__init__()
         self.spec = spec
         widths = [spec.base_channels * 2**level for level in range(spec.levels)]
-        self.down = nn.ModuleList(
+        self.down = nn.ModuleList(  # encoder blocks
             _double_convolution(c_in, c_out, spec)
             for c_in, c_out in zip([spec.slices, *widths[:-1]], widths, strict=True)
         )
+        # Decoder: `up` doubles the size, `merge` convolves it together with the skip.
         self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
         self.merge = nn.ModuleList(_double_convolution(2 * w, w, spec) for w in reversed(widths[:-1]))
         self.logit = nn.Conv2d(widths[0], 1, 1)
@@ -46,11 +47,11 @@ class UNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
-        # Nodules are rare. A first answer of 5 % everywhere spares the features from being spent on saying so.
+        # Nodules are rare. A first probability of 5 % everywhere spares the features from being spent on learning that.
         nn.init.constant_(self.logit.bias, FIRST_LOGIT)  # type: ignore[arg-type]
 
     def forward(self, slices: Tensor) -> Tensor:
-        """Logits (N, 1, H, W) of scaled slices (N, C, H, W), any H and W.
+        """Logits (N, 1, H, W) of slices (N, C, H, W) of HU windowed to 0..1, any H and W.
 
         The slice is continued with 0 (air) to the next multiple of 2^(levels - 1), and cut back.
         """

@@ -76,7 +76,7 @@ def made_by_steps(
 @contextmanager
 def _torch_left_alone(steps: Sequence[Step]) -> Iterator[None]:
     """Give PyTorch back its seeds, threads and modes afterwards: steps set their own, and the process is another's."""
-    if not any("device" in step.takes for step in steps):
+    if not any("device" in step.params for step in steps):
         yield
         return
     import torch

@@ -7,7 +7,7 @@ from typing import Any
 
 from lungline.storage.scan_rows import ScanRow, write_manifest
 from lungline.workflow.bundle import Bundle
-from lungline.workflow.steps import BY_NAME, LABELS, RAW, SCORED, Step, maker_of
+from lungline.workflow.steps import BY_NAME, CLASSIFIER_INPUTS, LABELS, RAW, Step, maker_of
 
 
 def through_steps(
@@ -63,10 +63,10 @@ def through_steps(
 
     def read(step: Step) -> dict[str, Any]:
         """The files or folders that a step reads, by parameter."""
-        makers = {name: maker_of(source, settings) for name, source in step.reads.items() if source != RAW}
+        makers = {name: maker_of(wanted, settings) for name, wanted in step.reads.items() if wanted != RAW}
         files = {name: made_by(maker) for name, maker in makers.items() if maker}
         files |= {name: path.with_suffix(".h5") for name, path in files.items() if step.reads[name] == LABELS}
-        whole = {name for name in files if step.many or step.reads[name] == SCORED}
+        whole = {name for name in files if step.many or step.reads[name] == CLASSIFIER_INPUTS}
         return {name: path.parent if name in whole else path for name, path in files.items()}
 
     for step in steps:
@@ -77,7 +77,7 @@ def through_steps(
             **read(step),
             output=output.parent if step.many else output,
             **({"scans": [scan]} if step.many else {}),
-            **{name: told[name] for name in step.takes},
+            **{name: told[name] for name in step.params},
             **settings.get(step.name, {}),
         )
         yield step.name, output

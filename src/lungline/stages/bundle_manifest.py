@@ -1,4 +1,4 @@
-"""Write the bundle manifest: settings and models, with which `lungline predict` gives the workflow's answer."""
+"""Write the bundle manifest: settings and models, with which `lungline predict` gives the workflow's predictions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Cache what the networks read: masked HU, int16, in the lung box."""
+"""Mask the scan for the networks: HU as int16, -1000 outside the lungs, cut to their box."""
 
 from typing import Literal
 

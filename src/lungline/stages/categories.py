@@ -1,4 +1,4 @@
-"""Categories of the nodules of one scan by published size rules, each with all answers that may be right."""
+"""Categories of the nodules of one scan by published size rules, each with every category that may apply."""
 
 import functools
 import json

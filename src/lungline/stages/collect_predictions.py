@@ -1,4 +1,4 @@
-"""Collect `predictions.csv`: every scan of the manifest answered or named, none lost."""
+"""Collect `predictions.csv`: one row per scan of the manifest, quarantined ones with their reason."""
 
 from collections import Counter
 from pathlib import Path

@@ -31,7 +31,7 @@ def run(output: Path, *, config: Path) -> None:
     CONFIG is the checked configuration that the workflow writes.
     """
     layout = open_layout(read_saved_config(config))
-    reference, synthetic = layout.study.config.compare.reference, layout.study.source == "synthetic"
+    reference, synthetic = layout.study.config.compare.reference, layout.study.scans_from == "synthetic"
     compare_classifiers(output, layout.compared(), reference, synthetic=synthetic)
 
 

@@ -33,7 +33,7 @@ def run(
     lungs: Path,
     labels: Path | None = None,
     candidates: Path | None = None,
-    answers: Path | None = None,
+    predictions: Path | None = None,
     given: Path | None = None,
     classifier: str = "",
     supervision: Supervision = "patients",
@@ -48,12 +48,12 @@ def run(
         The scan as read, resampled, and its lung mask.
     labels, candidates : Path or None
         Label map and table of the candidates; none where the classifier reads no candidates.
-    answers : Path or None
-        The table of `predict-cancer`; none where the scan has no answer.
+    predictions : Path or None
+        The table of `predict-cancer`; none where the scan has no score.
     given : Path or None
         The file of `read-masks`; where it has lobes, each candidate gets the one in which it lies.
     classifier : str
-        The entry of `classifiers:` that answered.
+        The entry of `classifiers:` that scored the scan.
     supervision : "patients" or "nodules"
         What the classifier learned from: patients with cancer or without, or nodules that readers rated.
     ranked_by : "fpr" (false-positive reduction), "sum", "mean", "max" or None
@@ -65,7 +65,7 @@ def run(
     if output.suffix != ".json":
         raise LunglineError(f"{output}: expected a name that ends in .json. The table as CSV is written beside it.")
     header = hdf5.read_header(lungs if labels is None else labels)
-    answer = {} if answers is None else dict(read_answers(answers).get(scan, {}))
+    answer = {} if predictions is None else dict(read_answers(predictions).get(scan, {}))
     usable, rows = header.status != "quarantined", list[NoduleRow]()
     grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None, "lungs": None}
     if usable:

@@ -1,4 +1,4 @@
-"""Answer every CT study that arrives in an Orthanc, and store segmentation and report beside it."""
+"""Predict for every CT study that arrives in an Orthanc, and store segmentation and report beside it."""
 
 import hashlib
 import json

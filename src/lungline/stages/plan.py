@@ -66,7 +66,7 @@ def _shown(classifier: CandidateClassifier | WholeVolumeClassifier, most: int) -
 def _counted(study: Study) -> dict[str, int]:
     """How many scans of which data set, or of which split where the workflow implants the nodules."""
     rows = study.rows.values()
-    if study.source == "implanted":
+    if study.scans_from == "implanted":
         return dict(Counter(f"implanted, {row.split}" for row in rows))
     return dict(Counter(row.dataset for row in rows))
 

@@ -1,4 +1,4 @@
-"""Answer new scans in one process: every stage of the workflow, with models that are trained already."""
+"""Predict for new scans in one process: the steps of the workflow, with trained models."""
 
 import hashlib
 import json

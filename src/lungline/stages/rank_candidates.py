@@ -1,4 +1,4 @@
-"""Rank the candidates of scans by the answer of an FPR network, and keep the strongest."""
+"""Rank the candidates of scans by the score of a second network (false-positive reduction), and keep the strongest."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rasterise the annotated nodules of a scan on the grid of its cache: as spheres, or by their segmentations."""
+"""Rasterise the annotated nodules of a scan on the grid that the networks read: spheres, or their segmentations."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write the page of a cohort: all scans in a table, links to their pages, how good the answers are."""
+"""Write the page of a cohort: all scans in a table, links to their pages, how good the predictions are."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write the page of one scan: a self-contained HTML file with its answer, a viewer and the nodule table."""
+"""Write the page of one scan: a self-contained HTML file with its score, a viewer and the nodule table."""
 
 from pathlib import Path
 

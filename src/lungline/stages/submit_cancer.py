@@ -1,4 +1,4 @@
-"""Write the answers to the DSB-17 test patients as a submission of the Data Science Bowl 2017."""
+"""Write the probabilities of the DSB-17 test patients as a submission of the Data Science Bowl 2017."""
 
 from pathlib import Path
 

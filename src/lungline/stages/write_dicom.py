@@ -1,4 +1,4 @@
-"""Write the answer for a DICOM scan as DICOM, for a PACS: segmentation of its candidates and structured report.
+"""Write the findings in a DICOM scan as DICOM, for a PACS: segmentation of its candidates and structured report.
 
 Both name the patient, as the scan does: they belong into a private folder.
 """

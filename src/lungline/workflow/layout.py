@@ -93,9 +93,9 @@ class Layout:
     def raw(self, scan: str) -> str:
         """The scan as the scanner left it, a file or a folder; of a listed one, the link to it."""
         study = self.study
-        if study.source == "listed":
+        if study.scans_from == "listed":
             return str(Path(self.manifest).parent / "private" / "raw" / scan)
-        folder = "cohort" if study.source == "synthetic" else "implanted"
+        folder = "cohort" if study.scans_from == "synthetic" else "implanted"
         return self.out(f"{folder}/{study.plans[scan].path}")
 
     def masks_of(self, scan: str) -> dict[str, str]:
@@ -104,7 +104,7 @@ class Layout:
 
     def made_raw(self, scan: str) -> list[str]:
         """What of a raw scan the workflow makes itself; listed scans are watched by their state, file by file."""
-        if self.study.source == "listed":
+        if self.study.scans_from == "listed":
             return []
         path = self.raw(scan)
         return [path, path.removesuffix(".mhd") + ".zraw"] if path.endswith(".mhd") else [path]
@@ -123,23 +123,23 @@ class Layout:
         config = self.study.config
         if config.annotations:
             return config.annotations
-        if self.study.source == "synthetic":
+        if self.study.scans_from == "synthetic":
             return self.out("cohort/luna16/annotations.csv")
-        if self.study.source == "implanted":
+        if self.study.scans_from == "implanted":
             return self.out("implanted/luna16/annotations.csv")
         return f"{config.data.luna16}/annotations.csv" if config.data and config.data.luna16 else None
 
     @cached_property
     def every_nodule(self) -> str | None:
         """The table that recall is counted by; of the synthetic cohort the patients' nodules are known, too."""
-        return self.out("cohort/nodules.csv") if self.study.source == "synthetic" else self.annotations
+        return self.out("cohort/nodules.csv") if self.study.scans_from == "synthetic" else self.annotations
 
     @cached_property
     def excluded_findings(self) -> list[str]:
         """Findings that count neither way: `annotations_excluded.csv` beside the annotations of LUNA-16."""
-        if self.study.source == "implanted":
+        if self.study.scans_from == "implanted":
             return [self.out("implanted/luna16/annotations_excluded.csv")]
-        if self.study.source == "synthetic" or not self.annotations:
+        if self.study.scans_from == "synthetic" or not self.annotations:
             return []
         path = Path(self.annotations).with_name("annotations_excluded.csv")
         return [str(path)] if path.is_file() else []

@@ -12,7 +12,7 @@ from lungline.errors import LunglineError
 from lungline.nodules.annotations import read_annotations
 from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.workflow.layout import Layout
-from lungline.workflow.study import PACKAGED, Source, Study
+from lungline.workflow.study import PACKAGED, ScansFrom, Study
 
 _CLONE = Path(__file__).parents[3]
 #: The folder of the Snakefile, with rules/, config/ and profiles/: the top of a clone, this folder in a wheel.
@@ -29,16 +29,16 @@ def open_layout(config: Config) -> Layout:
     LunglineError
         If the scans of `data:` are not listed yet, or a table cannot be read.
     """
-    source = source_of(config)
+    origin = scans_from(config)
     plans = plan_scans(config)
     if plans:
         rows = [ScanRow(p.scan, p.source, p.dataset, p.split, p.fold, p.label) for p in plans.values()]
     else:
         rows = read_manifest(manifest_of(config))
-    study = Study(config, {row.scan: row for row in rows}, source, plans=plans)
+    study = Study(config, {row.scan: row for row in rows}, origin, plans=plans)
     annotations = Layout(study).annotations
     return Layout(
-        Study(config, study.rows, source, bool(annotations), _nodules(source, plans, annotations), plans),
+        Study(config, study.rows, origin, bool(annotations), _nodules(origin, plans, annotations), plans),
     )
 
 
@@ -68,7 +68,7 @@ def _absolute(config: Config) -> Config:
     return config.model_copy(update={**tables, "data": data, "models": config.models.model_copy(update=models)})
 
 
-def source_of(config: Config) -> Source:
+def scans_from(config: Config) -> ScansFrom:
     """Where the scans come from: the first of manifest, data, implanted and cohort that is given."""
     if config.manifest is not None or config.data is not None:
         return "listed"
@@ -77,12 +77,12 @@ def source_of(config: Config) -> Source:
 
 def plan_scans(config: Config) -> dict[str, Any]:
     """Scan -> what the workflow makes of it; empty where scans are listed."""
-    source = source_of(config)
-    if source == "synthetic":
+    origin = scans_from(config)
+    if origin == "synthetic":
         from lungline.synthetic.cohort import plan_cohort
 
         return {plan.scan: plan for plan in plan_cohort(config.seed, config.cohort)}
-    if source == "implanted":
+    if origin == "implanted":
         from lungline.synthetic.implant_plan import plan_implantation
 
         assert config.implanted is not None
@@ -117,11 +117,11 @@ def refuse_missing_folders(config: Config) -> None:
             raise LunglineError(f"data.{key}: '{place}' does not exist (paths start at {Path.cwd()}).")
 
 
-def _nodules(source: Source, plans: dict[str, Any], annotations: str | None) -> dict[str, Any]:
+def _nodules(origin: ScansFrom, plans: dict[str, Any], annotations: str | None) -> dict[str, Any]:
     """Scan -> what changes when its annotated nodules do."""
-    if source == "synthetic":
+    if origin == "synthetic":
         return {p.scan: [(*p.world_xyz_mm(nodule), nodule.diameter_mm) for nodule in p.nodules] for p in plans.values()}
-    if source == "implanted":
+    if origin == "implanted":
         return {plan.scan: plan.digest for plan in plans.values()}
     found: dict[str, Any] = {}
     for nodule in read_annotations(Path(annotations)) if annotations else ():

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 #: What a step may read beside files of other steps.
 RAW, ANNOTATIONS = "scans", "annotations"
-#: The candidates that count (those of the last step that ranks them), their label map (beside the table in which they
-#: were first found), and the folder that a classifier reads.
-CANDIDATES, LABELS, SCORED = "candidates", "labels", "scored"
+#: Files whose step depends on the configuration: the candidates as the last step ranked them, their label map, and what
+#: the classifier reads (patches, a resized lung region or a whole preprocessed volume).
+CANDIDATES, LABELS, CLASSIFIER_INPUTS = "candidates", "labels", "classifier_inputs"
 
 
 @dataclass(frozen=True)
@@ -33,36 +33,36 @@ class Step:
     name : str
         Of the rule, the command and the module.
     reads : mapping
-        Parameter of the stage -> the step whose file it is; `CANDIDATES`, `LABELS` and `SCORED` stand for the step that
-        makes them in the pipeline at hand.
+        Parameter of the stage -> the step whose file it is; `CANDIDATES`, `LABELS` and `CLASSIFIER_INPUTS` stand
+        for the step that makes them in the pipeline at hand.
     makes : str
         Path in the results, with wildcards.
     message : str
         What it does, for a person.
-    takes : tuple of str
-        Further parameters of the stage, as `lungline.stages.predict` knows them.
-    also_reads : tuple of str
-        What it depends on beside that; for the graphs alone.
+    params : tuple of str
+        Parameters of the stage that are neither files nor settings: `runner.one_scan` gives them in `lungline predict`.
     many : bool
-        Whether one process takes the scans of whole folders.
+        Whether it takes many scans per process: a folder and their ids in place of one file.
     optional : bool
         Whether only some pipelines have this step: those with settings for it.
-    of_scan : bool
-        Whether it answers one scan, so that `lungline predict` takes it as well.
+    in_predict : bool
+        Whether `lungline predict` runs it, so that it belongs to inference and not to training or evaluation.
     shown : bool
         Whether the small graph shows it.
+    graph_only : tuple of str
+        Further steps that it depends on, drawn in the graphs; the rules name those files themselves.
     """
 
     name: str
     reads: Mapping[str, str]
     makes: str
     message: str
-    takes: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
     many: bool = False
     optional: bool = False
-    of_scan: bool = True
+    in_predict: bool = True
     shown: bool = True
-    also_reads: tuple[str, ...] = field(default=())
+    graph_only: tuple[str, ...] = field(default=())
 
     @property
     def suffix(self) -> str:
@@ -71,13 +71,13 @@ class Step:
 
 
 STEPS = (
-    Step("ingest", {"raw": RAW}, "ingest/{scan}.h5", "Reading", takes=("source",)),
+    Step("ingest", {"raw": RAW}, "ingest/{scan}.h5", "Reading", params=("source",)),
     Step(
         "read_masks",
         {"ingested": "ingest"},
         "read_masks/{scan}.h5",
         "Reading the given masks",
-        takes=("lungs", "lobes"),
+        params=("lungs", "lobes"),
         optional=True,
         shown=False,
     ),
@@ -92,41 +92,41 @@ STEPS = (
         "cache_volume",
         {"volume": "resample", "lungs": "segment_lungs"},
         "cache_volume/{scan}.h5",
-        "Caching what the networks read",
+        "Masking the scan for the networks",
     ),
     Step(
         "rasterise_nodules",
         {"cache": "cache_volume"},
         "rasterise_nodules/{scan}.h5",
         "Rasterising the annotated nodules",
-        of_scan=False,
-        also_reads=(ANNOTATIONS,),
+        in_predict=False,
+        graph_only=(ANNOTATIONS,),
     ),
     Step(
         "check_leakage",
         {},
         "check_leakage.csv",
         "Looking for patients in two splits",
-        of_scan=False,
-        also_reads=("ingest",),
+        in_predict=False,
+        graph_only=("ingest",),
     ),
     Step(
         "train_unet",
         {"caches": "cache_volume", "masks": "rasterise_nodules"},
         "train_unet/{detector}/{axis}/weights.safetensors",
-        "Training a U-Net an axis",
-        of_scan=False,
-        also_reads=("check_leakage",),
+        "Training a U-Net per axis",
+        in_predict=False,
+        graph_only=("check_leakage",),
     ),
     Step(
         "detect",
         {"caches": "cache_volume"},
         "detect/{detector}/{scan}.h5",
-        "Searching nodules",
-        takes=("detector", "device"),
+        "Finding nodules with the U-Nets",
+        params=("detector", "device"),
         many=True,
         optional=True,
-        also_reads=("train_unet",),
+        graph_only=("train_unet",),
     ),
     Step(
         "extract_candidates",
@@ -141,7 +141,7 @@ STEPS = (
         {"caches": "cache_volume", "detected": "detect", "candidates": "extract_candidates"},
         "train_unet/{detector}/fpr/weights.safetensors",
         "Training the false-positive reduction",
-        of_scan=False,
+        in_predict=False,
         shown=False,
     ),
     Step(
@@ -149,11 +149,11 @@ STEPS = (
         {"candidates": "extract_candidates", "caches": "cache_volume", "detected": "detect"},
         "rank_candidates/{detector}/{scan}.csv",
         "Ranking the candidates",
-        takes=("fpr", "device"),
+        params=("fpr", "device"),
         many=True,
         optional=True,
         shown=False,
-        also_reads=("train_fpr",),
+        graph_only=("train_fpr",),
     ),
     Step(
         "crop_patches",
@@ -177,19 +177,19 @@ STEPS = (
     ),
     Step(
         "train_classifier",
-        {"inputs": SCORED},
+        {"inputs": CLASSIFIER_INPUTS},
         "train_classifier/{classifier}/weights.safetensors",
         "Training the classifier",
-        of_scan=False,
-        also_reads=("check_leakage",),
+        in_predict=False,
+        graph_only=("check_leakage",),
     ),
     Step(
         "predict_cancer",
-        {"inputs": SCORED},
+        {"inputs": CLASSIFIER_INPUTS},
         "predict_cancer/{classifier}.csv",
         "Scoring",
-        takes=("model", "manifest", "device"),
-        also_reads=("train_classifier",),
+        params=("model", "manifest", "device"),
+        graph_only=("train_classifier",),
     ),
     Step(
         "describe_nodules",
@@ -199,12 +199,12 @@ STEPS = (
             "lungs": "segment_lungs",
             "labels": LABELS,
             "candidates": CANDIDATES,
-            "answers": "predict_cancer",
+            "predictions": "predict_cancer",
             "given": "read_masks",
         },
         "describe_nodules/{classifier}/{scan}.json",
-        "Describing the candidates",
-        takes=("scan", "classifier", "supervision"),
+        "Writing the nodule table",
+        params=("scan", "classifier", "supervision"),
         shown=False,
     ),
     Step(
@@ -225,7 +225,7 @@ STEPS = (
         },
         "score_points/{classifier}/{scan}.csv",
         "Scoring the given points",
-        takes=("scan", "points", "model", "supervision", "device"),
+        params=("scan", "points", "model", "supervision", "device"),
         optional=True,
         shown=False,
     ),
@@ -233,23 +233,23 @@ STEPS = (
         "collect_predictions",
         {"predictions": "predict_cancer"},
         "collect_predictions/{classifier}.csv",
-        "Answering or naming every scan",
-        of_scan=False,
+        "Writing one row per scan",
+        in_predict=False,
     ),
     Step(
         "evaluate_detection",
         {"candidates": CANDIDATES},
         "evaluate/detection-{detector}.json",
         "Counting the nodules among the candidates",
-        of_scan=False,
-        also_reads=(ANNOTATIONS,),
+        in_predict=False,
+        graph_only=(ANNOTATIONS,),
     ),
     Step(
         "evaluate_cancer",
         {"predictions": "collect_predictions"},
         "evaluate/cancer-{classifier}.json",
-        "Measuring the answers",
-        of_scan=False,
+        "Evaluating the predictions",
+        in_predict=False,
     ),
 )
 BY_NAME = {step.name: step for step in STEPS}
@@ -257,19 +257,19 @@ BY_NAME = {step.name: step for step in STEPS}
 
 def steps_of_scan(settings: Mapping[str, Any]) -> list[Step]:
     """The steps that one scan goes through in a pipeline with these settings, by step; see `settings_of`."""
-    strange = sorted(set(settings) - {step.name for step in STEPS if step.of_scan})
+    strange = sorted(set(settings) - {step.name for step in STEPS if step.in_predict})
     if strange:
         raise LunglineError(f"no step of a scan is called {', '.join(strange)}.")
-    return [step for step in STEPS if step.of_scan and (not step.optional or step.name in settings)]
+    return [step for step in STEPS if step.in_predict and (not step.optional or step.name in settings)]
 
 
-def maker_of(source: str, settings: Mapping[str, Any]) -> str | None:
+def maker_of(wanted: str, settings: Mapping[str, Any]) -> str | None:
     """The step that makes what a step reads, in a pipeline with these settings; None where none does."""
     choices = {
         CANDIDATES: ("rank_candidates", "extract_candidates"),
         LABELS: ("extract_candidates",),
-        SCORED: ("crop_patches", "resize_volume", "cache_volume"),
-    }.get(source, (source,))
+        CLASSIFIER_INPUTS: ("crop_patches", "resize_volume", "cache_volume"),
+    }.get(wanted, (wanted,))
     return next((name for name in choices if name in settings or not BY_NAME[name].optional), None)
 
 
@@ -322,7 +322,7 @@ def options(**given: Any) -> str:
 
 
 def settings_on_the_way(config: Config, classifier: str) -> dict[str, dict[str, Any]]:
-    """The settings of every step between a raw scan and the answer of a classifier, by step."""
+    """The settings of every step between a raw scan and the prediction of a classifier, by step."""
     entry = config.classifiers[classifier]
     detector = entry.detector if entry.kind == "candidate" else None
     size = entry.input.resize_to if entry.kind == "whole_volume" else None
@@ -339,12 +339,12 @@ def graph(*, small: bool = False) -> str:
     """The steps as a Mermaid flow chart; `small` leaves out the second stage and the pages."""
     shown = [step for step in STEPS if step.shown or not small]
     names = {step.name for step in shown}
-    stands_for = {LABELS: ["extract_candidates"], SCORED: ["crop_patches", "resize_volume"]}
+    stands_for = {LABELS: ["extract_candidates"], CLASSIFIER_INPUTS: ["crop_patches", "resize_volume"]}
     stands_for[CANDIDATES] = ["extract_candidates"] if small else ["extract_candidates", "rank_candidates"]
     lines = ["flowchart LR", f"  {RAW}[({RAW})]", f"  {ANNOTATIONS}[({ANNOTATIONS})]"]
     for step in shown:
-        for source in (*step.reads.values(), *step.also_reads):
-            for maker in stands_for.get(source, [source]):
+        for upstream in (*step.reads.values(), *step.graph_only):
+            for maker in stands_for.get(upstream, [upstream]):
                 if maker in names or maker in (RAW, ANNOTATIONS):
                     lines.append(f"  {maker} --> {step.name}")
     return "\n".join(dict.fromkeys(lines))

@@ -23,7 +23,7 @@ AXES = ("z", "y", "x")
 #: What stands in `models:` for the folders that come with the package, and where those lie.
 PACKAGED, PACKAGED_FOLDER = "packaged", Path(__file__).parents[1] / "pretrained"
 #: Where scans come from: simulated by the workflow, real nodules implanted by it, or listed in a manifest.
-Source = Literal["synthetic", "implanted", "listed"]
+ScansFrom = Literal["synthetic", "implanted", "listed"]
 Rows = Mapping[str, ScanRow]
 
 
@@ -36,7 +36,7 @@ class Study:
     config : Config
     rows : mapping
         Scan -> its row of the manifest, in the order of the manifest.
-    source : "synthetic", "implanted" or "listed"
+    scans_from : "synthetic", "implanted" or "listed"
     annotated : bool
         Whether there is a table of annotated nodules.
     nodules : mapping
@@ -52,7 +52,7 @@ class Study:
 
     config: Config
     rows: Rows
-    source: Source = "listed"
+    scans_from: ScansFrom = "listed"
     annotated: bool = False
     nodules: Mapping[str, Any] = field(default_factory=dict)
     plans: Mapping[str, Any] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class Study:
     @cached_property
     def recall_tests(self) -> list[str]:
         """Test scans of which every nodule is known; of synthetic patients, too."""
-        patients = self.where(dataset=("dsb17",), split=("test",)) if self.source == "synthetic" else []
+        patients = self.where(dataset=("dsb17",), split=("test",)) if self.scans_from == "synthetic" else []
         return self.detection_tests() + patients
 
     def fpr_cases(self, detector: str) -> list[str]:
@@ -232,7 +232,7 @@ class Study:
 
     def plausible_ml(self) -> dict[str, float]:
         """Volumes of both lungs that raise no warning; the synthetic chests are smaller than an adult's."""
-        scale = self.config.cohort.anatomy_scale**3 if self.source == "synthetic" else 1
+        scale = self.config.cohort.anatomy_scale**3 if self.scans_from == "synthetic" else 1
         low, high = (round(volume * scale, 1) for volume in self.config.segment_lungs.plausible_ml)
         return {"plausible_ml_low": low, "plausible_ml_high": high}
 

@@ -67,7 +67,7 @@ def test_what_a_gpu_is_told_to_do_gives_what_a_cpu_gives(network, axis, room, mo
     """On the CPU, since tests need no GPU: the same operations, told to run there."""
     monkeypatch.setattr(axis_ensemble, "_FEATURES_BYTES_GPU", room)
     scaled, _ = balls(98)
-    stack = axis_ensemble._search_on(CPU, stack_along(scaled, axis), network, "float32")
+    stack = axis_ensemble._infer_on(CPU, stack_along(scaled, axis), network, "float32")
     np.testing.assert_allclose(unstack_along(stack, axis), predict_axis(scaled, network, axis, CPU), atol=1e-5)
 
 

@@ -91,7 +91,7 @@ def folder(tmp_path_factory) -> Path:
 def described(folder, **change) -> dict:
     files = {"ingested": "ingest/s.h5", "volume": "resample/s.h5", "lungs": "lungs/s.h5"}
     files |= {"labels": "candidates/s.h5", "candidates": "candidates/s.csv"}
-    files |= {"answers": "answers.csv"}
+    files |= {"predictions": "answers.csv"}
     options = {key: folder / name for key, name in files.items()} | change
     describe_nodules.run(folder / "nodules.json", scan="s", classifier="m2", **options)
     return valid(json.loads((folder / "nodules.json").read_text(encoding="utf-8")))
@@ -137,7 +137,7 @@ def test_the_answer_stands_at_its_candidate_and_a_candidate_not_shown_has_none(f
 def test_the_interval_of_a_calibrated_answer_is_given_and_says_what_of(folder) -> None:
     (answer,) = (dict(row) | {"low": "0.25", "high": "0.75"} for row in read_answers(folder / "answers.csv").values())
     (folder / "calibrated.csv").write_text(table_text(ANSWER_COLUMNS, [list(answer.values())]))
-    patient = described(folder, answers=folder / "calibrated.csv")["patient"]
+    patient = described(folder, predictions=folder / "calibrated.csv")["patient"]
     assert patient["interval"] == [0.25, 0.75]
     assert "calibration" in patient["interval_reason"]
 
@@ -218,7 +218,7 @@ def test_ranked_again_each_candidate_keeps_its_voxels_and_measurements(folder) -
     before = {row["x_mm"]: row for row in described(folder)["nodules"]}
     found = read_candidates(folder / "candidates" / "s.csv")
     write_candidates(folder / "again" / "s.csv", "s", rank_again(found, [0.1, 0.4, 0.2, 0.3], 3))
-    rows = described(folder, answers=None, candidates=folder / "again" / "s.csv")["nodules"]
+    rows = described(folder, predictions=None, candidates=folder / "again" / "s.csv")["nodules"]
     assert [found.index(next(c for c in found if c.x_mm == row["x_mm"])) for row in rows] == [1, 3, 2]
     for row in rows:
         for name in ("volume_mm3", "long_axis_mm", "mean_hu", "sd_hu", "attenuation"):
@@ -226,7 +226,7 @@ def test_ranked_again_each_candidate_keeps_its_voxels_and_measurements(folder) -
 
 
 def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None:
-    table = described(folder, answers=None)
+    table = described(folder, predictions=None)
     assert (table["patient"]["cancer_probability"], table["patient"]["interval_reason"]) == (
         None, "the patient has no score"
     )  # fmt: skip
@@ -236,7 +236,7 @@ def test_without_an_answer_a_detector_or_lungs_the_table_says_so(folder) -> None
     assert table["grid"]["shape_zyx"] == list(hdf5.read_grid(folder / "resample" / "s.h5", "ct")[0])
     for name in ("resample", "lungs", "labels"):
         hdf5.write_file(folder / f"q-{name}.h5", Header("x", "ingest", (Flag("Q_LUNGS_EMPTY", "no air"),)), {})
-    table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", answers=None,
+    table = described(folder, volume=folder / "q-resample.h5", lungs=folder / "q-lungs.h5", predictions=None,
         labels=folder / "q-labels.h5")  # fmt: skip
     assert (table["status"], table["nodules"], table["grid"]) == ("quarantined", None, None)
     assert table["flags"] == [{"flag": "Q_LUNGS_EMPTY", "detail": "no air"}]

@@ -58,8 +58,8 @@ def test_what_is_said_of_nodules_reads_the_detector_where_there_is_one() -> None
     read = files.of_nodules("describe_nodules", "m2-demo", "x")
     assert read["labels"] == "o/extract_candidates/demo/x.h5"
     assert read["candidates"] == "o/extract_candidates/demo/x.csv"
-    assert read["answers"] == "o/predict_cancer/m2-demo.csv"
-    assert set(files.of_nodules("describe_nodules", "m1-64", "x")) == {"ingested", "volume", "lungs", "answers"}
+    assert read["predictions"] == "o/predict_cancer/m2-demo.csv"
+    assert set(files.of_nodules("describe_nodules", "m1-64", "x")) == {"ingested", "volume", "lungs", "predictions"}
 
 
 @pytest.mark.parametrize("step", ["detect", "extract_candidates", "crop_patches"])
@@ -128,7 +128,7 @@ def test_a_setting_changes_the_digest_of_what_reads_it_alone() -> None:
 
 def test_plausible_lungs_shrink_with_synthetic_chests_only() -> None:
     small = {"cohort": {"anatomy_scale": 0.5}}
-    assert study(small, source="synthetic").plausible_ml() == {"plausible_ml_low": 125, "plausible_ml_high": 1125}
+    assert study(small, scans_from="synthetic").plausible_ml() == {"plausible_ml_low": 125, "plausible_ml_high": 1125}
     assert study(small).plausible_ml() == {"plausible_ml_low": 1000, "plausible_ml_high": 9000}
 
 

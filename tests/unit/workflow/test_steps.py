@@ -11,9 +11,9 @@ from lungline.workflow.bundle import PACKAGED, read_bundle
 from lungline.workflow.steps import (
     BY_NAME,
     CANDIDATES,
+    CLASSIFIER_INPUTS,
     LABELS,
     RAW,
-    SCORED,
     STEPS,
     graph,
     maker_of,
@@ -27,17 +27,17 @@ from lungline.workflow.steps import (
 def test_a_step_reads_what_steps_before_it_make(step) -> None:
     before = {other.name for other in STEPS[: STEPS.index(step)]}
     for source in step.reads.values():
-        assert source in before | {RAW, CANDIDATES, LABELS, SCORED}
+        assert source in before | {RAW, CANDIDATES, LABELS, CLASSIFIER_INPUTS}
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if step.of_scan], ids=lambda step: step.name)
+@pytest.mark.parametrize("step", [step for step in STEPS if step.in_predict], ids=lambda step: step.name)
 def test_the_stage_of_a_step_takes_what_the_table_says(step) -> None:
     config = read_config({})
     told = settings_of(config, step.name, detector="pretrained", size=64)
     parameters = inspect.signature(import_module(f"lungline.stages.{step.name}").run).parameters
-    assert {*step.reads, *step.takes, *told, "output"} <= set(parameters)
+    assert {*step.reads, *step.params, *told, "output"} <= set(parameters)
     required = {name for name, one in parameters.items() if one.default is inspect.Parameter.empty}
-    assert required <= {*step.reads, *step.takes, *told, "output", "scans"}
+    assert required <= {*step.reads, *step.params, *told, "output", "scans"}
 
 
 def test_a_pipeline_has_the_steps_that_its_settings_name() -> None:
@@ -57,7 +57,11 @@ def test_what_a_classifier_reads_is_made_by_the_last_step_that_a_pipeline_has() 
     config = read_config({})
     ranked, plain, whole = (settings_on_the_way(config, name) for name in ("pretrained", "m2", "m1-64"))
     assert [maker_of(CANDIDATES, s) for s in (ranked, plain, whole)] == ["rank_candidates", "extract_candidates", None]
-    assert [maker_of(SCORED, s) for s in (ranked, plain, whole)] == ["crop_patches", "crop_patches", "resize_volume"]
+    assert [maker_of(CLASSIFIER_INPUTS, s) for s in (ranked, plain, whole)] == [
+        "crop_patches",
+        "crop_patches",
+        "resize_volume",
+    ]
 
 
 def test_a_detector_may_pick_candidates_in_its_own_way() -> None:
