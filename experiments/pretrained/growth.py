@@ -157,17 +157,18 @@ def follow(results: Path, scan: str, out: Path, seed: int) -> list[Followed]:
 
 
 def state_of(rows: Sequence[dict[str, str]], centre_xyz_mm: NDArray, radius_mm: float) -> tuple[str, float | None]:
-    """State and ratio of volumes in the row whose earlier place lies on the nodule, the nearest one."""
+    """State in the later scan, and ratio of volumes, of the nodule whose earlier place lies nearest, on this one."""
     places = [
-        (np.linalg.norm([float(row[f"{axis}_mm_before"]) for axis in "xyz"] - centre_xyz_mm), row)
+        (np.linalg.norm([float(row[f"{axis}_mm"]) for axis in "xyz"] - centre_xyz_mm), row["nodule"])
         for row in rows
-        if row["x_mm_before"]
+        if row["scan"] == "1" and row["x_mm"]
     ]
     near = min(places, key=lambda place: place[0], default=None)
     if near is None or near[0] > radius_mm:
         return "not found", None
-    change = near[1]["volume_change_percent"]
-    return near[1]["state"], 1 + float(change) / 100 if change else None
+    after = next(row for row in rows if row["nodule"] == near[1] and row["scan"] == "2")
+    change = after["volume_change_percent_since_previous"]
+    return after["state"], 1 + float(change) / 100 if change else None
 
 
 def table(found: Sequence[Followed]) -> str:

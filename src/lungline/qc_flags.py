@@ -47,7 +47,8 @@ Q_BAD_DIRECTION: the axes of the image are not at right angles
     Resample the image to a plain grid.
 Q_TOO_FEW_SLICES: fewer than 3 slices at different places
     Complete the series.
-Q_MISSING_SLICES: more than 2 adjacent slices are missing, or more than 2 % of all (5 % of several acquisitions)
+Q_MISSING_SLICES: more than 2 adjacent slices are missing, or more than 2 % of all (5 % of several \
+acquisitions; of 15 or more always one, and one of each acquisition)
     Complete the series.
 W_GAP_FILLED: a few missing slices were interpolated
     Complete the series if a nodule lies there.
@@ -118,10 +119,10 @@ W_LUNG_GAS: a quarter of the lung mask or more is darker than lung
     Look at the lung mask: gas of stomach or bowel, air around a collapsed lung, or severe emphysema.
 W_LUNG_DENSE: much of the lung is not air
     Consolidation may stay outside the lung mask: look at it.
-W_LUNG_MISSING: by the shape of the lungs 15 ml or more are missing from the lung mask (of a child in \
-proportion): a tumour, consolidation or fluid that was taken for chest wall
-    Look there: what lies outside the mask is not searched, and a tumour that reaches beyond it is measured too \
-small. A larger segment_lungs.margin_mm takes more of it in.
+W_LUNG_MISSING: by the shape of the lungs 15 ml or more are missing from them (of a child in proportion): a tumour, \
+consolidation or fluid that looks like chest wall; the place is searched with them
+    Look there: more may be missing than was found, and a tumour that reaches beyond what is searched is measured too \
+small.
 # whole volumes
 W_VOLUME_CROPPED: the lung region is larger than what the classifier takes; its rim was cut off
     Nodules in the rim are not seen. Train with a larger input.pad_to.
@@ -141,6 +142,8 @@ from, by more than a factor of 1.25
 # tables and cohort
 T_ROW_TWICE: a row says what an earlier row says; it was left out
     Remove the copy for silence.
+T_ID_CHANGES: ids that a spreadsheet takes for numbers or dates and writes back changed: 007, 12E5, 1-2-2020
+    Import the column as text, or do not save the tables from a spreadsheet.
 T_ROW_REFUSED: a diameter is not above 0, or larger than any nodule; the row was left out
     Mend the row: the nodule is not known to the training and to the measurement.
 T_UNKNOWN_SCAN: a row belongs to no scan; it was not used

@@ -108,6 +108,24 @@ def copied(name: str, build: Callable[[Path], Path]) -> Callable[[Path], None]:
     return done
 
 
+def gzipped(build: Callable[[Path], object]) -> Callable[[Path], None]:
+    def done(folder: Path) -> None:
+        build(folder)
+        for file in [file for file in folder.rglob("*") if file.is_file()]:
+            file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+            file.unlink()
+
+    return done
+
+
+def in_a_zip(build: Callable[[Path], object]) -> Callable[[Path], None]:
+    def done(folder: Path) -> None:
+        build(folder / "work")
+        zip_of(folder / "a.zip", folder / "work")
+
+    return done
+
+
 NAMES = {
     "capitals, NIfTI": (copied("SCAN.NII.GZ", lambda f: write_nifti(f / "a.nii.gz", HU)), "nifti", "nothing"),
     "capitals, NIfTI unpacked": (copied("SCAN.NII", lambda f: write_nifti(f / "a.nii", HU)), "nifti", "nothing"),
@@ -124,6 +142,12 @@ NAMES = {
     "behind thirty files of unknown names": (behind(*(f"00{k}" for k in range(30))), "dicom", "nothing"),
     "before pictures": (behind("zz.png", "zz.bmp"), "dicom", "2 pictures (.bmp .png)"),
     "no preamble": (lambda f: [cut_preamble(p) for p in suffixes_off(write_dicom(f / "a", HU)).iterdir()], "dicom", ""),
+    "DICOM called NIfTI": (named(".nii"), "dicom", "nothing"),
+    "DICOM called MetaImage": (named(".MHD"), "dicom", "nothing"),
+    "DICOM called NIfTI, in a zip": (in_a_zip(named(".nii")), "dicom", "nothing"),
+    "gzipped slices": (gzipped(named(".dcm")), "dicom", "nothing"),
+    "gzipped slices without suffix": (gzipped(named("")), "dicom", "nothing"),
+    "gzipped slices in a zip": (in_a_zip(gzipped(named(".dcm"))), "dicom", "nothing"),
     "a zip in capitals": (in_zips("STUDY.ZIP"), "dicom nifti", "nothing"),
     "a zip in a zip": (in_zips("a.zip", "b.zip"), "dicom nifti", "nothing"),
     "a zip from Windows": (zipped_under_windows, "dicom", "nothing"),

@@ -76,6 +76,7 @@ def moved(by_mm: float) -> np.ndarray:
     return np.concatenate([Z[:19], Z[19:38] + by_mm, Z[38:]])
 
 
+CHANGED = np.concatenate([Z[:28], np.arange(Z[27] + 2.5, Z[-1] + 1, 2.5)])
 ASIDE = both(
     chest(Z[:28], AcquisitionNumber=1, prefix="a"),
     chest(Z[28:], AcquisitionNumber=2, prefix="b", centre_xy_mm=(10.0, 0.0)),
@@ -86,6 +87,17 @@ ACQUISITIONS = [
     Case("missing", "two-of-the-middle-hold", acquired(thirds, [25, 26]), {"W_GAP_FILLED"}, words=("2 of 56",)),
     Case("missing", "a-number-a-slice", acquired(lambda k: k, [30]), {"W_GAP_FILLED"}),
     Case("missing", "numbers-fall", acquired(lambda k: 9 - k // 19, [30]), {"W_GAP_FILLED"}),
+    Case(
+        "missing",
+        "one-of-thick-slices",
+        acquired(lambda k: 1, [12], np.arange(36) * 8.0 - 140),
+        {"W_GAP_FILLED"},
+        (-140, 140),
+        ("1 of 36",),
+        8.0,
+    ),
+    Case("missing", "one-of-each-hold", acquired(thirds, [10, 30, 45]), {"W_GAP_FILLED"}, words=("3 of 56",)),
+    Case("off-grid", "another-distance-from-the-middle-on", chest(CHANGED), {"W_NONUNIFORM"}),
     Case("missing", "tilted", acquired(thirds, [30], tilt_degrees=8), {"W_GAP_FILLED", "W_TILT"}),
     Case("shared", "upper-is-larger", shared(Z[:28], Z[27:]), {JOINED}, words=("56 of 57",)),
     Case("shared", "lower-is-larger", shared(Z[:40], Z[39:]), {JOINED}, words=("56 of 57",)),
@@ -177,6 +189,10 @@ BESIDE = {
             "unnamed": {"ImageType": DERIVED},
         }.items()
     },
+    **{
+        f"described-{words}": other(ImageType=ORIGINAL, SliceThickness=2, SeriesDescription=words)
+        for words in ("VNC 1.0", "Topogram 0.6", "Perfused blood volume")
+    },
     "derivation": of_type(DerivationDescription="Maximum intensity projection"),
     "iodine": unit("MGML", ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_VALUE_BASED"]),
     "effective-z": unit("Z_EFF", ImageType=ORIGINAL),
@@ -218,6 +234,8 @@ ONE_UID = {
     "thickness": setting(SliceThickness=8),
     "tube-voltage": setting(KVP=80),
     "phase": setting(TemporalPositionIdentifier=2),
+    "phase-by-trigger": setting(TriggerTime=600),
+    "contrast": setting(ContrastBolusAgent="Acme"),
     "image-type": setting(ImageType=[*DERIVED, "MPR"]),
     "unit": setting(RescaleType="MGML"),
     "projection": setting(ImageType=[*DERIVED, "MIP"]),

@@ -7,8 +7,11 @@ import pytest
 from lungline.errors import LunglineError
 from lungline.nodules.annotations import read_annotations
 from lungline.readers.listing import read_labels
+from lungline.stages import manifest
+from lungline.storage.spreadsheets import changes_in_spreadsheets
 from lungline.storage.submissions import read_ids, read_marks
-from scans import chest, write_nifti
+from lungline.storage.tables import read_notes
+from scans import chest, write_mhd, write_nifti
 
 HU = chest()
 LABELS = {"007": 1, "1234567890123456789": 0, "P3": 1}
@@ -139,3 +142,24 @@ def test_commas_beside_points_are_no_decimal_commas(tmp_path) -> None:
     path.write_text("seriesuid;coordX;coordY;coordZ;diameter_mm\n1.3.6.1;1,500;2.5;3;4\n")
     with pytest.raises(LunglineError, match="line 2: coordX: expected a finite number with a decimal point"):
         read_annotations(path)
+
+
+@pytest.mark.parametrize(
+    "word", ["007", "12E5", "1.5e3", "1234567890123456", "1.10", "00.5", "1-2-2020", "3.12", "12-05"]
+)
+def test_an_id_that_a_spreadsheet_would_change_is_warned_of(word, tmp_path) -> None:
+    assert changes_in_spreadsheets(word)
+    write_mhd(tmp_path / "luna/subset9" / f"{word}.mhd", chest((3, 6, 7)))
+    write_mhd(tmp_path / "luna/subset9" / "1.2.840.10008.mhd", chest((3, 6, 7)))
+    manifest.run("luna16", tmp_path / "luna", tmp_path / "out")
+    manifest.run("luna16", tmp_path / "luna", tmp_path / "out")
+    (note,) = read_notes(tmp_path / "out/input_warnings.csv")
+    assert (note.file, note.flag) == ("manifest.csv", "T_ID_CHANGES")
+    assert note.what.startswith("1 of 2 ids")
+
+
+@pytest.mark.parametrize(
+    "word", ["1.3.6.1.4.1", "patient-7", "scan-0123456789", "7", "0", "123456789012345", "a.10", "1-2-3-4"]
+)
+def test_an_id_that_a_spreadsheet_keeps_is_not(word) -> None:
+    assert not changes_in_spreadsheets(word)

@@ -225,6 +225,13 @@ NIFTI = {
         nifti(pixdim=(1, -2, 2, 2, 0, 0, 0, 0)),
         "Q_BAD_NIFTI: the header is not valid: pixdim[1,2,3] should be positive",
     ),
+    **{
+        f"{count} dimensions": (
+            nifti("a.nii", dim=(count, COLUMNS, ROWS, SLICES, 1, 1, 1, 1)),
+            f"Q_BAD_NIFTI: dim[0], the number of dimensions, is {count}; expected 3 to 7",
+        )
+        for count in (0, 2, 9, -1)
+    },
     "a type that is none": (nifti(datatype=999), "Q_BAD_NIFTI: the header is not valid: data code 999 not recognized"),
     "a slope that is infinite": (nifti(scl_slope=np.inf), "Q_BAD_RESCALE: scl_slope is inf"),
     "NIfTI-2": (by_nibabel(nibabel.Nifti2Image, "a.nii"), READ),

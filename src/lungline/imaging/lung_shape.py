@@ -1,9 +1,9 @@
 """What is missing from a lung, told by its shape.
 
 The mask of the lungs is air and what air encloses. A large tumour at the chest wall, consolidation or fluid is neither:
-it is taken for chest wall, and no later step sees it. So each lung is compared with the other one, mirrored, and with
-the convex outline of both, on blocks of about 4 mm. Heart, aorta and hilum are left out, and so is as much as the two
-domes of a healthy diaphragm differ by.
+it is taken for chest wall. So each lung is compared with the other one, mirrored, and with the convex outline of both,
+on blocks of about 4 mm, and what is missing is searched like lung. Heart, aorta and hilum are left out, and so is as
+much as the two domes of a healthy diaphragm differ by.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,9 @@ _THIN_MM, _THIN_AT_BASE_MM = 9.0, 24.0
 _MIDDLE_MM, _RIBS_MM = 36.0, 45.0
 #: Lung on the level of a missing part, or below it, is at most so far beside it.
 _BESIDE_MM = 12.0
+#: As far around a missing part, within the convex outline of the lungs, counts as missing: a tumour reaches beyond what
+#: the comparison shows, towards the midline above all.
+_RIM_MM = 5.0
 #: Shares of the lungs' depth from behind, and of their height from above, that are free of the heart.
 _BEHIND_HEART, _ABOVE_HEART = 0.4, 0.4
 _DIRECTIONS = 48  # of the tangents to a convex outline
@@ -51,11 +54,11 @@ class MissingPart:
     centre_zyx: tuple[float, float, float]  # voxel index on the grid of the lungs
 
 
-def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> list[MissingPart]:
-    """Parts that are missing from lungs (Z, Y, X) in LPS order, from `SMALLEST_ML` on, the largest first.
+def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> tuple[list[MissingPart], Mask]:
+    """Parts that are missing from lungs (Z, Y, X) in LPS order, from `SMALLEST_ML` on, the largest first; and where.
 
-    A child's are told from less on, in proportion. None where there is one lung only: nothing tells how large the other
-    was. Nor where no slice shows both.
+    The second is a mask (Z, Y, X) of these parts with a rim around them. A child's are told from less on, in
+    proportion. None where there is one lung only: nothing tells how large the other was. Nor where no slice shows both.
     """
     box = bounding_box(lungs)
     blocks = average_blocks(lungs[box].view(np.uint8), np.asarray(spacing_zyx_mm, dtype=np.float64), _BLOCK_MM)
@@ -65,12 +68,13 @@ def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> list[MissingPart]:
     left = seen & ~right
     one_lung = min(np.count_nonzero(left), np.count_nonzero(right)) < ONE_LUNG_SHARE * np.count_nonzero(seen)
     if one_lung or not _show_both(left, right).any():
-        return []
+        return [], np.zeros_like(lungs)
     first = np.array([s.start for s in box]) - _PAD * np.array(blocks.edge)
     midline, width = _midline_and_width(left, right)
     scale = float(np.clip(width * blocks.spacing_zyx_mm[2] / _ADULT_WIDTH_MM, _SMALLEST_SCALE, 1.0))
     both = _missing_of_both(left, right, midline, scale, blocks.spacing_zyx_mm)
     found: list[MissingPart] = []
+    place = np.zeros_like(seen)
     for side, missing in zip(_SIDES, both, strict=True):
         labels, counts = label_pieces(missing)
         for label in range(1, counts.size):
@@ -78,7 +82,10 @@ def missing_parts(lungs: Mask, spacing_zyx_mm: Spacing) -> list[MissingPart]:
             if volume_ml >= SMALLEST_ML * scale**3:
                 centre = (np.argwhere(labels == label).mean(axis=0) + 0.5) * blocks.edge + first - 0.5
                 found.append(MissingPart(side, volume_ml, tuple(centre.tolist())))
-    return sorted(found, key=lambda part: -part.volume_ml)
+                place |= labels == label
+    place |= dilate(place, _RIM_MM * scale, blocks.spacing_zyx_mm) & _convex_slices(seen)
+    found.sort(key=lambda part: -part.volume_ml)
+    return found, _to_voxels(place, blocks.edge, first, lungs.shape)
 
 
 def judge_shape(parts: Sequence[MissingPart], affine: Affine) -> list[tuple[str, str]]:
@@ -92,6 +99,15 @@ def judge_shape(parts: Sequence[MissingPart], affine: Affine) -> list[tuple[str,
     return [("W_LUNG_MISSING", "; ".join(places))]
 
 
+def _to_voxels(mask: Mask, edge: Sequence[int], first: NDArray[np.int64], shape_zyx: tuple[int, ...]) -> Mask:
+    """A mask of blocks of `edge` voxels, of which the first begins at voxel `first`, on a grid of voxels."""
+    mask = np.pad(mask, 1)
+    for axis, (step, start, size) in enumerate(zip(edge, first, shape_zyx, strict=True)):
+        block = 1 + (np.arange(size) - start) // step
+        mask = mask.take(np.clip(block, 0, mask.shape[axis] - 1), axis=axis)
+    return mask
+
+
 def _missing_of_both(
     left: Mask, right: Mask, midline: float, scale: float, spacing: tuple[float, float, float]
 ) -> list[Mask]:
@@ -99,11 +115,13 @@ def _missing_of_both(
     seen = left | right
     off_mm = (np.arange(seen.shape[2]) - midline) * spacing[2] / scale  # to the patient's left
     outline = _convex_slices(seen) & ~seen
+    free = _free_of_heart(seen)
+    lacking = [np.count_nonzero(_mirrored(other, midline) & ~seen & ~free) for other in (right, left)]
     out = []
     for own, other, towards in ((left, right, 1), (right, left, -1)):
         mirrored = _mirrored(other, midline) & ~seen & (towards * off_mm > _MIDDLE_MM)
-        if towards == 1:
-            mirrored &= _free_of_heart(seen)
+        if towards == 1 or lacking[1] > lacking[0]:  # the heart may lie on the right
+            mirrored &= free
         further_out = np.maximum.accumulate(own[:, :, ::-towards], axis=2)[:, :, ::-towards]
         at_ribs = outline & ~further_out & (towards * off_mm > _RIBS_MM)
         above_lung = np.maximum.accumulate(dilate(own, _BESIDE_MM * scale, (_FAR_MM, *spacing[1:])), axis=0)
@@ -145,7 +163,7 @@ def _mirrored(mask: Mask, midline: float) -> Mask:
 
 
 def _free_of_heart(seen: Mask) -> Mask:
-    """Where a left lung is not indented by the heart: behind it, and above it."""
+    """Where no lung is indented by the heart: behind it, and above it."""
     rows = _shadow(seen)
     depth, slices = np.ptp(np.flatnonzero(rows.any(axis=0))), np.flatnonzero(rows.any(axis=1))
     back = _ends(rows)[1]

@@ -49,8 +49,8 @@ def register_lungs(
     It starts from the middles of the lungs, unturned, so a scan that is turned by more than about 30 degrees against
     the other may not be found.
     """
-    fixed, fixed_lungs = _prepared(first, first_lungs)
-    moving, moving_lungs = _prepared(second, second_lungs)
+    fixed, fixed_lungs = prepared(first, first_lungs)
+    moving, moving_lungs = prepared(second, second_lungs)
     middle, other = _middle(first_lungs), _middle(second_lungs)
     start = sitk.Euler3DTransform()
     start.SetCenter(middle.tolist())
@@ -81,7 +81,7 @@ def register_lungs(
     return RigidTransform(matrix, 2 * both / max(sizes, 1))
 
 
-def _prepared(ct: Volume, lungs: Volume) -> tuple[sitk.Image, sitk.Image]:
+def prepared(ct: Volume, lungs: Volume) -> tuple[sitk.Image, sitk.Image]:
     """The scan (clipped HU) and its lungs on a coarser grid."""
     by = [max(1, round(_GRID_MM / float(step))) for step in ct.spacing_zyx_mm[::-1]]
     hu = sitk.BinShrink(_image(ct, np.clip(ct.array, *_HU).astype(np.float32)), by)

@@ -1,68 +1,45 @@
-"""Pair the nodules of two scans of a patient; growth, new and gone nodules."""
+"""Which nodules of the scans of a patient are one: pairs of one scan and the next, and chains of pairs."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from lungline.nodules.measurements import Attenuation
-from lungline.nodules.table import Laterality, NoduleRow, Zone, format_value
-from lungline.storage.tables import table_text
-
-#: Name and version of the layout; `lungline/schemas/follow-up-2.json` describes it.
-SCHEMA = "follow-up/2"
-
-State = Literal["paired", "new", "gone", "not-imaged"]
+State = Literal["found", "new", "missed", "gone", "not-yet", "not-imaged"]
 
 
-@dataclass(frozen=True)
-class FollowUpRow:
-    """One nodule in two scans; what belongs to a scan in which it was not found is None, else as in the nodule tables.
+class Transform(Protocol):
+    """From the world of a scan to that of the next one, and back; points are (..., 3)."""
 
-    Found in both scans it is "paired", in the later or the earlier only "new" or "gone"; "not-imaged" if the other scan
-    does not show its place.
+    def apply(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]: ...
+    def apply_inverse(self, points_xyz_mm: ArrayLike) -> NDArray[np.float64]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """One nodule in all scans.
+
+    Attributes
+    ----------
+    index : tuple of int or None, one a scan
+        Its place among the points of that scan; None where it was not found.
+    places_xyz_mm : (scans, 3)
+        Where it lies in each, or would lie.
+    distances_mm : tuple of float or None
+        Where it was found again: how far off the place where its last sighting would lie.
     """
 
-    state: State
-    laterality: Laterality  # this and the next: in the later scan where it was found there
-    zone: Zone
-    rank_before: int | None
-    rank_after: int | None
-    score_before: float | None  # what the rank is by
-    score_after: float | None
-    finding_before: bool | None
-    finding_after: bool | None
-    x_mm_before: float | None  # centroids in each scanner's own world, LPS
-    y_mm_before: float | None
-    z_mm_before: float | None
-    x_mm_after: float | None
-    y_mm_after: float | None
-    z_mm_after: float | None
-    instance_number_before: int | None  # of the nearest slice
-    instance_number_after: int | None
-    distance_mm: float | None  # between the two after registration
-    long_axis_mm_before: float | None
-    long_axis_mm_after: float | None
-    volume_mm3_before: float | None
-    volume_mm3_after: float | None
-    volume_change_percent: float | None  # of the earlier volume
-    doubling_days: float | None  # at this rate; None if it has not grown, or the days are unknown
-    attenuation_before: Attenuation | None
-    attenuation_after: Attenuation | None
-    nodule_probability_before: float | None
-    nodule_probability_after: float | None
-    cancer_probability_before: float | None
-    cancer_probability_after: float | None
-    malignancy_score_before: float | None
-    malignancy_score_after: float | None
+    index: tuple[int | None, ...]
+    places_xyz_mm: NDArray[np.float64]
+    distances_mm: tuple[float | None, ...]
 
-
-COLUMNS = tuple(field.name for field in fields(FollowUpRow))
-_OF_A_SCAN = [name.removesuffix("_before") for name in COLUMNS if name.endswith("_before")]
+    @property
+    def found(self) -> list[int]:
+        """The scans in which it was found, counted from 0; one at least."""
+        return [k for k, i in enumerate(self.index) if i is not None]
 
 
 def pair_points(
@@ -81,66 +58,52 @@ def pair_points(
     return [(i, j) for i, j in pairs if distance[i, j] <= tolerance_mm]
 
 
-def doubling_days(volume_before: float, volume_after: float, days: int | None) -> float | None:
-    """Days in which a volume that grows exponentially doubles; None if it does not grow, or the days are unknown."""
-    if not days or volume_after <= volume_before:
-        return None
-    return days * math.log(2) / math.log(volume_after / volume_before)
+def chain_points(
+    points_xyz_mm: Sequence[NDArray[np.float64]], transforms: Sequence[Transform], tolerance_mm: float
+) -> list[Chain]:
+    """The nodules of all scans: each scan's points (n, 3) are paired with all that any earlier scan showed.
 
-
-def follow_nodules(
-    before: Sequence[NoduleRow],
-    after: Sequence[NoduleRow],
-    pairs: Sequence[tuple[int, int]],
-    distances_mm: Sequence[float],
-    imaged_before: Sequence[bool],
-    imaged_after: Sequence[bool],
-    days: int | None,
-) -> list[FollowUpRow]:
-    """A row for every finding: those in both scans first, by growth, then new ones, then those gone.
-
-    What was looked at as well counts where it is the other end of a finding: a nodule that fades below the score of a
-    finding is not gone.
-
-    `pairs` are positions in `before` and `after` that are one nodule, `distances_mm` how far apart they lie after
-    registration. `imaged_before` says of each of `after` whether the earlier scan shows its place; `imaged_after`
-    likewise. `days` lie between the scans.
+    `transforms` lead from each scan to the next. What was not found in a scan waits at the place where it would lie, so
+    it keeps its identity when it is found again. Chains stand in the order in which they were first found.
     """
-    rows = [
-        _row("paired", before[i], after[j], d, days)
-        for (i, j), d in zip(pairs, distances_mm, strict=True)
-        if before[i].finding or after[j].finding
-    ]
-    rows.sort(key=lambda row: -(row.volume_change_percent or 0.0))
-    old, young = {i for i, _ in pairs}, {j for _, j in pairs}
-    for j, nodule in enumerate(after):
-        if j not in young and nodule.finding:
-            rows.append(_row("new" if imaged_before[j] else "not-imaged", None, nodule))
-    for i, nodule in enumerate(before):
-        if i not in old and nodule.finding:
-            rows.append(_row("gone" if imaged_after[i] else "not-imaged", nodule, None))
-    return rows
+    scans = len(points_xyz_mm)
+    index: list[list[int | None]] = [[i, *[None] * (scans - 1)] for i in range(len(points_xyz_mm[0]))]
+    distances: list[list[float | None]] = [[None] * scans for _ in index]
+    places = [points_xyz_mm[0].reshape(-1, 3)]
+    for k in range(1, scans):
+        points = points_xyz_mm[k].reshape(-1, 3)
+        moved = transforms[k - 1].apply(places[-1])
+        here = moved.copy()
+        pairs = pair_points(moved, points, tolerance_mm)
+        for i, j in pairs:
+            index[i][k], distances[i][k], here[i] = j, float(np.linalg.norm(moved[i] - points[j])), points[j]
+        paired = {j for _, j in pairs}
+        new = [j for j in range(len(points)) if j not in paired]
+        index += [[*[None] * k, j, *[None] * (scans - 1 - k)] for j in new]
+        distances += [[None] * scans for _ in new]
+        before = points[new]
+        for earlier in range(k - 1, -1, -1):
+            before = transforms[earlier].apply_inverse(before)
+            places[earlier] = np.concatenate([places[earlier], before])
+        places.append(np.concatenate([here, points[new]]))
+    rows = zip(index, np.stack(places, axis=1), distances, strict=True)
+    return [Chain(tuple(found), lies, tuple(apart)) for found, lies, apart in rows]
 
 
-def _row(
-    state: State,
-    before: NoduleRow | None,
-    after: NoduleRow | None,
-    distance_mm: float | None = None,
-    days: int | None = None,
-) -> FollowUpRow:
-    shown = after or before
-    assert shown is not None
-    values: dict[str, Any] = {"distance_mm": distance_mm, "volume_change_percent": None, "doubling_days": None}
-    if before is not None and after is not None:
-        values["volume_change_percent"] = 100 * (after.volume_mm3 / before.volume_mm3 - 1)
-        values["doubling_days"] = doubling_days(before.volume_mm3, after.volume_mm3, days)
-    for name in _OF_A_SCAN:
-        values[f"{name}_before"] = None if before is None else getattr(before, name)
-        values[f"{name}_after"] = None if after is None else getattr(after, name)
-    return FollowUpRow(state, shown.laterality, shown.zone, **values)
+def states_of(chain: Chain, imaged: Sequence[bool]) -> list[State]:
+    """What each scan says of a nodule; `imaged`: whether it shows the nodule's place.
 
-
-def rows_as_csv(rows: Sequence[FollowUpRow]) -> str:
-    """The rows as CSV text; the header alone when there is none."""
-    return table_text(COLUMNS, [[format_value(value) for value in astuple(row)] for row in rows])
+    Where it was found: "found", but "new" the first time if an earlier scan shows the place. Elsewhere "not-imaged" if
+    the scan does not show the place, else "not-yet" before it was first found, "gone" after it was last found, and
+    "missed" between.
+    """
+    first, last = chain.found[0], chain.found[-1]
+    states: list[State] = []
+    for k, i in enumerate(chain.index):
+        if i is not None:
+            states.append("new" if k == first and any(imaged[:k]) else "found")
+        elif not imaged[k]:
+            states.append("not-imaged")
+        else:
+            states.append("not-yet" if k < first else "gone" if k > last else "missed")
+    return states

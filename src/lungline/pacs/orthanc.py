@@ -1,25 +1,61 @@
 """An Orthanc server, by its REST interface: what arrived, the images, and the way back."""
 
-import base64
-import http.client
 import json
-import netrc
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from lungline.errors import LunglineError
+from lungline.escape import visible
+from lungline.pacs.bounded_http import checked_url, request
 from lungline.privacy.permissions import secret_path
 
-_SECONDS = 120.0
+_SECONDS = 120.0  # of a question; an image may take ten times as long
+_MAX_JSON_BYTES = 1 << 28  # 100,000 studies and more
+_MAX_IMAGE_BYTES = 1 << 31
+T = TypeVar("T")
+
+#: An identifier of Orthanc: it becomes a part of URLs, so it must not be anything else.
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$")]
 
 
-class UnreachableError(LunglineError):
-    """The server does not answer; later it may."""
+class NonsenseError(LunglineError):
+    """The server answers something that no Orthanc says."""
+
+
+class _Change(BaseModel):
+    Last: int
+
+
+class _Study(BaseModel):
+    ID: Id
+    IsStable: bool
+    LastUpdate: str = Field("", max_length=64)
+
+
+class _Tags(BaseModel):
+    Modality: str = Field("", max_length=64)
+
+
+class _Series(BaseModel):
+    MainDicomTags: _Tags
+    Instances: list[Id]
+
+
+class _Statistics(BaseModel):
+    CountInstances: int
+
+
+class _Instance(BaseModel):
+    FileUuid: str = Field(max_length=64)
+
+
+class _Stored(BaseModel):
+    ID: Id
 
 
 @dataclass(frozen=True)
@@ -42,89 +78,90 @@ class Orthanc:
     url: str
 
     def __post_init__(self) -> None:
-        whole = self.url if "://" in self.url else f"http://{self.url}"
-        if urllib.parse.urlsplit(whole).scheme not in ("http", "https"):
-            raise LunglineError(f"{self.url}: expected the address of an Orthanc, as HOST:8042 or https://HOST.")
-        object.__setattr__(self, "url", whole.rstrip("/"))
+        object.__setattr__(self, "url", checked_url(self.url))
 
     def last_change(self) -> int:
         """A number that grows with everything that happens there."""
-        return int(self._ask("changes?last")["Last"])
+        return self._ask("changes?last", _Change).Last
 
     def studies(self) -> list[Study]:
         """All studies that it holds."""
-        return [_study(item) for item in self._ask("studies?expand")]
+        return [_study(item) for item in self._ask("studies?expand", list[_Study])]
 
     def study(self, study: str) -> Study:
         """One study, as it is now."""
-        return _study(self._ask(f"studies/{study}"))
+        return _study(self._ask(f"studies/{study}", _Study))
 
     def instances(self, study: str) -> dict[str, list[str]]:
         """Modality -> ids of all its instances in a study."""
         found: dict[str, list[str]] = {}
-        for series in self._ask(f"studies/{study}/series"):
-            found.setdefault(str(series["MainDicomTags"].get("Modality", "")), []).extend(series["Instances"])
+        for series in self._ask(f"studies/{study}/series", list[_Series]):
+            found.setdefault(series.MainDicomTags.Modality, []).extend(series.Instances)
         return found
 
     def count(self, study: str) -> int:
         """How many instances a study has."""
-        return int(self._ask(f"studies/{study}/statistics")["CountInstances"])
+        return self._ask(f"studies/{study}/statistics", _Statistics).CountInstances
 
     def digest(self, instance: str) -> str:
         """Of the bytes of an instance, whose id stays when other bytes take its place; by Orthanc's own MD5."""
         try:
-            return self._request(f"instances/{instance}/attachments/dicom/md5").decode("ascii")
-        except LunglineError as refusal:
-            if isinstance(refusal, UnreachableError):
-                raise
-            return str(self._ask(f"instances/{instance}")["FileUuid"])  # where it keeps none (StoreMD5ForAttachments)
+            return visible(self._request(f"instances/{instance}/attachments/dicom/md5")[:64].decode("ascii", "replace"))
+        except RefusedError:  # where it keeps none (StoreMD5ForAttachments)
+            return self._ask(f"instances/{instance}", _Instance).FileUuid
 
     def fetch(self, instance: str, target: Path) -> None:
         """Write an instance to a file of mode 0600."""
-        content = self._request(f"instances/{instance}/file")
+        content = self._request(f"instances/{instance}/file", max_bytes=_MAX_IMAGE_BYTES, seconds=10 * _SECONDS)
         with secret_path(target) as temporary:
             temporary.write_bytes(content)
 
     def store(self, file: Path) -> str:
         """Store a DICOM file; the id of the instance. One that is there already is not stored again."""
-        return str(json.loads(self._request("instances", file.read_bytes()))["ID"])
+        return self._ask("instances", _Stored, file.read_bytes()).ID
 
     def send(self, instances: Sequence[str], modality: str) -> None:
         """Let it send instances to a DICOM node that its configuration knows by this name."""
-        self._request(f"modalities/{urllib.parse.quote(modality, safe='')}/store", json.dumps(instances).encode())
+        path = f"modalities/{quote(modality, safe='')}/store"
+        self._request(path, json.dumps(instances).encode(), seconds=10 * _SECONDS)
 
-    def _ask(self, path: str) -> Any:
-        return json.loads(self._request(path))
-
-    def _request(self, path: str, body: bytes | None = None) -> bytes:
-        """The answer to a GET, or to a POST of `body`; `LunglineError` if the server refuses."""
-        request = urllib.request.Request(f"{self.url}/{path}", data=body, headers=self._login())
+    def _ask(self, path: str, shape: type[T], body: bytes | None = None) -> T:
+        """An answer in JSON, of this shape; `NonsenseError` if it is of another."""
+        answer = self._request(path, body)
         try:
-            with _OPENER.open(request, timeout=_SECONDS) as answer:
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            what = path.partition("/")[0].partition("?")[0]
-            hint = " Put user and password into ~/.netrc." if error.code == 401 else ""
-            raise LunglineError(f"Orthanc refuses '{what}' with {error.code} {error.reason}.{hint}") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or type(error).__name__
-            raise UnreachableError(
-                f"{self.url}: no Orthanc answers there ({reason}). Start it, or mend the URL."
-            ) from None
+            return TypeAdapter(shape).validate_json(answer)
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, fault["loc"])) or "all of it"
+            what = f"'{_what(path)}' is answered in a way that no Orthanc answers ({where}: {fault['type']})"
+            raise NonsenseError(f"{self.url}: {what}. Look at what runs there.") from None
 
-    def _login(self) -> dict[str, str]:
-        try:
-            known = netrc.netrc().authenticators(urllib.parse.urlsplit(self.url).hostname or "")
-        except (OSError, netrc.NetrcParseError):
-            return {}
-        if known is None:
-            return {}
-        return {"Authorization": "Basic " + base64.b64encode(f"{known[0]}:{known[2]}".encode()).decode()}
+    def _request(
+        self,
+        path: str,
+        body: bytes | None = None,
+        *,
+        max_bytes: int = _MAX_JSON_BYTES,
+        seconds: float = _SECONDS,
+    ) -> bytes:
+        """The answer to a GET, or to a POST of `body`; `RefusedError` if the server refuses."""
+        reply = request(f"{self.url}/{path}", body, seconds=seconds, max_bytes=max_bytes)
+        if reply.status == 200:
+            return reply.body
+        hint = {401: " Put user and password into ~/.netrc."}.get(reply.status, "")
+        if 300 <= reply.status < 400:
+            hint = " It points to another address, which is not followed. Name that one, if it is yours."
+        reason = visible(reply.reason[:80])
+        raise RefusedError(f"{self.url}: Orthanc refuses '{_what(path)}' with {reply.status} {reason}.{hint}")
 
 
-def _study(item: Mapping[str, Any]) -> Study:
-    return Study(item["ID"], bool(item["IsStable"]), str(item.get("LastUpdate", "")))
+class RefusedError(LunglineError):
+    """The server answers with another status than 200."""
 
 
-#: A PACS stands in the same network: no proxy.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _what(path: str) -> str:
+    return path.partition("/")[0].partition("?")[0]
+
+
+def _study(item: _Study) -> Study:
+    return Study(item.ID, item.IsStable, item.LastUpdate)

@@ -8,6 +8,7 @@ from pathlib import Path
 from lungline.privacy.pseudonyms import pseudonym_key, read_map, remember
 from lungline.readers.listing import Listing, list_folder, read_labels
 from lungline.storage.scan_rows import ScanRow, read_manifest, write_manifest
+from lungline.storage.spreadsheets import changes_in_spreadsheets
 from lungline.storage.tables import Note, log_notes, replace_notes, write_notes
 
 _MANIFEST, _NOTES, _PRIVATE = "manifest.csv", "input_warnings.csv", "private"
@@ -45,13 +46,20 @@ def write_scan_list(
     stay = {row.scan for row in (*rows, *keep)}
     remember(out / _PRIVATE, found, forget=read_map(out / _PRIVATE).keys() - stay)
     write_manifest(out / _MANIFEST, [*keep, *rows])
-    all_notes = [*(note for listing in listings for note in listing.notes), *notes]
+    all_notes = [*(note for listing in listings for note in listing.notes), *notes, *_changing_ids([*keep, *rows])]
     if tables is None:
         write_notes(out / _NOTES, all_notes)
     else:
-        replace_notes(out / _NOTES, tables, all_notes)
+        replace_notes(out / _NOTES, {*tables, _MANIFEST}, all_notes)
     log_notes(all_notes, out / _NOTES)
     return rows
+
+
+def _changing_ids(rows: Sequence[ScanRow]) -> list[Note]:
+    """A note on the ids of the manifest that would come back from a spreadsheet as others."""
+    found = [row.scan for row in rows if changes_in_spreadsheets(row.scan)]
+    what = f"{len(found)} of {len(rows)} ids are a number or a date to a spreadsheet, which writes them back changed"
+    return [Note(_MANIFEST, None, "T_ID_CHANGES", what)] if found else []
 
 
 def say_what_was_seen(listing: Listing) -> None:

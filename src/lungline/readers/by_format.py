@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lungline.errors import LunglineError
-from lungline.readers.dicom_sniff import start_of_file
+from lungline.readers.dicom_sniff import begins_as_dicom, start_of_file
 from lungline.readers.raw import RawImage
 from lungline.scan_formats import FORMATS, Source, is_sniffed, scan_suffix, source_of_name
 
@@ -29,10 +29,13 @@ class Reader:
 
 
 def is_scan(path: Path, start_of: Callable[[Path], bytes] = start_of_file) -> bool:
-    """Whether a file is a scan by itself: by its name or, where that leaves it open, by its first bytes."""
+    """Whether a file is a scan by itself: by its name, unless its first bytes are DICOM's or not of such a scan."""
     if not scan_suffix(path.name):
         return False
-    return not is_sniffed(path.name) or reader_of(source_of_name(path.name)).begins(start_of(path))
+    start = start_of(path)
+    if begins_as_dicom(start):
+        return False
+    return not is_sniffed(path.name) or reader_of(source_of_name(path.name)).begins(start)
 
 
 def reader_of(source: Source) -> Reader:

@@ -22,7 +22,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from lungline.errors import Quarantine
 from lungline.readers import image_kinds, owners
-from lungline.readers.dicom_sniff import is_dicom, lacks_preamble, start_of_file
+from lungline.readers.dicom_sniff import gunzipped, is_dicom, lacks_preamble, start_of_file
 from lungline.readers.dicom_values import floats_of, number_of_element, orientation_of, text_of, whole_number_of
 from lungline.readers.raw import MAX_FILES, ROOM_MM, is_file
 
@@ -33,7 +33,7 @@ _TAGS = [
     "PixelRepresentation", "PixelPaddingValue", "RescaleSlope", "RescaleIntercept", "LossyImageCompression",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence", "SliceThickness",
     "ConvolutionKernel", "KVP", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
-    *image_kinds.TAGS, *owners.TAGS, "FrameOfReferenceUID",
+    "TriggerTime", "ContrastBolusAgent", *image_kinds.TAGS, *owners.TAGS, "FrameOfReferenceUID",
 ]  # fmt: skip
 #: Where an enhanced CT says of each frame, or of all, what a classic slice says of itself.
 _FRAME_GROUPS = (
@@ -52,7 +52,7 @@ _OF_A_FRAME = (
 #: What tells reconstructions of one series apart, beside where the slices lie.
 _RECONSTRUCTION = (
     "ConvolutionKernel", "SliceThickness", "KVP", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
-    "ImageType",
+    "TriggerTime", "ContrastBolusAgent", "ImageType",
 )  # fmt: skip
 CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
@@ -77,6 +77,7 @@ _MODALITIES = (
     "SC",
 )
 DEFLATED = "1.2.840.10008.1.2.1.99"
+_META_LENGTH = b"\2\0\0\0UL\4\0"  # how the first element of a file begins: the length of group 2
 _MAX_INFLATED_BYTES = 1 << 26
 
 
@@ -194,7 +195,8 @@ def read_dataset(path: Path, **options: Any) -> Dataset:
     Without the elements of the file itself, the transfer syntax is the uncompressed one that the elements are in.
     """
     bare = lacks_preamble(start_of_file(path))
-    dataset = pydicom.dcmread(path, force=bare, **options)
+    with gunzipped(open(path, "rb")) as file:
+        dataset = pydicom.dcmread(file, force=bare, **options)
     if bare and "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -302,11 +304,13 @@ def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Sl
 
 def check_inflated_size(path: Path) -> None:
     """Quarantine a deflated DICOM file that would not stay small: pydicom inflates it whole, whatever its size."""
-    with open(path, "rb") as handle:
-        if DEFLATED.encode() not in handle.read(2048):
+    with gunzipped(open(path, "rb")) as handle:
+        start = handle.read(2048)
+        if DEFLATED.encode() not in start:
             return
-        meta = pydicom.filereader.read_file_meta_info(path)
-        handle.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+        if start[132:140] != _META_LENGTH:
+            raise ValueError("the elements of the file do not begin with their length")
+        handle.seek(144 + int.from_bytes(start[140:144], "little"))
         stream = zlib.decompressobj(-zlib.MAX_WBITS)
         size = 0
         while not stream.eof and (piece := stream.unconsumed_tail or handle.read(1 << 16)):

@@ -80,8 +80,8 @@ def stored_values(item: Slice) -> tuple[NDArray, Padding]:
         if stops_within_a_row(array):
             raise DamagedSliceError("the pixels turn to zero within a row and stay so")
         signed = dataset.PixelRepresentation == 1
-        padding = _padding(array, dataset)
-        return _used_bits(array, int(dataset.BitsStored), int(dataset.HighBit), signed), padding
+        used = _used_bits(array, int(dataset.BitsStored), int(dataset.HighBit), signed)
+        return used, _padding(used, dataset)
     except (DamagedSliceError, Quarantine, OSError, MemoryError):
         raise
     except Exception as error:  # pydicom and its decoders raise about nine kinds of exception
@@ -109,7 +109,7 @@ def _decode(dataset: Dataset, item: Slice) -> NDArray:
             raise DamagedSliceError("the compressed stream has another size than the header says")
         if item.syntax in _JPEG:
             return _decode_by_itk(dataset, stream)
-    return pydicom.pixels.pixel_array(dataset, index=item.frame, raw=True)
+    return pydicom.pixels.pixel_array(dataset, index=item.frame, raw=True, correct_unused_bits=False)
 
 
 def stream_size(frame: bytes) -> tuple[int, int] | None:
@@ -177,7 +177,7 @@ def stops_within_a_row(array: NDArray) -> bool:
 
 
 def _padding(array: NDArray, dataset: Dataset) -> Padding:
-    """Where the stored pixels, all their bits counted, equal PixelPaddingValue (signed or not), or lie in its range."""
+    """Where the stored pixels equal PixelPaddingValue (signed or not), or lie in its range."""
     value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
     if not isinstance(value, int):
         return Padding(np.zeros(array.shape, dtype=bool), False)

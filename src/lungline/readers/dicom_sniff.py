@@ -1,17 +1,25 @@
-"""Whether a file is DICOM, seen at its first bytes, with or without the preamble that a file should have.
+"""Whether a file is DICOM, seen at its first bytes, with or without the preamble that a file should have, or gzipped.
 
 Old software and careless exports leave out the 128 bytes and the mark, or even the file's own elements (group 2). Such
 a file counts where it begins with an element of these groups, as DICOM would write it; nothing else is forced.
 """
 
+import gzip
+import io
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
+from lungline.errors import Quarantine
 from lungline.readers.census import kind_of_file
 
 START_BYTES = 132
+_GZIP = b"\x1f\x8b"
+_PACKED_START_BYTES = 4096  # of a gzipped file: enough to unpack its first bytes
+_MAX_UNPACKED_BYTES = 1 << 26
 _MARK = b"DICM"
 _META, _FIRST = 0x0002, 0x0008  # groups that a file without preamble begins with
 _TEXT_VRS = {b"CS", b"UI", b"UL", b"DA", b"TM", b"SH", b"LO", b"IS", b"DS", b"PN", b"DT", b"AE", b"AS", b"US"}
@@ -22,11 +30,34 @@ _SUFFIXES = (".dcm", ".dicom", ".ima", ".dic")
 
 def start_of_file(path: Path) -> bytes:
     """What the mark of DICOM is looked for in; nothing of a file that cannot be read."""
-    if not path.is_file():  # a pipe would never end
-        return b""
-    with suppress(PermissionError), open(path, "rb") as handle:
-        return handle.read(START_BYTES)
+    with suppress(OSError):
+        if path.is_file():  # a pipe would never end
+            with open(path, "rb") as handle:
+                return start_of_stream(handle)
     return b""
+
+
+def start_of_stream(stream: IO[bytes]) -> bytes:
+    """The first bytes of an open file, unpacked if it is gzipped."""
+    start = stream.read(START_BYTES)
+    if start[:2] == _GZIP and start[128:] != _MARK:
+        with suppress(zlib.error):
+            packed = start + stream.read(_PACKED_START_BYTES)
+            return zlib.decompressobj(wbits=31).decompress(packed, START_BYTES)
+    return start
+
+
+def gunzipped(stream: IO[bytes]) -> BinaryIO:
+    """An open file at its start, unpacked if it is gzipped; `Quarantine` with `Q_LIMIT` if that does not stay small."""
+    start = stream.read(START_BYTES)
+    stream.seek(0)
+    if start[:2] != _GZIP or start[128:] == _MARK:
+        return cast(BinaryIO, stream)
+    with stream, gzip.GzipFile(fileobj=stream) as packed:
+        content = packed.read(_MAX_UNPACKED_BYTES + 1)
+    if len(content) > _MAX_UNPACKED_BYTES:
+        raise Quarantine("Q_LIMIT", f"a gzipped DICOM file grows beyond {_MAX_UNPACKED_BYTES} bytes")
+    return io.BytesIO(content)
 
 
 def is_dicom(path: Path, start_of: Callable[[Path], bytes] = start_of_file) -> bool:

@@ -65,7 +65,9 @@ _DESCRIPTIONS = _patterns(
     (rf"{_MINIP}|PIXEL BY PIXEL MINIMUM", "projection", 9, "minimum projection"),
     (r"VOLUME RENDER\w*|SURFACE RENDER\w*|VRT|CURVED", "projection", 9, "rendering"),
     (r"SUBTRACT\w*|PIXEL BY PIXEL SUBTRACTION", "not HU", 9, "subtraction"),
-    (r"IODINE|IODMAP|Z ?EFF|EFFECTIVE Z|ELECTRON DENSITY|PBV|PERFUSION", "not HU", 9, "map of a material"),
+    (r"IODINE|IODMAP|Z ?EFF|EFFECTIVE Z|ELECTRON DENSITY|PBV|PERFUS\w*", "not HU", 9, "map of a material"),
+    (r"LOCALI[SZ]ER|SCOUT\w*|TOPOGRAM|SURVIEW", "slice", 4, "localizer"),
+    (r"VNC|VUE|VIRTUAL\w*|VNI|CALCIUM SUPP\w*", "slice", 3, "material removed"),
     (_MEAN_IP, "slice", 2, "average projection"),
     (r"MPR|REFORMAT\w*|RFMT|MULTIPLANAR\w*", "slice", 2, "reformatted"),
 )

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from lungline.errors import LunglineError
 from lungline.readers.by_format import is_scan
-from lungline.readers.census import Census
+from lungline.readers.census import Census, kind_of_file
 from lungline.readers.dicom_sniff import beside_dicom, is_dicom, looks_like_dicom
 from lungline.readers.raw import is_file
 from lungline.readers.studies import place_of_study, scans_of_folder
@@ -240,12 +240,11 @@ def _listed(place: str, path: Path, source: str, dataset: str, split: Split, **k
         raise LunglineError(f"{found} List such scans as a plain folder: they get pseudonyms.") from None
 
 
-def _stop(error: OSError) -> None:
-    raise error
-
-
 def _scans_below(folder: Path, census: Census) -> Iterator[tuple[Path, str]]:
-    """(path, source) of every scan, sorted; links to folders are followed, each place once."""
+    """(path, source) of every scan, sorted; links to folders are followed, each place once.
+
+    What nobody let us read may be a scan: a folder below is one, and one with such a file; reading them says why not.
+    """
     if folder.is_file():
         found = [*_scans_of_file(folder, census), *([(folder, "dicom")] if is_dicom(folder) else [])]
         yield from found
@@ -262,7 +261,8 @@ def _scans_below(folder: Path, census: Census) -> Iterator[tuple[Path, str]]:
                 yield folder / path.relative_to(inside), source
         return
     seen: set[str] = set()
-    for here, folders, files in os.walk(folder, onerror=_stop, followlinks=True):
+    closed: list[OSError] = []
+    for here, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
         real = os.path.realpath(here)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if real in seen:
@@ -270,6 +270,10 @@ def _scans_below(folder: Path, census: Census) -> Iterator[tuple[Path, str]]:
             continue
         seen.add(real)
         yield from _scans_of_folder(Path(here), sorted(files), census)
+    for error in closed:
+        if Path(error.filename) == folder:
+            raise error
+        yield Path(error.filename), "dicom"
 
 
 def _scans_of_folder(folder: Path, names: Sequence[str], census: Census) -> Iterator[tuple[Path, str]]:
@@ -277,6 +281,8 @@ def _scans_of_folder(folder: Path, names: Sequence[str], census: Census) -> Iter
     dicom = holds_dicom(folder)
     if dicom:
         yield from ((path, "dicom") for path in scans_of_folder(folder))
+    elif names and (not os.access(folder, os.X_OK) or any(_is_closed(folder / name) for name in names)):
+        yield folder, "dicom"
     others: list[str] = []
     scans: list[str] = []
     for name in names:
@@ -288,6 +294,12 @@ def _scans_of_folder(folder: Path, names: Sequence[str], census: Census) -> Iter
     if dicom:
         others = beside_dicom([folder / name for name in others])
     census.pass_over(others, scans, dicom=dicom)
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether a file that may be DICOM, as far as its name tells, cannot be opened."""
+    named = kind_of_file(path.name) or scan_suffix(path.name)
+    return not named and os.path.exists(path) and not os.access(path, os.R_OK)
 
 
 def _scans_of_file(path: Path, census: Census) -> Iterator[tuple[Path, str]]:

@@ -8,10 +8,10 @@ import gzip
 import math
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ _UNITS = {1: "metres", 3: "micrometres"}
 _MM_OR_UNKNOWN = (0, 2)  # flags of the spatial unit
 _REPAIRED = 30  # nibabel's level of faults in a header that it would mend by itself
 _SIZES = {348: 1, 540: 2}  # bytes of a header, and the version of NIfTI that has it
+_COUNT_AT = {348: slice(40, 42), 540: slice(16, 24)}  # bytes of dim[0] in either
 _ALONE, _PAIR = (b"n+1\0", b"n+2\0"), (b"ni1\0", b"ni2\0")
 _LONGEST = 120  # characters of what nibabel says
 _MAX_OFFSET = 1 << 24  # of the voxels: extensions lie before them
@@ -88,10 +89,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def begins_as_nifti(start: bytes) -> bool:
-    """Whether these are the first bytes of a header of NIfTI, or of the older Analyze, packed or not."""
-    with suppress(zlib.error):
-        if start[:2] == b"\x1f\x8b":
-            start = zlib.decompressobj(wbits=31).decompress(start, 4)
+    """Whether these are the first bytes, unpacked, of a header of NIfTI, or of the older Analyze."""
     return len(start) >= 4 and any(int.from_bytes(start[:4], order) in _SIZES for order in ("little", "big"))
 
 
@@ -134,10 +132,16 @@ def _read_header(stream: BinaryIO) -> NiftiHeader:
     from nibabel import imageglobals
 
     start = stream.read(4)
-    size = next((n for n in _SIZES for order in ("little", "big") if int.from_bytes(start, order) == n), 0)
-    if len(start) < 4 or not size:
+    order: Literal["little", "big"] = "little" if int.from_bytes(start, "little") in _SIZES else "big"
+    size = int.from_bytes(start, order)
+    if size not in _SIZES:
         raise Quarantine("Q_BAD_NIFTI", "the file does not begin with the header of a NIfTI")
     block = start + stream.read(size - 4)
+    dimensions = int.from_bytes(block[_COUNT_AT[size]], order, signed=True)
+    if (
+        len(block) == size and not 3 <= dimensions <= 7
+    ):  # nibabel would take it for the other byte order, and find fault elsewhere
+        raise Quarantine("Q_BAD_NIFTI", f"dim[0], the number of dimensions, is {dimensions}; expected 3 to 7")
     magic = block[344:348] if size == 348 else block[4:8]
     if magic not in (_ALONE[_SIZES[size] - 1], _PAIR[_SIZES[size] - 1]):
         raise Quarantine("Q_BAD_NIFTI", "the header carries no mark of NIfTI (Analyze says nothing of the orientation)")

@@ -5,6 +5,7 @@ that. So the child has limits, no core dump, no words (libraries print what stan
 array back through memory that both share: no copy, and no file that could stay behind.
 """
 
+import ctypes
 import faulthandler
 import json
 import mmap
@@ -26,6 +27,7 @@ from lungline.readers.raw import MAX_VOXELS
 
 SECONDS = 480.0
 MEMORY_BYTES = 7 << 28  # with the process itself under 2 GiB
+_PR_SET_PDEATHSIG = 1
 _SHARED_BYTES = 2 * MAX_VOXELS  # int16; pages that are not touched cost nothing
 
 Answer = tuple[NDArray[np.int16], Any]
@@ -62,17 +64,23 @@ def run_in_sandbox(work: Work, *, seconds: float = SECONDS, memory_bytes: int = 
 def _be_the_child(work: Work, shared: mmap.mmap, writing: int, seconds: float, memory_bytes: int) -> NoReturn:
     """Do the work within limits, say what came of it, and end without running anything of the parent's."""
     try:
+        end_with_parent()
         faulthandler.disable()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         _limit(resource.RLIMIT_CORE, 0)
-        _limit(resource.RLIMIT_CPU, int(seconds) + 1)  # ends the child even if its parent is gone
+        _limit(resource.RLIMIT_CPU, int(seconds) + 1)
         if (held := _private_bytes()) is not None:
             _limit(resource.RLIMIT_DATA, held + memory_bytes)
         os.write(writing, json.dumps(_do(work, shared, memory_bytes)).encode())
     finally:
         os._exit(0)
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process, just forked, as soon as its parent ends, however that ends (Linux)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _do(work: Work, shared: mmap.mmap, memory_bytes: int) -> dict[str, Any]:

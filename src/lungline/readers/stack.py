@@ -20,6 +20,7 @@ _LEVEL = 0.05  # part of a step by which a slice may be off its place on a unifo
 _MAX_ADJACENT_MISSING = 2
 _MAX_MISSING = 0.02  # part of all slices
 _MAX_MISSING_JOINED = 0.05  # of several acquisitions, where the choice is to lose one of them
+_ONE_IN = 15  # slices: as many may be missing, but no more than one of each acquisition
 _MAX_UNEVEN = 2.0  # largest over smallest distance
 _FEW_SEAMS = 0.1  # part of all distances that may be another where even runs of slices meet
 _STRAIGHT_PIXELS = 0.25  # in-plane drift over the whole stack that is left as it is
@@ -99,7 +100,9 @@ def uniform_grid(
     places = np.concatenate([[0], np.cumsum(steps)])
     grid = np.linspace(depths_mm[0], depths_mm[-1], int(places[-1]) + 1)
     if np.abs(depths_mm - grid[places]).max() <= _LEVEL * (grid[1] - grid[0]):
-        return grid, _filled(steps - 1, seams)
+        wide = _in_runs(steps == _MAX_UNEVEN)  # nothing is missing there: the distance was another
+        changes = [Flag("W_NONUNIFORM", uneven.detail)] if wide.any() else []
+        return grid, changes + _filled(np.where(wide, 0, steps - 1), seams)
     regular = np.abs(gaps - step) <= 2 * _LEVEL * step
     in_runs = float(np.mean(~regular)) <= _FEW_SEAMS and gaps.min() >= CLOSEST * step
     if not in_runs and gaps.max() > _MAX_UNEVEN * gaps.min():
@@ -111,14 +114,25 @@ def uniform_grid(
     return np.linspace(depths_mm[0], depths_mm[-1], n_even), [Flag("W_NONUNIFORM", uneven.detail)]
 
 
+def _in_runs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a mask (K - 1,) is true at least `MIN_SLICES` times side by side."""
+    ends = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    out = np.zeros_like(mask)
+    for start, end in ends[np.ptp(ends, axis=1) >= MIN_SLICES]:
+        out[start:end] = True
+    return out
+
+
 def _filled(missing: NDArray[np.int_], seams: NDArray[np.bool_]) -> list[Flag]:
     """What to say of slices that are missing in each gap (K - 1,); `Quarantine` if they are too many."""
     missing = missing.clip(0)
     total, adjacent = int(missing.sum()), int(missing.max())
     if not total:
         return []
-    lost = f"{total} of {len(missing) + 1 + total} slices missing, at most {adjacent} side by side"
-    most = (_MAX_MISSING_JOINED if seams.any() else _MAX_MISSING) * (len(missing) + 1 + total)
+    count = len(missing) + 1 + total
+    lost = f"{total} of {count} slices missing, at most {adjacent} side by side"
+    part = (_MAX_MISSING_JOINED if seams.any() else _MAX_MISSING) * count
+    most = max(part, min(count // _ONE_IN, np.count_nonzero(seams) + 1))
     if adjacent > _MAX_ADJACENT_MISSING or missing[~seams].sum() > most:
         raise Quarantine("Q_MISSING_SLICES", lost)
     between = int(missing[seams].sum())

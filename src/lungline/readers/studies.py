@@ -17,7 +17,7 @@ import pydicom
 
 from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import quiet, regular_files
-from lungline.readers.dicom_sniff import START_BYTES, begins_as_dicom, lacks_preamble
+from lungline.readers.dicom_sniff import START_BYTES, begins_as_dicom, gunzipped, lacks_preamble
 from lungline.readers.owners import TAGS, groups_of, owner_of
 from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.stack import MIN_SLICES
@@ -131,7 +131,7 @@ def _name_of(owners: Sequence[tuple[str, ...]], date: str) -> str:
 def _owner_and_date(path: Path, opener: Opener | None) -> tuple[str, ...] | None:
     """Whose image a file is, and the date of the study; None if it is none, or does not say."""
     try:
-        with opener(path) if opener else open(path, "rb") as file:
+        with gunzipped(opener(path) if opener else open(path, "rb")) as file:
             start = file.read(START_BYTES)
             if not begins_as_dicom(start):
                 return None

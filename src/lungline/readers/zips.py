@@ -28,7 +28,7 @@ import numpy as np
 from lungline.errors import Quarantine
 from lungline.readers.by_format import is_scan, reader_of
 from lungline.readers.census import NO_SCANS, Census
-from lungline.readers.dicom_sniff import START_BYTES, beside_dicom, looks_like_dicom
+from lungline.readers.dicom_sniff import beside_dicom, looks_like_dicom, start_of_stream
 from lungline.readers.raw import MAX_FILES
 from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.studies import files_of_study, place_of_study, studies_among
@@ -202,7 +202,7 @@ def _scans_inside(archive: zipfile.ZipFile, info: zipfile.ZipInfo, census: Censu
 def _scans_among(archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], census: Census) -> list[tuple[str, str]]:
     def start_of(path: Path) -> bytes:
         with archive.open(path.as_posix()) as handle:
-            return handle.read(START_BYTES)
+            return start_of_stream(handle)
 
     found = []
     folders: dict[str, list[str]] = defaultdict(list)

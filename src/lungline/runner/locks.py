@@ -5,30 +5,36 @@ kernel's: it cannot be had twice, and it ends with its process, however that end
 """
 
 import fcntl
+import functools
 import getpass
+import inspect
 import json
 import os
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ParamSpec, TypeVar
 
 from lungline.errors import LunglineError
 
+P, T = ParamSpec("P"), TypeVar("T")
 NAME = ".run.lock"
+#: Held while the list of scans is written: by a run that holds the other one, too.
+LISTING = ".list.lock"
 LEAST_FREE_BYTES = 1 << 20
 
 
-def hold(folder: Path) -> IO[str]:
+def hold(folder: Path, name: str = NAME) -> IO[str]:
     """The right to write into a folder, for as long as the file that comes back stays open.
 
     `LunglineError` if another process has it, or nothing can be written there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
+        handle = open(folder / name, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
     except OSError as error:
         raise LunglineError(f"{folder}: nothing can be written there: {error.strerror}.") from None
     try:
@@ -50,6 +56,20 @@ def hold(folder: Path) -> IO[str]:
         os.ftruncate(handle.fileno(), 0)
         os.write(handle.fileno(), owner.encode())
     return handle
+
+
+def alone_in_out(run: Callable[P, T]) -> Callable[P, T]:
+    """Let one call at a time write into the folder that the parameter `out` of a stage names."""
+    signature = inspect.signature(run)
+
+    @functools.wraps(run)
+    def alone(*words: P.args, **options: P.kwargs) -> T:
+        bound = signature.bind(*words, **options)
+        bound.apply_defaults()
+        with hold(Path(bound.arguments["out"])):
+            return run(*words, **options)
+
+    return alone
 
 
 def _who(owner: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from pathlib import Path
 from lungline import NOTICE
 from lungline.errors import LunglineError, lack_of_the_disk
 from lungline.escape import visible
-from lungline.pacs.orthanc import Orthanc, Study, UnreachableError
+from lungline.pacs.bounded_http import UnreachableError
+from lungline.pacs.orthanc import NonsenseError, Orthanc, Study
 from lungline.privacy.permissions import secret_folder, write_secret
+from lungline.readers.sandbox import end_with_parent
 from lungline.reports.summary import format_answer
 from lungline.runner.locks import hold
 from lungline.stages.write_dicom import SEG, SR, WHY_NOT
@@ -23,6 +26,7 @@ from lungline.storage.predictions import read_predictions
 from lungline.storage.results import read_result
 
 _CLOCK_S = 1.1  # Orthanc tells arrivals to the second: what comes in the same second looks the same
+_TRIES = 3  # of a study about which the server answers nonsense
 
 
 def run(
@@ -51,6 +55,7 @@ def run(
     options = ["--device", device, *(["--bundle", str(bundle)] if bundle else [])]
     with hold(out):
         secret_folder(out / "private")
+        shutil.rmtree(out / "private" / "incoming", ignore_errors=True)  # of a run that was killed
         server.last_change()  # a wrong URL is said at once
         _log(f"listening to {server.url}; Ctrl-C ends it. {NOTICE}")
         try:
@@ -74,7 +79,8 @@ class Entry:
 class _Listener:
     """Answers the studies of a server with these options of `predict`; the journal holds what came of each.
 
-    `seen` holds what a study that is not answered yet was like at the last look, and since when.
+    `seen` holds what a study that is not answered yet was like at the last look, and since when; `tries` how often the
+    server answered nonsense about one.
     """
 
     server: Orthanc
@@ -84,6 +90,7 @@ class _Listener:
     settle_s: float
     journal: dict[str, Entry]
     seen: dict[str, tuple[tuple[str, int], float]] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
 
     def listen(self, every_s: float, *, once: bool) -> int:
         """Look whenever something has changed there; a server that is away is said once and waited for."""
@@ -94,7 +101,7 @@ class _Listener:
                 if waiting or now != seen:
                     waiting, seen = self._look(), now
                 silent = False
-            except UnreachableError as error:
+            except (UnreachableError, NonsenseError) as error:
                 if once:
                     raise
                 if not silent:
@@ -111,14 +118,26 @@ class _Listener:
             known = self.journal.get(study.id) or Entry(f"study-{secrets.token_hex(5)}")
             if known.updated == study.updated:
                 continue
-            if not (self._is_settled(study) and study.stable):
-                waiting = True
-                continue
-            self.journal[study.id] = entry = self._handle(study, known)
-            journal_text = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
-            write_secret(self.out / "private" / "journal.json", journal_text)
+            try:
+                if not (self._is_settled(study) and study.stable):
+                    waiting = True
+                    continue
+                self._write(study, known)  # killed from here on, it is done again under the same name
+                entry = self._handle(study, known)
+            except NonsenseError as error:
+                self.tries[study.id] += 1
+                if waits := self.tries[study.id] < _TRIES:
+                    waiting = True
+                entry = replace(known, updated="" if waits else study.updated, outcome=f"FAILED: {error}", failed=True)
+            self._write(study, entry)
             _log(f"{entry.name}: {entry.outcome}")
         return waiting
+
+    def _write(self, study: Study, entry: Entry) -> None:
+        """Write the journal with what is known of a study now."""
+        self.journal[study.id] = entry
+        text = json.dumps({name: asdict(one) for name, one in self.journal.items()}, indent=1)
+        write_secret(self.out / "private" / "journal.json", text)
 
     def _is_settled(self, study: Study) -> bool:
         """Whether nothing has come to a study for `settle_s`, as far as we have seen ourselves."""
@@ -154,7 +173,7 @@ class _Listener:
                 if same and self._content(self.server.instances(study.id)) == content:  # what we stored is no news
                     updated = after
             failed = False
-        except UnreachableError:
+        except (UnreachableError, NonsenseError):
             raise
         except LunglineError as error:
             outcome = f"FAILED: {error}"
@@ -177,7 +196,9 @@ class _Listener:
             for number, instance in enumerate(instances):
                 self.server.fetch(instance, incoming / f"{number:05}.dcm")
             command = [sys.executable, "-m", "lungline.cli", "predict", str(incoming), "--out", str(answers)]
-            done = subprocess.run([*command, *self.options], capture_output=True, text=True, errors="replace")
+            done = subprocess.run(
+                [*command, *self.options], capture_output=True, text=True, errors="replace", preexec_fn=end_with_parent
+            )
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
         if done.returncode not in (0, 1):  # 1: the scan has no answer

@@ -11,6 +11,7 @@ from lungline.errors import LunglineError
 from lungline.privacy.scan_list import list_plain_folder, listed_before, say_what_was_seen, write_scan_list
 from lungline.readers.listing import list_dsb17, list_luna16
 from lungline.readers.zips import place_in_zip
+from lungline.runner.locks import LISTING, hold
 
 
 def run(
@@ -32,7 +33,11 @@ def run(
         raise LunglineError(f"--labels is for a plain folder; {kind} brings its own.")
     if not folder.is_dir() and not (kind == "folder" and (folder.is_file() or place_in_zip(folder))):
         raise LunglineError(f"{folder}: expected a folder of scans. There is none.")
-    folder = folder.absolute()
+    with hold(out, LISTING):
+        _list(kind, folder.absolute(), out, labels, only)
+
+
+def _list(kind: str, folder: Path, out: Path, labels: Path | None, only: tuple[str, ...]) -> None:
     if kind == "folder":
         listing = list_plain_folder(folder, out, labels)
     else:

@@ -24,6 +24,7 @@ from lungline.progress import Progress, status_line
 from lungline.readers.raw_state import raw_state
 from lungline.reports.html import style_digest
 from lungline.reports.summary import format_answer
+from lungline.runner.locks import alone_in_out
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
 from lungline.stages import categories, manifest, render_index, write_dicom, write_masks
@@ -35,7 +36,10 @@ from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
 
+_WORK = ".stages-"
 
+
+@alone_in_out
 def run(
     raw: Path,
     *,
@@ -68,15 +72,17 @@ def run(
     Age and sex that it leaves out are taken from the DICOM header; neither is written.
 
     RAW is a folder (DICOM in it or in sub-folders, .mhd, .mha, .nii, .nii.gz at any depth, zips of all that) or one
-    such file; several calls with one OUT add up. Scans get pseudonyms; OUT/private/ says who is who, and is not to be
-    shared. BUNDLE is the description that a finished run of the workflow leaves, and the answer is then the
-    workflow's; without it the models of the package answer (docs/reference/model-card.md: what not to expect). A scan
-    that is answered already is not read again, unless its files, the models or the code have changed, so an
-    interrupted call goes on where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if a scan
-    has no answer.
+    such file; several calls with one OUT add up, one after the other. Scans get pseudonyms; OUT/private/ says who is
+    who, and is not to be shared. BUNDLE is the description that a finished run of the workflow leaves, and the answer
+    is then the workflow's; without it the models of the package answer (docs/reference/model-card.md: what not to
+    expect). A scan that is answered already is not read again, unless its files, the models or the code have changed,
+    so an interrupted call goes on where it stopped. KEEP keeps the files of all stages, in OUT/stages/. Ends with 1 if
+    a scan has no answer.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
     recipe, known = read_bundle(bundle), None if patient is None else read_patient(patient)
+    for forsaken in out.glob(f"{_WORK}*"):  # of a call that was killed
+        shutil.rmtree(forsaken, ignore_errors=True)
     manifest.run("folder", raw, out)
     rows = read_manifest(out / "manifest.csv")
     given = _given(rows, raw, lungs=lungs, lobes=lobes, points=points)
@@ -165,7 +171,7 @@ def _answer(
     """Every step of one scan, in the order of the workflow."""
     scan, settings = row.scan, recipe.settings
     last = maker_of(CANDIDATES, settings)
-    with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as folder:
+    with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=_WORK, dir=out) as folder:
         work = Path(folder)
         kept: dict[str, Path] = {
             **({last: out / "candidates" / f"{scan}.csv"} if last else {}),

@@ -19,7 +19,9 @@ def run(
     plausible_ml_high: float,
     given: ScanFile | None = None,
 ) -> Made:
-    """Read `ct` of VOLUME, write `lungs` (filled, no margin) and `mask` (`lungs` and MARGIN_MM around them).
+    """Read `ct` of VOLUME, write `lungs` (filled, no margin) and `mask` (what is searched).
+
+    `mask` is `lungs`, what is missing from them by their shape, and MARGIN_MM around both.
 
     GIVEN is the file of `read-masks`: its lungs are taken, and none are looked for.
 
@@ -32,14 +34,15 @@ def run(
     else:
         lungs = ranks_on_planes(hdf5.read_volume(given, "lungs"), planes_of_grid(ct.shape_zyx, ct.affine)) > 0
         quality = measure_quality(ct, lungs, threshold_hu=threshold_hu)
-    missing = missing_parts(lungs, ct.spacing_zyx_mm)
+    missing, place = missing_parts(lungs, ct.spacing_zyx_mm)
     warnings = judge(quality, (plausible_ml_low, plausible_ml_high)) + judge_shape(missing, ct.affine)
     if given is not None:
         warnings.append(("W_LUNGS_GIVEN", "the mask is the one that was named"))
-    mask = add_margin(lungs, ct, margin_mm)
+    mask = add_margin(lungs | place, ct, margin_mm)
+    searched = "Lungs, what is missing from them," if missing else "Lungs"
     fields = {
         "lungs": hdf5.volume_field(ct.with_array(lungs), "1", "Both lungs with all they enclose"),
-        "mask": hdf5.volume_field(ct.with_array(mask), "1", f"Lungs and {margin_mm} mm around them"),
+        "mask": hdf5.volume_field(ct.with_array(mask), "1", f"{searched} and {margin_mm} mm around them"),
     }
     numbers = {**quality.as_json(), "missing_ml": round(sum(part.volume_ml for part in missing), 3)}
     noise_hu = float(hdf5.read_header(volume).provenance.get("acquisition", {}).get("noise_hu", 0.0))

@@ -12,6 +12,13 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?\Z", re.ASCII)
 
+#: Leading zeros, more digits than a float holds, an exponent, a fraction that ends in 0, a date.
+_TAKEN_FOR_ANOTHER = re.compile(
+    r"(0\d+|\d{16,}|\d+(\.\d+)?[eE]\d+|0\d*\.\d+|\d*\.\d*0|\.\d+"
+    r"|\d{1,4}(?P<mark>[-.])\d{1,2}((?P=mark)\d{1,4})?)\Z",
+    re.ASCII,
+)
+
 
 def decoded(raw: bytes) -> str:
     """The text of a table, UTF-8 or UTF-16 with its mark, lines ending in one way; `UnicodeDecodeError` for others."""
@@ -55,6 +62,11 @@ def invisible_in(word: str) -> str:
     told = [f"the invisible {' '.join(found)}"] * bool(found)
     told += ["a blank"] * (" " in word) + [f"the quote {' '.join(quotes)}"] * bool(quotes)
     return " and ".join(told)
+
+
+def changes_in_spreadsheets(word: str) -> bool:
+    """Whether a spreadsheet takes an id for a number or a date, and saves it as another word."""
+    return bool(_TAKEN_FOR_ANOTHER.match(word))
 
 
 def cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

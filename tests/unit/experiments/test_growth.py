@@ -46,10 +46,13 @@ def test_a_patient_who_lies_otherwise_has_the_same_volumes(ball):
 
 def test_the_row_of_a_nodule_is_the_nearest_on_it():
     rows = [
-        {"x_mm_before": "", "state": "new", "volume_change_percent": ""},
-        {"x_mm_before": "1", "y_mm_before": "0", "z_mm_before": "0", "state": "paired", "volume_change_percent": "50"},
-        {"x_mm_before": "3", "y_mm_before": "0", "z_mm_before": "0", "state": "gone", "volume_change_percent": ""},
-    ]
-    assert growth.state_of(rows, np.zeros(3), 4) == ("paired", 1.5)
+        {"nodule": nodule, "scan": scan, "x_mm": x, "y_mm": "0", "z_mm": "0", "state": state,
+         "volume_change_percent_since_previous": change}
+        for nodule, scan, x, state, change in (
+            ("1", "1", "1", "found", ""), ("1", "2", "1", "found", "50"), ("2", "1", "3", "found", ""),
+            ("2", "2", "", "gone", ""), ("3", "1", "", "not-yet", ""), ("3", "2", "30", "new", ""),
+        )
+    ]  # fmt: skip
+    assert growth.state_of(rows, np.zeros(3), 4) == ("found", 1.5)
     assert growth.state_of(rows, np.array([3.5, 0, 0]), 4) == ("gone", None)
     assert growth.state_of(rows, np.array([30, 0, 0]), 4) == ("not found", None)

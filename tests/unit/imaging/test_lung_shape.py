@@ -36,11 +36,15 @@ def ml(mask: np.ndarray) -> float:
 
 
 def found(lungs: np.ndarray):
-    return missing_parts(np.ascontiguousarray(lungs), (SPACING_MM,) * 3)
+    return missing_parts(np.ascontiguousarray(lungs), (SPACING_MM,) * 3)[0]
 
 
-def test_nothing_is_missing_from_healthy_lungs():
-    assert found(two_lungs()) == []
+@pytest.mark.parametrize("step", [1, -1], ids=["heart on the left", "heart on the right"])
+def test_nothing_is_missing_from_healthy_lungs(step):
+    parts, place = missing_parts(two_lungs()[:, :, ::step].copy(), (SPACING_MM,) * 3)
+    assert parts == []
+    assert place.shape == SHAPE_ZYX
+    assert not place.any()
 
 
 @pytest.mark.parametrize(
@@ -59,8 +63,10 @@ def test_nothing_is_missing_from_healthy_lungs():
 def test_a_mass_at_the_chest_wall_is_told_with_its_side_volume_and_place(side, centre, radius_mm):
     lungs = two_lungs()
     mass = egg(centre, radius_mm) & lungs
-    parts = found(lungs & ~mass)
+    parts, place = missing_parts(lungs & ~mass, (SPACING_MM,) * 3)
     assert {part.side for part in parts} == {side}
+    assert np.mean(place[mass]) > 0.75
+    assert ml(place) < 2.2 * ml(mass) + 30
     assert 0.5 * ml(mass) < sum(part.volume_ml for part in parts) < 1.4 * ml(mass)
     off_mm = np.asarray(parts[0].centre_zyx) * SPACING_MM - np.argwhere(mass).mean(axis=0) * SPACING_MM
     assert np.linalg.norm(off_mm) < 20
@@ -102,10 +108,10 @@ def test_lungs_on_different_levels_and_specks_are_not_compared():
 
 def test_a_child_is_measured_by_its_own_size():
     small = (SPACING_MM / 2,) * 3
-    assert missing_parts(two_lungs(), small) == []
+    assert missing_parts(two_lungs(), small)[0] == []
     lungs = two_lungs()
     mass = egg((140, 105, 282), 45) & lungs
-    [part] = missing_parts(lungs & ~mass, small)
+    [part], _ = missing_parts(lungs & ~mass, small)
     assert part.side == "left"
     assert part.volume_ml == pytest.approx(ml(mass) / 8, rel=0.5)
 
@@ -124,7 +130,7 @@ def test_missing_parts_are_told_in_millilitres_and_world_millimetres():
 
 def test_the_phantom_of_the_mask_lacks_nothing():
     chest = make_chest()
-    assert missing_parts(segment_lungs(chest.ct)[0], chest.ct.spacing_zyx_mm) == []
+    assert missing_parts(segment_lungs(chest.ct)[0], chest.ct.spacing_zyx_mm)[0] == []
 
 
 @pytest.mark.data
@@ -140,6 +146,6 @@ def test_the_phantom_of_the_mask_lacks_nothing():
 )
 def test_of_real_chests_those_with_a_large_tumour_lack_something(sample_data, name, source, side):
     ct = resample(read_scan(sample_data / "chest-ct" / name, source)[0], spacing_mm=2.0)
-    parts = missing_parts(segment_lungs(ct)[0], ct.spacing_zyx_mm)
+    parts, _ = missing_parts(segment_lungs(ct)[0], ct.spacing_zyx_mm)
     assert {part.side for part in parts} == ({side} if side else set())
     assert all(part.volume_ml >= SMALLEST_ML for part in parts)

@@ -107,7 +107,10 @@ def stored(hu, intercept):
     return hu.astype(np.int32) - intercept
 
 
-@pytest.mark.parametrize("form", ["unsigned", "12 of 16 bits", "8 bits", "overlay in the high bits", "steps of a half"])
+@pytest.mark.parametrize(
+    "form",
+    ["unsigned", "12 of 16 bits", "upper 12 of 16 bits", "8 bits", "overlay in the high bits", "steps of a half"],
+)
 def test_stored_bits_become_hu_whatever_their_form(tmp_path, form):
     hu = np.clip(HU, -1000, 800)
 
@@ -118,6 +121,9 @@ def test_stored_bits_become_hu_whatever_their_form(tmp_path, form):
             pixels, dataset.RescaleIntercept = pixels + 40000, -41024
         elif form == "12 of 16 bits":
             dataset.BitsStored, dataset.HighBit = 12, 11
+        elif form == "upper 12 of 16 bits":
+            dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 0, 12, 15
+            pixels = pixels << 4
         elif form == "overlay in the high bits":
             dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 0, 12, 11
             pixels = pixels | 0x8000

@@ -34,6 +34,19 @@ def test_a_gap_is_filled_up_to_two_slices_side_by_side_and_two_percent():
     assert refusal(np.delete(whole, [50, 80, 100, 101, 200, 201, 250])) == "Q_MISSING_SLICES"
 
 
+def test_of_a_short_stack_one_slice_is_filled_from_fifteen_on():
+    assert flags(np.delete(whole := np.arange(15) * 8.0, 9)) == ["W_GAP_FILLED"]
+    assert refusal(np.delete(whole, [5, 9])) == "Q_MISSING_SLICES"
+    assert refusal(np.delete(whole[:14], 9)) == "Q_MISSING_SLICES"
+
+
+def test_where_the_distance_doubles_for_good_nothing_is_missing():
+    changed = np.concatenate([np.arange(20) * 5.0, np.arange(1, 60) * 2.5 + 95])
+    assert flags(changed) == ["W_NONUNIFORM"]
+    assert flags(np.delete(changed, 30)) == ["W_NONUNIFORM", "W_GAP_FILLED"]
+    assert refusal(np.delete(changed, [30, 33, 36, 39])) == "Q_MISSING_SLICES"
+
+
 def test_uneven_distances_up_to_a_factor_of_two_are_resampled():
     assert flags(np.cumsum([0, 2, 2, 2.5, 2, 3, 2, 2])) == ["W_NONUNIFORM"]
     assert refusal(np.cumsum([0, 2, 2, 2.5, 2, 5.3, 2, 2])) == "Q_NONUNIFORM_SPACING"

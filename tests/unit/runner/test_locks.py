@@ -10,7 +10,7 @@ import pytest
 
 import lungline.runner.locks
 from lungline.errors import LunglineError
-from lungline.runner.locks import hold, trouble_with
+from lungline.runner.locks import alone_in_out, hold, trouble_with
 
 HOLD = "import sys, time, pathlib; from lungline.runner.locks import hold; x = hold(pathlib.Path(sys.argv[1]))"
 
@@ -63,3 +63,19 @@ def test_a_full_disk_and_a_folder_without_permission_are_told(tmp_path: Path, mo
     assert "nothing can be written there" in str(trouble_with(tmp_path / "results"))
     monkeypatch.setattr(lungline.runner.locks, "LEAST_FREE_BYTES", 1 << 62)
     assert "no space left on device" in str(trouble_with(tmp_path / "results"))
+
+
+def test_one_call_at_a_time_writes_into_its_folder_and_another_may_follow(tmp_path: Path) -> None:
+    calls = []
+
+    @alone_in_out
+    def run(raw: str, *, out: Path = tmp_path / "default", deeper: bool = False) -> None:
+        calls.append(raw)
+        if deeper:
+            run("inner", out=out)
+
+    run("first")
+    with pytest.raises(LunglineError, match=r"default: another run is at work here"):
+        run("outer", deeper=True)
+    run("last", out=tmp_path / "default")
+    assert calls == ["first", "outer", "last"]

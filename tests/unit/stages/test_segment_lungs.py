@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from lungline.imaging.geometry import make_affine
+from lungline.imaging.lungs import add_margin
 from lungline.imaging.lungs import segment_lungs as find_lungs
 from lungline.imaging.volume import Volume
 from lungline.stages import segment_lungs
@@ -46,7 +47,7 @@ def test_the_header_says_how_good_the_mask_is(store, tmp_path):
     assert header.parameters["margin_mm"] == 5.0
 
 
-def test_a_mass_that_the_mask_leaves_out_is_told_and_the_mask_stays_as_it_was(store, tmp_path):
+def test_a_mass_that_the_lungs_leave_out_is_told_and_searched(store, tmp_path):
     size = (130, 145, 180)
     z, y, x = np.ogrid[: size[0], : size[1], : size[2]]
     hu = np.full(size, -1000, dtype=np.float32)
@@ -62,7 +63,17 @@ def test_a_mass_that_the_mask_leaves_out_is_told_and_the_mask_stays_as_it_was(st
     missing_ml = header.provenance["quality"]["missing_ml"]
     assert missing_ml == pytest.approx(np.count_nonzero(mass) * 8 / 1000, rel=0.5)
     assert told.detail.startswith(f"about {missing_ml:.0f} ml of the left lung around x 1")
-    np.testing.assert_array_equal(hdf5.read_array(tmp_path / "lungs.h5", "lungs"), find_lungs(ct)[0])
+    lungs, mask = (hdf5.read_array(tmp_path / "lungs.h5", name) for name in ("lungs", "mask"))
+    np.testing.assert_array_equal(lungs, find_lungs(ct)[0])
+    assert np.mean(add_margin(lungs, ct)[mass]) < 0.7
+    assert np.mean(mask[mass]) > 0.95
+
+
+def test_where_nothing_is_missing_the_search_takes_in_the_lungs_and_their_margin_alone(store, tmp_path):
+    ct = make_chest(spacing_mm=2.0).ct
+    segment_lungs.run(store(ct), tmp_path / "lungs.h5", **LUNGS)
+    lungs = hdf5.read_array(tmp_path / "lungs.h5", "lungs")
+    np.testing.assert_array_equal(hdf5.read_array(tmp_path / "lungs.h5", "mask"), add_margin(lungs, ct))
 
 
 def test_a_scan_without_lungs_is_quarantined_and_written_without_masks(store, tmp_path):
