@@ -152,3 +152,28 @@ rule render_figures:
         " --lungs {input.lungs:q} --cache {input.cache:q} --detected {input.detected:q}"
         " --candidates {input.candidates:q} --config {params.config:q}"
         " --detector {params.detector} {params.options} > {log} 2>&1"
+
+
+rule collect_lungs:
+    input:
+        manifest=ancient(FILES.manifest),
+        lungs=FILES.of("segment_lungs/{scan}.h5", STUDY.patients),
+    output:
+        lungs=out("lungs.csv"),
+    log:
+        out("logs/collect_lungs.log"),
+    benchmark:
+        out("benchmarks/collect_lungs.tsv")
+    conda:
+        "../envs/lungline.yaml"
+    resources:
+        mem_mb=memory(500),
+        runtime=10,
+    params:
+        lungs=folder_of("lungs"),
+        rows=STUDY.rows_digest(STUDY.patients, "scan"),
+        code=fingerprint("collect_lungs"),
+    message:
+        "Collecting the lungs in numbers"
+    shell:
+        "lungline collect-lungs {output.lungs:q} --manifest {input.manifest:q} --lungs {params.lungs:q} > {log} 2>&1"

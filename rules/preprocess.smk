@@ -54,9 +54,41 @@ rule resample:
         "lungline resample {input.ingested:q} {output.ct:q} {params.settings} > {log} 2>&1"
 
 
+if STUDY.has_masks:
+
+    rule read_masks:
+        input:
+            **FILES.reads("read_masks"),
+            masks=lambda wildcards: list(FILES.masks_of(wildcards.scan).values()),
+        output:
+            masks=out("read_masks/{scan}.h5"),
+        log:
+            out("logs/read_masks/{scan}.log"),
+        benchmark:
+            out("benchmarks/read_masks/{scan}.tsv")
+        priority: 3
+        conda:
+            "../envs/lungline.yaml"
+        resources:
+            mem_mb=scan_memory(3000),
+            runtime=10,
+        params:
+            masks=lambda wildcards: options(**PLACES.masks_of(wildcards.scan)),
+            code=fingerprint("read_masks"),
+        message:
+            "Reading the given masks of {wildcards.scan}"
+        shell:
+            "lungline read-masks {input.ingested:q} {output.masks:q} {params.masks} > {log} 2>&1"
+
+
 rule segment_lungs:
     input:
         **FILES.reads("segment_lungs"),
+        given=(
+            (lambda wildcards: FILES.reads("segment_lungs", scan=wildcards.scan).get("given", []))
+            if STUDY.has_masks
+            else []
+        ),
     output:
         lungs=out("segment_lungs/{scan}.h5"),
     log:
@@ -70,12 +102,13 @@ rule segment_lungs:
         mem_mb=scan_memory(3000),
         runtime=10,
     params:
-        settings=options(**settings_of(CONFIG, "segment_lungs") | FILES.plausible_ml()),
+        settings=options(**settings_of(CONFIG, "segment_lungs") | STUDY.plausible_ml()),
+        given=(lambda wildcards, input: options(given=input.given)) if STUDY.has_masks else "",
         code=fingerprint("segment_lungs"),
     message:
         "Finding the lungs of {wildcards.scan}"
     shell:
-        "lungline segment-lungs {input.volume:q} {output.lungs:q} {params.settings} > {log} 2>&1"
+        "lungline segment-lungs {input.volume:q} {output.lungs:q} {params.settings} {params.given} > {log} 2>&1"
 
 
 rule cache_volume:

@@ -4,6 +4,7 @@ include: "common.smk"
 
 WHOLE = [
     out("predictions.csv"),
+    out("lungs.csv") if STUDY.patients else [],
     FILES.checked_annotations,
     FILES.evaluations,
     FILES.curves,

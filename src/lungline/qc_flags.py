@@ -105,6 +105,8 @@ W_NODULE_OUTSIDE: an annotated nodule lies outside the region that the networks 
     Check the row of annotations.csv, and whether the lung mask misses a part of the lung.
 W_LUNG_VOLUME: the lungs are smaller or larger than plausible
     Look at the lung mask; set the plausible range for small chests.
+W_LUNGS_GIVEN: the lungs are those of a mask that was given, not found by lungline
+    Nothing to do. Models were trained on scans whose lungs lungline had found.
 W_LUNG_SLAB: the first or last slice cuts through the lungs
     Nodules outside the slab cannot be found; use the whole scan.
 W_ONE_LUNG: one lung is missing or under a tenth of both

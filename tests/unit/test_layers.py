@@ -31,6 +31,7 @@ PER_SCAN = (
     "crop_patches",
     "describe_nodules",
     "rasterise_nodules",
+    "read_masks",
     "render_page",
     "simulate_scan",
     "extract_candidates",
@@ -39,6 +40,7 @@ PER_SCAN = (
     "resize_volume",
     "segment_lungs",
     "write_dicom",
+    "write_masks",
 )
 
 #: The stages that may read `private/map.csv`, beside the one that writes it; no rule calls them.

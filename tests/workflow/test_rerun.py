@@ -74,7 +74,7 @@ def test_the_candidate_threshold_touches_nothing_before_the_candidates(finished)
 
 def test_the_lung_threshold_touches_nothing_before_the_lungs(finished) -> None:
     jobs = finished.plan("micro", change={"segment_lungs": {"threshold_hu": -400}})
-    assert jobs == {"segment_lungs": 20, "cache_volume": 20, **AFTER_CACHES}
+    assert jobs == {"segment_lungs": 20, "cache_volume": 20, "collect_lungs": 1, **AFTER_CACHES}
 
 
 def test_a_setting_of_a_classifier_touches_that_classifier_alone(finished) -> None:
@@ -106,6 +106,7 @@ def test_one_more_patient_touches_its_own_chain_and_the_tables(finished) -> None
     own = ["simulate_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume"]
     own += ["detect", "extract_candidates", "crop_patches"]
     tables = {"write_cohort_tables": 1, "manifest": 1, "check_leakage": 1}
+    tables["collect_lungs"] = 1
     tables["evaluate_detection"] = 1  # a test patient's nodules count, too
     answers = {step: count for step, count in TO_THE_END.items() if step != "bundle_manifest"}  # the models stay
     assert jobs == {**dict.fromkeys(own, 1), **tables, **answers}
@@ -121,7 +122,7 @@ def test_a_change_in_a_module_touches_the_steps_that_reach_it(finished) -> None:
 def test_a_change_in_resampling_touches_all_that_follows_and_nothing_before(finished) -> None:
     with finished.edited("src/lungline/imaging/resampling.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef "):
         jobs = finished.plan("micro")
-    assert jobs == {"resample": 20, "segment_lungs": 20, "cache_volume": 20, **AFTER_CACHES}
+    assert jobs == {"resample": 20, "segment_lungs": 20, "cache_volume": 20, "collect_lungs": 1, **AFTER_CACHES}
 
 
 def test_a_comment_and_a_docstring_touch_nothing(finished) -> None:

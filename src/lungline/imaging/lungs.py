@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungline.errors import Quarantine
 from lungline.imaging.body_air import DARKEST_LUNG_HU, Blocks, air_in_body, average_blocks, gas_in_body
@@ -24,6 +25,8 @@ _POSSIBLE_ML = (20.0, 12000.0)
 
 #: The darkest lungs, of severe emphysema, are still brighter than this; what lies between is used with a warning.
 _SURELY_GAS_HU = -985.0
+#: The lungs in a label map, as lungmask numbers them.
+RIGHT, LEFT = 1, 2
 #: Dents up to twice this wide are filled: vessels at the hilum, nodules at the pleura.
 _CLOSING_MM = 10.0
 #: A piece counts as lung from this share of the largest piece on ...
@@ -89,6 +92,16 @@ def segment_lungs(ct: Volume, *, threshold_hu: float = THRESHOLD_HU) -> tuple[Ma
     )
 
 
+def measure_quality(ct: Volume, lungs: Mask, *, threshold_hu: float = THRESHOLD_HU) -> LungQuality:
+    """Of lungs that were not found here, but given; what can only be told while they are found is 0.
+
+    `Quarantine` `Q_LUNGS_EMPTY` if there is no voxel.
+    """
+    if not lungs.any():
+        raise Quarantine("Q_LUNGS_EMPTY", "the given mask has no voxel on this grid")
+    return LungQuality(**_measure(ct, lungs, threshold_hu), cut_area_mm2=0.0, leak_area_mm2=0.0, gas_share=0.0)
+
+
 def add_margin(lungs: Mask, ct: Volume, margin_mm: float = MARGIN_MM) -> Mask:
     """The lungs and all within `margin_mm` of them (paper: 5 mm in all directions)."""
     return dilate(lungs, margin_mm, ct.spacing_zyx_mm)
@@ -137,9 +150,7 @@ def _measure(ct: Volume, lungs: Mask, threshold_hu: float) -> dict[str, float]:
     box = bounding_box(lungs)
     inside, values = lungs[box], ct.array[box][lungs[box]]
     voxel_ml = float(np.prod(ct.spacing_zyx_mm)) / 1000
-    columns, middle = np.count_nonzero(inside, axis=(0, 1)), middle_column(inside)
-    if middle == columns.size and side_of_all(inside, box[2].start, lungs.shape[2]) == "left":
-        middle = 0
+    columns, middle = np.count_nonzero(inside, axis=(0, 1)), _first_left_column(inside, box[2].start, lungs.shape[2])
     sections = np.count_nonzero(lungs, axis=(1, 2))
     return {
         "volume_ml": int(columns.sum()) * voxel_ml,
@@ -150,6 +161,20 @@ def _measure(ct: Volume, lungs: Mask, threshold_hu: float) -> dict[str, float]:
         "lower_end_share": float(sections[0] / sections.max()),
         "upper_end_share": float(sections[-1] / sections.max()),
     }
+
+
+def number_sides(lungs: Mask) -> NDArray[np.uint8]:
+    """1 in the right lung, 2 in the left lung (the patient's), 0 elsewhere; (Z, Y, X) like `lungs`, not empty."""
+    box = bounding_box(lungs)
+    middle = box[2].start + _first_left_column(lungs[box], box[2].start, lungs.shape[2])
+    number_of = np.where(np.arange(lungs.shape[2]) < middle, RIGHT, LEFT).astype(np.uint8)
+    return np.where(lungs, number_of, np.uint8(0))
+
+
+def _first_left_column(inside: Mask, first: int, width: int) -> int:
+    """Column from which on the box `inside` around both lungs holds the left one; the others as in `side_of_all`."""
+    middle = middle_column(inside)
+    return 0 if middle == inside.shape[2] and side_of_all(inside, first, width) == "left" else middle
 
 
 def side_of_all(lungs: Mask, first: int, width: int) -> Literal["left", "right"]:

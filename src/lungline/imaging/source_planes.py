@@ -1,5 +1,6 @@
-"""The label map of candidates, resampled to the slices of the source series (nearest voxel)."""
+"""A label map, resampled to the slices of its scan (nearest voxel), for DICOM, NIfTI and NRRD alike."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,10 @@ from scipy import ndimage
 
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
+
+#: Part of a voxel: a point on the border of two voxels (slices 2 mm apart) belongs to the same one in every file,
+#: though one writes the place of a slice to fewer digits than another.
+_TIE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,24 @@ class Plane:
         return np.asarray((points_xyz_mm - self.position_xyz_mm) @ np.linalg.inv(axes).T)
 
 
-def ranks_on_planes(ranks: Volume, planes: list[Plane]) -> NDArray[np.uint8]:
+def planes_of_grid(shape_zyx: Sequence[int], affine: geometry.Affine) -> list[Plane]:
+    """The planes of a grid along its first axis; `affine` as in `Volume`."""
+    to_slice, along_j, along_i = affine[:3, :3].T
+    positions = affine[:3, 3] + np.arange(shape_zyx[0])[:, None] * to_slice
+    return [Plane((shape_zyx[1], shape_zyx[2]), position, along_i, along_j) for position in positions]
+
+
+def ranks_on_planes(ranks: Volume, planes: list[Plane], only: Collection[int] | None = None) -> NDArray[np.uint8]:
     """The rank of each candidate in the pixels whose centres lie in its voxels, 0 elsewhere; (planes, rows, columns).
+
+    Of the ranks in `only` alone, where it is given.
 
     A candidate that falls between all pixels marks the one that lies nearest to its middle. `ranks` is a `rank_map`
     with ranks up to 255; all planes have one shape.
     """
     marked = np.zeros((len(planes), *planes[0].shape_ji), dtype=np.uint8)
     for rank, box in enumerate(ndimage.find_objects(ranks.array), start=1):
-        if box is None:
+        if box is None or (only is not None and rank not in only):
             continue
         edges = [(s.start - 0.5, s.stop - 0.5) for s in box]
         corners = geometry.voxel_to_world(ranks.affine, np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1))
@@ -53,7 +67,7 @@ def _mark(pixels: NDArray[np.uint8], ranks: Volume, rank: int, plane: Plane, cor
     """Mark one candidate on one plane; `corners` (8, 3) are those of the box around it. Whether it was there."""
     at = plane.index(corners)
     low, high = np.floor(at.min(axis=0)).astype(int), np.ceil(at.max(axis=0)).astype(int)
-    if at[:, 2].min() > 0 or at[:, 2].max() < 0:
+    if at[:, 2].min() > _TIE or at[:, 2].max() < -_TIE:
         return False
     rows, columns = (np.arange(max(low[n], 0), min(high[n] + 1, plane.shape_ji[n])) for n in (0, 1))
     if not rows.size or not columns.size:
@@ -66,7 +80,7 @@ def _mark(pixels: NDArray[np.uint8], ranks: Volume, rank: int, plane: Plane, cor
 
 def _ranks_at(ranks: Volume, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.int64]:
     """What stands in the voxel around each world point; 0 outside the grid."""
-    index = np.rint(geometry.world_to_voxel(ranks.affine, points_xyz_mm)).astype(int)
+    index = np.floor(geometry.world_to_voxel(ranks.affine, points_xyz_mm) + (0.5 + _TIE)).astype(int)
     within = np.all((index >= 0) & (index < ranks.shape_zyx), axis=-1)
     found = np.zeros(within.shape, dtype=np.int64)
     found[within] = ranks.array[tuple(index[within].T)]

@@ -46,6 +46,7 @@ class NoduleRow:
     slice_position_mm: float  # of that slice, along the normal of the slices; of axial ones its z
     laterality: Laterality  # the patient's
     zone: Zone  # of that lung's height
+    lobe: str | None = field(default=None, kw_only=True)  # where lobes were given: the nearest
     long_axis_mm: float
     volume_mm3: float
     volume_low_mm3: float | None = field(default=None, kw_only=True)  # this and the next: of its 95 % interval
@@ -133,13 +134,15 @@ def describe_candidates(
     supervision: Supervision = "patients",
     sizes: Sequence[Sizes] = (),
     pleura_mm: Sequence[float] = (),
+    lobes: Volume | None = None,
 ) -> list[NoduleRow]:
     """A row for every candidate, in their order.
 
     `measurements` are those of each candidate, `lungs` bool on any grid, `source` the grid of the scan as it was read.
     The classifier's `logits` go by rank: fewer where it reads fewer candidates; its `supervision` names their sigmoid.
     Without an answer no rank decides. From `min_finding_score` on a candidate is a finding; all are where it is None.
-    `sizes` and `pleura_mm`, where given, are the sizes and the distance from the pleura of each candidate.
+    `sizes` and `pleura_mm`, where given, are the sizes and the distance from the pleura of each candidate; `lobes` are
+    numbered as `given_masks.LOBES`.
     """
     from scipy.special import expit  # here and below: whoever only reads a table (a page for every scan) need not wait
 
@@ -149,6 +152,8 @@ def describe_candidates(
             "table. Crop the patches of this one again."
         )
     places = places_in_lungs(lungs, [c.centroid_xyz_mm for c in candidates]) if candidates else []
+    points = [c.centroid_xyz_mm for c in candidates]
+    lobe_of = lobes_at(lobes, points) if lobes is not None and points else [None] * len(points)
     rows: list[NoduleRow] = []
     triples = zip(candidates, measurements, places, strict=True)
     for number, (candidate, measured, (laterality, zone)) in enumerate(triples):
@@ -164,6 +169,7 @@ def describe_candidates(
                 slice_position_mm=source.position_mm(nearest),
                 laterality=laterality,
                 zone=zone,
+                lobe=lobe_of[number],
                 volume_mm3=measured.volume_mm3,
                 **(
                     _size_columns(sizes[number], measured, source) if sizes else {"long_axis_mm": measured.long_axis_mm}
@@ -222,6 +228,21 @@ def drawn_axes(candidates: Sequence[Candidate], sizes: Sequence[Sizes]) -> list[
         }
         for candidate, one in zip(candidates, sizes, strict=True)
     ]
+
+
+def lobes_at(lobes: Volume, points_xyz_mm: ArrayLike) -> list[str]:
+    """The lobe of each point (n, 3), or the nearest one; `lobes` are numbered as `given_masks.LOBES`, not empty."""
+    from lungline.imaging.given_masks import LOBES
+
+    voxels = np.argwhere(lobes.array[::_STEP, ::_STEP, ::_STEP]) * _STEP
+    found = []
+    for index_zyx in geometry.world_to_voxel(lobes.affine, points_xyz_mm).reshape(-1, 3):
+        here = tuple(int(n) for n in np.clip(np.rint(index_zyx), 0, np.array(lobes.shape_zyx) - 1))
+        if not lobes.array[here]:
+            off_mm = (voxels - index_zyx) * lobes.spacing_zyx_mm
+            here = tuple(voxels[np.argmin((off_mm**2).sum(axis=1))])
+        found.append(LOBES[int(lobes.array[here]) - 1])
+    return found
 
 
 def rows_as_json(rows: Sequence[Any]) -> list[dict[str, Any]]:

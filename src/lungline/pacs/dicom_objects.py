@@ -85,8 +85,7 @@ def dicom_objects(series: Series, table: Mapping[str, Any], rows: Sequence[Nodul
     with quiet():  # highdicom's warnings quote the patient's name
         if ranks is None or not findings:
             return Objects(None, _report(series, table, [], [], None, name))
-        wanted = np.isin(ranks.array, [row.rank for row in findings])
-        marked = ranks_on_planes(ranks.with_array(np.where(wanted, ranks.array, 0)), planes_of(series))
+        marked = ranks_on_planes(ranks, planes_of(series), [row.rank for row in findings])
         seg = _segmentation(series, findings, marked, name)
         shown = [np.flatnonzero((marked == row.rank).any(axis=(1, 2))).tolist() for row in findings]
         return Objects(seg, _report(series, table, findings, shown, seg, name))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 from lungline.errors import LunglineError
 from lungline.readers.by_format import is_scan
@@ -230,7 +230,7 @@ def list_folder(folder: Path, key: bytes, labels: Labels | None) -> Listing:
     return Listing(scans, [*notes, *without_label(labels, list(places), of)], (labels.path.name,), census)
 
 
-def _listed(place: str, path: Path, source: str, dataset: str, split: Split, **known: int | None) -> Listed:
+def _listed(place: str, path: Path, source: str, dataset: str, split: Split, **known: Any) -> Listed:
     """A scan under its own name; `place` says without that name where it stands among its sorted neighbours."""
     scan = path.stem if source == "mhd" else path.name
     try:

@@ -46,6 +46,20 @@ def read_numbered_scan(path: Path, source: Source) -> tuple[Volume, list[Flag], 
     return Volume(array, affine), [Flag(*flag) for flag in flags], None if numbers is None else tuple(numbers)
 
 
+def read_as_stored(path: Path, source: Source) -> Volume:
+    """HU of a scan, as `read_scan`, but with the axes of its file: voxel for voxel what other programs see of it.
+
+    The first axis runs through the slices of a DICOM series, or is the last index of a file.
+    """
+    path = real_path(path)
+
+    def work() -> Answer:
+        ct = volume_of(reader_of(source).read(path)[0])
+        return ct.array, ct.affine.tolist()
+
+    return Volume(*run_in_sandbox(work))
+
+
 def _read_here(path: Path, source: Source) -> tuple[Volume, list[Flag], tuple[int, ...] | None]:
     image, flags = reader_of(source).read(path)
     ct, numbers, across = volume_of(image), image.instance_numbers, image.affine_ijk[:3, 2]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lungline.imaging import geometry
+from lungline.imaging.lung_density import NOISY_HU
 from lungline.names import SCORE_NAMES
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.reports.html import render
@@ -79,8 +80,29 @@ def _quality(table: Mapping[str, Any]) -> dict[str, str]:
     slices = f"{grid['shape_zyx'][0]} slices, {spacing[0]:.2f} mm apart"
     return {
         "Lungs": f"{quality['volume_ml']:.0f} ml ({sides})",
+        **_lungs(table.get("lungs") or {}),
         "Typical lung": f"{quality['median_hu']:.0f} HU",
         "Source": f"{slices}, pixels of {spacing[2]:.2f} mm",
+    }
+
+
+def _lungs(numbers: Mapping[str, float | None]) -> dict[str, str]:
+    """Mass of the lungs and their share below -950 HU; of a noisy scan the one after averaging alone."""
+
+    def each(name: str, pattern: str) -> str:
+        values = [numbers[f"{side}{name}"] for side in ("", "left_", "right_")]
+        both, left, right = ("none" if value is None else pattern % value for value in values)
+        return f"{both} (left {left}, right {right})"
+
+    if not numbers:
+        return {}
+    averaged = each("below_950_averaged_percent", "%.1f %%")
+    noisy = (numbers["noise_hu"] or 0) >= NOISY_HU
+    noise = f"voxel by voxel noise of {numbers['noise_hu']:.0f} HU (sharp kernel, low dose) makes it too large"
+    return {
+        "Mass": each("mass_g", "%.0f g"),
+        "Below −950 HU": "not given: " + noise if noisy else each("below_950_percent", "%.1f %%"),
+        "The same, means over 2 mm": averaged,
     }
 
 

@@ -15,7 +15,7 @@ from lungline.storage.predictions import read_predictions
 from lungline.storage.scan_rows import ScanRow, read_manifest
 
 #: Folders and files that need no checksum: raw data, tables that people may edit, what Snakemake writes.
-WITHOUT_CHECKSUM = ("cohort", "private", "logs", "benchmarks", "manifest.csv", "predictions.csv")
+WITHOUT_CHECKSUM = ("cohort", "private", "masks", "logs", "benchmarks", "manifest.csv", "predictions.csv")
 
 #: What can be found. The first kinds are differences; a note changes no answer.
 DIFFERENCES = ("damaged", "missing", "made from another file", "raw scan changed", "contradiction", "no checksum")

@@ -18,6 +18,7 @@ def through_steps(
     *,
     device: str,
     raw: Path | None = None,
+    given: Mapping[str, Path] | None = None,
     kept: Mapping[str, Path] | None = None,
     show: Callable[[str], None],
 ) -> Iterator[tuple[str, Path]]:
@@ -35,6 +36,8 @@ def through_steps(
         "auto", "cpu" or "cuda".
     raw : Path or None
         The raw scan, where one of the steps reads it.
+    given : mapping of str to Path, or None
+        Files of the user: label maps `lungs` and `lobes`, a table `points`, where the pipeline has steps for them.
     kept : mapping of str to Path, or None
         The file of a step that shall lie elsewhere.
     show : callable
@@ -51,6 +54,7 @@ def through_steps(
         "model": recipe.model,
         "classifier": recipe.classifier,
         "supervision": recipe.supervision,
+        **{name: (given or {}).get(name) for name in ("lungs", "lobes", "points")},
     }
     write_manifest(work / "manifest.csv", [row])
 

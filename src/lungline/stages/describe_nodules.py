@@ -46,6 +46,7 @@ def run(
     labels: Path | None = None,
     candidates: Path | None = None,
     predictions: Path | None = None,
+    given: Path | None = None,
     classifier: str = "",
     supervision: Supervision = "patients",
     ranked_by: ScoreOf | None = None,
@@ -61,6 +62,8 @@ def run(
         Label map and table of the candidates; none where the classifier reads no candidates.
     predictions : Path or None
         The table of `predict-cancer`; none where the scan has no score.
+    given : Path or None
+        The file of `read-masks`; where it has lobes, each candidate gets the one in which it lies.
     classifier : str
         The entry of `classifiers:` that scored the scan.
     supervision : "patients" or "nodules"
@@ -76,14 +79,14 @@ def run(
     header = hdf5.read_header(lungs if labels is None else labels)
     answer = {} if predictions is None else dict(read_answers(predictions).get(scan, {}))
     usable, rows = header.status != "quarantined", list[NoduleRow]()
-    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None, "axes": None}
+    grids: dict[str, Any] = {"grid": None, "source_grid": None, "quality": None, "lungs": None, "axes": None}
     if usable:
         source = SourceGrid(*hdf5.read_grid(ingested, "ct"), _instance_numbers(ingested))
         grid = hdf5.read_grid(volume, "ct") if labels is None else hdf5.read_grid(labels, "labels")
         grids |= {
             "grid": Grid(*grid).as_json(),
             "source_grid": source.as_json(),
-            "quality": hdf5.read_header(lungs).provenance.get("quality"),
+            **{name: hdf5.read_header(lungs).provenance.get(name) for name in ("quality", "lungs")},
         }
         if candidates is not None and labels is not None:
             found, map_zyx = read_candidates(candidates), hdf5.read_volume(labels, "labels")
@@ -104,6 +107,7 @@ def run(
                 supervision,
                 sizes,
                 distances_from_pleura(inside, map_zyx, wanted),
+                None if given is None or "lobes" not in hdf5.field_names(given) else hdf5.read_volume(given, "lobes"),
             )
     table = {
         "schema": SCHEMA,

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lungline import NOTICE
+from lungline import NOTICE, reports
 from lungline.detection.candidates import read_candidates
 from lungline.errors import LunglineError, Quarantine
 from lungline.nodules.table import NoduleRow, read_nodules
-from lungline.privacy.permissions import open_to_others, write_secret
+from lungline.privacy.permissions import open_to_others, secret_folder, write_secret
 from lungline.privacy.pseudonyms import Original, read_map
 from lungline.readers.dicom import nearest_slices
 from lungline.readers.dicom_sniff import is_dicom
@@ -23,13 +23,17 @@ from lungline.reports.export_tables import (
     original_names,
     predictions_table,
 )
-from lungline.scan_formats import scan_suffix
-from lungline.stages import write_dicom
+from lungline.scan_formats import Source, scan_suffix, source_of_name
+from lungline.stages import write_dicom, write_masks
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
+from lungline.storage.tables import table_text
+
+#: Parameter files for other programs, as they are exported.
+PARAMETERS = Path(reports.__file__).parent / "radiomics"
 
 
-def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True) -> None:
+def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True, radiomics: bool = False) -> None:
     """Write OUT/predictions.csv and, of each data set, its submissions and nodule tables.
 
     Those are {dataset}-cancer.csv, {dataset}-nodules-{detector}.csv and {dataset}-nodule-table-{classifier}.csv. The
@@ -41,6 +45,8 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
 
     RESULTS is the folder `outdir` of a finished run, OUT a new folder, or one of yours that nobody else can read.
     PRIVATE is the private folder: RESULTS/private unless your manifest lies elsewhere. DICOM false writes no DICOM.
+    With RADIOMICS, OUT/radiomics/ holds image.nii.gz and nodules.nii.gz (labels are ranks) of each scan, the table of
+    these pairs, and parameters for PyRadiomics and MIRP (docs/how-to/masks.md).
     """
     if out.exists() and (not out.is_dir() or open_to_others(out)):
         raise LunglineError(f"{out}: expected a new folder, or one of mode 700. Others have rights on this one.")
@@ -64,6 +70,8 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
         write_secret(out / name, text)
     if dicom:
         _export_dicom(results, private, [row for row in rows if row.scan in known], known, out / "dicom")
+    if radiomics:
+        _export_radiomics(results, [row for row in rows if row.scan in known], known, out / "radiomics")
     silent = sum(row.status == "quarantined" for row in rows)
     print(f"{out}: {', '.join(tables)}. Original names: do not share. {NOTICE}", file=sys.stderr)
     if silent:
@@ -111,6 +119,39 @@ def _export_dicom(
         print(f"{out}: {written} answers as DICOM.", file=sys.stderr)
     for why, count in reasons.items():
         print(f"{count} answers were not written as DICOM: {why}", file=sys.stderr)
+
+
+def _export_radiomics(results: Path, rows: list[Prediction], known: Mapping[str, Original], out: Path) -> None:
+    """Image and mask of every described scan that has findings, their table, and parameter files, below `out`."""
+    secret_folder(out)
+    pairs, reasons = list[list[object]](), Counter[str]()
+    for row in rows:
+        for path in _tables(results, row.scan):
+            table, raw = read_result(path), known[row.scan].path
+            ranks = [nodule.rank for nodule in read_nodules(table) if nodule.finding]
+            if not ranks:
+                continue
+            folder = Path(table["classifier"] or "none") / row.scan
+            try:
+                options = _labelled(results, row.scan, table)
+                write_masks.run(out / folder, raw=raw, source=_source_of(raw), nodules=path, image=True, **options)
+            except LunglineError as reason:
+                reasons[str(reason)] += 1
+                continue
+            files = [folder / name for name in (write_masks.IMAGE, f"{write_masks.NODULES}.nii.gz")]
+            pairs += [[row.scan, *files, rank] for rank in ranks]
+    write_secret(out / "pairs.csv", table_text(("ID", "Image", "Mask", "Label"), pairs))
+    for parameters in sorted(PARAMETERS.iterdir()):
+        write_secret(out / parameters.name, parameters.read_text(encoding="utf-8"))
+    print(f"{out}: {len(pairs)} findings as image and mask.", file=sys.stderr)
+    for why, count in reasons.items():
+        print(f"{count} scans were not written for radiomics: {why}", file=sys.stderr)
+
+
+def _source_of(raw: Path) -> Source:
+    """The format of a scan."""
+    place = place_in_zip(raw)
+    return "dicom" if _is_dicom(raw) else source_of_name(place[1] if place else raw.name)
 
 
 def _labelled(results: Path, scan: str, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lungline import NOTICE
 from lungline.errors import LunglineError, missing
@@ -25,9 +27,11 @@ from lungline.reports.summary import format_answer
 from lungline.runner.locks import alone_in_out
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
-from lungline.stages import categories, manifest, render_index, write_dicom
-from lungline.storage.checksums import check, checksummed_path, remove, write_checksummed_text
+from lungline.stages import categories, manifest, render_index, write_dicom, write_masks
+from lungline.storage.checksums import check, checksummed_path, remove, sha256, write_checksummed_text
+from lungline.storage.lung_table import write_lung_table
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
+from lungline.storage.results import read_result
 from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
@@ -45,14 +49,23 @@ def run(
     keep: bool = False,
     pages: bool = True,
     dicom: bool = True,
+    masks: bool = False,
+    lungs: Path | None = None,
+    lobes: Path | None = None,
+    points: Path | None = None,
     patient: Path | None = None,
 ) -> int:
-    """Read every scan in RAW, write OUT/predictions.csv, OUT/index.html, and candidates, nodules and a page of each.
+    """Read every scan in RAW, write OUT/predictions.csv, lungs.csv, index.html, and candidates, nodules, page of each.
 
     OUT/nodules/{scan}.csv and .json hold place, size, attenuation and scores of each candidate; OUT/pages/{scan}.html
     shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
     Of a DICOM scan, OUT/private/dicom/{scan}/ holds the same for a PACS: seg.dcm (label map) and sr.dcm (measurements),
-    which name the patient as the scan does. DICOM false leaves them out.
+    which name the patient as the scan does. DICOM false leaves them out. With MASKS, OUT/masks/{scan}/ holds nodules
+    (labels are ranks) and lungs (1 right, 2 left) as .nii.gz and .nrrd on the scan's own grid.
+
+    LUNGS and LOBES are label maps of the one scan in RAW by another program (docs/how-to/masks.md): these lungs are
+    searched instead of those that would be found, and each nodule gets its lobe. POINTS is a table of positions in
+    that scan (columns x_mm, y_mm, z_mm, LPS): OUT/points/{scan}.csv scores each beside the candidates.
 
     PATIENT is a YAML file about the patient of the one scan in RAW (docs/how-to/categories.md): then the page and
     OUT/categories/{scan}.json and .csv hold what published size rules say of its findings (Lung-RADS, Fleischner, BTS).
@@ -72,6 +85,11 @@ def run(
         shutil.rmtree(forsaken, ignore_errors=True)
     manifest.run("folder", raw, out)
     rows = read_manifest(out / "manifest.csv")
+    given = _given(rows, raw, lungs=lungs, lobes=lobes, points=points)
+    if points and recipe.detector is None:
+        raise LunglineError(f"--points: expected models that read candidates. '{recipe.classifier}' does not.")
+    more = {"score_points": points, "read_masks": lungs or lobes}
+    recipe = replace(recipe, settings={**recipe.settings, **{step: {} for step, file in more.items() if file}})
     if known is not None and len(rows) != 1:
         raise LunglineError(
             f"{patient}: expected one scan in {out}. Found {len(rows)}. Name one scan and another --out, or call "
@@ -83,7 +101,7 @@ def run(
             print(f"no seg.dcm, no sr.dcm: {missing('highdicom')}", file=sys.stderr)
     stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
     code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
-    same = f"{check(bundle)} {code} {style_digest()}"
+    same = " ".join([check(bundle), code, style_digest(), *(f"{name} {sha256(file)}" for name, file in given.items())])
     predictions, failures = [], []
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     for number, row in enumerate(rows, start=1):
@@ -92,10 +110,10 @@ def run(
         left = ahead.left(number - 1) if ahead else ""
         show = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
-            as_dicom = dicom and row.source == "dicom"
-            if not _is_answered(out, row.scan, state, pages=pages, dicom=as_dicom):
+            wanted = {"pages": pages, "dicom": dicom and row.source == "dicom", "masks": masks}
+            if not _is_answered(out, row.scan, state, **wanted):
                 ahead = ahead or Progress(len(rows), done=number - 1)
-                _answer(row, raw, out, recipe, device=device, keep=keep, pages=pages, dicom=as_dicom, show=show)
+                _answer(row, raw, out, recipe, device=device, keep=keep, given=given, show=show, **wanted)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             if known is not None:
                 _categorise(row, raw, out, known, str(patient), pages=pages)
@@ -108,6 +126,7 @@ def run(
         hint = "" if prediction.score is not None else " (`lungline flags` explains)"
         show(format_answer(prediction, recipe.supervision) + hint, last=True)
     _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
+    _write_lungs(out / "lungs.csv", {row.scan: _nodules(out, row.scan) for row in predictions})
     if pages:
         render_index.run(
             out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
@@ -124,6 +143,17 @@ def run(
     return 0 if answered == len(rows) else 1
 
 
+def _given(rows: Sequence[ScanRow], raw: Path, **files: Path | None) -> dict[str, Path]:
+    """The files about one scan that are named; `LunglineError` if there are several scans, or a file is missing."""
+    named = {name: path for name, path in files.items() if path is not None}
+    for name, path in named.items():
+        if len(rows) != 1:
+            raise LunglineError(f"--{name}: expected one scan in {raw}. Found {len(rows)}: name one of its files.")
+        if not path.is_file():
+            raise LunglineError(f"--{name}: {path}: expected a file. There is none; check its name.")
+    return named
+
+
 def _answer(
     row: ScanRow,
     raw: Path,
@@ -134,6 +164,8 @@ def _answer(
     keep: bool,
     pages: bool,
     dicom: bool,
+    masks: bool,
+    given: Mapping[str, Path],
     show: Callable[[str], None],
 ) -> None:
     """Every step of one scan, in the order of the workflow."""
@@ -144,21 +176,26 @@ def _answer(
         kept: dict[str, Path] = {
             **({last: out / "candidates" / f"{scan}.csv"} if last else {}),
             "predict_cancer": _answer_file(out, scan),
-            "describe_nodules": out / "nodules" / f"{scan}.json",
+            "describe_nodules": _nodules(out, scan),
             "render_page": _page(out, scan),
+            "score_points": out / "points" / f"{scan}.csv",
         }
         for suffix in ("json", "csv"):
             remove(out / "categories" / f"{scan}.{suffix}")  # of the answer before this one
         steps = [step for step in steps_of_scan(settings) if pages or step.name != "render_page"]
-        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, kept=kept, show=show))
+        made = dict(through_steps(row, steps, recipe, work, device=device, raw=raw, given=given, kept=kept, show=show))
         labels = out / "candidates" / f"{scan}.h5"
         if last and (first := made["extract_candidates"].with_suffix(".h5")) != labels:
             _keep(labels, first)
         write_dicom.forget(_dicom(out, scan))
+        write_masks.forget(_masks(out, scan))
+        searched = {"labels": labels, "candidates": made[last]} if last else {}
+        described: dict[str, Any] = {"raw": raw, "nodules": made["describe_nodules"], **searched}
         if dicom:
-            searched = {"labels": labels, "candidates": made[last]} if last else {}
-            table = made["describe_nodules"]
-            write_dicom.run_or_write_reason(_dicom(out, scan), scan, raw=raw, nodules=table, **searched)
+            write_dicom.run_or_write_reason(_dicom(out, scan), scan, **described)
+        if masks:
+            show("Writing the masks")
+            write_masks.run(_masks(out, scan), source=row.source, lungs=made["segment_lungs"], **described)
 
 
 def _categorise(row: ScanRow, raw: Path, out: Path, patient: Patient, who: str, *, pages: bool) -> None:
@@ -197,6 +234,12 @@ def _write_table(output: Path, predictions: list[Prediction], answers: list[Path
     write_predictions(output, predictions)
 
 
+@stage
+def _write_lungs(output: Path, tables: Mapping[str, Path]) -> None:
+    """Write the lungs of each scan in numbers, from its table of nodules."""
+    write_lung_table(output, {scan: read_result(table)["lungs"] or {} for scan, table in tables.items()})
+
+
 def _answer_file(out: Path, scan: str) -> Path:
     return out / "answers" / f"{scan}.csv"
 
@@ -209,15 +252,26 @@ def _page(out: Path, scan: str) -> Path:
     return out / "pages" / f"{scan}.html"
 
 
+def _nodules(out: Path, scan: str) -> Path:
+    return out / "nodules" / f"{scan}.json"
+
+
 def _dicom(out: Path, scan: str) -> Path:
     return out / "private" / "dicom" / scan
 
 
-def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool) -> bool:
-    """Whether this scan has an answer, a page and DICOM as far as wanted, from the same files, models and code."""
+def _masks(out: Path, scan: str) -> Path:
+    return out / "masks" / scan
+
+
+def _is_answered(out: Path, scan: str, state: str, *, pages: bool, dicom: bool, masks: bool) -> bool:
+    """Whether this scan has an answer, and page, DICOM and masks as wanted, from the same files, models and code."""
     note = _note(out, scan)
-    made = [note, _answer_file(out, scan), out / "nodules" / f"{scan}.json", *([_page(out, scan)] if pages else [])]
+    made = [note, _answer_file(out, scan), _nodules(out, scan), *([_page(out, scan)] if pages else [])]
     if not all(path.is_file() for path in made) or (dicom and not write_dicom.is_written(_dicom(out, scan))):
+        return False
+    without = masks and not write_masks.is_written(_masks(out, scan))
+    if without and read_result(_nodules(out, scan))["status"] != "quarantined":
         return False
     for path in made:
         check(path)

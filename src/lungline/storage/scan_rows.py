@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from lungline.errors import LunglineError
@@ -19,7 +19,8 @@ _SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 class ScanRow:
     """One scan: its id, which names its files, how it is read, and what it may be used for.
 
-    `fold` is the LUNA16 subset 0..9; `label` is 1 cancer, 0 no cancer, None unknown. A value that is not allowed
+    `fold` is the LUNA16 subset 0..9; `label` is 1 cancer, 0 no cancer, None unknown; `lungs` and `lobes` are label maps
+    by another program, as paths from the folder of the manifest, "" without. A value that is not allowed
     raises `LunglineError` that does not quote it, as it may identify a patient.
     """
 
@@ -29,6 +30,8 @@ class ScanRow:
     split: str
     fold: int | None = None
     label: int | None = None
+    lungs: str = ""
+    lobes: str = ""
 
     def __post_init__(self) -> None:
         if not _SCAN_ID.match(self.scan):
@@ -49,7 +52,9 @@ class ScanRow:
         return self.dataset == "luna16" or self.label is not None
 
 
-COLUMNS = tuple(field.name for field in fields(ScanRow))
+#: Columns that a manifest may leave out, and does where no scan has any.
+MASKS = ("lungs", "lobes")
+COLUMNS = tuple(field.name for field in fields(ScanRow) if field.name not in MASKS)
 
 
 @unrecorded()
@@ -64,6 +69,7 @@ def read_manifest(path: Path) -> list[ScanRow]:
                 **{name: cells[name] for name in COLUMNS[:4]},
                 fold=small_number(cells["fold"], "fold"),
                 label=small_number(cells["label"], "label"),
+                **{name: cells.get(name, "") for name in MASKS},
             )
         except LunglineError as error:
             faults.add(line, str(error))
@@ -84,7 +90,9 @@ def small_number(word: str, name: str) -> int | None:
 
 def manifest_text(rows: Iterable[ScanRow]) -> str:
     """A manifest, sorted by data set and scan."""
-    return table_text(COLUMNS, map(astuple, sorted(rows, key=lambda row: (DATASETS.index(row.dataset), row.scan))))
+    listed = sorted(rows, key=lambda row: (DATASETS.index(row.dataset), row.scan))
+    columns = [*COLUMNS, *(name for name in MASKS if any(getattr(row, name) for row in listed))]
+    return table_text(columns, [[getattr(row, name) for name in columns] for row in listed])
 
 
 def write_manifest(path: Path, rows: Iterable[ScanRow]) -> None:

@@ -1,22 +1,24 @@
 """The score of one patient by a trained classifier, from a model folder and the file that its kind reads."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from lungline.config.entries import CandidateClassifier, WholeVolumeClassifier, read_classifier
 from lungline.errors import LunglineError
+from lungline.nodules.measurements import Measurements
 from lungline.storage.hdf5 import Flag
 from lungline.training.calibration import interval_of
 from lungline.training.false_positive_reduction import candidate_logits
 from lungline.training.model_folder import checked_card, load_cancer_net
-from lungline.training.patients import patient_logits, read_cubes
+from lungline.training.patients import features_of, patient_logits, read_cubes
 from lungline.training.volumes import fixed_crops, read_region
 
 
@@ -58,6 +60,36 @@ def load_scorer(folder: Path, device: torch.device) -> Scorer:
     share = float(card["cancer_probability"])
     logit = math.log(share / (1 - share)) if 0 < share < 1 else None
     return lambda path: Answer(share, logit)
+
+
+@dataclass(frozen=True)
+class CubeScorer:
+    """Logits of single cubes by a classifier that reads candidates, scaled and shifted as a patient's.
+
+    `size` is the edge of a cube, voxels; `logits` takes cubes (n, 2, size, size, size) float16 and what was measured of
+    each candidate.
+    """
+
+    size: int
+    logits: Callable[[NDArray[np.float16], Sequence[Measurements]], list[float]]
+
+
+def load_cube_scorer(folder: Path, device: torch.device) -> CubeScorer:
+    """The scorer of the classifier in `folder`; `LunglineError` if it reads no candidates."""
+    card = checked_card(folder)
+    spec = read_classifier(card.get("classifier", {}), f"{folder}/card.json: classifier")
+    if not isinstance(spec, CandidateClassifier):
+        raise LunglineError(f"{folder}: expected a classifier of kind candidate. Found {spec.kind}.")
+    network = load_cancer_net(folder, device)
+    fitted = card.get("calibration", {"scale": 1.0, "shift": 0.0})
+
+    def logits(cubes: NDArray[np.float16], measured: Sequence[Measurements]) -> list[float]:
+        features = features_of(measured) if network.spec.hand_crafted_features and measured else None
+        found = candidate_logits(network, cubes, device, spec.test_time_augmentation).to(device)
+        weighed = network.weighed(found, features) if len(cubes) else found
+        return [float(fitted["scale"]) * one + float(fitted["shift"]) for one in weighed.tolist()]
+
+    return CubeScorer(network.spec.shape_zyx[0], logits)
 
 
 def _patch_scorer(folder: Path, spec: CandidateClassifier, card: Mapping[str, Any], device: torch.device) -> Scorer:

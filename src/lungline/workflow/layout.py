@@ -69,6 +69,8 @@ class Layout:
     def reads(self, step: str, **known: str) -> dict[str, str]:
         """The files that a step of a scan reads, by parameter, with wildcards where nothing is known."""
         found = {name: source for name, source in BY_NAME[step].reads.items() if source in BY_NAME}
+        if not self.masks_of(known.get("scan", "")):
+            found = {name: source for name, source in found.items() if source != "read_masks"}
         return {name: self.out(_filled(BY_NAME[source].makes, known)) for name, source in found.items()}
 
     # ---- scans and tables ----------------------------------------------------------------------------------
@@ -95,6 +97,10 @@ class Layout:
             return str(Path(self.manifest).parent / "private" / "raw" / scan)
         folder = "cohort" if study.scans_from == "synthetic" else "implanted"
         return self.out(f"{folder}/{study.plans[scan].path}")
+
+    def masks_of(self, scan: str) -> dict[str, str]:
+        """Label maps by others that the manifest names for a scan: `lungs`, `lobes`."""
+        return {name: str(Path(self.manifest).parent / path) for name, path in self.study.masks_of(scan).items()}
 
     def made_raw(self, scan: str) -> list[str]:
         """What of a raw scan the workflow makes itself; listed scans are watched by their state, file by file."""
@@ -315,13 +321,6 @@ class Layout:
         }
 
     # ---- what a step depends on ----------------------------------------------------------------------------
-
-    def plausible_ml(self) -> dict[str, float]:
-        """Volumes of both lungs that raise no warning; the synthetic chests are smaller than an adult's."""
-        config = self.study.config
-        scale = config.cohort.anatomy_scale**3 if self.study.scans_from == "synthetic" else 1
-        low, high = (round(volume * scale, 1) for volume in config.segment_lungs.plausible_ml)
-        return {"plausible_ml_low": low, "plausible_ml_high": high}
 
     # A command reads its entry from the file of the configuration; what re-runs it is the digest of just that entry.
 

@@ -72,8 +72,22 @@ class Step:
 
 STEPS = (
     Step("ingest", {"raw": RAW}, "ingest/{scan}.h5", "Reading", params=("source",)),
+    Step(
+        "read_masks",
+        {"ingested": "ingest"},
+        "read_masks/{scan}.h5",
+        "Reading the given masks",
+        params=("lungs", "lobes"),
+        optional=True,
+        shown=False,
+    ),
     Step("resample", {"ingested": "ingest"}, "resample/{scan}.h5", "Resampling"),
-    Step("segment_lungs", {"volume": "resample"}, "segment_lungs/{scan}.h5", "Finding the lungs"),
+    Step(
+        "segment_lungs",
+        {"volume": "resample", "given": "read_masks"},
+        "segment_lungs/{scan}.h5",
+        "Finding the lungs",
+    ),
     Step(
         "cache_volume",
         {"volume": "resample", "lungs": "segment_lungs"},
@@ -186,6 +200,7 @@ STEPS = (
             "labels": LABELS,
             "candidates": CANDIDATES,
             "predictions": "predict_cancer",
+            "given": "read_masks",
         },
         "describe_nodules/{classifier}/{scan}.json",
         "Writing the nodule table",
@@ -197,6 +212,21 @@ STEPS = (
         {"nodules": "describe_nodules", "volume": "resample", "lungs": "segment_lungs", "detected": "detect"},
         "pages/{classifier}/{scan}.html",
         "Writing the page",
+        shown=False,
+    ),
+    Step(
+        "score_points",
+        {
+            "cache": "cache_volume",
+            "detected": "detect",
+            "lungs": "segment_lungs",
+            "labels": LABELS,
+            "candidates": CANDIDATES,
+        },
+        "score_points/{classifier}/{scan}.csv",
+        "Scoring the given points",
+        params=("scan", "points", "model", "supervision", "device"),
+        optional=True,
         shown=False,
     ),
     Step(

@@ -17,7 +17,7 @@ from lungline.config.models import Config
 from lungline.errors import LunglineError
 from lungline.names import known
 from lungline.splits import split_of_luna_fold
-from lungline.storage.scan_rows import ScanRow
+from lungline.storage.scan_rows import MASKS, ScanRow
 
 AXES = ("z", "y", "x")
 #: What stands in `models:` for the folders that come with the package, and where those lie.
@@ -207,6 +207,15 @@ class Study:
         more = self.fpr_cases(detector) if self.has_fpr(detector) else []
         return list(dict.fromkeys(self.answered(detector) + more))
 
+    def masks_of(self, scan: str) -> dict[str, str]:
+        """Label maps by others that the manifest names for a scan: `lungs`, `lobes`; paths from its folder."""
+        return {name: path for name in MASKS if scan in self.rows and (path := getattr(self.rows[scan], name))}
+
+    @cached_property
+    def has_masks(self) -> bool:
+        """Whether any scan has masks by others."""
+        return any(map(self.masks_of, self.rows))
+
     # ---- folds of LUNA-16 ----------------------------------------------------------------------------------
 
     @cached_property
@@ -220,6 +229,12 @@ class Study:
         return [f"{name}@{fold}" for fold in self.folds] if which == "folds" else [detector]
 
     # ---- what a step depends on ----------------------------------------------------------------------------
+
+    def plausible_ml(self) -> dict[str, float]:
+        """Volumes of both lungs that raise no warning; the synthetic chests are smaller than an adult's."""
+        scale = self.config.cohort.anatomy_scale**3 if self.scans_from == "synthetic" else 1
+        low, high = (round(volume * scale, 1) for volume in self.config.segment_lungs.plausible_ml)
+        return {"plausible_ml_low": low, "plausible_ml_high": high}
 
     def rows_digest(self, scans: Iterable[str], *columns: str, rows: Rows | None = None) -> str:
         """Changes when these columns of these scans change, and not when the rest of the manifest does."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lungline.imaging import geometry
-from lungline.imaging.source_planes import Plane, ranks_on_planes
+from lungline.imaging.source_planes import Plane, planes_of_grid, ranks_on_planes
 from lungline.imaging.volume import Volume
 
 SHAPE, ORIGIN = (40, 60, 90), (-50.0, -30.0, 100.0)
@@ -68,3 +68,26 @@ def test_a_candidate_between_two_thick_slices_marks_the_nearest_pixel() -> None:
 def test_a_point_and_its_pixel_are_each_others_inverse() -> None:
     plane = stack(*OBLIQUE)[3]
     np.testing.assert_allclose(plane.index(plane.world(np.array([7.0]), np.array([11.0])))[0], (7, 11, 0), atol=1e-9)
+
+
+def test_only_the_ranks_that_are_asked_for_are_marked() -> None:
+    assert set(np.unique(ranks_on_planes(outline(), stack(*AXIAL), [2]))) == {0, 2}
+
+
+def test_the_planes_of_a_grid_are_those_of_its_slices() -> None:
+    grid = geometry.make_affine((1.5, 0.9, 0.7), (-50.0, -30.0, 101.0))
+    marked = ranks_on_planes(outline(), planes_of_grid((20, 66, 128), grid))
+    for rank, (centre, _) in BALLS.items():
+        middle = geometry.voxel_to_world(grid, np.argwhere(marked == rank).mean(axis=0))
+        np.testing.assert_allclose(middle, centre, atol=0.5)
+
+
+def test_a_pixel_on_the_border_of_two_voxels_does_not_depend_on_the_last_digits_of_its_place() -> None:
+    ranks = outline()  # voxels of 1 mm: slices 2 mm apart lie on their borders
+    marked = [
+        ranks_on_planes(ranks, planes_of_grid((20, 60, 90), geometry.make_affine((2, 1, 1), (*ORIGIN[:2], z_mm))))
+        for z_mm in (100.5, 100.5 - 1e-5, 100.5 + 1e-5)
+    ]
+    assert marked[0].any()
+    for other in marked[1:]:
+        np.testing.assert_array_equal(marked[0], other)

@@ -22,6 +22,15 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path):
     assert read_manifest(tmp_path / "manifest.csv") == ROWS
 
 
+def test_masks_by_others_are_columns_that_a_manifest_may_leave_out(tmp_path):
+    path, rows = tmp_path / "manifest.csv", [ROWS[0], ScanRow("scan-00ff", "nifti", "folder", "test", lobes="a/b.nrrd")]
+    write_manifest(path, rows)
+    assert path.read_text().splitlines()[0] == ",".join([*COLUMNS, "lobes"])
+    assert read_manifest(path) == rows
+    write_manifest(path, ROWS)
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
 def test_a_manifest_that_says_the_same_is_not_touched(tmp_path):
     path = tmp_path / "manifest.csv"
     write_manifest(path, ROWS)

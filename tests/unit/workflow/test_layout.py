@@ -4,7 +4,10 @@ import re
 
 import pytest
 
+from lungline.config.loading import read_config
+from lungline.storage.scan_rows import ScanRow
 from lungline.workflow.layout import Layout
+from lungline.workflow.study import Study
 from unit.workflow.test_study import FPR, LUNA, TESTED, TRAINED, study
 
 
@@ -125,8 +128,8 @@ def test_a_setting_changes_the_digest_of_what_reads_it_alone() -> None:
 
 def test_plausible_lungs_shrink_with_synthetic_chests_only() -> None:
     small = {"cohort": {"anatomy_scale": 0.5}}
-    assert layout(small, scans_from="synthetic").plausible_ml() == {"plausible_ml_low": 125, "plausible_ml_high": 1125}
-    assert layout(small).plausible_ml() == {"plausible_ml_low": 1000, "plausible_ml_high": 9000}
+    assert study(small, scans_from="synthetic").plausible_ml() == {"plausible_ml_low": 125, "plausible_ml_high": 1125}
+    assert study(small).plausible_ml() == {"plausible_ml_low": 1000, "plausible_ml_high": 9000}
 
 
 def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another() -> None:
@@ -142,3 +145,18 @@ def test_trainings_that_differ_by_their_seeds_alone_repeat_one_another() -> None
         "again": (2, "m2-demo"),
         "other": (2, "other"),
     }
+
+
+def test_masks_by_others_lie_beside_the_manifest_and_are_read_by_the_scans_that_have_them() -> None:
+    rows = {
+        "x": ScanRow("x", "mhd", "folder", "test", lungs="private/masks/x.nii.gz"),
+        "y": ScanRow("y", "mhd", "folder", "test"),
+    }
+    study = Study(read_config({"outdir": "o", "manifest": "given/manifest.csv"}), rows)
+    files = Layout(study)
+    assert files.masks_of("x") == {"lungs": "given/private/masks/x.nii.gz"}
+    assert files.reads("segment_lungs", scan="x")["given"] == "o/read_masks/x.h5"
+    assert "given" in files.of_nodules("describe_nodules", study.config.run[0], "x")
+    assert study.has_masks
+    assert "given" not in files.reads("segment_lungs", scan="y") | files.reads("segment_lungs")
+    assert files.masks_of("y") == {}
