@@ -1,4 +1,4 @@
-"""Where a nodule lies in the lungs: laterality, zone and distance from the pleura."""
+"""Where a nodule lies in the lungs: laterality, zone, lobe and distance from the pleura."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -41,6 +41,21 @@ def places_in_lungs(lungs: Volume, points_xyz_mm: ArrayLike) -> list[tuple[Later
         low, high = heights[laterality]
         share = (here[0] - low + 0.5) / (high - low + 1)
         found.append((laterality, "lower" if share < 1 / 3 else "middle" if share < 2 / 3 else "upper"))
+    return found
+
+
+def lobes_at(lobes: Volume, points_xyz_mm: ArrayLike) -> list[str]:
+    """The lobe of each point (n, 3), or the nearest one; `lobes` are numbered as `given_masks.LOBES`, not empty."""
+    from lungline.imaging.given_masks import LOBES
+
+    voxels = np.argwhere(lobes.array[::_STEP, ::_STEP, ::_STEP]) * _STEP
+    found = []
+    for index_zyx in geometry.world_to_voxel(lobes.affine, points_xyz_mm).reshape(-1, 3):
+        here = tuple(int(n) for n in np.clip(np.rint(index_zyx), 0, np.array(lobes.shape_zyx) - 1))
+        if not lobes.array[here]:
+            off_mm = (voxels - index_zyx) * lobes.spacing_zyx_mm
+            here = tuple(voxels[np.argmin((off_mm**2).sum(axis=1))])
+        found.append(LOBES[int(lobes.array[here]) - 1])
     return found
 
 

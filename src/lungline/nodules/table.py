@@ -14,7 +14,7 @@ from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
 from lungline.names import Supervision
-from lungline.nodules.location import Laterality, Zone, places_in_lungs
+from lungline.nodules.location import Laterality, Zone, lobes_at, places_in_lungs
 from lungline.nodules.size_errors import diameter_interval, volume_interval
 from lungline.nodules.sizes import PERCENTILES
 from lungline.storage.tables import table_text
@@ -228,21 +228,6 @@ def drawn_axes(candidates: Sequence[Candidate], sizes: Sequence[Sizes]) -> list[
         }
         for candidate, one in zip(candidates, sizes, strict=True)
     ]
-
-
-def lobes_at(lobes: Volume, points_xyz_mm: ArrayLike) -> list[str]:
-    """The lobe of each point (n, 3), or the nearest one; `lobes` are numbered as `given_masks.LOBES`, not empty."""
-    from lungline.imaging.given_masks import LOBES
-
-    voxels = np.argwhere(lobes.array[::_STEP, ::_STEP, ::_STEP]) * _STEP
-    found = []
-    for index_zyx in geometry.world_to_voxel(lobes.affine, points_xyz_mm).reshape(-1, 3):
-        here = tuple(int(n) for n in np.clip(np.rint(index_zyx), 0, np.array(lobes.shape_zyx) - 1))
-        if not lobes.array[here]:
-            off_mm = (voxels - index_zyx) * lobes.spacing_zyx_mm
-            here = tuple(voxels[np.argmin((off_mm**2).sum(axis=1))])
-        found.append(LOBES[int(lobes.array[here]) - 1])
-    return found
 
 
 def rows_as_json(rows: Sequence[Any]) -> list[dict[str, Any]]:
