@@ -33,7 +33,7 @@ for batch in FILES.batches("extract_candidates"):
             f"Picking the strongest candidates of detector {batch.description}"
         shell:
             "lungline extract-candidates {params.detected:q} {params.output:q} --scans {params.scans:q}"
-            " {params.settings} > {log} 2>&1"
+            " {params.settings} > {log:q} 2>&1"
 
 
 rule train_fpr:
@@ -87,9 +87,9 @@ rule train_fpr:
         "Training the FPR network of detector {wildcards.detector}"
     shell:
         "lungline train-fpr {params.folder:q} {input.annotations:q} --config {params.config:q}"
-        " --detector {params.entry} --manifest {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
+        " --detector {params.entry:q} --manifest {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
         " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --cost {params.cost:q}"
-        " --device {resources.device} > {log} 2>&1"
+        " --device {resources.device:q} > {log:q} 2>&1"
 
 
 for batch in FILES.batches("rank_candidates"):
@@ -131,7 +131,7 @@ for batch in FILES.batches("rank_candidates"):
         shell:
             "lungline rank-candidates {params.candidates:q} {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --fpr {params.fpr:q}"
-            " {params.settings} --device {resources.device} > {log} 2>&1"
+            " {params.settings} --device {resources.device:q} > {log:q} 2>&1"
 
 
 for batch in FILES.batches("crop_patches"):
@@ -171,4 +171,4 @@ for batch in FILES.batches("crop_patches"):
         shell:
             "lungline crop-patches {params.output:q} --scans {params.scans:q}"
             " --caches {params.caches:q} --detected {params.detected:q} --candidates {params.candidates:q}"
-            " --labels {params.labels:q} {params.settings} > {log} 2>&1"
+            " --labels {params.labels:q} {params.settings} > {log:q} 2>&1"

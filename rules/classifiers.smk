@@ -20,7 +20,7 @@ rule resize_volume:
     message:
         "Resizing the lung region of {wildcards.scan}"
     shell:
-        "lungline resize-volume {input.cache:q} {output.volume:q} --size {wildcards.size} > {log} 2>&1"
+        "lungline resize-volume {input.cache:q} {output.volume:q} --size {wildcards.size:q} > {log:q} 2>&1"
 
 
 rule train_classifier:
@@ -68,9 +68,9 @@ rule train_classifier:
     message:
         "Training classifier {wildcards.classifier}"
     shell:
-        "lungline train-classifier {params.folder:q} --config {params.config:q} --classifier {wildcards.classifier}"
+        "lungline train-classifier {params.folder:q} --config {params.config:q} --classifier {wildcards.classifier:q}"
         " --manifest {input.manifest:q} --inputs {params.inputs:q} {params.init_from} --checkpoints {params.checkpoints:q}"
-        " --cost {params.cost:q} --device {resources.device} > {log} 2>&1"
+        " --cost {params.cost:q} --device {resources.device:q} > {log:q} 2>&1"
 
 
 rule bundle_manifest:
@@ -99,8 +99,8 @@ rule bundle_manifest:
     message:
         "Writing the bundle manifest of classifier {wildcards.classifier}"
     shell:
-        "lungline bundle-manifest {output.bundle:q} --config {params.config:q} --classifier {wildcards.classifier}"
-        " {params.models} > {log} 2>&1"
+        "lungline bundle-manifest {output.bundle:q} --config {params.config:q} --classifier {wildcards.classifier:q}"
+        " {params.models} > {log:q} 2>&1"
 
 
 rule predict_cancer:
@@ -131,7 +131,7 @@ rule predict_cancer:
         "Scoring every patient with classifier {wildcards.classifier}"
     shell:
         "lungline predict-cancer {output.scores:q} --model {params.model:q} --manifest {input.manifest:q}"
-        " --inputs {params.inputs:q} --device {resources.device} > {log} 2>&1"
+        " --inputs {params.inputs:q} --device {resources.device:q} > {log:q} 2>&1"
 
 
 rule collect_predictions:
@@ -161,7 +161,7 @@ rule collect_predictions:
         "Writing one row per scan of the manifest, classifier {wildcards.classifier}"
     shell:
         "lungline collect-predictions {output.predictions:q} --manifest {input.manifest:q} --predictions {input.scores:q}"
-        " --classifier {wildcards.classifier} > {log} 2>&1"
+        " --classifier {wildcards.classifier:q} > {log:q} 2>&1"
 
 
 rule first_predictions:
@@ -180,4 +180,4 @@ rule first_predictions:
     message:
         "Writing predictions.csv"
     shell:
-        "cp {input.predictions:q} {output.predictions:q} > {log} 2>&1"
+        "cp {input.predictions:q} {output.predictions:q} > {log:q} 2>&1"

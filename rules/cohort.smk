@@ -23,8 +23,8 @@ rule simulate_luna16_scan:
     message:
         "Simulating the synthetic LUNA-16 scan {wildcards.scan}"
     shell:
-        "lungline simulate-scan {output.mhd} --dataset luna16 --index {params.index} --seed {params.seed}"
-        " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
+        "lungline simulate-scan {output.mhd:q} --dataset luna16 --index {params.index:q} --seed {params.seed:q}"
+        " --anatomy-scale {params.anatomy_scale:q} > {log:q} 2>&1"
 
 
 rule simulate_dsb17_patient:
@@ -47,8 +47,8 @@ rule simulate_dsb17_patient:
     message:
         "Simulating the synthetic DSB-17 patient {wildcards.scan}"
     shell:
-        "lungline simulate-scan {output.folder} --dataset dsb17 --index {params.index} --seed {params.seed}"
-        " --anatomy-scale {params.anatomy_scale} > {log} 2>&1"
+        "lungline simulate-scan {output.folder:q} --dataset dsb17 --index {params.index:q} --seed {params.seed:q}"
+        " --anatomy-scale {params.anatomy_scale:q} > {log:q} 2>&1"
 
 
 rule write_cohort_tables:
@@ -75,7 +75,7 @@ rule write_cohort_tables:
     message:
         "Writing annotations and labels of the synthetic cohort"
     shell:
-        "lungline write-cohort-tables {params.folder:q} --config {params.config:q} > {log} 2>&1"
+        "lungline write-cohort-tables {params.folder:q} --config {params.config:q} > {log:q} 2>&1"
 
 
 rule manifest:
@@ -103,4 +103,4 @@ rule manifest:
         "Listing the scans of the synthetic cohort"
     shell:
         "(lungline manifest luna16 {params.cohort:q}/luna16 {params.folder:q}"
-        " && lungline manifest dsb17 {params.cohort:q}/dsb17 {params.folder:q}) > {log} 2>&1"
+        " && lungline manifest dsb17 {params.cohort:q}/dsb17 {params.folder:q}) > {log:q} 2>&1"

@@ -26,7 +26,7 @@ rule compare:
     message:
         "Comparing the classifiers"
     shell:
-        "lungline compare {output.table:q} --config {params.config:q} > {log} 2>&1"
+        "lungline compare {output.table:q} --config {params.config:q} > {log:q} 2>&1"
 
 
 rule submissions:
@@ -54,4 +54,4 @@ rule submit_cancer:
     message:
         "Writing the predictions of classifier {wildcards.classifier} as a submission to the Data Science Bowl"
     shell:
-        "lungline submit-cancer {output.submission:q} {input.predictions:q} > {log} 2>&1"
+        "lungline submit-cancer {output.submission:q} {input.predictions:q} > {log:q} 2>&1"

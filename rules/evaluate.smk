@@ -40,7 +40,7 @@ rule evaluate_detection:
         "Counting the nodules among the candidates of detector {wildcards.detector}"
     shell:
         "lungline evaluate-detection {output.metrics:q} {input.annotations:q} --manifest {input.manifest:q}"
-        " --candidates {params.candidates:q} --split test {params.options} > {log} 2>&1"
+        " --candidates {params.candidates:q} --split test {params.options} > {log:q} 2>&1"
 
 
 rule evaluate_cancer:
@@ -76,7 +76,7 @@ rule evaluate_cancer:
     message:
         "Evaluating the predictions of classifier {wildcards.classifier}"
     shell:
-        "lungline evaluate-cancer {output.metrics:q} {input.predictions:q} {params.options} > {log} 2>&1"
+        "lungline evaluate-cancer {output.metrics:q} {input.predictions:q} {params.options} > {log:q} 2>&1"
 
 
 rule plot_curves:
@@ -111,7 +111,7 @@ rule plot_curves:
     message:
         "Plotting ROC, FROC and learning curves of classifier {wildcards.classifier}"
     shell:
-        "lungline plot-curves {output.folder:q} {params.options} > {log} 2>&1"
+        "lungline plot-curves {output.folder:q} {params.options} > {log:q} 2>&1"
 
 
 rule render_figures:
@@ -148,10 +148,10 @@ rule render_figures:
     message:
         "Rendering Figures 1-5 of {wildcards.scan}"
     shell:
-        "lungline render-figures {output.folder:q} --scan {wildcards.scan} --volume {input.volume:q}"
+        "lungline render-figures {output.folder:q} --scan {wildcards.scan:q} --volume {input.volume:q}"
         " --lungs {input.lungs:q} --cache {input.cache:q} --detected {input.detected:q}"
         " --candidates {input.candidates:q} --config {params.config:q}"
-        " --detector {params.detector} {params.options} > {log} 2>&1"
+        " --detector {params.detector:q} {params.options} > {log:q} 2>&1"
 
 
 rule collect_lungs:
@@ -176,4 +176,4 @@ rule collect_lungs:
     message:
         "Collecting the lungs in numbers"
     shell:
-        "lungline collect-lungs {output.lungs:q} --manifest {input.manifest:q} --lungs {params.lungs:q} > {log} 2>&1"
+        "lungline collect-lungs {output.lungs:q} --manifest {input.manifest:q} --lungs {params.lungs:q} > {log:q} 2>&1"

@@ -26,7 +26,7 @@ rule split_fold:
     message:
         "Holding subset {wildcards.fold} of LUNA-16 out"
     shell:
-        "lungline split-fold {output.manifest:q} {input.manifest:q} --test-fold {wildcards.fold} > {log} 2>&1"
+        "lungline split-fold {output.manifest:q} {input.manifest:q} --test-fold {wildcards.fold:q} > {log:q} 2>&1"
 
 
 rule submit_detection:
@@ -62,7 +62,7 @@ rule submit_detection:
     message:
         "Writing the marks of detector {wildcards.detector} as a submission to LUNA-16"
     shell:
-        "lungline submit-detection {output.marks:q} {params.options} > {log} 2>&1"
+        "lungline submit-detection {output.marks:q} {params.options} > {log:q} 2>&1"
 
 
 rule froc:
@@ -96,4 +96,4 @@ rule froc:
         "Scoring the marks of detector {wildcards.detector} by the rules of LUNA-16"
     shell:
         "lungline froc --submission {input.marks:q} --annotations {input.annotations:q} --seriesuids {input.scans:q}"
-        " --out {output.metrics:q} {params.options} > {log} 2>&1"
+        " --out {output.metrics:q} {params.options} > {log:q} 2>&1"

@@ -24,9 +24,9 @@ rule prepare_chest:
     message:
         "Preparing the chest {wildcards.chest}"
     shell:
-        "(lungline ingest {params.raw:q} {output.ingested:q} --source {params.source}"
+        "(lungline ingest {params.raw:q} {output.ingested:q} --source {params.source:q}"
         " && lungline resample {output.ingested:q} {output.volume:q} {params.resampling}"
-        " && lungline segment-lungs {output.volume:q} {output.lungs:q} {params.lungs}) > {log} 2>&1"
+        " && lungline segment-lungs {output.volume:q} {output.lungs:q} {params.lungs}) > {log:q} 2>&1"
 
 
 rule implant_nodules:
@@ -58,9 +58,9 @@ rule implant_nodules:
     message:
         "Inserting nodules: {wildcards.scan}"
     shell:
-        "lungline implant-nodules {params.folder:q} --scan {wildcards.scan} --config {params.config:q}"
+        "lungline implant-nodules {params.folder:q} --scan {wildcards.scan:q} --config {params.config:q}"
         " --ingested {input.ingested:q} --volume {input.volume:q}"
-        " --lungs {input.lungs:q} > {log} 2>&1"
+        " --lungs {input.lungs:q} > {log:q} 2>&1"
 
 
 rule write_implanted_tables:
@@ -88,7 +88,7 @@ rule write_implanted_tables:
     message:
         "Writing the tables of the implanted nodules"
     shell:
-        "lungline write-implanted-tables {params.folder:q} --config {params.config:q} > {log} 2>&1"
+        "lungline write-implanted-tables {params.folder:q} --config {params.config:q} > {log:q} 2>&1"
 
 
 rule manifest:
@@ -114,4 +114,4 @@ rule manifest:
     message:
         "Listing the implanted scans"
     shell:
-        "lungline manifest luna16 {params.data:q} {params.folder:q} --only {params.only:q} > {log} 2>&1"
+        "lungline manifest luna16 {params.data:q} {params.folder:q} --only {params.only:q} > {log:q} 2>&1"

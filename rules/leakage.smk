@@ -26,4 +26,4 @@ rule check_leakage:
         "Looking for patients in two splits"
     shell:
         "lungline check-leakage {output.warnings:q} --manifest {input.manifest:q} --identities {params.identities:q}"
-        " > {log} 2>&1"
+        " > {log:q} 2>&1"

@@ -26,8 +26,8 @@ rule rasterise_nodules:
     message:
         "Rasterising the annotated nodules of {wildcards.scan}"
     shell:
-        "lungline rasterise-nodules {input.cache:q} {input.annotations:q} {output.mask:q} --scan {wildcards.scan}"
-        " {params.segmentations} > {log} 2>&1"
+        "lungline rasterise-nodules {input.cache:q} {input.annotations:q} {output.mask:q} --scan {wildcards.scan:q}"
+        " {params.segmentations} > {log:q} 2>&1"
 
 
 rule check_annotations:
@@ -52,7 +52,7 @@ rule check_annotations:
     message:
         "Looking for annotations outside their scans"
     shell:
-        "lungline check-annotations {output.warnings:q} {input.annotations:q} --caches {params.caches:q} > {log} 2>&1"
+        "lungline check-annotations {output.warnings:q} {input.annotations:q} --caches {params.caches:q} > {log:q} 2>&1"
 
 
 rule train_unet:
@@ -100,9 +100,9 @@ rule train_unet:
     message:
         "Training the U-Net of detector {wildcards.detector} along {wildcards.axis}"
     shell:
-        "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis} --config {params.config:q}"
-        " --detector {params.entry} --manifest {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
-        " --checkpoints {params.checkpoints:q} --cost {params.cost:q} --device {resources.device} > {log} 2>&1"
+        "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis:q} --config {params.config:q}"
+        " --detector {params.entry:q} --manifest {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
+        " --checkpoints {params.checkpoints:q} --cost {params.cost:q} --device {resources.device:q} > {log:q} 2>&1"
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.
@@ -140,4 +140,4 @@ for batch in FILES.batches("detect"):
             f"Looking for nodules with detector {batch.description}"
         shell:
             "lungline detect {params.caches:q} {params.detected:q} --scans {params.scans:q}"
-            " --detector {params.folder:q} --device {resources.device} {params.settings} > {log} 2>&1"
+            " --detector {params.folder:q} --device {resources.device:q} {params.settings} > {log:q} 2>&1"

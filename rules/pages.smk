@@ -25,8 +25,8 @@ rule describe_nodules:
     message:
         "Writing the nodule table of {wildcards.scan}"
     shell:
-        "lungline describe-nodules {output.table:q} --scan {wildcards.scan} --classifier {wildcards.classifier}"
-        " --supervision {params.supervision} {params.settings} {params.inputs} > {log} 2>&1"
+        "lungline describe-nodules {output.table:q} --scan {wildcards.scan:q} --classifier {wildcards.classifier:q}"
+        " --supervision {params.supervision:q} {params.settings} {params.inputs} > {log:q} 2>&1"
 
 
 rule render_page:
@@ -52,7 +52,7 @@ rule render_page:
     message:
         "Writing the page of {wildcards.scan}"
     shell:
-        "lungline render-page {output.page:q} {params.inputs} > {log} 2>&1"
+        "lungline render-page {output.page:q} {params.inputs} > {log:q} 2>&1"
 
 
 rule render_index:
@@ -84,4 +84,4 @@ rule render_index:
     message:
         "Writing the page of the cohort, classifier {wildcards.classifier}"
     shell:
-        "lungline render-index {output.index:q} --predictions {input.predictions:q} {params.options} > {log} 2>&1"
+        "lungline render-index {output.index:q} --predictions {input.predictions:q} {params.options} > {log:q} 2>&1"

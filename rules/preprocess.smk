@@ -26,8 +26,8 @@ rule ingest:
     message:
         "Reading {wildcards.scan}"
     shell:
-        "lungline ingest {params.raw:q} {output.ct:q} --source {params.source}"
-        " --identity {output.identity:q} > {log} 2>&1"
+        "lungline ingest {params.raw:q} {output.ct:q} --source {params.source:q}"
+        " --identity {output.identity:q} > {log:q} 2>&1"
 
 
 rule resample:
@@ -51,7 +51,7 @@ rule resample:
     message:
         "Resampling {wildcards.scan}"
     shell:
-        "lungline resample {input.ingested:q} {output.ct:q} {params.settings} > {log} 2>&1"
+        "lungline resample {input.ingested:q} {output.ct:q} {params.settings} > {log:q} 2>&1"
 
 
 if STUDY.has_masks:
@@ -78,7 +78,7 @@ if STUDY.has_masks:
         message:
             "Reading the given masks of {wildcards.scan}"
         shell:
-            "lungline read-masks {input.ingested:q} {output.masks:q} {params.masks} > {log} 2>&1"
+            "lungline read-masks {input.ingested:q} {output.masks:q} {params.masks} > {log:q} 2>&1"
 
 
 rule segment_lungs:
@@ -108,7 +108,7 @@ rule segment_lungs:
     message:
         "Finding the lungs of {wildcards.scan}"
     shell:
-        "lungline segment-lungs {input.volume:q} {output.lungs:q} {params.settings} {params.given} > {log} 2>&1"
+        "lungline segment-lungs {input.volume:q} {output.lungs:q} {params.settings} {params.given} > {log:q} 2>&1"
 
 
 rule cache_volume:
@@ -132,4 +132,4 @@ rule cache_volume:
     message:
         "Masking {wildcards.scan} for the networks"
     shell:
-        "lungline cache-volume {input.volume:q} {input.lungs:q} {output.cache:q} {params.settings} > {log} 2>&1"
+        "lungline cache-volume {input.volume:q} {input.lungs:q} {output.cache:q} {params.settings} > {log:q} 2>&1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -215,6 +216,29 @@ def test_packaged_weights_are_found_from_anywhere(workflow: Workflow, snakemake:
     place = workflow.folder / "src" / "lungline" / PACKAGED_FOLDER.name
     assert f"--detector {place}/detector " in said
     assert f"--model {place}/classifier " in said
+
+
+ODD = """o'ut "$HOME" [1];(2) -x &"""
+
+
+def test_words_of_commands_stay_whole_in_odd_folders(workflow: Workflow, tmp_path: Path) -> None:
+    folder = tmp_path / "-a 'b' [c]"
+    folder.mkdir()
+    config = {**SMALL, "outdir": ODD, "run": ["m2-demo"], "detect": {"jobs": None}}
+    (folder / "Snakefile").write_text(module(workflow, config) + "use rule * from lungline\n", encoding="utf-8")
+    planned = run_snakemake(("--cores", "1", "--dry-run", "--printshellcmds"), folder, workflow.environment)
+    commands = re.findall(r"^Shell command: (.* .*)", planned.stdout, re.MULTILINE)
+    assert len(commands) > 60, planned.stdout
+    for command in commands:
+        words = shlex.shlex(command, posix=True, punctuation_chars=True)
+        words.whitespace_split, words.commenters = True, ""
+        found = [word for word in words if ODD[:3] in word]
+        assert found
+        assert [word for word in found if word != ODD and not word.startswith(f"{ODD}/")] == []
+    target = f"{ODD}/resample/{re.findall(r'ingest/([0-9.]+)[.]h5', planned.stdout)[0]}.h5"
+    done = run_snakemake(("--cores", "1", "--", target), folder, workflow.environment)
+    assert done.returncode == 0, done.stdout
+    assert (folder / target).is_file()
 
 
 # ---- deployed ----------------------------------------------------------------------------------------------

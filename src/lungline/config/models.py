@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lungline.config.entries import ClassifierSpec, DetectorSpec, ExtractCandidates
-from lungline.config.settings import Names, Once, Settings
+from lungline.config.settings import Names, Once, Place, Settings
 from lungline.errors import LunglineError
 from lungline.names import Device, Precision, known
 from lungline.scan_formats import Source
 from lungline.splits import Split
 
-Text = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 ScanCount = Annotated[int, Field(ge=0, le=10_000)]
 Pieces = Annotated[int, Field(ge=0, le=100)]
 
@@ -30,7 +29,7 @@ class TrainingThreads(Settings):
 class DataFolders(Settings):
     """Folders of real scans; at least one of luna16, dsb17 and folder."""
 
-    luna16: str | None = Field(None, description="Path of LUNA-16: subset0..9/*.mhd, annotations.csv.")
+    luna16: Place | None = Field(None, description="Path of LUNA-16: subset0..9/*.mhd, annotations.csv.")
     dsb17: str | None = None
     """Path of DSB-17: stage1/PATIENT/*.dcm, stage1_labels.csv, and stage1_solution.csv for the test labels."""
     folder: str | None = None
@@ -47,7 +46,7 @@ class DataFolders(Settings):
 class Chest(Settings):
     """A real chest that receives nodules."""
 
-    path: Text = Field(description="Path of the scan.")
+    path: Place = Field(description="Path of the scan.")
     source: Source = Field(description="Its format.")
     splits: Annotated[tuple[Split, ...], Field(min_length=1), Once]
     """Splits in which it receives nodules."""
@@ -75,7 +74,7 @@ class ImplantedSplits(Settings):
 class Implanted(Settings):
     """Real nodules that are implanted into real chests (decision 15)."""
 
-    nodules: Text
+    nodules: Place
     """Path of a folder with image/, nodule_mask/ ({patient_id}_R_{nodule_id}.nii.gz) and nodules.csv (patient_id,
     nodule_id, diameter_mm, Diagnosis_value 0 or 1)."""
     chests: Annotated[dict[Name, Chest], Field(min_length=1)] = Field(description="The chests, by name.")
@@ -138,10 +137,10 @@ class CropPatches(Settings):
 class Models(Settings):
     """Trained folders, used instead of training; no labels are needed."""
 
-    detectors: dict[str, str] = Field({})
+    detectors: dict[str, Place] = Field({})
     """Path by name of an entry, with z/, y/, x/; each holds weights.safetensors and card.json. packaged: those that
     come with lungline."""
-    classifiers: dict[str, str] = Field({})
+    classifiers: dict[str, Place] = Field({})
     """Path by name of an entry, with weights.safetensors and card.json. packaged: those that come with lungline."""
 
 
@@ -173,7 +172,7 @@ class Pages(Settings):
 class Config(Settings):
     """The whole configuration. Scans come from the first of manifest, data, implanted, cohort that is not null."""
 
-    outdir: Text = Field("results/demo", description="Path of the folder of everything that is made.")
+    outdir: Place = Field("results/demo", description="Path of the folder of everything that is made.")
     seed: int = Field(1, ge=0)
     """Of the cohort, the order of training cases and the first weights. Same seed, training_threads and
     training_processes, same bytes."""
@@ -191,11 +190,11 @@ class Config(Settings):
     resumed."""
     keep_intermediates: bool = True
     """false deletes ingest/ and resample/ (0.3 GB per scan) as soon as nothing needs them."""
-    manifest: str | None = Field(
+    manifest: Place | None = Field(
         None, description="Path of a manifest.csv made by lungline manifest, with private/ beside it."
     )
     data: DataFolders | None = Field(None, description="Folders of real scans.")
-    annotations: str | None = None
+    annotations: Place | None = None
     """Path of nodules as a LUNA-16 annotations.csv; null: the one of data.luna16 or of the cohort."""
     implanted: Implanted | None = None
     """Real nodules implanted into real chests; used when manifest and data are null."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from lungline.errors import LunglineError
 from lungline.former_names import KEYS, VALUES, now_called
@@ -115,7 +115,7 @@ _WORDS = {
     "model_type": "a mapping",
     "multiple_of": "a multiple of {multiple_of:g}",
     "none_required": "null",
-    "string_pattern_mismatch": "letters, digits, _ and -",
+    "string_pattern_mismatch": "letters, digits, _ and - (not first)",
     "string_too_short": "text",
     "string_type": "text",
     "too_long": "a list of {max_length}",
@@ -142,6 +142,17 @@ def _no_value_twice(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 #: Of a tuple of names or numbers: each at most once.
 Once = AfterValidator(_no_value_twice)
+
+
+def _no_pattern_or_option(path: str) -> str:
+    """A path as it is; Snakemake fills what stands in braces, and a command takes a leading - for an option."""
+    if re.search(r"^-|[{}]", path) or not path.isprintable():
+        raise ValueError(f"expected a path without a leading -, braces and line ends. Found {path!r}. Rename it.")
+    return path
+
+
+#: A path that stands in rules and commands.
+Place = Annotated[str, Field(min_length=1), AfterValidator(_no_pattern_or_option)]
 
 #: Names, each at most once.
 Names = Annotated[tuple[str, ...], Once]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS
 from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of
 
-NAME = r"[A-Za-z0-9_-]+"
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ def test_three_lines_are_a_configuration() -> None:
             {"models": {"classifiers": {"m2-dmo": "x"}}},
             "models.classifiers: no entry 'm2-dmo'. Did you mean 'm2-demo'?",
         ),
+        ({"outdir": "a{b}"}, "outdir: expected a path without a leading -, braces and line ends. Found 'a{b}'. Rename"),
+        ({"outdir": "-a"}, "outdir: expected a path without"),
+        ({"manifest": "a\nb"}, r"manifest: expected a path without a leading -, braces and line ends. Found 'a\nb'."),
+        ({"models": {"detectors": {"demo": "}"}}}, "models.detectors.demo: expected a path without"),
+        ({"classifiers": {"-x": {"extends": "m2"}}}, "classifiers.-x: expected letters, digits, _ and - (not first)"),
         ({"data": {}}, "data: expected a folder under luna16, dsb17 or folder."),
         (
             {"classifiers": {"m1-64": {"detector": "demo"}}},
