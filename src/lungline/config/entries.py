@@ -11,7 +11,8 @@ from lungline.config.settings import Settings, read_settings
 from lungline.names import Supervision
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+Resized = Annotated[int, Field(ge=8, le=256)]
 RankBy = Literal["sum", "mean", "max"]
 Symmetries = Annotated[int, Field(ge=1, le=48)]  # of a cube: 6 orders of its axes, 8 ways to mirror them
 
@@ -130,7 +131,7 @@ class CandidateClassifier(Settings):
 class VolumeInput(Settings):
     """How a lung region of any size becomes the input of a network of one size: either `resize_to` or `pad_to`."""
 
-    resize_to: int | None = Field(None, ge=8)
+    resize_to: Resized | None = None
     """Edge in voxels of the cube to which every lung region is resized."""
     pad_to: Literal["largest"] | tuple[int, int, int] | None = None
     """Shape (z, y, x) in voxels to which a lung region is filled up with air, evenly on both sides; largest: the

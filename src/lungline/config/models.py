@@ -96,7 +96,7 @@ class Cohort(Settings):
 class Resample(Settings):
     """Preparation: one grid for all scans (paper, section 3)."""
 
-    spacing_mm: float = Field(1.0, gt=0, description="Edge of a voxel after resampling, mm.")
+    spacing_mm: float = Field(1.0, ge=0.5, le=10, description="Edge of a voxel after resampling, mm.")
 
 
 class SegmentLungs(Settings):
@@ -131,7 +131,7 @@ class Detect(Settings):
 class CropPatches(Settings):
     """The cubes that classifiers of kind candidate look at."""
 
-    size: int = Field(32, ge=8, multiple_of=8, description="Edge of a candidate's cube, voxels; the paper's 32.")
+    size: int = Field(32, ge=8, le=64, multiple_of=8, description="Edge of a candidate's cube, voxels; the paper's 32.")
 
 
 class Models(Settings):

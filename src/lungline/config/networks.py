@@ -14,9 +14,11 @@ Norm = Literal["none", "group", "batch"]
 class UNetSpec(Settings):
     """The 2-D U-Net of Fig. 4."""
 
-    slices: int = Field(1, ge=1, description="Neighbouring slices as input channels, odd; 1 in the paper.")
-    base_channels: int = Field(64, ge=1, description="Channels of the first level, doubled at each; 64 in the paper.")
-    levels: int = Field(5, ge=2, description="Levels, the first one counted; 5 in the paper.")
+    slices: int = Field(1, ge=1, le=31, description="Neighbouring slices as input channels, odd; 1 in the paper.")
+    base_channels: int = Field(
+        64, ge=1, le=256, description="Channels of the first level, doubled at each; 64 in the paper."
+    )
+    levels: int = Field(5, ge=2, le=8, description="Levels, the first one counted; 5 in the paper.")
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of channels dropped between the two convolutions of a level."""
     norm: Literal["none", "group"] = "none"
@@ -34,7 +36,7 @@ class VolumeNetwork(Settings):
 
     channels: tuple[int, int, int, int, int, int] = (48, 48, 64, 64, 96, 96)
     """Of the six convolutions conv1 to conv6."""
-    dense: int = Field(256, ge=1, description="Units of dense7; 256 in the paper.")
+    dense: int = Field(256, ge=1, le=4096, description="Units of dense7; 256 in the paper.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of units dropped between the two dense layers.")
     norm: Norm = "none"
     """Normalisation after each convolution: none in the paper's method 2; group: groups of at most 8 channels of one
@@ -42,8 +44,8 @@ class VolumeNetwork(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> VolumeNetwork:
-        if min(self.channels) < 1:
-            raise ValueError(f"channels: expected 1 or more each. Found {list(self.channels)}.")
+        if not 1 <= min(self.channels) <= max(self.channels) <= 1024:
+            raise ValueError(f"channels: expected 1 to 1024 each. Found {list(self.channels)}.")
         return self
 
 
@@ -52,7 +54,7 @@ class CancerNetSpec(VolumeNetwork):
 
     in_channels: int = Field(2, ge=1, description="2 for candidate cubes (HU, probability), 1 for a whole volume.")
     shape_zyx: tuple[int, int, int] = (32, 32, 32)
-    """Input shape in voxels, 8 or more each; of candidates three times crop_patches.size. A pool halves and drops an
+    """Input shape in voxels, 8 to 512 each; of candidates three times crop_patches.size. A pool halves and drops an
     odd last voxel: 54, 27, 13, 6."""
     pool: Literal["max", "mean", "noisy_or"] = "max"
     """How the logits of a patient's cubes become one: the largest, as in the paper; their mean; or noisy-or:
@@ -66,8 +68,8 @@ class CancerNetSpec(VolumeNetwork):
             raise ValueError(
                 f"in_channels: hand_crafted_features needs 2, HU and probability. Found {self.in_channels}."
             )
-        if min(self.shape_zyx) < 8:
-            raise ValueError(f"shape_zyx: expected 8 or more voxels each. Found {list(self.shape_zyx)}.")
+        if not 8 <= min(self.shape_zyx) <= max(self.shape_zyx) <= 512:
+            raise ValueError(f"shape_zyx: expected 8 to 512 voxels each. Found {list(self.shape_zyx)}.")
         return self
 
 

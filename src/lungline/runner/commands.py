@@ -9,6 +9,8 @@ from lungline.errors import DamagedFileError, FaultsError, LunglineError, lack_o
 from lungline.escape import visible
 from lungline.storage.checksums import quarantine
 
+_LONGEST = 2000  # characters of a sentence, which may quote what others wrote
+
 
 def exit_code_of(name: str, work: Callable[[], object]) -> int:
     """Do the work of the command NAME: its exit code is a number that comes back, or 0.
@@ -33,7 +35,8 @@ def _format_mistake(error: Exception) -> str | None:
     if isinstance(error, FaultsError):
         return "\n".join(map(visible, error.lines))
     if isinstance(error, LunglineError):
-        return visible(str(error))
+        text = str(error)
+        return visible(text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ...")
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("lungline"):
         return missing(error.name)
     if cause := lack_of_the_disk(error):

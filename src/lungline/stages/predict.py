@@ -33,7 +33,7 @@ from lungline.storage.lung_table import write_lung_table
 from lungline.storage.predictions import Prediction, collect, read_answers, write_predictions
 from lungline.storage.results import read_result
 from lungline.storage.scan_rows import ScanRow, read_manifest
-from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
+from lungline.workflow.bundle import PACKAGED, Bundle, check_networks, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
 
 _WORK = ".stages-"
@@ -104,6 +104,7 @@ def run(
     same = " ".join([check(bundle), code, style_digest(), *(f"{name} {sha256(file)}" for name, file in given.items())])
     predictions, failures = [], []
     ahead: Progress | None = None  # from the first scan on that is not answered yet
+    fits = False
     for number, row in enumerate(rows, start=1):
         raw = out / "private" / "raw" / row.scan
         state = hashlib.sha256(f"{raw_state(raw, row.source).digest} {same}".encode()).hexdigest()
@@ -113,12 +114,17 @@ def run(
             wanted = {"pages": pages, "dicom": dicom and row.source == "dicom", "masks": masks}
             if not _is_answered(out, row.scan, state, **wanted):
                 ahead = ahead or Progress(len(rows), done=number - 1)
+                if not fits:
+                    check_networks(recipe)
+                    fits = True
                 _answer(row, raw, out, recipe, device=device, keep=keep, given=given, show=show, **wanted)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
             if known is not None:
                 _categorise(row, raw, out, known, str(patient), pages=pages)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
+            if ahead and not fits:
+                raise
             failures.append(f"{row.scan}: {failure}")
             show(str(failure), last=True)
             continue

@@ -1,6 +1,6 @@
 """Networks from a model folder: `weights.safetensors` and `card.json`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,15 +12,14 @@ from lungline.config.settings import read_settings
 from lungline.detection.unet import UNet
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.storage.checksums import check
-from lungline.storage.weights import read_card, read_tensors
+from lungline.storage.weights import read_card, read_shapes, read_tensors
 
 Model = TypeVar("Model", UNet, CancerNet)
 
 
 def load_unet(folder: Path, device: torch.device) -> UNet:
     """The U-Net of one axis, ready to predict."""
-    spec = read_settings(UNetSpec, checked_card(folder)["network"], f"{folder}/card.json: network")
-    return _filled(UNet(spec), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _filled(network_of(folder, UNet), folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def refuse_other_caches(folder: Path, card: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:
@@ -34,8 +33,23 @@ def refuse_other_caches(folder: Path, card: Mapping[str, Any], made_by: Mapping[
 
 def load_cancer_net(folder: Path, device: torch.device) -> CancerNet:
     """The cancer network of a classifier, ready to predict."""
-    spec = read_settings(CancerNetSpec, checked_card(folder)["network"], f"{folder}/card.json: network")
-    return _filled(CancerNet(spec), folder, device)
+    return _filled(network_of(folder, CancerNet), folder, device)
+
+
+def network_of(folder: Path, kind: type[Model]) -> Callable[[], Model]:
+    """What builds the network of a card; `CorruptFileError` if the weights have other tensors. None is read."""
+    read = UNetSpec if kind is UNet else CancerNetSpec
+    spec = read_settings(read, checked_card(folder).get("network"), f"{folder}/card.json: network")
+    with torch.device("meta"):  # shapes without memory
+        wanted = {name: tuple(value.shape) for name, value in kind(spec).state_dict().items()}
+    found = read_shapes(folder / "weights.safetensors")
+    if differs := wanted.items() ^ found.items():
+        name = min(differs)[0]
+        raise CorruptFileError(
+            f"{folder}: the weights do not fit the network of the card. Expected '{name}' "
+            f"{wanted.get(name, 'nowhere')}. Found {found.get(name, 'none')}."
+        )
+    return lambda: kind(spec)
 
 
 def take_convolutions(network: CancerNet, folder: Path) -> dict[str, Any]:
@@ -67,10 +81,9 @@ def checked_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _filled(model: Model, folder: Path, device: torch.device) -> Model:
+def _filled(build: Callable[[], Model], folder: Path, device: torch.device) -> Model:
     tensors, _ = read_tensors(folder / "weights.safetensors")
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CorruptFileError(f"{folder}: the weights do not fit the network of the card.") from error
+    if strange := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+        raise CorruptFileError(f"{folder}: '{strange[0]}' of the weights is not finite. Train again.")
+    (model := build()).load_state_dict(tensors)
     return model.to(device).eval()

@@ -15,6 +15,8 @@ from lungline.errors import LunglineError
 from lungline.former_names import refuse_former_card
 from lungline.names import Supervision, supervision_of
 from lungline.storage.checksums import check, write_checksummed_text
+from lungline.storage.foreign_files import MOST_WEIGHTS_BYTES, read_json, refuse_larger
+from lungline.storage.weights import read_card
 from lungline.workflow.steps import steps_of_scan
 from lungline.workflow.study import PACKAGED_FOLDER
 
@@ -61,13 +63,26 @@ class Bundle:
 
     @property
     def _card(self) -> dict[str, Any]:
-        return dict(json.loads((self.model / "card.json").read_text(encoding="utf-8")))
+        return read_json(self.model / "card.json")
 
     @property
     def weights(self) -> tuple[Path, ...]:
         """Every file of weights that an answer depends on."""
         folders = sorted(path.parent for path in self.detector.glob("*/weights.safetensors")) if self.detector else []
         return tuple(folder / "weights.safetensors" for folder in (*folders, self.model))
+
+
+def check_networks(bundle: Bundle) -> None:
+    """`LunglineError` where the weights of a bundle are not those of the networks on its cards; none is built."""
+    from lungline.classification.cancer_net import CancerNet
+    from lungline.detection.unet import UNet
+    from lungline.training.model_folder import network_of
+
+    for path in bundle.weights:
+        folder = path.parent
+        is_unet = folder.parent == bundle.detector and folder.name != "fpr"
+        if "network" in read_card(folder / "card.json"):  # a baseline has none
+            _ = network_of(folder, UNet) if is_unet else network_of(folder, CancerNet)
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
@@ -95,27 +110,27 @@ def read_bundle(path: Path) -> Bundle:
     Raises
     ------
     LunglineError
-        If it is none, or a model is missing or has changed.
+        If it is none, a setting or card is none that a run writes, or a model is missing or has changed. Tensors are
+        compared with the card when a network is built (`lungline.training.model_folder.network_of`).
     """
     if not path.is_file():
         raise LunglineError(
             f"{path}: no such file. Call ./run first, or name bundle/CLASSIFIER.json of a finished run."
         )
+    from lungline.workflow.bundle_check import check_cards, checked_manifest
+
+    about = read_json(path)
     check(path)
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        refuse_former_card(about, str(path))
-        here = path.parent
-        detector = here / about["detector"] if about["detector"] else None
-        bundle = Bundle(about["classifier"], about["settings"], here / about["model"], detector)
-        wanted = {here / file: digest for file, digest in about["weights_sha256"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LunglineError(
-            f"{path}: not a bundle manifest of lungline ({type(error).__name__}). Run the workflow again."
-        ) from None
+    refuse_former_card(about, str(path))
+    manifest, here = checked_manifest(about, str(path)), path.parent
+    detector = None if manifest.detector is None else here / manifest.detector
+    bundle = Bundle(manifest.classifier, about["settings"], here / manifest.model, detector)
+    wanted = {here / file: digest for file, digest in manifest.weights_sha256.items()}
     for file, digest in wanted.items():
         if not file.is_file():
             raise LunglineError(f"{path}: the weights {file} are gone. Restore them, or run the workflow again.")
+        refuse_larger(file, MOST_WEIGHTS_BYTES)
         if check(file) != digest:
             raise LunglineError(f"{path}: the weights {file} have changed since. Run the workflow again.")
+    check_cards(bundle, str(path))
     return bundle

@@ -21,7 +21,7 @@ def test_damaged_weights_are_refused(tmp_path):
     with pytest.raises(CorruptFileError, match="Train again"):
         read_tensors(tmp_path / "w.safetensors")
     (tmp_path / "card.json").write_text("{")
-    with pytest.raises(CorruptFileError, match="not a model card"):
+    with pytest.raises(CorruptFileError, match="expected JSON"):
         read_card(tmp_path / "card.json")
 
 

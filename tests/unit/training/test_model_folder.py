@@ -43,6 +43,16 @@ def test_weights_that_do_not_fit_the_network_are_refused(folder):
         load_unet(folder, CPU)
 
 
+def test_weights_that_are_not_finite_are_refused(folder):
+    tensors = UNet(UNetSpec(base_channels=2, levels=2)).state_dict()
+    tensors["logit.bias"] *= float("nan")
+    write_tensors(folder / "weights.safetensors", tensors, {"purpose": "test"})
+    digest = checksums.sha256(folder / "weights.safetensors")
+    write_card(folder / "card.json", {**read_card(folder / "card.json"), "weights_sha256": digest})
+    with pytest.raises(CorruptFileError, match=r"'logit\.bias' of the weights is not finite"):
+        load_unet(folder, CPU)
+
+
 def test_a_detector_of_the_lung_box_is_not_run_on_whole_slices(folder):
     with pytest.raises(LunglineError, match=r"lung_box.*whole"):
         refuse_other_caches(folder, read_card(folder / "card.json"), {"region": "whole", "outside_hu": -1000.0})

@@ -1,0 +1,40 @@
+"""Files that others may have written: no more of them is read than what they can hold."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from lungline.errors import CorruptFileError
+
+#: A card names each training case with its hashes: 16 MiB are some 30,000 cases.
+MOST_JSON_BYTES = 1 << 24
+#: The paper's largest network, method 1 on a region filled up with air, has 1.3 GB.
+MOST_WEIGHTS_BYTES = 1 << 33
+
+
+def refuse_larger(path: Path, most_bytes: int) -> None:
+    """`CorruptFileError` if a path is no file (but a pipe, a device), or larger than `most_bytes`."""
+    try:
+        about = os.stat(path)
+    except OSError as error:
+        raise CorruptFileError(f"{path}: {error.strerror}. Restore it, or name another.") from None
+    if not stat.S_ISREG(about.st_mode):
+        raise CorruptFileError(f"{path}: expected a file. Found a folder, a pipe or a device.")
+    if about.st_size > most_bytes:
+        raise CorruptFileError(
+            f"{path}: expected at most {most_bytes} bytes. Found {about.st_size}. It is none of ours, or damaged."
+        )
+
+
+def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> dict[str, Any]:
+    """The object in a JSON file; `CorruptFileError` if it is too large, or holds something else."""
+    refuse_larger(path, most_bytes)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CorruptFileError(f"{path}: expected JSON. It cannot be read ({type(error).__name__}).") from None
+    if not isinstance(content, dict):
+        raise CorruptFileError(f"{path}: expected a JSON object. Found {type(content).__name__}.")
+    return content
