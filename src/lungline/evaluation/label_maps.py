@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline.errors import LunglineError
-from lungline.readers.dicom_headers import quiet
+from lungline.errors import LunglineError, Quarantine
+from lungline.readers.dicom_headers import check_inflated_size, quiet
+from lungline.readers.raw import check_size
 from lungline.storage.checksums import check
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -74,12 +75,18 @@ def _read(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
     import SimpleITK
 
     check(path)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
     try:
-        image = SimpleITK.ReadImage(str(path))
+        reader.ReadImageInformation()
+        if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
+            raise LunglineError(f"{path}: expected one number for each voxel of a volume. Found another image.")
+        check_size(*reader.GetSize(), bytes_per_voxel=8)
+        image = reader.Execute()
+    except Quarantine as error:
+        raise LunglineError(f"{path}: {error.detail}.") from None
     except RuntimeError:
         raise LunglineError(f"{path}: expected an image in NIfTI, NRRD or MetaImage. It cannot be read.") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise LunglineError(f"{path}: expected one number for each voxel of a volume. Found another image.")
     labels = SimpleITK.GetArrayFromImage(image)
     if labels.dtype.kind == "f":
         if not np.array_equal(labels, np.rint(labels)):
@@ -114,6 +121,7 @@ def segments(path: Path) -> tuple[str, list[Instance]]:
     found = []
     with quiet():
         try:
+            check_inflated_size(path)
             seg = highdicom.seg.segread(path)
             series = str(seg.ReferencedSeriesSequence[0].SeriesInstanceUID)
             for number in seg.segment_numbers:
@@ -121,7 +129,7 @@ def segments(path: Path) -> tuple[str, list[Instance]]:
                 part, affine = volume.array[..., 0], volume.affine[:3, [2, 1, 0, 3]]
                 labels = np.where(part > 0, int(number), 0)
                 found += _measured(labels, affine, part)
-        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError, OSError) as error:
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError, OSError, Quarantine) as error:
             why = type(error).__name__
             raise LunglineError(
                 f"{path}: expected a DICOM SEG of a regular volume. It cannot be read ({why})."

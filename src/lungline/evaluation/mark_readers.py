@@ -5,7 +5,7 @@ in mm, LPS, and a score. What a file holds beyond that is passed over. Sources: 
 """
 
 import json
-import pickle
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lungline.errors import LunglineError
+from lungline.evaluation.array_pickles import read_arrays
 from lungline.evaluation.label_maps import Instance, components, image_files, image_stem, instances, segments
 from lungline.readers.dicom_headers import quiet
 from lungline.storage.checksums import check
+from lungline.storage.foreign_files import refuse_larger
 from lungline.storage.submissions import Mark
 from lungline.storage.tables import decimal, read_rows
 
 Marks = dict[str, list[Mark]]
 
-#: What a pickle of arrays and plain values asks for; nothing else is ever called.
-_ARRAYS = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")} | {
-    (f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")
-}
+_MOST_BYTES = 1 << 28  # of JSON or XML: a million marks
+_MOST_ARRAY_BYTES = 1 << 32  # of probabilities, unpacked
 
 
 class Gathered:
@@ -69,6 +69,7 @@ class Gathered:
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds; `LunglineError` if it is none."""
+    refuse_larger(path, _MOST_BYTES)
     check(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -78,6 +79,7 @@ def read_json(path: Path) -> Any:
 
 def read_xml(path: Path) -> ElementTree.Element:
     """The root of an XML file; `LunglineError` if it is none."""
+    refuse_larger(path, _MOST_BYTES)
     check(path)
     try:
         return ElementTree.parse(path).getroot()
@@ -153,7 +155,7 @@ def nndetection(path: Path, scans: Sequence[str]) -> Marks:
     """
     found = Gathered(scans)
     for file in sorted(path.glob("*_boxes.pkl")):
-        case = _unpickled(file)
+        case = read_arrays(file)
         scan = found.begin(file, file.name.removesuffix("_boxes.pkl"))
         if not needed(case, ("restore",), file):
             raise LunglineError(f"{file}: boxes on nnDetection's own grid. Predict again with restore.")
@@ -167,26 +169,6 @@ def nndetection(path: Path, scans: Sequence[str]) -> Marks:
         centres_xyz = (boxes[:, [4, 1, 0]] + boxes[:, [5, 3, 2]]) / 2
         found.add(scan, file, origin + centres_xyz * spacing @ direction.T, needed(case, ("pred_scores",), file))
     return found.all()
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Reads a pickle of arrays, numbers and text; whatever else it asks for is refused, not called."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ARRAYS:
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError("asks for more than arrays")
-
-
-def _unpickled(path: Path) -> Any:
-    check(path)
-    try:
-        with open(path, "rb") as file:
-            return _ArraysOnly(file).load()
-    except Exception as error:  # a pickle may fail in any way
-        raise LunglineError(
-            f"{path}: expected a pickle of arrays, numbers and text alone. It is refused ({type(error).__name__})."
-        ) from None
 
 
 def diag_json(path: Path, scans: Sequence[str]) -> Marks:
@@ -317,9 +299,13 @@ def _probabilities(path: Path) -> NDArray:
     """(Z, Y, X): the largest of the classes but the background, which is the first of several."""
     check(path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _MOST_ARRAY_BYTES:
+            raise ValueError(f"{size} bytes when unpacked")
         with np.load(path, allow_pickle=False) as stored:
             classes = stored["probabilities" if "probabilities" in stored else "softmax"]
-    except (KeyError, ValueError, OSError) as error:
+    except Exception as error:  # a packed file may fail in any way
         raise LunglineError(
             f"{path}: expected an array 'probabilities'. There is none ({type(error).__name__})."
         ) from None

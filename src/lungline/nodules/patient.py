@@ -10,6 +10,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from lungline.config.settings import Settings, read_settings
 from lungline.errors import LunglineError
+from lungline.storage.foreign_files import refuse_larger
+
+_MOST_BYTES = 1 << 18
 
 Size = Annotated[float, Field(gt=0, le=300)]
 
@@ -171,6 +174,12 @@ def read_patient(path: Path | None) -> Patient:
     import yaml
 
     class EachKeyOnce(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):  # ten lines of them can stand for more values than memory holds
+                line = self.peek_event().start_mark.line + 1
+                raise LunglineError(f"{path}: expected values. Found an alias (*) in line {line}; write it out.")
+            return super().compose_node(parent, index)
+
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             keys = [str(self.construct_object(key)) for key, _ in node.value]
             if twice := [key for key in keys if keys.count(key) > 1]:
@@ -180,9 +189,10 @@ def read_patient(path: Path | None) -> Patient:
 
     if path is None:
         return Patient()
+    refuse_larger(path, _MOST_BYTES)
     try:
         given: Any = yaml.load(path.read_text(encoding="utf-8"), EachKeyOnce)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise LunglineError(f"{path}: expected YAML. {' '.join(str(error).split())}.") from None
     given = {} if given is None else given
     if isinstance(given, dict) and isinstance(given.get("nodules"), dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _codecs
 import json
 import os
 import pickle
@@ -11,7 +12,8 @@ import pytest
 import SimpleITK
 
 from lungline.errors import LunglineError
-from lungline.evaluation import mark_formats
+from lungline.evaluation import mark_formats, mark_readers
+from lungline.evaluation.array_pickles import read_arrays
 from lungline.evaluation.free_response import froc
 from lungline.evaluation.mark_formats import FORMATS, format_of, read_predictions, read_truth
 from lungline.evaluation.marks import submitted_marks
@@ -176,6 +178,81 @@ def test_nothing_that_a_pickle_asks_for_is_called(tmp_path):
         (tmp_path / "1_2_1_boxes.pkl").write_bytes(pickle.dumps({"pred_boxes": harmful}))
         with pytest.raises(LunglineError, match=r"arrays, numbers and text alone. It is refused \(UnpicklingError\)"):
             read_predictions(tmp_path, "nndetection", SCANS)
+
+
+class Asks:
+    """Pickles as a call that the file chooses."""
+
+    def __init__(self, *call: object) -> None:
+        self.call = call
+
+    def __reduce__(self):
+        return self.call[0], self.call[1:]
+
+
+def doubled(times: int) -> object:
+    content: object = b"x"
+    for _ in range(times):
+        content = Asks(_codecs.encode, content, "hex_codec")
+    return content
+
+
+def repeated(times: int) -> list:
+    part: list = [1.0]
+    for _ in range(times):
+        part = [part, part]
+    return part
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        doubled(3),
+        repeated(3),
+        [1.0] * 17,
+        Asks(np.ndarray, (2, 6)),
+        Asks(np.dtype, "O"),
+        np.array([None]),
+        np.zeros(1, dtype=[("a", "f8")]),
+    ],
+    ids=["doubled text", "lists in lists", "a long list", "ndarray", "objects", "array of objects", "records"],
+)
+def test_a_pickle_whose_values_could_grow_is_refused(tmp_path, boxes):
+    files.nndetection(tmp_path, pred_boxes=boxes)
+    with pytest.raises(LunglineError, match="arrays, numbers and text alone"):
+        read_predictions(tmp_path, "nndetection", SCANS)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_arrays_and_numbers_of_a_pickle_are_what_numpy_reads(tmp_path, protocol):
+    case = {
+        "f": np.arange(6, dtype="<f4").reshape(2, 3),
+        "order": np.asfortranarray(np.arange(6, dtype=">i2").reshape(2, 3)),
+        "none": np.zeros((0, 6)),
+        "bool": np.array([True]),
+        "scalar": np.float32(0.5),
+        "flag": True,
+    }
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(case, protocol))
+    found = read_arrays(tmp_path / "a.pkl")
+    assert list(found) == list(case)
+    for name, value in case.items():
+        assert np.array_equal(found[name], value)
+        assert np.asarray(found[name]).shape == np.shape(value)
+
+
+def test_probabilities_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(mark_readers, "_MOST_ARRAY_BYTES", 100)
+    with pytest.raises(LunglineError, match=r"There is none \(ValueError\)"):
+        read_predictions(files.mask(tmp_path), "mask", SCANS)
+
+
+def test_a_label_map_of_an_impossible_size_is_refused_before_it_is_read(tmp_path):
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 60000 60000 60000\nElementType = MET_SHORT\n"
+    (tmp_path / "1.2.1.mhd").write_text(f"{header}ElementDataFile = 1.2.1.raw\n")
+    (tmp_path / "1.2.1.raw").touch()
+    with pytest.raises(LunglineError, match="the image claims 60000 x 60000 x 60000"):
+        read_predictions(tmp_path, "label-map", SCANS)
 
 
 def test_boxes_that_were_not_restored_are_refused(tmp_path):

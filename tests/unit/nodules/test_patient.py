@@ -44,6 +44,11 @@ MISTAKES = {
     "[1, 2]": "expected a mapping",
     "a: [": "expected YAML",
     "age: .nan": "age: expected",
+    "a: &a [1]\nb: *a": "expected values. Found an alias (*) in line 2; write it out.",
+    "age: 2020-99-99": "expected YAML",
+    f"age: {'9' * 5000}": "expected YAML",
+    "[" * 5000: "expected YAML",
+    " " * 300_000: "expected at most 262144 bytes",
 }
 
 
