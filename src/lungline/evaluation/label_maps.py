@@ -81,7 +81,8 @@ def _read(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
         reader.ReadImageInformation()
         if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
             raise LunglineError(f"{path}: expected one number for each voxel of a volume. Found another image.")
-        check_size(*reader.GetSize(), bytes_per_voxel=8)
+        columns, rows, slices = reader.GetSize()
+        check_size(columns, rows, slices, bytes_per_voxel=8)
         image = reader.Execute()
     except Quarantine as error:
         raise LunglineError(f"{path}: {error.detail}.") from None

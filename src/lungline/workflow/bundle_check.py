@@ -82,7 +82,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 def checked_manifest(about: Mapping[str, Any], where: str) -> BundleManifest:
     """The manifest; `LunglineError` for a name, path, step or setting that is none, is missing or out of range."""
-    manifest: BundleManifest = read_settings(BundleManifest, about, where)
+    manifest: BundleManifest = read_settings(BundleManifest, about, f"{where}: not a bundle manifest of lungline")
     for step, given in manifest.settings.items():
         options = _OPTIONS[known(step, _OPTIONS, f"{where}: settings: no step")]
         if missing := sorted(set(options) - set(given)):
