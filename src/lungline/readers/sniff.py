@@ -18,5 +18,5 @@ def safetensors_header(path: Path) -> tuple[dict[str, tuple[str, list[int]]], di
         content = json.loads(text)
         about = json.loads(content.pop("__metadata__", {}).get("lungline", "{}"))
         return {name: (entry["dtype"], entry["shape"]) for name, entry in content.items()}, about
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptFileError(f"{path}: not a safetensors file ({type(error).__name__}). Train again.") from None

@@ -1,14 +1,13 @@
 """Categories of the nodules of one scan by published size rules, each with every category that may apply."""
 
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lungline import NOTICE
-from lungline.errors import CorruptFileError, LunglineError
+from lungline.errors import LunglineError
 from lungline.nodules.category_facts import Limits, NoduleSize, exact, interval, size_by_reader, volume_interval, within
 from lungline.nodules.category_sets import (
     WORDS,
@@ -25,6 +24,7 @@ from lungline.nodules.sizes import mean_of_axes
 from lungline.reports.nodule_page import with_categories
 from lungline.runner.stage import stage
 from lungline.storage.checksums import check, write_checksummed_text
+from lungline.storage.foreign_files import read_json
 from lungline.storage.results import write_result
 from lungline.storage.tables import decimal, read_rows, table_text
 
@@ -139,14 +139,8 @@ def read_sizes(
 
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:
+    table = read_json(path, "Name the table that `lungline predict` wrote.")
     check(path)
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorruptFileError(
-            f"{path}: expected JSON ({error}). Name the table that `lungline predict` wrote."
-        ) from None
-    table = table if isinstance(table, dict) else {}
     lists = [table.get(name) or [] for name in ("nodules", "also_looked_at")]
     if not str(table.get("schema")).startswith("nodules/") or not all(isinstance(one, list) for one in lists):
         raise LunglineError(f"{path}: expected a table of layout nodules/. Name the one that `lungline predict` wrote.")

@@ -9,6 +9,7 @@ from lungline.readers.listing import list_folder
 from lungline.readers.only_scan import read_listed
 from lungline.readers.scan import hash_of_hu
 from lungline.storage.checksums import check, write_text
+from lungline.storage.foreign_files import read_json
 from lungline.storage.weights import pixels_trained_on
 
 FORMAT = "ct-hu-sha256"
@@ -44,15 +45,13 @@ def passport_hashes(path: Path) -> frozenset[str]:
     """The hashes of a passport, or of the training and validation cases of a model card; `LunglineError` if neither."""
     if not path.is_file():
         raise LunglineError(f"{path}: no such file. Name a passport, or the card.json of a model.")
+    content = read_json(path)
     check(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise LunglineError(f"{path}: expected a JSON object. Found something else.")
     if "case_hu_sha256" in content:
-        return pixels_trained_on(content)
+        try:
+            return pixels_trained_on(content)
+        except (AttributeError, TypeError):
+            raise LunglineError(f"{path}: case_hu_sha256: expected hashes by split and case. Found others.") from None
     if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
         raise LunglineError(f"{path}: expected the format {FORMAT}, version {VERSION}. Found another.")
     hashes = content.get("scans")

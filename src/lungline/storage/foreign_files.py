@@ -21,20 +21,20 @@ def refuse_larger(path: Path, most_bytes: int) -> None:
     except OSError as error:
         raise CorruptFileError(f"{path}: {error.strerror}. Restore it, or name another.") from None
     if not stat.S_ISREG(about.st_mode):
-        raise CorruptFileError(f"{path}: expected a file. Found a folder, a pipe or a device.")
+        raise CorruptFileError(f"{path}: expected a file. Found a folder, a pipe or a device. Name another.")
     if about.st_size > most_bytes:
         raise CorruptFileError(
             f"{path}: expected at most {most_bytes} bytes. Found {about.st_size}. It is none of ours, or damaged."
         )
 
 
-def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> dict[str, Any]:
-    """The object in a JSON file; `CorruptFileError` if it is too large, or holds something else."""
-    refuse_larger(path, most_bytes)
+def read_json(path: Path, remedy: str = "Restore it, or name another.") -> dict[str, Any]:
+    """The object in a JSON file; `CorruptFileError` if it is larger than 16 MiB, or holds something else."""
+    refuse_larger(path, MOST_JSON_BYTES)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise CorruptFileError(f"{path}: expected JSON. It cannot be read ({type(error).__name__}).") from None
+        raise CorruptFileError(f"{path}: expected JSON. It cannot be read ({type(error).__name__}). {remedy}") from None
     if not isinstance(content, dict):
-        raise CorruptFileError(f"{path}: expected a JSON object. Found {type(content).__name__}.")
+        raise CorruptFileError(f"{path}: expected a JSON object. Found {type(content).__name__}. {remedy}")
     return content

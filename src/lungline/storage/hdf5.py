@@ -36,6 +36,7 @@ _FILTERS: dict[str, Mapping[str, Any]] = {
     "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
     "gzip": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
 }
+_MOST_FIELD_BYTES = 1 << 34  # the largest scan at 0.5 mm, as float32, takes a third
 _AFFINE = "affine_zyx_to_lps_xyz_mm"
 _LIBVER = ("v110", "v110")  # the oldest format whose metadata carry checksums
 
@@ -154,6 +155,8 @@ def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise CorruptFileError(f"{file.filename}: field '{name}' is not stored inside the file.")
+    if dataset.nbytes > _MOST_FIELD_BYTES:
+        raise CorruptFileError(f"{file.filename}: field '{name}' claims {dataset.nbytes} bytes, more than any of ours.")
     return dataset
 
 

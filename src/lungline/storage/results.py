@@ -8,6 +8,7 @@ from typing import Any
 from lungline import NOTICE, __version__
 from lungline.errors import CorruptFileError
 from lungline.storage.checksums import check, write_checksummed_text
+from lungline.storage.foreign_files import read_json
 
 ORIGINS = {
     True: "synthetic cohort: chests simulated by lungline, no patient",
@@ -31,11 +32,8 @@ def write_result(path: Path, result: Mapping[str, Any], **beside: str) -> None:
 
 def read_result(path: Path) -> dict[str, Any]:
     """A result that `write_result` wrote; `CorruptFileError` if it is none."""
+    content = read_json(path)
     check(path)
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorruptFileError(f"{path}: not a result of lungline ({error}). Run the evaluation again.") from error
-    if not isinstance(content, dict) or content.get("notice") != NOTICE:
+    if content.get("notice") != NOTICE:
         raise CorruptFileError(f"{path}: not a result of lungline. Expected a JSON object with our notice.")
     return content

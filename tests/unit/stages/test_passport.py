@@ -55,7 +55,8 @@ def test_a_model_card_serves_as_passport(containers):
     ("text", "complaint"),
     [
         ("[]", "expected a JSON object"),
-        ("{", "expected a JSON object"),
+        ("{", "expected JSON"),
+        ('{"case_hu_sha256": [1]}', "expected hashes by split and case"),
         ('{"format": "ct-hu-sha256", "version": 2, "scans": []}', "expected the format ct-hu-sha256, version 1"),
         ('{"format": "ct-hu-sha256", "version": 1}', "expected 'scans'"),
         ('{"format": "ct-hu-sha256", "version": 1, "scans": ["AB"]}', "expected 'scans'"),

@@ -133,6 +133,16 @@ def replace_by_a_group(file, folder):
     file.create_group("ct")
 
 
+def test_a_field_that_would_fill_the_memory_is_refused(tmp_path, ct):
+    write(tmp_path / "a.h5", ct)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        del file["ct"]
+        file.create_dataset("ct", (1 << 20, 1 << 20), np.int16, chunks=(64, 64))  # no chunk is written: all zeros
+    checksums.checksum_path(tmp_path / "a.h5").unlink(missing_ok=True)
+    with pytest.raises(CorruptFileError, match="claims 2199023255552 bytes"):
+        hdf5.read_field(tmp_path / "a.h5", "ct")
+
+
 @pytest.mark.parametrize(
     "replace",
     [replace_by_external_storage, replace_by_a_virtual_field, replace_by_a_soft_link, replace_by_a_group],
