@@ -123,7 +123,7 @@ def check_cards(bundle: "Bundle", where: str) -> None:
             if card.get("axis") not in (None, axis):
                 raise LunglineError(f"{bundle.detector / axis}/card.json: axis: expected '{axis}'. Found another.")
         if "rank_candidates" in bundle.settings:
-            _network(bundle.detector / "fpr", _card(bundle.detector / "fpr"), None, 2)
+            _network(bundle.detector / "fpr", _card(bundle.detector / "fpr"), None, 2, is_cube=True)
 
 
 def _card(folder: Path) -> dict[str, Any]:
@@ -138,11 +138,13 @@ def _card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _network(folder: Path, card: Mapping[str, Any], shape_zyx: tuple[int, ...] | None, channels: int) -> None:
-    """`LunglineError` if a cancer network reads other input than it is given; without a shape, it must be a cube."""
+def _network(
+    folder: Path, card: Mapping[str, Any], shape_zyx: tuple[int, ...] | None, channels: int, *, is_cube: bool = False
+) -> None:
+    """`LunglineError` if a cancer network reads other input than it is given; without a shape, any, or any cube."""
     where = f"{folder}/card.json: network"
     spec = read_settings(CancerNetSpec, card.get("network"), where)
-    expected = shape_zyx or (spec.shape_zyx[0],) * 3
+    expected = (spec.shape_zyx[0],) * 3 if is_cube else shape_zyx or spec.shape_zyx
     if (spec.shape_zyx, spec.in_channels) != (expected, channels):
         raise LunglineError(
             f"{where}: expected shape_zyx {expected} and in_channels {channels}. Found {spec.shape_zyx} and "

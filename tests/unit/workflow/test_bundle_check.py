@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from lungline.classification.cancer_net import CancerNet
+from lungline.config.networks import CancerNetSpec
 from lungline.runner.commands import exit_code_of
 from lungline.storage.checksums import checksum_path, sha256
-from lungline.workflow.bundle import check_networks, read_bundle
+from lungline.storage.weights import write_model
+from lungline.workflow.bundle import Bundle, check_networks, read_bundle, write_bundle
 from tests.untrained import untrained_bundle
 
 Wrong = Callable[[Path], object]
@@ -154,6 +157,26 @@ def load(folder: Path) -> None:
 def test_a_sound_bundle_is_taken_without_checksums(folder: Path) -> None:
     load(folder)
     assert not checksum_path(folder / "bundle.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "shape_zyx", "more"),
+    [
+        ({"pad_to": "largest"}, (8, 16, 9), {}),
+        ({"resize_to": 16, "crop": 8}, (8, 8, 8), {"resize_volume": {"size": 16}}),
+    ],
+)
+def test_a_model_of_whole_volumes_is_taken(tmp_path, folder, given, shape_zyx, more) -> None:
+    network = {"channels": (1, 1, 1, 1, 1, 1), "dense": 2}
+    spec = CancerNetSpec(shape_zyx=shape_zyx, in_channels=1, **network)
+    schedule = {"steps": 1, "batch": 1}
+    entry = {"kind": "whole_volume", "input": given, "network": network, "training": schedule}
+    card = {"purpose": "", "classifier": entry, "network": spec.model_dump(mode="json")}
+    write_model(tmp_path / "model", CancerNet(spec).state_dict(), [{"step": 1}], card)
+    common = ("resample", "segment_lungs", "cache_volume")
+    settings = {step: read_bundle(folder / "bundle.json").settings[step] for step in common}
+    write_bundle(tmp_path / "bundle.json", Bundle("m1", {**settings, **more}, tmp_path / "model"))
+    load(tmp_path)
 
 
 @pytest.mark.parametrize(("wrong", "words"), TABLE.values(), ids=TABLE)
