@@ -13,13 +13,17 @@ import pytest
 import torch
 
 from lungline.classification.cancer_net import CancerNet
+from lungline.config.loading import read_config
 from lungline.config.networks import CancerNetSpec
 from lungline.runner.commands import exit_code_of
 from lungline.storage.checksums import checksum_path, sha256
 from lungline.storage.weights import write_model
 from lungline.workflow.bundle import Bundle, check_networks, read_bundle, write_bundle
+from lungline.workflow.bundle_check import checked_manifest
+from lungline.workflow.steps import settings_on_the_way
 from tests.untrained import untrained_bundle
 
+BUILT_IN = read_config({})
 Wrong = Callable[[Path], object]
 
 
@@ -157,6 +161,13 @@ def load(folder: Path) -> None:
 def test_a_sound_bundle_is_taken_without_checksums(folder: Path) -> None:
     load(folder)
     assert not checksum_path(folder / "bundle.json").exists()
+
+
+@pytest.mark.parametrize("classifier", BUILT_IN.classifiers)
+def test_settings_of_every_built_in_classifier_are_taken(classifier: str) -> None:
+    settings = json.loads(json.dumps(settings_on_the_way(BUILT_IN, classifier)))
+    about = {"notice": "", "lungline_version": "", "classifier": classifier, "settings": settings}
+    checked_manifest({**about, "model": "x", "detector": None, "weights_sha256": {}}, "bundle.json")
 
 
 @pytest.mark.parametrize(
