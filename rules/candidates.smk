@@ -21,7 +21,7 @@ for batch in FILES.batches("extract_candidates"):
         conda:
             "../envs/lungline.yaml"
         resources:
-            mem_mb=scan_memory(1500, batch.scans),
+            mem_mb=memory_by_voxels(1500, batch.scans),
             runtime=10 * len(batch.scans),
         params:
             detected=folder_of("detected"),
@@ -113,7 +113,7 @@ for batch in FILES.batches("rank_candidates"):
         conda:
             "../envs/lungline.yaml"
         resources:
-            mem_mb=scan_memory(4000, batch.scans),
+            mem_mb=memory_by_voxels(4000, batch.scans),
             runtime=10 * len(batch.scans),
             gpu=gpu(),
             device=CONFIG.device,
@@ -155,7 +155,7 @@ for batch in FILES.batches("crop_patches"):
         conda:
             "../envs/lungline.yaml"
         resources:
-            mem_mb=scan_memory(1500, batch.scans),
+            mem_mb=memory_by_voxels(1500, batch.scans),
             runtime=10 * len(batch.scans),
         params:
             output=folder_of("patches"),

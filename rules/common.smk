@@ -56,7 +56,7 @@ wildcard_constraints:
     size=r"[0-9]+",
 
 
-def scratch(path):
+def temp_unless_kept(path):
     """A large file that can be made again: kept only if the configuration says so."""
     return out(path) if CONFIG.keep_intermediates else temp(out(path))
 
@@ -116,7 +116,7 @@ def memory(mb):
     return needed
 
 
-def scan_memory(mb, scans=("{scan}",)):
+def memory_by_voxels(mb, scans=("{scan}",)):
     """`memory` of a step on one scan, or on the largest of several: `mb` MB for the largest scan that ingest accepts, and
     less for fewer voxels."""
 

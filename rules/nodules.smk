@@ -17,7 +17,7 @@ rule rasterise_nodules:
     conda:
         "../envs/lungline.yaml"
     resources:
-        mem_mb=scan_memory(1500),
+        mem_mb=memory_by_voxels(1500),
         runtime=10,
     params:
         nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
@@ -125,7 +125,7 @@ for batch in FILES.batches("detect"):
         conda:
             "../envs/lungline.yaml"
         resources:
-            mem_mb=scan_memory(6000, batch.scans),
+            mem_mb=memory_by_voxels(6000, batch.scans),
             runtime=30 * len(batch.scans),
             gpu=gpu(),
             device=CONFIG.device,

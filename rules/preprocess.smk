@@ -6,7 +6,7 @@ rule ingest:
     input:
         simulated=[] if LISTED else per_scan(FILES.made_raw),
     output:
-        ct=scratch("ingest/{scan}.h5"),
+        ct=temp_unless_kept("ingest/{scan}.h5"),
         identity=out("private/identity/{scan}.json"),
     log:
         out("logs/ingest/{scan}.log"),
@@ -16,7 +16,7 @@ rule ingest:
     conda:
         "../envs/lungline.yaml"
     resources:
-        mem_mb=scan_memory(2100),
+        mem_mb=memory_by_voxels(2100),
         runtime=10,
     params:
         raw=per_scan(PLACES.raw),
@@ -34,7 +34,7 @@ rule resample:
     input:
         **FILES.reads("resample"),
     output:
-        ct=scratch("resample/{scan}.h5"),
+        ct=temp_unless_kept("resample/{scan}.h5"),
     log:
         out("logs/resample/{scan}.log"),
     benchmark:
@@ -43,7 +43,7 @@ rule resample:
     conda:
         "../envs/lungline.yaml"
     resources:
-        mem_mb=scan_memory(3000),
+        mem_mb=memory_by_voxels(3000),
         runtime=10,
     params:
         settings=settings("resample"),
@@ -70,7 +70,7 @@ if STUDY.has_masks:
         conda:
             "../envs/lungline.yaml"
         resources:
-            mem_mb=scan_memory(3000),
+            mem_mb=memory_by_voxels(3000),
             runtime=10,
         params:
             masks=lambda wildcards: options(**PLACES.masks_of(wildcards.scan)),
@@ -99,7 +99,7 @@ rule segment_lungs:
     conda:
         "../envs/lungline.yaml"
     resources:
-        mem_mb=scan_memory(3000),
+        mem_mb=memory_by_voxels(3000),
         runtime=10,
     params:
         settings=options(**settings_of(CONFIG, "segment_lungs") | STUDY.plausible_ml()),
@@ -124,7 +124,7 @@ rule cache_volume:
     conda:
         "../envs/lungline.yaml"
     resources:
-        mem_mb=scan_memory(3000),
+        mem_mb=memory_by_voxels(3000),
         runtime=10,
     params:
         settings=settings("cache_volume"),

@@ -48,7 +48,7 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def map_single_threaded(work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device) -> list[Result]:
+def map_in_parallel(work: Callable[[Part], Result], parts: Iterable[Part], device: torch.device) -> list[Result]:
     """Results of `work` on each part, without gradients; on a CPU in as many threads as PyTorch has.
 
     Threads that share a convolution add up in an order that depends on their number. Threads that share parts do not,

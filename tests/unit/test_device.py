@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lungline.device import _cpu_has_bfloat16, half_precision, map_single_threaded
+from lungline.device import _cpu_has_bfloat16, half_precision, map_in_parallel
 
 CPU = torch.device("cpu")
 
@@ -50,11 +50,11 @@ def test_each_part_is_one_threads_whatever_their_number(threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        seen = map_single_threaded(lambda part: (part, torch.get_num_threads(), torch.is_grad_enabled()), range(7), CPU)
+        seen = map_in_parallel(lambda part: (part, torch.get_num_threads(), torch.is_grad_enabled()), range(7), CPU)
         assert seen == [(part, 1, False) for part in range(7)]
         assert torch.get_num_threads() == threads
         with pytest.raises(ZeroDivisionError):
-            map_single_threaded(lambda part: 1 / part, [1, 0], CPU)
+            map_in_parallel(lambda part: 1 / part, [1, 0], CPU)
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

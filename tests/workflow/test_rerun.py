@@ -87,7 +87,7 @@ def test_a_setting_of_another_classifier_touches_nothing(finished) -> None:
 
 
 def test_threads_device_and_memory_touch_nothing(finished) -> None:
-    with finished.edited("rules/preprocess.smk", "mem_mb=scan_memory(3000)", "mem_mb=scan_memory(4000)"):
+    with finished.edited("rules/preprocess.smk", "mem_mb=memory_by_voxels(3000)", "mem_mb=memory_by_voxels(4000)"):
         assert (
             finished.plan(
                 "micro", change={"training_threads": {"train_unet": 2, "train_classifier": 2}, "device": "cpu"}

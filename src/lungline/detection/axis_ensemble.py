@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lungline.config.networks import UNetSpec
 from lungline.detection.slices import Axis, neighbouring_slices, stack_along, unstack_along
 from lungline.detection.unet import UNet
-from lungline.device import half_precision, map_single_threaded, to_device
+from lungline.device import half_precision, map_in_parallel, to_device
 from lungline.names import Precision
 
 _MOST_AT_ONCE, _MOST_AT_ONCE_GPU = 8, 64
@@ -31,13 +31,13 @@ def predict_axis(
 
     def infer(first: int) -> None:
         last = min(first + at_once, stack.shape[0])
-        slices = neighbouring_slices(windowed, axis, first, last, network.spec.slices)
+        slices = neighbouring_slices(windowed, axis, first, last, network.spec.slices)  # those are its input channels
         autocast, _ = half_precision(device, precision)
         with autocast:
             logits = network(torch.from_numpy(slices).to(device, memory_format=torch.channels_last))
             stack[first:last] = torch.sigmoid(logits.float()).squeeze(1).cpu().numpy()
 
-    map_single_threaded(infer, range(0, stack.shape[0], at_once), device)
+    map_in_parallel(infer, range(0, stack.shape[0], at_once), device)
     return unstack_along(stack, axis)
 
 

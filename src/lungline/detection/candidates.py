@@ -19,9 +19,9 @@ from lungline.storage.tables import read_rows, table_text
 
 RankedBy = Literal["sum", "mean", "max"]
 
-#: Where a cluster is looked at again when clusters are split, as parts of the way from the threshold to 1.
+#: The thresholds at which a cluster is split, as fractions of the way from the threshold to 1.
 _SPLIT_AT = (0.25, 0.5, 0.75)
-_SMALLEST_PART = 8  # voxels; a smaller peak is no cluster of its own
+_SMALLEST_CLUSTER = 8  # voxels; a smaller component at a raised threshold is no cluster of its own
 _INTEGERS = ("rank", "n_voxels", "label")
 
 
@@ -62,8 +62,8 @@ def extract_candidates(
     """The `count` clusters with the largest score, strongest first, labelled 1, 2, ..., and their label map.
 
     A voxel belongs to a cluster when the probability (0..1, the mean of the three U-Nets) is at least the threshold;
-    clusters are 26-connected (paper, section 4.2), and taken apart where they have several peaks if `split` says so
-    (see `cluster`). They are ranked by what `rank_by` says of the probability over their voxels; the paper's is the
+    clusters are 26-connected (paper, section 4.2), and split at raised thresholds if `split` says so (see
+    `cluster`). They are ranked by what `rank_by` says of the probability over their voxels; the paper's is the
     sum, which favours large vessels. Equal scores are ordered by position, so the order never depends on the
     clusters' numbers. Fewer than `count` are returned when there are fewer: none is invented.
 
@@ -113,8 +113,8 @@ def cluster(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The voxels of all clusters: flat indices (n,), ascending, and the cluster that each is in, (n,), from 1.
 
-    `probability` is (Z, Y, X), 0..1. With `split`, the threshold rises in a few steps, and a cluster that falls into
-    parts on the way is replaced by them: nodules that a vessel joins are found one by one.
+    `probability` is (Z, Y, X), 0..1. With `split`, the threshold is raised in a few steps, and a cluster that
+    then holds several components is replaced by them: nodules that a vessel joins are found one by one.
     """
     marked = probability >= np.float32(threshold)
     inside = np.flatnonzero(marked)
@@ -122,16 +122,16 @@ def cluster(
     if not split:
         return inside, component
     values = probability.ravel()[inside]
-    for part in _SPLIT_AT:
-        np.put(marked, inside, values >= np.float32(threshold + part * (1 - threshold)))
-        peak = _components(marked, inside)
-        peak[np.bincount(peak)[peak] < _SMALLEST_PART] = 0
-        parent = np.zeros(peak.max(initial=0) + 1, dtype=np.int64)  # the component that each peak lies in
-        parent[peak] = np.where(peak > 0, component, 0)
+    for fraction in _SPLIT_AT:
+        np.put(marked, inside, values >= np.float32(threshold + fraction * (1 - threshold)))
+        inner = _components(marked, inside)
+        inner[np.bincount(inner)[inner] < _SMALLEST_CLUSTER] = 0
+        outer = np.zeros(inner.max(initial=0) + 1, dtype=np.int64)  # the component that each inner one lies in
+        outer[inner] = np.where(inner > 0, component, 0)
         largest = component.max(initial=0)
-        falls_apart = np.bincount(parent, minlength=largest + 1) > 1
-        falls_apart[0] = False
-        component = np.where(falls_apart[component], np.where(peak > 0, peak + largest, 0), component)
+        is_split = np.bincount(outer, minlength=largest + 1) > 1
+        is_split[0] = False
+        component = np.where(is_split[component], np.where(inner > 0, inner + largest, 0), component)
     kept = component > 0
     return inside[kept], 1 + np.unique(component[kept], return_inverse=True)[1]
 
@@ -170,7 +170,9 @@ class Patches:
     """Patches (cubes) of one scan, around candidates of falling score; slots beyond the last candidate are absent."""
 
     cubes: NDArray[np.float16]  # (count, 2, size, size, size): HU windowed to 0..1, nodule probability; absent: 0
-    valid: NDArray[np.bool_]  # (count,): which slots hold a candidate; the others are masked out of the pooling
+    valid: NDArray[
+        np.bool_
+    ]  # (count,): which slots hold a candidate; pooling over a patient's cubes skips the others
     centroid_xyz_mm: NDArray[np.float64]  # (count, 3): world position, LPS; absent: NaN
     score: NDArray[np.float64]  # (count,): what candidates are ranked by; absent: NaN
 

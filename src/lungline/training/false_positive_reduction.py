@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.entries import DetectorSpec, FprSpec
 from lungline.detection.candidates import Candidate, crop_patches, read_candidates
-from lungline.device import map_single_threaded, to_device
+from lungline.device import map_in_parallel, to_device
 from lungline.nodules.annotations import Nodule
 from lungline.storage import hdf5
 from lungline.training.augmentation import augment_affine_and_intensity, flip_and_rotate
@@ -63,7 +63,7 @@ def candidate_logits(
 ) -> Tensor:
     """One logit per cube (n,), float32 on the CPU: the mean over `test_time_augmentation` symmetries of the cube."""
     parts = [cubes[i : i + _AT_ONCE] for i in range(0, len(cubes), _AT_ONCE)]
-    logits = map_single_threaded(
+    logits = map_in_parallel(
         lambda part: patient_logits(model, part, device, test_time_augmentation).cpu(), parts, device
     )
     return torch.cat([torch.zeros(0), *logits])
