@@ -372,10 +372,10 @@ def page() -> str:
 
 BEFORE = """# What viewers read
 
-Made by `python -m tests.workflow.test_viewers`, which compares what each tool reads of SEG and SR of an oblique series
-with the nodule table. 3D Slicer reads them with dcmqi, OHIF with dcmjs, the adapters and the extension, whose handler of
-reports runs here without OHIF's user interface. **No pixel was drawn: Slicer and OHIF themselves, in a browser, were not
-tried, nor the jump to a slice.**
+Made by `python -m tests.workflow.test_viewers`, which compares what each tool reads of SEG and SR of an oblique
+series with the nodule table. 3D Slicer reads them with dcmqi, OHIF with dcmjs, the adapters and the extension, whose
+handler of reports runs here without OHIF's user interface. **No pixel was drawn: Slicer and OHIF themselves, in a
+browser, were not tried, nor the jump to a slice.**
 """
 AFTER = """
 `dciodvfy` finds no error in either object ([DICOM out](../how-to/dicom-out.md#how-it-is-tested)).
