@@ -15,10 +15,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file run in one process; all files that need the finished run in the same, so it is made once."""
+    """The tests of a file run in one process; all files that need the finished run in the same, so it is made once.
+
+    Those begin, since they take longest.
+    """
     shared = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
     for item in items:
         item.add_marker(pytest.mark.xdist_group("finished" if item.path in shared else str(item.path)))
+    items.sort(key=lambda item: item.path not in shared)
 
 
 @pytest.fixture(scope="session")
