@@ -170,9 +170,7 @@ class Patches:
     """Patches (cubes) of one scan, around candidates of falling score; slots beyond the last candidate are absent."""
 
     cubes: NDArray[np.float16]  # (count, 2, size, size, size): HU windowed to 0..1, nodule probability; absent: 0
-    valid: NDArray[
-        np.bool_
-    ]  # (count,): which slots hold a candidate; pooling over a patient's cubes skips the others
+    valid: NDArray[np.bool_]  # (count,): which slots hold a candidate; pooling over a patient's cubes skips the others
     centroid_xyz_mm: NDArray[np.float64]  # (count, 3): world position, LPS; absent: NaN
     score: NDArray[np.float64]  # (count,): what candidates are ranked by; absent: NaN
 

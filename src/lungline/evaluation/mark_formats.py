@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.evaluation import mark_readers as readers
-from lungline.evaluation.label_maps import components, image_files, image_stem, instances, is_ambiguous
+from lungline.evaluation.marks_in_maps import components, image_files, image_stem, instances, is_ambiguous
 from lungline.evaluation.lidc_xml import lidc_truth
 from lungline.evaluation.mark_readers import Gathered, Marks
 from lungline.names import did_you_mean

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lungline.errors import LunglineError
 from lungline.evaluation.array_pickles import read_arrays
-from lungline.evaluation.label_maps import Instance, components, image_files, image_stem, instances, segments
+from lungline.evaluation.marks_in_maps import Instance, components, image_files, image_stem, instances, segments
 from lungline.readers.dicom_headers import quiet
 from lungline.storage.checksums import check
 from lungline.storage.foreign_files import refuse_larger

@@ -43,6 +43,7 @@ _POSITION = Code("slice-position", "99LUNGLINE", "Position of the nearest image 
 _SIZES = {
     "long_axis_mm": (codes.SCT.LongAxis, codes.UCUM.Millimeter),
     "short_axis_mm": (codes.SCT.ShortAxis, codes.UCUM.Millimeter),
+    "volume_mm3": (codes.SCT.Volume, codes.UCUM.CubicMillimeter),
     "mean_diameter_mm": (Code("mean-diameter", "99LUNGLINE", "Mean of long and short axis"), codes.UCUM.Millimeter),
     "mean_diameter_low_mm": (
         Code("diameter-low", "99LUNGLINE", "Low end of the 95 % interval of the mean diameter"),
@@ -52,7 +53,6 @@ _SIZES = {
         Code("diameter-high", "99LUNGLINE", "High end of the 95 % interval of the mean diameter"),
         codes.UCUM.Millimeter,
     ),
-    "volume_mm3": (codes.SCT.Volume, codes.UCUM.CubicMillimeter),
 }
 _GOLDEN_DEGREES = 137.508  # between the hues of neighbouring ranks, so that no two are alike
 _LIGHTNESS, _CHROMA = 70.0, 36.0  # every hue of these is a colour that a screen can show
@@ -246,22 +246,25 @@ def _of_scan(table: Mapping[str, Any], rows: Sequence[NoduleRow], name: _Names) 
 
 
 def _measured(row: NoduleRow, table: Mapping[str, Any]) -> list[sr.Measurement]:
-    """Size, scores and nearest image of one finding; the certainty is what the rank is by."""
+    """Scores, size and nearest image of one finding; the certainty is what the rank is by.
+
+    OHIF writes the first five beside a finding: the scores, long axis, short axis and volume.
+    """
+    if table["ranked_by"] in PROBABILITIES:
+        measured = [_percent(codes.DCM.CertaintyOfFinding, row.score, None)]
+    else:
+        measured = [sr.Measurement(_SCORE, row.score, codes.UCUM.NoUnits)]
+    if row.cancer_probability is not None:
+        measured.append(_percent(codes.DCM.ProbabilityOfCancer, row.cancer_probability, None))
     sizes = [(getattr(row, name), *coded) for name, coded in _SIZES.items()]
-    measured = [sr.Measurement(concept, value, unit) for value, concept, unit in sizes if value is not None]
+    measured += [sr.Measurement(concept, value, unit) for value, concept, unit in sizes if value is not None]
     hu, unit = codes.DCM.AttenuationCoefficient, codes.UCUM.HounsfieldUnit
     measured += [
         sr.Measurement(hu, row.mean_hu, unit, derivation=codes.SCT.Mean),
         sr.Measurement(_POSITION, row.slice_position_mm, codes.UCUM.Millimeter),
     ]
-    if table["ranked_by"] in PROBABILITIES:
-        measured.append(_percent(codes.DCM.CertaintyOfFinding, row.score, None))
-    else:
-        measured.append(sr.Measurement(_SCORE, row.score, codes.UCUM.NoUnits))
     if row.instance_number is not None:
         measured.append(sr.Measurement(_IMAGE, float(row.instance_number), codes.UCUM.NoUnits))
-    if row.cancer_probability is not None:
-        measured.append(_percent(codes.DCM.ProbabilityOfCancer, row.cancer_probability, None))
     return measured
 
 
