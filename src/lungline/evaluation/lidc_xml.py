@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
-from lungline.evaluation.marks_in_maps import ball_diameter, grids
 from lungline.evaluation.mark_readers import read_xml
+from lungline.evaluation.marks_in_maps import ball_diameter, grids
 from lungline.nodules.annotations import Nodule
 from lungline.storage.tables import decimal
 

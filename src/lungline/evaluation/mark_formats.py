@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lungline.errors import LunglineError
 from lungline.evaluation import mark_readers as readers
-from lungline.evaluation.marks_in_maps import components, image_files, image_stem, instances, is_ambiguous
 from lungline.evaluation.lidc_xml import lidc_truth
 from lungline.evaluation.mark_readers import Gathered, Marks
+from lungline.evaluation.marks_in_maps import components, image_files, image_stem, instances, is_ambiguous
 from lungline.names import did_you_mean
 from lungline.nodules.annotations import Nodule, read_annotations
 from lungline.storage.submissions import read_marks
