@@ -37,7 +37,10 @@ def hold(folder: Path, name: str = NAME) -> IO[str]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = open(folder / name, "a+", encoding="utf-8")  # noqa: SIM115  closed with the process
     except OSError as error:
-        raise LunglineError(f"{folder}: nothing can be written there: {error.strerror}.") from None
+        what = f"nothing can be written there: {error.strerror}."
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            what = "a file stands there or on the way, and a folder is needed: name another place."
+        raise LunglineError(f"{folder}: {what}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
