@@ -46,7 +46,7 @@ def changes(scans: int) -> dict[str, tuple[dict, tuple[str, str, str] | None, Jo
     patients = cohort["dsb17_train"] + cohort["dsb17_test"]
     chain = ("simulate_dsb17_patient", "ingest", "resample", "segment_lungs", "cache_volume", "detect")
     chain += ("extract_candidates", "crop_patches")
-    tables = ("write_cohort_tables", "manifest", "check_leakage", "evaluate_detection")
+    tables = ("write_cohort_tables", "manifest", "check_leakage", "collect_lungs", "evaluate_detection")
     after = dict.fromkeys((*TO_THE_END, "train_classifier", "bundle_manifest", "evaluate_detection"), 1)
     after |= {"extract_candidates": tested + patients, "crop_patches": patients, "render_figures": 2}
     edit = ("src/lungline/detection/candidates.py", "\n\n\ndef ", "\n\n\nCHANGED = 1\n\n\ndef ")

@@ -48,6 +48,7 @@ def unprivileged(clone, tmp_path_factory):
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(clone / "src")}
+        environment["XDG_CACHE_HOME"] = str(own / "cache")  # Snakemake makes one, in the home of the user's name
         command = [*PLAIN_USER, python, "-m", *words]
         return subprocess.run(command, cwd=own, env=environment, text=True, capture_output=True, check=False)
 
