@@ -78,7 +78,7 @@ VOLUME = {"kind": "whole_volume", "input": {"resize_to": 64}, "training": {"step
     [
         ({**PATCHES, "kind": "whole_volumes"}, "kind: expected 'candidate', 'whole_volume', 'baseline'"),
         ({**PATCHES, "network": {"channels": [1, 2]}}, "network.channels: expected a list of more than 2"),
-        ({**PATCHES, "network": {"shape_zyx": [30, 7, 32]}}, "8 or more"),
+        ({**PATCHES, "network": {"shape_zyx": [30, 7, 32]}}, "8 to 512 voxels"),
         (
             {**PATCHES, "training": {"steps": 1, "batch": 4, "micro_batch": 5}},
             "micro_batch: expected 1 to batch, 4",

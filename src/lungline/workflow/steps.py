@@ -1,8 +1,7 @@
 """The steps of the pipeline in their order: what each reads, its settings, what it makes.
 
 One entry a step: the rule of the workflow, the command of `lungline` and the module in `lungline.stages` carry its
-name. `lungline predict` walks the steps of one scan, the rules take inputs and settings from here, and the graphs of
-the documentation are made from here.
+name. `lungline predict`, the rules and the graphs of the documentation are made from it.
 """
 
 from __future__ import annotations
