@@ -49,7 +49,10 @@ def declared(voxels: int) -> dict[str, int]:
     rules = "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "rules").glob("*.smk")))
     found = {}
     for rule in re.split(r"^rule |^    rule:", rules, flags=re.MULTILINE)[1:]:
-        memory, command = re.search(r"mem_mb=memory_by_voxels\((\d+)[,)]", rule), re.search(r'"lungline ([a-z-]+) ', rule)
+        memory, command = (
+            re.search(r"mem_mb=memory_by_voxels\((\d+)[,)]", rule),
+            re.search(r'"lungline ([a-z-]+) ', rule),
+        )
         if memory and command:
             found[command[1]] = round(int(memory[1]) * share_of_memory([voxels]))
     return found
