@@ -142,3 +142,16 @@ def test_every_module_has_a_name_of_its_own() -> None:
     """One meaning a file name: a stage and the formula behind it are not called the same."""
     names = [path.stem for path in MODULES if path.stem != "__init__"]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def test_no_module_and_no_function_is_too_long_to_find_ones_way() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in MODULES}
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    long = [str(path.relative_to(ROOT)) for path, text in texts.items() if len(text.splitlines()) >= 350]
+    long += [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path, text in texts.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, functions) and node.end_lineno and node.end_lineno - node.lineno + 1 >= 80
+    ]
+    assert long == []

@@ -4,7 +4,6 @@ A reader takes a path and the listed scans, and gives the marks of every scan th
 in mm, LPS, and a score. What a file holds beyond that is passed over. Sources: `lungline.evaluation.mark_formats`.
 """
 
-import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from lungline.errors import LunglineError
 from lungline.evaluation.array_pickles import read_arrays
-from lungline.evaluation.marks_in_maps import Instance, components, image_files, image_stem, instances, segments
-from lungline.readers.dicom_headers import quiet
+from lungline.evaluation.marks_in_maps import (
+    Instance,
+    components,
+    image_files,
+    image_stem,
+    instances,
+    modalities,
+    segments,
+)
 from lungline.storage.checksums import check
-from lungline.storage.foreign_files import refuse_larger
+from lungline.storage.foreign_files import read_any_json, refuse_larger
 from lungline.storage.submissions import Mark
 from lungline.storage.tables import decimal, read_rows
 
@@ -69,12 +75,8 @@ class Gathered:
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds; `LunglineError` if it is none."""
-    refuse_larger(path, _MOST_BYTES)
     check(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise LunglineError(f"{path}: expected JSON. It cannot be read ({type(error).__name__}).") from None
+    return read_any_json(path, _MOST_BYTES)
 
 
 def read_xml(path: Path) -> ElementTree.Element:
@@ -287,12 +289,8 @@ def dicom_seg(path: Path, scans: Sequence[str]) -> Marks:
 
 def seg_files(path: Path) -> list[Path]:
     """The DICOM SEG of a folder, at any depth; other DICOM (an SR beside it) is passed over."""
-    import pydicom
-
     files = [path] if path.is_file() else sorted(path.rglob("*.dcm"))
-    with quiet():
-        kinds = [pydicom.dcmread(f, specific_tags=["Modality"], force=True).get("Modality") for f in files]
-    return [file for file, kind in zip(files, kinds, strict=True) if kind == "SEG"]
+    return [file for file, kind in zip(files, modalities(files), strict=True) if kind == "SEG"]
 
 
 def _probabilities(path: Path) -> NDArray:

@@ -1,16 +1,20 @@
 """Label maps and masks of others, in NIfTI, NRRD or MetaImage: where their parts lie in the world, and how large."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungline.errors import LunglineError, Quarantine
+from lungline.imaging import geometry
+from lungline.imaging.volume import Volume
 from lungline.readers.dicom_headers import check_inflated_size, quiet
-from lungline.readers.raw import check_size
+from lungline.readers.label_maps import read_stored_labels
+from lungline.readers.sandbox import run_in_sandbox
 from lungline.storage.checksums import check
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -46,64 +50,46 @@ def image_stem(name: str) -> str:
 
 def instances(path: Path) -> list[Instance]:
     """The labels above 0 of a label map, in ascending order."""
-    labels, affine = _read(path)
-    return _measured(labels, affine, None)
+    labels = _read(path)
+    return _measured(labels.array, labels.affine, None)
 
 
 def components(path: Path, probability: NDArray | None = None) -> list[Instance]:
     """The connected parts (26 neighbours) of the voxels above 0; `probability` (Z, Y, X) lies on the same grid."""
     import cc3d
 
-    labels, affine = _read(path)
-    if probability is not None and probability.shape != labels.shape:
-        found = f"{list(probability.shape)} beside {list(labels.shape)} (z, y, x)"
+    labels = _read(path)
+    if probability is not None and probability.shape != labels.shape_zyx:
+        found = f"{list(probability.shape)} beside {list(labels.shape_zyx)} (z, y, x)"
         raise LunglineError(f"{path}: expected probabilities on the grid of the image. Found {found}.")
-    return _measured(cc3d.connected_components(labels > 0, connectivity=26), affine, probability)
+    return _measured(cc3d.connected_components(labels.array > 0, connectivity=26), labels.affine, probability)
 
 
 def is_ambiguous(path: Path) -> bool:
     """Whether a map has a single label, and that one in several parts: nodules, or parts of one?"""
     import cc3d
 
-    labels, _ = _read(path)
+    labels = _read(path).array
     number = len(np.unique(labels[labels > 0]))
     return number == 1 and int(cc3d.connected_components(labels > 0, connectivity=26).max()) > 1
 
 
-def _read(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
-    """Labels (Z, Y, X), integers, and the affine (3, 4): index (x, y, z, 1) to mm, LPS."""
-    import SimpleITK
-
+def _read(path: Path) -> Volume:
+    """Labels as the file orders them."""
     check(path)
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-        if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
-            raise LunglineError(f"{path}: expected one number for each voxel of a volume. Found another image.")
-        columns, rows, slices = reader.GetSize()
-        check_size(columns, rows, slices, bytes_per_voxel=8)
-        image = reader.Execute()
-    except Quarantine as error:
-        raise LunglineError(f"{path}: {error.detail}.") from None
-    except RuntimeError:
-        raise LunglineError(f"{path}: expected an image in NIfTI, NRRD or MetaImage. It cannot be read.") from None
-    labels = SimpleITK.GetArrayFromImage(image)
-    if labels.dtype.kind == "f":
-        if not np.array_equal(labels, np.rint(labels)):
-            raise LunglineError(f"{path}: expected a label map, whole numbers. Found others.")
-        labels = labels.astype(np.int64)
-    direction = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    return labels, np.column_stack([direction, image.GetOrigin()])
+        return read_stored_labels(path)
+    except LunglineError as error:
+        raise LunglineError(f"{path}: {error}") from None
 
 
-def _measured(labels: NDArray, affine: NDArray[np.float64], probability: NDArray | None) -> list[Instance]:
+def _measured(labels: NDArray, affine: geometry.Affine, probability: NDArray | None) -> list[Instance]:
     where = np.nonzero(labels > 0)
     names, part = np.unique(labels[where], return_inverse=True)
     count = np.bincount(part, minlength=len(names))
-    centre_zyx = [np.bincount(part, index, minlength=len(names)) / count for index in where]
-    centres = np.column_stack([*centre_zyx[::-1], np.ones(len(names))]) @ affine.T
-    volume = count * abs(float(np.linalg.det(affine[:, :3])))
+    centres_zyx = np.column_stack([np.bincount(part, index, minlength=len(names)) / count for index in where])
+    centres = geometry.voxel_to_world(affine, centres_zyx)
+    volume = count * abs(float(np.linalg.det(affine[:3, :3])))
     scores = volume.astype(np.float64)
     if probability is not None:
         scores = np.full(len(names), -np.inf)
@@ -116,26 +102,44 @@ def _measured(labels: NDArray, affine: NDArray[np.float64], probability: NDArray
 
 def segments(path: Path) -> tuple[str, list[Instance]]:
     """The series that a DICOM SEG is about, and its segments; the score is the largest fraction, 1 of a binary one."""
+    check(path)
+    series, found = _in_sandbox(lambda: _segments(path), f"{path}: expected a DICOM SEG of a regular volume.")
+    return series, [Instance(label, tuple(centre), *rest) for label, centre, *rest in found]
+
+
+def _segments(path: Path) -> tuple[str, list[tuple[Any, ...]]]:
     import highdicom
 
-    check(path)
     found = []
     with quiet():
-        try:
-            check_inflated_size(path)
-            seg = highdicom.seg.segread(path)
-            series = str(seg.ReferencedSeriesSequence[0].SeriesInstanceUID)
-            for number in seg.segment_numbers:
-                volume = seg.get_volume(segment_numbers=[number])
-                part, affine = volume.array[..., 0], volume.affine[:3, [2, 1, 0, 3]]
-                labels = np.where(part > 0, int(number), 0)
-                found += _measured(labels, affine, part)
-        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError, OSError, Quarantine) as error:
-            why = type(error).__name__
-            raise LunglineError(
-                f"{path}: expected a DICOM SEG of a regular volume. It cannot be read ({why})."
-            ) from None
-    return series, found
+        check_inflated_size(path)
+        seg = highdicom.seg.segread(path)
+        for number in seg.segment_numbers:
+            volume = seg.get_volume(segment_numbers=[number])
+            part = volume.array[..., 0]
+            found += _measured(np.where(part > 0, int(number), 0), volume.affine, part)
+        return str(seg.ReferencedSeriesSequence[0].SeriesInstanceUID), [astuple(one) for one in found]
+
+
+def modalities(files: Sequence[Path]) -> list[str]:
+    """The modality that each file names; "" of what is no DICOM."""
+    import pydicom
+
+    def work() -> list[str]:
+        with quiet():
+            return [
+                str(pydicom.dcmread(f, specific_tags=["Modality"], force=True).get("Modality") or "") for f in files
+            ]
+
+    return list(_in_sandbox(work, "expected DICOM files."))
+
+
+def _in_sandbox(work: Callable[[], Any], expected: str) -> Any:
+    """What `work` says of foreign files, as JSON holds it; `LunglineError` where they cannot be read."""
+    try:
+        return run_in_sandbox(lambda: (np.zeros(1, np.int16), work()))[1]
+    except Quarantine as reason:
+        raise LunglineError(f"{expected} It cannot be read ({reason.detail or reason.flag}).") from None
 
 
 def ball_diameter(volume_mm3: float) -> float:

@@ -83,6 +83,13 @@ class Volume:
             raise GeometryError(f"expected a grid within {self.shape_zyx}, voxel on voxel. Got {shape_zyx} at {whole}.")
         return self.crop((box[0], box[1], box[2]))
 
+    def flipped(self, axis: int) -> Volume:
+        """The same voxels with one array axis run through backwards."""
+        affine = self.affine.copy()
+        affine[:3, 3] += (self.array.shape[axis] - 1) * affine[:3, axis]
+        affine[:3, axis] *= -1
+        return Volume(np.flip(self.array, axis), affine)
+
     def to_lps(self) -> Volume:
         """The same voxels with axes turned so that z, y, x run closest to +z, +y, +x of LPS."""
         cosines = geometry.direction(self.affine)  # rows x, y, z of the world; columns are array axes

@@ -40,21 +40,31 @@ def read_label_map(path: Path) -> LabelMap:
     upper, left lower, right upper, right middle, right lower), or else lungs (1 right, 2 left). `LunglineError` for
     what is no label map; its words do not name the file.
     """
+    stored, is_part = _read_apart(path, _LARGEST)
+    return LabelMap(stored.to_lps(), is_part)
+
+
+def read_stored_labels(path: Path) -> Volume:
+    """The labels, int16, 0 to 32767, as the file orders its axes; errors as of `read_label_map`."""
+    return _read_apart(path, np.iinfo(np.int16).max)[0]
+
+
+def _read_apart(path: Path, largest: int) -> tuple[Volume, bool]:
     if not path.is_file():
         raise LunglineError("expected a file. There is none; check its name.")
 
     def work() -> Answer:
-        labels, affine, is_part = _read(path)
+        labels, affine, is_part = _read(path, largest)
         return labels, (affine.tolist(), is_part)
 
     try:
         array, (affine, is_part) = run_in_sandbox(work)
     except Quarantine as reason:
         raise LunglineError(f"the file cannot be read ({reason.flag}: {reason.detail}). Export it again.") from None
-    return LabelMap(Volume(array, affine).to_lps(), is_part)
+    return Volume(array, affine), is_part
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+def _read(path: Path, largest: int) -> tuple[np.ndarray, np.ndarray, bool]:
     """Labels int16 [k, j, i], their affine (zyx to LPS), and whether slices without a label may lack."""
     if path.name.lower().endswith(".nrrd"):
         image = _read_nrrd(path)
@@ -64,15 +74,15 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
         return _read_seg(path)
     else:
         raise LunglineError("expected .nii, .nii.gz, .mha, .mhd, .nrrd or a DICOM SEG. Found another file.")
-    return _whole(image.array), image.affine_ijk[:, [2, 1, 0, 3]], False
+    return _whole(image.array, largest), image.affine_ijk[:, [2, 1, 0, 3]], False
 
 
-def _whole(array: np.ndarray) -> np.ndarray:
-    """The labels as int16; `LunglineError` where they are no whole numbers from 0 to 255."""
+def _whole(array: np.ndarray, largest: int) -> np.ndarray:
+    """The labels as int16; `LunglineError` where they are no whole numbers from 0 to `largest`."""
     labels = array.astype(np.int16)
-    if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() > _LARGEST:
+    if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() > largest:
         found = f"{array.min():g} to {array.max():g}"
-        raise LunglineError(f"expected labels, whole numbers from 0 to {_LARGEST}. Found {found}: an image?")
+        raise LunglineError(f"expected labels, whole numbers from 0 to {largest}. Found {found}: an image?")
     return labels
 
 

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from lungline.detection.candidates import read_candidates
+from lungline.detection.candidates import Candidate, read_candidates
 from lungline.errors import LunglineError
 from lungline.imaging.volume import Volume
 from lungline.names import SCORE_NAMES, ScoreOf, Supervision
@@ -83,31 +83,22 @@ def run(
     if usable:
         source = SourceGrid(*hdf5.read_grid(ingested, "ct"), _instance_numbers(ingested))
         grid = hdf5.read_grid(volume, "ct") if labels is None else hdf5.read_grid(labels, "labels")
-        grids |= {
-            "grid": Grid(*grid).as_json(),
-            "source_grid": source.as_json(),
-            **{name: hdf5.read_header(lungs).provenance.get(name) for name in ("quality", "lungs")},
-        }
+        grids |= {"grid": Grid(*grid).as_json(), "source_grid": source.as_json(), **_numbers_of_lungs(lungs)}
         if candidates is not None and labels is not None:
             found, map_zyx = read_candidates(candidates), hdf5.read_volume(labels, "labels")
             ct = hdf5.read_volume(volume, "ct").part(map_zyx.shape_zyx, map_zyx.affine)  # what the mask leaves out, too
-            wanted = [candidate.label for candidate in found]
-            inside = hdf5.read_volume(lungs, "lungs")
-            with closing(hdf5.open_field(ingested, "ct").file) as scanned:  # parts are read, not the whole
-                sizes = size_candidates(ct, map_zyx.array, wanted, Volume(scanned["ct"], source.affine))
-            grids["axes"] = drawn_axes(found, sizes)
-            rows = describe_candidates(
+            grids["axes"], rows = _described(
                 found,
-                measure_candidates(ct, map_zyx.array, wanted),
-                inside,
+                map_zyx,
+                ct,
+                hdf5.read_volume(lungs, "lungs"),
+                ingested,
                 source,
-                [float(word) for word in answer.get("candidate_logits", "").split(";") if word],
-                int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
-                min_finding_score,
-                supervision,
-                sizes,
-                distances_from_pleura(inside, map_zyx, wanted),
-                None if given is None or "lobes" not in hdf5.field_names(given) else hdf5.read_volume(given, "lobes"),
+                logits=[float(word) for word in answer.get("candidate_logits", "").split(";") if word],
+                deciding_rank=int(answer["deciding_rank"]) if answer.get("deciding_rank") else None,
+                min_finding_score=min_finding_score,
+                supervision=supervision,
+                lobes=_lobes(given),
             )
     table = {
         "schema": SCHEMA,
@@ -123,6 +114,27 @@ def run(
     }
     write_result(output, table)
     write_checksummed_text(output.with_suffix(".csv"), rows_as_csv(scan, rows))
+
+
+def _described(
+    found: list[Candidate], labels: Volume, ct: Volume, lungs: Volume, ingested: Path, source: SourceGrid, **known: Any
+) -> tuple[list[dict[str, Any]], list[NoduleRow]]:
+    """The ends of the axes and the row of each candidate; `labels` and `ct` are on one grid."""
+    wanted = [candidate.label for candidate in found]
+    with closing(hdf5.open_field(ingested, "ct").file) as scanned:  # parts are read, not the whole
+        sizes = size_candidates(ct, labels.array, wanted, Volume(scanned["ct"], source.affine))
+    measured, pleura_mm = measure_candidates(ct, labels.array, wanted), distances_from_pleura(lungs, labels, wanted)
+    rows = describe_candidates(found, measured, lungs, source, sizes=sizes, pleura_mm=pleura_mm, **known)
+    return drawn_axes(found, sizes), rows
+
+
+def _numbers_of_lungs(lungs: Path) -> dict[str, Any]:
+    """Quality of the scan and its lungs in numbers, as `segment-lungs` measured them."""
+    return {name: hdf5.read_header(lungs).provenance.get(name) for name in ("quality", "lungs")}
+
+
+def _lobes(given: Path | None) -> Volume | None:
+    return None if given is None or "lobes" not in hdf5.field_names(given) else hdf5.read_volume(given, "lobes")
 
 
 def _instance_numbers(ingested: Path) -> tuple[int, ...] | None:

@@ -22,8 +22,7 @@ from lungline.nodules.growth import ErrorOf, error_of_guideline
 from lungline.nodules.matching import Chain, chain_points
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.privacy.identity import IDENTIFIERS, acquisition_date, read_identity
-from lungline.readers.listing import list_folder
-from lungline.readers.zips import is_inside
+from lungline.readers.only_scan import only_scan
 from lungline.runner.stage import stage
 from lungline.stages import ingest, predict, resample, segment_lungs
 from lungline.storage import hdf5
@@ -95,7 +94,7 @@ def run(
         raise LunglineError(f"--tolerance-mm: expected more than 0. Found {tolerance_mm:g}.")
     raws = [before, *after]
     since = None if days is None else _since_first(days, len(after))
-    places = [_only_scan(raw) for raw in raws]
+    places = [only_scan(raw).path for raw in raws]
     for i, raw in enumerate(raws):
         if places[i] in places[:i]:
             same = raws[places.index(places[i])]
@@ -109,7 +108,7 @@ def run(
             raise LunglineError(f"{raw}: this scan could not be used ({flags}). `lungline flags` says what to do.")
     line = timeline(raws, [acquisition_date(raw) for raw in raws], since)
     rows = [row_of[raw] for raw in line.raws]
-    with tempfile.TemporaryDirectory(prefix=".stages-", dir=out) as work:
+    with tempfile.TemporaryDirectory(prefix=".follow-up-", dir=out) as work:
         subjects = [_subject(row, out, Path(work), recipe.settings) for row in rows]
         notes = [*line.notes, *_about_the_patient([Path(work) / f"identity-{row.scan}.json" for row in rows])]
     followed = compare(subjects, days=line.days, tolerance_mm=tolerance_mm, seed=recipe.seed)
@@ -229,16 +228,6 @@ def write(
     }
     page = follow_up_page(result, followed.nodules, [one.ct for one in subjects], followed.transforms)
     write_result(output, result, csv=nodules_as_csv(followed.rows), html=page)
-
-
-def _only_scan(raw: Path) -> Path:
-    """Where the one scan lies that is meant."""
-    if not raw.exists() and not is_inside(raw):
-        raise LunglineError(f"{raw}: expected a scan. There is none.")
-    found = list_folder(raw.absolute(), b"", None).scans
-    if len(found) > 1:
-        raise LunglineError(f"{raw}: expected one scan. Found {len(found)}; name one of the folders or files in it.")
-    return found[0].path
 
 
 def _row_of(place: Path, out: Path) -> ScanRow:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,33 @@ def run(
     stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
     code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
     same = " ".join([check(bundle), code, style_digest(), *(f"{name} {sha256(file)}" for name, file in given.items())])
-    predictions, failures = [], []
+    categorise = partial(_categorise, out=out, patient=known, who=str(patient), pages=pages) if known else None
+    answer = partial(_answer, out=out, recipe=recipe, device=device, keep=keep, given=given)
+    parts = {"pages": pages, "dicom": dicom, "masks": masks}
+    predictions, failures = _answer_all(rows, out, recipe, same, parts, answer, categorise)
+    _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
+    _write_lungs(out / "lungs.csv", {row.scan: _nodules(out, row.scan) for row in predictions})
+    if pages:
+        render_index.run(
+            out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
+        )
+    answered = _say_what_came(bundle, recipe, predictions, f"{out / 'predictions.csv'}", len(rows))
+    if failures:
+        raise LunglineError(f"{len(failures)} of {len(rows)} scans failed, first {failures[0]}")
+    return 0 if answered == len(rows) else 1
+
+
+def _answer_all(
+    rows: Sequence[ScanRow],
+    out: Path,
+    recipe: Bundle,
+    same: str,
+    parts: Mapping[str, bool],
+    answer: Callable[..., None],
+    categorise: Callable[[ScanRow, Path], None] | None,
+) -> tuple[list[Prediction], list[str]]:
+    """The predictions of all scans, and why others failed; what is answered by the `same` state is not done again."""
+    predictions, failures = list[Prediction](), list[str]()
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     fits = False
     for number, row in enumerate(rows, start=1):
@@ -111,16 +138,16 @@ def run(
         left = ahead.left(number - 1) if ahead else ""
         show = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
-            wanted = {"pages": pages, "dicom": dicom and row.source == "dicom", "masks": masks}
+            wanted = {**parts, "dicom": parts["dicom"] and row.source == "dicom"}
             if not _is_answered(out, row.scan, state, **wanted):
                 ahead = ahead or Progress(len(rows), done=number - 1)
                 if not fits:
                     check_networks(recipe)
                     fits = True
-                _answer(row, raw, out, recipe, device=device, keep=keep, given=given, show=show, **wanted)
+                answer(row, raw, show=show, **wanted)
                 _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
-            if known is not None:
-                _categorise(row, raw, out, known, str(patient), pages=pages)
+            if categorise:
+                categorise(row, raw)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
         except LunglineError as failure:
             if ahead and not fits:
@@ -131,22 +158,19 @@ def run(
         predictions.append(prediction)
         hint = "" if prediction.score is not None else " (`lungline flags` explains)"
         show(format_answer(prediction, recipe.supervision) + hint, last=True)
-    _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
-    _write_lungs(out / "lungs.csv", {row.scan: _nodules(out, row.scan) for row in predictions})
-    if pages:
-        render_index.run(
-            out / "index.html", predictions=out / "predictions.csv", nodules=out / "nodules", pages=out / "pages"
-        )
+    return predictions, failures
+
+
+def _say_what_came(bundle: Path, recipe: Bundle, predictions: Sequence[Prediction], table: str, scans: int) -> int:
+    """Print which models answered how many scans, with which flags; the number of those with an answer."""
     whose = "of the package (docs/reference/model-card.md)" if bundle == PACKAGED else str(bundle)
     print(f"answered by the models {whose}, classifier '{recipe.classifier}'. {NOTICE}")
     answered = sum(row.score is not None for row in predictions)
     flags = Counter(flag for row in predictions for flag in row.flags)
     if flags:
         print(", ".join(f"{flag} {n}" for flag, n in sorted(flags.items())) + " (`lungline flags` explains)")
-    print(f"{out / 'predictions.csv'}: {answered} of {len(rows)} scans have an answer")
-    if failures:
-        raise LunglineError(f"{len(failures)} of {len(rows)} scans failed, first {failures[0]}")
-    return 0 if answered == len(rows) else 1
+    print(f"{table}: {answered} of {scans} scans have an answer")
+    return answered
 
 
 def _given(rows: Sequence[ScanRow], raw: Path, **files: Path | None) -> dict[str, Path]:
@@ -163,9 +187,9 @@ def _given(rows: Sequence[ScanRow], raw: Path, **files: Path | None) -> dict[str
 def _answer(
     row: ScanRow,
     raw: Path,
+    *,
     out: Path,
     recipe: Bundle,
-    *,
     device: str,
     keep: bool,
     pages: bool,
@@ -204,7 +228,7 @@ def _answer(
             write_masks.run(_masks(out, scan), source=row.source, lungs=made["segment_lungs"], **described)
 
 
-def _categorise(row: ScanRow, raw: Path, out: Path, patient: Patient, who: str, *, pages: bool) -> None:
+def _categorise(row: ScanRow, raw: Path, *, out: Path, patient: Patient, who: str, pages: bool) -> None:
     """Write the categories of a scan's findings, with age and sex of its header where PATIENT has none."""
     table = out / "nodules" / f"{row.scan}.json"
     if row.source == "dicom":

@@ -77,12 +77,7 @@ def run(
 
 def _stored(volume: Volume, source: Source, suffix: str) -> Volume:
     """The volume as a file of this kind orders its rows: of DICOM in NIfTI reversed, as dcm2niix does."""
-    if source != "dicom" or suffix != ".nii.gz":
-        return volume
-    affine = volume.affine.copy()
-    affine[:3, 3] += (volume.shape_zyx[1] - 1) * affine[:3, 1]
-    affine[:3, 1] *= -1
-    return Volume(volume.array[:, ::-1], affine)
+    return volume.flipped(1) if source == "dicom" and suffix == ".nii.gz" else volume
 
 
 def is_written(out: Path) -> bool:

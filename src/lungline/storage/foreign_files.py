@@ -28,13 +28,18 @@ def refuse_larger(path: Path, most_bytes: int) -> None:
         )
 
 
-def read_json(path: Path, remedy: str = "Restore it, or name another.") -> dict[str, Any]:
-    """The object in a JSON file; `CorruptFileError` if it is larger than 16 MiB, or holds something else."""
-    refuse_larger(path, MOST_JSON_BYTES)
+def read_any_json(path: Path, most_bytes: int, remedy: str = "Restore it, or name another.") -> Any:
+    """What a JSON file holds; `CorruptFileError` if it is larger than `most_bytes`, or none."""
+    refuse_larger(path, most_bytes)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path}: expected JSON. It cannot be read ({type(error).__name__}). {remedy}") from None
+
+
+def read_json(path: Path, remedy: str = "Restore it, or name another.") -> dict[str, Any]:
+    """The object in a JSON file; `CorruptFileError` if it is larger than 16 MiB, or holds something else."""
+    content = read_any_json(path, MOST_JSON_BYTES, remedy)
     if not isinstance(content, dict):
         raise CorruptFileError(f"{path}: expected a JSON object. Found {type(content).__name__}. {remedy}")
     return content

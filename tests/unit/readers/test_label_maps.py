@@ -9,7 +9,7 @@ from dicom_series import write_series
 from lungline.errors import LunglineError
 from lungline.imaging.geometry import make_affine
 from lungline.imaging.volume import Volume
-from lungline.readers.label_maps import read_label_map
+from lungline.readers.label_maps import read_label_map, read_stored_labels
 from lungline.storage.nifti_output import write_nifti
 from lungline.storage.nrrd_output import write_nrrd
 from scans import chest, write_mhd
@@ -31,6 +31,16 @@ def test_labels_come_in_lps_order(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(read.volume.array, LABELS[::-1, :, ::-1])
     np.testing.assert_allclose(read.volume.affine, volume.to_lps().affine, atol=1e-4)
     assert not read.is_part
+
+
+def test_labels_above_255_are_read_as_the_file_orders_them(tmp_path: Path) -> None:
+    labels = LABELS.astype(np.int16) * 300
+    write_nrrd(Volume(labels, TURNED), tmp_path / "a.nrrd")
+    read = read_stored_labels(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(read.array, labels)
+    np.testing.assert_allclose(read.affine, TURNED, atol=1e-4)
+    with pytest.raises(LunglineError, match="whole numbers from 0 to 255"):
+        read_label_map(tmp_path / "a.nrrd")
 
 
 def test_nrrd_has_the_same_bytes_each_time_and_says_what_it_is_not_for(tmp_path: Path) -> None:
