@@ -17,6 +17,8 @@ from lungline.errors import LunglineError
 from lungline.evaluation.mark_readers import read_xml
 from lungline.evaluation.marks_in_maps import ball_diameter, grids
 from lungline.nodules.annotations import Nodule
+from lungline.readers.dicom_headers import check_inflated_size
+from lungline.readers.raw import MAX_IN_PLANE
 from lungline.storage.tables import decimal
 
 _NOT_MEASURED = -1.0  # as LUNA-16 writes it
@@ -133,6 +135,8 @@ def _slice(roi: ElementTree.Element, where: str) -> _Slice:
     ]
     if not points:
         raise LunglineError(f"{where}: expected an edgeMap in each roi. One has none.")
+    if not all(0 <= n < MAX_IN_PLANE for point in points for n in point):
+        raise LunglineError(f"{where}: expected pixels from 0 to {MAX_IN_PLANE - 1} in an edgeMap. Found others.")
     z_mm = decimal(_text(roi, "imageZposition", where), "imageZposition")
     return _Slice(z_mm, _text(roi, "inclusion", where).upper() == "TRUE", np.array(points))
 
@@ -200,6 +204,7 @@ def _dicom_grids(images: Path, scans: Iterable[str]) -> dict[str, Grid]:
     tags = ["SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
     for file in sorted(file for file in images.rglob("*") if file.suffix.lower() in (".dcm", "") and file.is_file()):
         try:
+            check_inflated_size(file)
             header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags)
             series = str(header.SeriesInstanceUID)
             place = [[float(n) for n in header[tag].value] for tag in tags[1:]]

@@ -83,6 +83,7 @@ def test_dicom_headers_serve_as_well(tmp_path):
     [
         ({"a": [nodule()]}, 1, "session 1, nodule 1: expected a roi"),
         ({"a": [], "b": [POINT, nodule(roi(46, []))]}, 1, "session 2, nodule 2: expected an edgeMap"),
+        ({"a": [nodule(roi(46, [(3, 4), (3, 99_999)]))]}, 1, "expected pixels from 0 to 2047 in an edgeMap"),
         ({"a": [nodule("<roi><edgeMap/></roi>")]}, 1, "expected an element 'xCoord'"),
         ({}, 5, "expected 1 to 4 readers"),
     ],
