@@ -6,6 +6,7 @@ linked into /etc/slurm: the plugin's job step drops SLURM_CONF. A machine with a
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
@@ -26,6 +27,7 @@ SETTINGS = ("slurm.conf", "gres.conf", "cgroup.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 DAEMONS = ("slurmd", "slurmctld", "munged")  # in the order in which they are stopped
 PREFIX = "lungline-slurm-"
+LOCK = Path("/tmp/lungline-slurm.lock")
 ASK_S = 20  # a client of Slurm that has no answer by then never gets one
 
 SLURM_CONF = """\
@@ -148,7 +150,16 @@ def _pairs(line: str) -> dict[str, str]:
 
 @contextmanager
 def slurm() -> Iterator[Cluster]:
-    """Start munged, slurmctld and slurmd; stop them at the end, whatever happened."""
+    """Start munged, slurmctld and slurmd; stop them at the end, whatever happened.
+
+    Two suites on one machine wait for one another: /etc/slurm holds the settings of one.
+    """
+    with open(LOCK, "a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from _slurm()
+
+
+def _slurm() -> Iterator[Cluster]:
     for name in SETTINGS:  # of a test that was killed
         if (ETC / name).is_symlink():
             stop((ETC / name).resolve().parent)
@@ -192,7 +203,9 @@ def start(cluster: Cluster) -> None:
     (folder / "jobs.txt").touch()
     ETC.mkdir(exist_ok=True)
     for name in SETTINGS:
-        (ETC / name).symlink_to(folder / name)
+        new = folder / f"{name}.link"
+        new.symlink_to(folder / name)
+        new.replace(ETC / name)
     for daemon, *words in (["slurmctld", "-i"], ["slurmd", "-N", cluster.host]):
         subprocess.run([program(daemon), *words], timeout=ASK_S, check=True, capture_output=True)
     deadline = time.monotonic() + 30

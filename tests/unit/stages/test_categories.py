@@ -146,7 +146,8 @@ def test_categories_beside_an_answer_take_age_and_sex_from_the_scan_and_write_ne
     (out / "nodules/scan-1.json").write_text(json.dumps({"schema": "nodules/2", "nodules": rows}))
     raw = write_dicom(folder / "raw", np.zeros((3, 4, 5)), change=of_a_woman)
     row = ScanRow(scan, "dicom", "folder", "test")
-    predict._categorise(row, raw, out, Patient(purpose="incidental", sex="male"), "patient.yaml", pages=True)
+    patient = Patient(purpose="incidental", sex="male")
+    predict._categorise(row, raw, out=out, patient=patient, who="patient.yaml", pages=True)
     result = read_result(out / "categories/scan-1.json")["nodules"][0]["risks"]["brock_full"]
     assert "age" not in result["not_known"]
     assert "sex" not in result["not_known"]
