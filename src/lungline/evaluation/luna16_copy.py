@@ -199,9 +199,11 @@ def _check_directions(where: str, grid: _Grid, places_xyz_mm: NDArray[np.float64
         whose = "without the TransformMatrix" if grid.is_flipped else "with TransformMatrix -1 0 0 0 -1 0 0 0 1"
         hint = f"; {other_fits:.0%} would {whose}: the header was changed" if other_fits >= _INSIDE else ""
         report.faults.append(f"{where}: {fits:.0%} of {count} lie in its grid{hint}. Unpack it again.")
+    elif grid.is_flipped and other_fits < _INSIDE:
+        proof = f"{fits:.0%} of {count} lie in its grid, {other_fits:.0%} would without the matrix"
+        report.notes.append(f"{where}: flipped header, read right: {proof}.")
     elif grid.is_flipped:
-        alone = f", {other_fits:.0%} would without the matrix" if other_fits < _INSIDE else ", also without the matrix"
-        report.notes.append(f"{where}: flipped header, read right: {fits:.0%} of {count} lie in its grid{alone}.")
+        report.notes.append(f"{where}: flipped header; its {count} fit it, but would without the matrix, too.")
 
 
 def _find(folder: Path, name: str) -> Path | None:

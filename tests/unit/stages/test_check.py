@@ -125,6 +125,16 @@ def damage_header(copy):
     (copy / f"subset0/{A}.mhd").write_bytes(b"\0" * 40)
 
 
+def damage_header_is_a_folder(copy):
+    (copy / f"subset0/{A}.mhd").unlink()
+    (copy / f"subset0/{A}.mhd").mkdir()
+
+
+def damage_list(copy):
+    damage_missing_scan(copy)
+    (copy / "seriesuids.csv").write_text(f"{A}\n{A}\n")
+
+
 def damage_other_raw(copy):
     change(copy / f"subset0/{A}.mhd", f"{A}.raw", f"{B}.raw")
 
@@ -218,6 +228,8 @@ def damage_candidates_header(copy):
         (damage_missing_header, [f"subset0/{A}.raw: pixels without their header"]),
         (damage_cut_raw, [f"subset0/{A}.mhd: the pixel file holds 100 bytes; the header announces 768"]),
         (damage_header, [f"subset0/{A}.mhd: line 1 of the header holds no key"]),
+        (damage_header_is_a_folder, [f"subset0/{A}.mhd: cannot be read (Is a directory)"]),
+        (damage_list, ["seriesuids.csv, line 2: this scan stands there twice", f"{A}: no subset holds this scan"]),
         (damage_other_raw, [f"subset0/{A}.mhd: ElementDataFile is not the file of this scan"]),
         (damage_spacing, [f"subset0/{A}.mhd: expected slices at most 2.5 mm apart. Found 2.6"]),
         (damage_size, [f"subset0/{A}.mhd: expected slices of 8 x 8 of MET_SHORT. Found 4 x 16"]),
@@ -261,6 +273,15 @@ def test_a_flipped_header_without_findings_is_said_to_be_untold(copy) -> None:
     assert check_copy(copy, FACTS).notes == [
         f"subset0/{B}: flipped header; no table has a finding that shows whether it is right."
     ]
+
+
+def test_findings_that_fit_both_ways_are_said_to_prove_nothing(copy) -> None:
+    """The grid lies about the middle of the scanner, as most do, and a finding near it fits with any sign."""
+    change(copy / f"subset0/{B}.mhd", "-19.1 -27.3 13", "5.95 7.35 13")
+    for table in (copy / "annotations.csv", copy / "CSVFILES/candidates_V2.csv"):
+        change(table, f"{B},-21.0,-29.0", f"{B},5.5,7.0")
+    (note,) = check_copy(copy, FACTS).notes
+    assert note == f"subset0/{B}: flipped header; its 4 findings fit it, but would without the matrix, too."
 
 
 def test_pixels_are_read_once_and_a_changed_file_is_named(copy, tmp_path, monkeypatch) -> None:
