@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lungline.config.networks import CancerNetSpec, PatientSchedule, Schedule, UNetSpec, VolumeNetwork
 from lungline.config.settings import Settings, read_settings
-from lungline.names import Supervision
+from lungline.former_names import VALUES, now_called
+from lungline.names import Supervision, did_you_mean
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
@@ -22,7 +23,8 @@ def _word_or_folder(*words: str) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in words and "/" not in value:
-            raise ValueError(f"expected {', '.join(words)} or the path of a folder, with a '/'. Found '{value}'.")
+            near = now_called(value, VALUES, words) or did_you_mean(value, words)
+            raise ValueError(f"expected {', '.join(words)} or the path of a folder, with a '/'. Found '{value}'.{near}")
         return value
 
     return AfterValidator(check)

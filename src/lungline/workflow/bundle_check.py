@@ -52,7 +52,8 @@ class _Calibration(_Foreign):
 class _Seen(_Foreign):
     """What the weights with which a training began were trained on."""
 
-    cases: dict[str, tuple[str, ...]] = Field({})
+    weights_sha256: str | None = None
+    cases: dict[str, list[str]] = Field({})
     case_hu_sha256: dict[str, dict[str, str]] = Field({})
     initialised_from: "_Seen | None" = None
 
