@@ -9,6 +9,7 @@ times them beside a plain product of float32 matrices in the same process: FLOP,
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import shutil
@@ -27,7 +28,6 @@ from benchmarks.speed.measure import Took, interleave, run_command, timed
 from benchmarks.speed.networks import packaged_networks
 from lungline.allocator import keep_freed_memory
 from lungline.detection.axis_ensemble import predict_nodules, regions_searched
-from lungline.detection.candidates import read_candidates
 from lungline.detection.slices import stack_along
 from lungline.detection.unet import UNet
 from lungline.device import map_in_parallel
@@ -67,7 +67,9 @@ def predict(source: Path, scan: Path, out: Path, bundle: Path, threads: int) -> 
         str(bundle),
     ]
     words += ["--pages", "false", "--dicom", "false", "--keep", "true"]
-    return run_command(words, out.with_suffix(".log"), env={**os.environ, **alone, "PYTHONPATH": str(source)})
+    took = run_command(words, out.with_suffix(".log"), env={**os.environ, **alone, "PYTHONPATH": str(source)})
+    print(f"{out.name}: {took.cpu_s:.1f} CPU s, {took.wall_s:.1f} s", flush=True)
+    return took
 
 
 def beside(peer: Path, scan: Path, here: Path, pairs: int, precision: Precision, threads: int) -> str:
@@ -79,10 +81,8 @@ def beside(peer: Path, scan: Path, here: Path, pairs: int, precision: Precision,
     calls = [lambda who=who: predict(sources[who], scan, here / who, bundles[who], threads) for who in sources]
     found, _, _ = interleave(*calls, pairs, *[lambda call: (call(), None)] * 2)
     cpu, wall = ([getattr(own, key) / getattr(his, key) for his, own in found] for key in ("cpu_s", "wall_s"))
-    first = [
-        min(read_candidates(next((here / who / "candidates").glob("*.csv"))), key=lambda c: c.rank) for who in sources
-    ]
-    apart = float(np.linalg.norm(np.subtract(*(candidate.centroid_xyz_mm for candidate in first))))
+    tables = [next((here / who / "candidates").glob("*.csv")) for who in sources]
+    apart = float(np.linalg.norm(np.subtract(*map(strongest, tables))))
     peak = [max(pair[i].peak_mib for pair in found) for i in range(2)]
     return (
         f"predict, {precision}, {threads} threads, {pairs} pairs: "
@@ -90,6 +90,13 @@ def beside(peer: Path, scan: Path, here: Path, pairs: int, precision: Precision,
         f"ratio {_range(cpu)}; wall s {_s(found, 0, 'wall_s')} -> {_s(found, 1, 'wall_s')}, ratio {_range(wall)}; "
         f"peak MiB {peak[0]:.0f} -> {peak[1]:.0f}; strongest candidates {apart:.1f} mm apart"
     )
+
+
+def strongest(table: Path) -> list[float]:
+    """Position (x, y, z), mm, of the first candidate; tables of earlier commits have fewer columns."""
+    with open(table, newline="", encoding="utf-8") as lines:
+        first = next(csv.DictReader(lines))
+    return [float(first[name]) for name in ("x_mm", "y_mm", "z_mm")]
 
 
 def _s(found: list[tuple[Took, Took]], which: int, key: str) -> str:

@@ -290,7 +290,8 @@ def write(rows: dict[str, Row], split: str, commit: str) -> None:
     """Put a table into the result file."""
     path = RESULTS / "fast_search.json"
     study = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"about": {}, "tables": {}}
-    study["about"] = {"command": "python -m experiments.pretrained.fast_search", "commit": commit, **study["about"]}
+    command = "python -m experiments.pretrained.fast_search"
+    study["about"] = {"command": command, "taken_from": "results/pretrained", "commit": commit, **study["about"]}
     study["tables"][split] = {"head": "axes; slices; candidates x symmetries", "columns": COLUMNS, "rows": rows}
     path.write_text(text_of_study(study) + "\n", encoding="utf-8")
 

@@ -329,9 +329,8 @@ class Layout:
 
     def unet_digest(self, detector: str) -> str:
         """Changes when the settings of the U-Nets of a detector do."""
-        return self._digest(
-            self.study.detector(detector).model_dump(mode="json", exclude={"candidates", "search", "fpr"})
-        )
+        other = {"candidates", "search", "fpr"}
+        return self._digest(self.study.detector(detector).model_dump(mode="json", exclude=other))
 
     def fpr_digest(self, detector: str) -> str:
         """Changes when the settings of the false-positive reduction do, but not with what it is not trained by."""
