@@ -1,9 +1,10 @@
 """What the search costs: `python -m benchmarks.speed.search SCAN [--peer CHECKOUT] [--pairs 3]`.
 
 Calls `lungline predict` without page and DICOM on one scan, in turn with the package in another checkout, such as a
-git worktree of an earlier commit, both with the models in their own package; says the ratios of CPU and wall time, pair
-by pair, and whether both name the same strongest candidate. Then counts what the three U-Nets compute on that scan, and
-times them beside a plain product of float32 matrices in the same process: FLOP, FLOP a CPU second, the share reached.
+git worktree of an earlier commit, both with the models in their own package, ours with the given `search`. Says the
+ratios of CPU and wall time, pair by pair, and how far apart the strongest candidates are. Then counts what the three
+U-Nets compute on that scan, and times them beside a plain product of float32 matrices in the same process: FLOP, FLOP a
+CPU second, the share reached.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,19 @@ from lungline.device import map_in_parallel
 from lungline.imaging.intensity import scale_hu
 from lungline.names import Precision
 from lungline.storage import hdf5
-from lungline.workflow.bundle import PACKAGED, read_bundle
 
 CPU = torch.device("cpu")
 _EDGE = 2048  # of the matrices
 
 
-def bundle_of(package: Path, folder: Path, precision: Precision) -> Path:
-    """The models in a package, copied, with that precision of the search."""
+def bundle_of(package: Path, folder: Path, precision: Precision, search: Mapping[str, Any]) -> Path:
+    """The models in a package, copied, with that precision and that `search`."""
     shutil.copytree(package / "pretrained", folder)
     (path,) = folder.glob("*.json")  # bundle.json; pipeline.json in the first versions
     about = json.loads(path.read_text(encoding="utf-8"))
     about["settings"]["detect"]["precision"] = precision
+    for key, value in search.items():
+        about["settings"]["rank_candidates" if key == "first_cut" else "detect"][key] = value
     path.with_suffix(".json.sha256").unlink(missing_ok=True)
     path.write_text(json.dumps(about), encoding="utf-8")
     return path
@@ -72,11 +75,14 @@ def predict(source: Path, scan: Path, out: Path, bundle: Path, threads: int) -> 
     return took
 
 
-def beside(peer: Path, scan: Path, here: Path, pairs: int, precision: Precision, threads: int) -> str:
-    """One line: both in turn."""
+def beside(
+    peer: Path, scan: Path, here: Path, pairs: int, precision: Precision, threads: int, search: Mapping[str, Any]
+) -> str:
+    """One line: both in turn, ours with that `search`."""
     sources = {"theirs": peer.resolve() / "src", "ours": Path(lungline.__file__).parents[1]}
     bundles = {
-        who: bundle_of(source / "lungline", here / f"{who}-models", precision) for who, source in sources.items()
+        who: bundle_of(source / "lungline", here / f"{who}-models", precision, search if who == "ours" else {})
+        for who, source in sources.items()
     }
     calls = [lambda who=who: predict(sources[who], scan, here / who, bundles[who], threads) for who in sources]
     found, _, _ = interleave(*calls, pairs, *[lambda call: (call(), None)] * 2)
@@ -124,24 +130,22 @@ def flop(windowed: np.ndarray, network: UNet, *, slice_step: int, slice_box: boo
     return counted
 
 
-def rate(cache: Path, threads: int) -> str:
+def rate(cache: Path, threads: int, *, slice_step: int, slice_box: bool) -> str:
     """One line: FLOP of the search, FLOP a CPU second, and beside it those of a product of matrices."""
     keep_freed_memory()
     torch.set_num_threads(threads)
     networks, _ = packaged_networks(CPU)
-    settings: dict[str, Any] = {
-        key: read_bundle(PACKAGED).settings["detect"].get(key) for key in ("slice_step", "slice_box")
-    }
+    settings: dict[str, Any] = {"slice_step": slice_step, "slice_box": slice_box}
     windowed = scale_hu(hdf5.read_volume(cache, "ct").array)
     one, two = torch.rand(2, _EDGE, _EDGE)
     products = 8 * threads
     took, _ = timed(lambda: predict_nodules(windowed, networks, CPU, **settings))
     plain, _ = timed(lambda: map_in_parallel(lambda _: one @ two, range(products), CPU))
     counted = {
-        "as the package does": flop(windowed, networks["z"], **settings),
+        "this search": flop(windowed, networks["z"], **settings),
         "every slice": flop(windowed, networks["z"], slice_step=1, slice_box=False),
     }
-    reached, most = counted["as the package does"] / took.cpu_s, products * 2 * _EDGE**3 / plain.cpu_s
+    reached, most = counted["this search"] / took.cpu_s, products * 2 * _EDGE**3 / plain.cpu_s
     tera = ", ".join(f"{key} {value / 1e12:.2f} TFLOP" for key, value in counted.items())
     return (
         f"U-Nets on {' x '.join(map(str, windowed.shape))}: {tera}; {took.cpu_s:.1f} CPU s, "
@@ -157,18 +161,22 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="float32")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--slice-step", type=int, default=1)
+    parser.add_argument("--slice-box", action="store_true")
+    parser.add_argument("--first-cut", type=int)
     options = parser.parse_args()
+    slices = {"slice_step": options.slice_step, "slice_box": options.slice_box}
+    search = {**slices, "first_cut": options.first_cut}
     with tempfile.TemporaryDirectory(prefix="lungline-search-") as scratch:
         here = Path(scratch)
         if options.peer:
-            print(
-                beside(options.peer, options.scan, here, options.pairs, options.precision, options.threads), flush=True
-            )
+            given = options.pairs, options.precision, options.threads, search
+            print(beside(options.peer, options.scan, here, *given), flush=True)
         else:
             source = Path(lungline.__file__).parents[1]
-            models = bundle_of(source / "lungline", here / "ours-models", options.precision)
+            models = bundle_of(source / "lungline", here / "ours-models", options.precision, search)
             predict(source, options.scan, here / "ours", models, options.threads)
-        print(rate(next((here / "ours" / "stages" / "cache_volume").glob("*.h5")), options.threads))
+        print(rate(next((here / "ours" / "stages" / "cache_volume").glob("*.h5")), options.threads, **slices))
     return 0
 
 

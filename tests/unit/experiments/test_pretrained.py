@@ -106,7 +106,3 @@ def test_a_search_ranks_its_first_candidates_alone_by_the_mean_of_its_symmetries
     ranked = fast_search.Ranked(points, logits, 1.0, np.ones(1))
     assert fast_search.marks_of(ranked, Search(first_cut=2)) == [(0, 1, 2, 2.0), (3, 4, 5, 1.0)]
     assert fast_search.marks_of(ranked, Search(first_cut=1, symmetries=1)) == [(0, 1, 2, 1.0)]
-
-
-def test_the_search_of_the_package_is_among_those_that_were_measured() -> None:
-    assert fast_search.packaged() in fast_search.EVERY

@@ -71,24 +71,20 @@ def test_a_detector_may_pick_candidates_in_its_own_way() -> None:
     assert settings_of(config, "extract_candidates", detector="best")["threshold"] == 0.3
 
 
-def test_the_paper_searches_every_slice_and_the_package_what_its_bundle_says() -> None:
-    config = read_config({})
-    for name in set(config.detectors) - {"pretrained"}:
-        assert config.detectors[name].search == Search()
-    assert Search().model_dump() == {"slice_step": 1, "slice_box": False, "first_cut": None}
-    packaged = read_bundle(PACKAGED).settings
-    assert settings_of(config, "detect", detector="pretrained") == {
-        "precision": "float32",
-        "slice_step": packaged["detect"]["slice_step"],
-        "slice_box": packaged["detect"]["slice_box"],
-    }
-    assert settings_of(config, "rank_candidates", detector="pretrained") == packaged["rank_candidates"]
+def test_all_that_is_built_in_searches_every_slice_and_another_search_is_told_to_the_steps() -> None:
+    config = read_config({"detectors": {"demo": {"search": {"slice_step": 3, "slice_box": True}}}})
+    for name in set(config.detectors) - {"demo"}:
+        assert config.detectors[name].search == Search(slice_step=1, slice_box=False, first_cut=None)
+    told = settings_of(config, "detect", detector="demo")
+    assert told == {"precision": "float32", "slice_step": 3, "slice_box": True}
+    quick = {"detectors": {"pretrained": {"search": {"first_cut": 60}}}}
+    assert settings_of(read_config(quick), "rank_candidates", detector="pretrained")["first_cut"] == 60
 
 
 def test_the_score_of_a_finding_is_told_to_the_description_alone() -> None:
     config = read_config({})
     told = settings_of(config, "describe_nodules", detector="pretrained")
-    assert told == {"ranked_by": "fpr", "min_finding_score": 0.841}
+    assert told == {"ranked_by": "fpr", "min_finding_score": 0.914}
     assert settings_of(config, "describe_nodules", detector="paper") == {"ranked_by": "sum", "min_finding_score": None}
     assert settings_of(config, "describe_nodules") == {}
     assert "min_finding_score" not in settings_of(config, "extract_candidates", detector="pretrained")
@@ -100,7 +96,7 @@ def test_the_score_of_a_finding_is_told_to_the_description_alone() -> None:
     found = [
         settings_of(raised, "describe_nodules", detector=name)["min_finding_score"] for name in ("paper", "pretrained")
     ]
-    assert found == [3.0, 0.841]
+    assert found == [3.0, 0.914]
 
 
 def test_the_graph_names_every_step_and_the_small_one_those_that_the_first_page_shows() -> None:
