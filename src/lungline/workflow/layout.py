@@ -275,11 +275,12 @@ class Layout:
 
     def unet_digest(self, detector: str) -> str:
         """Changes when the settings of the U-Nets of a detector do."""
-        return self._digest(self.study.detector(detector).model_dump(mode="json", exclude={"candidates", "fpr"}))
+        other = {"candidates", "search", "fpr"}
+        return self._digest(self.study.detector(detector).model_dump(mode="json", exclude=other))
 
     def fpr_digest(self, detector: str) -> str:
-        """Changes when the settings of the false-positive reduction do; `min_finding_score` trains nothing."""
-        unread = {"candidates": {"min_finding_score"}}
+        """Changes when the settings of the false-positive reduction do, but not with what it is not trained by."""
+        unread: dict[str, Any] = {"candidates": {"min_finding_score"}, "search": True}
         return self._digest(self.study.detector(detector).model_dump(mode="json", exclude=unread))
 
     def classifier_digest(self, classifier: str) -> str:
