@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lungline import NOTICE, __version__
-from lungline.allocator import keep_freed_memory
+from lungline.allocator import collect_seldom, keep_freed_memory
 from lungline.environment import folder_is_gone, make_usable
 from lungline.escape import visible
 from lungline.former_names import COMMANDS, OPTIONS, now_called
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     make_usable()
     keep_freed_memory()
+    collect_seldom()
     return exit_code_of(name, lambda: _run(name, words[1:]))
 
 

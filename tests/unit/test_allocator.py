@@ -1,7 +1,10 @@
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from lungline.allocator import collect_seldom
 
 _FAULTS = """
 import resource, sys
@@ -26,3 +29,13 @@ def _pages_filled(how: str) -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is asked")
 def test_arrays_are_made_of_memory_that_was_freed_before():
     assert _pages_filled("kept") < _pages_filled("given back") / 4
+
+
+def test_reference_cycles_are_looked_for_seldom():
+    before = gc.get_threshold()
+    try:
+        collect_seldom()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] > 10 * 700
+    finally:
+        gc.set_threshold(*before)

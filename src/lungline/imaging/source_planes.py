@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,16 @@ class Plane:
 
     def index(self, points_xyz_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 3): row, column, and distance from the plane in mm, of world points."""
-        normal = np.cross(self.along_i_xyz_mm, self.along_j_xyz_mm)
-        axes = np.column_stack([self.along_j_xyz_mm, self.along_i_xyz_mm, normal / np.linalg.norm(normal)])
-        return np.asarray((points_xyz_mm - self.position_xyz_mm) @ np.linalg.inv(axes).T)
+        to_index = _to_index(tuple(self.along_i_xyz_mm.tolist()), tuple(self.along_j_xyz_mm.tolist()))
+        return np.asarray((points_xyz_mm - self.position_xyz_mm) @ to_index.T)
+
+
+@lru_cache(maxsize=8)  # the planes of a scan share it
+def _to_index(along_i_xyz_mm: tuple[float, ...], along_j_xyz_mm: tuple[float, ...]) -> NDArray[np.float64]:
+    """Matrix (3, 3) from a step in mm to rows, columns and mm along the normal."""
+    normal = np.cross(along_i_xyz_mm, along_j_xyz_mm)
+    axes = np.column_stack([along_j_xyz_mm, along_i_xyz_mm, normal / np.linalg.norm(normal)])
+    return np.linalg.inv(axes)
 
 
 def planes_of_grid(shape_zyx: Sequence[int], affine: geometry.Affine) -> list[Plane]:

@@ -21,7 +21,7 @@ from lungline.readers.assembly import assemble, depths_of, in_order, places_of
 from lungline.readers.dicom_headers import Folder, Slice, quiet, read_dataset, read_folder, regular_files
 from lungline.readers.dicom_pixels import LOSSY, SUPPORTED, DamagedSliceError, slice_hu
 from lungline.readers.raw import RawImage, check_affine, check_size
-from lungline.readers.sandbox import run_in_sandbox
+from lungline.readers.sandbox import empty_int16, run_in_sandbox
 from lungline.readers.series_choice import Ranking, Series, drop_strays, rank_series, told_of_choice, why_left_out
 from lungline.readers.stack import deskew
 from lungline.storage.hdf5 import Flag
@@ -169,7 +169,7 @@ def _decode_all(stack: list[Slice]) -> tuple[list[Slice], NDArray[np.int16], lis
         known = syntax in UID_dictionary  # else it may be any text
         named = f"transfer syntax {syntax}" if known else "a transfer syntax that DICOM does not define"
         raise Quarantine("Q_UNSUPPORTED_SYNTAX", f"{count} of {len(stack)} slices in {named}")
-    array = np.empty((len(stack), stack[0].rows, stack[0].columns), dtype=np.int16)
+    array = empty_int16((len(stack), stack[0].rows, stack[0].columns))
     decoded: list[Slice] = []
     for item in stack:
         with suppress(DamagedSliceError):

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from lungline.errors import Quarantine
 from lungline.readers import image_kinds, owners
+from lungline.readers.dicom_elements import Known, Place
 from lungline.readers.dicom_sniff import gunzipped, is_dicom, lacks_preamble, start_of_file
 from lungline.readers.dicom_values import floats_of, number_of_element, orientation_of, text_of, whole_number_of
 from lungline.readers.raw import MAX_FILES, ROOM_MM, is_file
@@ -116,6 +117,7 @@ class Slice:
     energy_kev: float | None
     reconstruction: str  # slices that differ in it are of different reconstructions of a series
     frame: int = 0
+    place: Place | None = field(default=None, compare=False, repr=False)  # of the pixels, where nothing is unusual
 
     @property
     def has_geometry(self) -> bool:
@@ -182,7 +184,8 @@ def regular_files(path: Path) -> list[Path]:
 
 def read_folder(files: list[Path]) -> Folder:
     """Read the headers of all files, without their pixels; call inside `quiet`."""
-    found = [_read_one(path) for path in files]
+    known = Known(_TAGS)
+    found = [_read_one(path, known) for path in files]
     counts = Counter(word for word in found if isinstance(word, str))
     others = Counter(item for item in found if isinstance(item, Other))
     slices = [item for several in found if isinstance(several, list) for item in several]
@@ -204,12 +207,29 @@ def read_dataset(path: Path, **options: Any) -> Dataset:
     return dataset
 
 
-def _read_one(path: Path) -> list[Slice] | Other | str:
-    """The slice (or the frames) of a file, what other image it is, or the word under which the file is counted."""
+def _read_one(path: Path, known: Known) -> list[Slice] | Other | str:
+    """The slice (or the frames) of a file, what other image it is, or the word under which the file is counted.
+
+    A slice whose header only says what that of another said, but for its place, is that other one moved.
+    """
     if not path.stat().st_size:
         return "damaged"
     if not is_dicom(path):
         return "not_dicom"
+    if (seen := known.alike(path)) is None:
+        return _understand(path)
+    alike, instance, position, place = seen
+    if alike.found is None:
+        found = _understand(path)
+        if not (isinstance(found, list) and len(found) == 1):
+            return found
+        alike.found = found[0]
+    moved = floats_of({"ImagePositionPatient": position}, "ImagePositionPatient", 3, _is_near)
+    return [replace(alike.found, path=path, instance=instance, position_xyz_mm=moved, place=place)]
+
+
+def _understand(path: Path) -> list[Slice] | Other | str:
+    """What pydicom makes of a DICOM file; see `_read_one`."""
     try:
         check_inflated_size(path)
         header = read_dataset(path, stop_before_pixels=True, specific_tags=_TAGS)
@@ -262,6 +282,10 @@ def _other(header: Dataset, kind: str = "") -> Other:
     )
 
 
+def _is_near(xyz_mm: tuple[float, ...]) -> bool:
+    return max(map(abs, xyz_mm)) < ROOM_MM
+
+
 def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Slice | Other | str:
     if (text_of(header, "Modality") if "Modality" in header else "CT" if sop_class == CT else "") != "CT":
         return _other(header)
@@ -284,7 +308,7 @@ def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Sl
         kind=kind.words,
         rows=int(header.Rows),
         columns=int(header.Columns),
-        position_xyz_mm=floats_of(header, "ImagePositionPatient", 3, lambda xyz: max(map(abs, xyz)) < ROOM_MM),
+        position_xyz_mm=floats_of(header, "ImagePositionPatient", 3, _is_near),
         orientation=orientation_of(header),
         spacing_ji_mm=floats_of(header, "PixelSpacing", 2, lambda spacing: min(spacing) > 0),
         slope=number_of_element(header, "RescaleSlope"),

@@ -1,7 +1,8 @@
 """The pixels of one DICOM slice: decoded bit by bit as they were stored, then as HU."""
 
+import io
+import os
 import struct
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from lungline.readers.dicom_headers import CT, DEFLATED, Slice, check_inflated_s
 from lungline.readers.raw import AIR_HU, hu_int16
 
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
+_LITTLE_ENDIAN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
 _RLE = {"1.2.840.10008.1.2.5"}
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 57, 70)}
 _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
@@ -26,11 +28,23 @@ LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91, 203)}  # 9
 _BIT_WORDS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 _MAX_SLICE_BYTES = 1 << 26  # of a file
 _MAX_FRAMES_BYTES = 1 << 29
+_DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"  # where encapsulated pixels end
 _MAX_CT_HU = 3071  # the highest HU of a 12-bit scanner
 
 
 class DamagedSliceError(Exception):
     """The pixels of one slice cannot be decoded."""
+
+
+class Coding(NamedTuple):
+    """What a header says of stored pixels; padding values are None where it names none."""
+
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    pixel_representation: int
+    padding: int | None
+    padding_limit: int | None
 
 
 class Padding(NamedTuple):
@@ -72,20 +86,63 @@ def _shifted(stored: NDArray, by: int) -> NDArray:
 def stored_values(item: Slice) -> tuple[NDArray, Padding]:
     """The stored integers (rows, columns), signed as the header says, and where they are said to be padding."""
     try:
-        state = item.path.stat()
-        dataset = _dataset(item.path, state.st_size, state.st_mtime_ns)
-        array = np.asarray(_decode(dataset, item))
+        array, coding = _decoded(item)
         if array.shape != (item.rows, item.columns) or array.dtype.kind not in "iu":
             raise DamagedSliceError("the pixels have another shape or type than the header says")
         if stops_within_a_row(array):
             raise DamagedSliceError("the pixels turn to zero within a row and stay so")
-        signed = dataset.PixelRepresentation == 1
-        used = _used_bits(array, int(dataset.BitsStored), int(dataset.HighBit), signed)
-        return used, _padding(used, dataset)
+        used = _used_bits(array, coding)
+        return used, _padding(used, coding)
     except (DamagedSliceError, Quarantine, OSError, MemoryError):
         raise
     except Exception as error:  # pydicom and its decoders raise about nine kinds of exception
         raise DamagedSliceError(type(error).__name__) from None
+
+
+def _decoded(item: Slice) -> tuple[NDArray, Coding]:
+    """The pixels as they are stored, and what the header says of them.
+
+    By pydicom; once both have agreed on one of several slices that are alike, the others go the short way.
+    """
+    alike = item.place.alike if item.place else None
+    if alike and alike.stored and (array := _short_way(item, alike.stored)) is not None:
+        return array, alike.stored
+    state = item.path.stat()
+    dataset = _dataset(item.path, state.st_size, state.st_mtime_ns)
+    coding = _coding(dataset)
+    array = np.asarray(_decode(dataset, item))
+    if alike and alike.stored is None and (short := _short_way(item, coding)) is not None:
+        alike.stored = coding if short.dtype == array.dtype and np.array_equal(short, array) else None
+    return array, coding
+
+
+def _coding(dataset: Dataset) -> Coding:
+    words = (int(dataset[key].value) for key in _BIT_WORDS)
+    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
+    return Coding(*words, *(one if isinstance(one, int) else None for one in (value, limit)))
+
+
+def _short_way(item: Slice, coding: Coding) -> NDArray | None:
+    """The pixels straight from where they lie in the file; None where that is not simple or the file has changed."""
+    place = item.place
+    assert place
+    plain = item.syntax in _LITTLE_ENDIAN and coding.bits_allocated == 16
+    if not (plain or item.syntax in _JPEG) or place.end - place.start > _MAX_SLICE_BYTES:
+        return None
+    with open(item.path, "rb") as file:
+        state = os.fstat(file.fileno())
+        if (state.st_size, state.st_mtime_ns) != (place.end, place.mtime_ns):
+            return None
+        file.seek(place.start)
+        if plain:
+            if place.end - place.start != 2 * item.rows * item.columns:
+                return None
+            array = np.fromfile(file, "<i2" if coding.pixel_representation == 1 else "<u2")
+            return array.reshape(item.rows, item.columns) if array.size == item.rows * item.columns else None
+        content = file.read()
+    if content.find(_DELIMITER) != len(content) - len(_DELIMITER):
+        return None
+    return _of_jpeg(item, coding, pydicom.encaps.get_frame(content, 0, number_of_frames=1))
 
 
 @lru_cache(maxsize=1)
@@ -105,11 +162,15 @@ def _decode(dataset: Dataset, item: Slice) -> NDArray:
     frames = int(dataset.get("NumberOfFrames") or 1)
     if item.syntax in _JPEG | _JPEG_LS | _JPEG_2000:
         stream = pydicom.encaps.get_frame(dataset.PixelData, item.frame, number_of_frames=frames)
-        if stream_size(stream) != (item.rows, item.columns):
-            raise DamagedSliceError("the compressed stream has another size than the header says")
         if item.syntax in _JPEG:
-            return _decode_by_itk(dataset, stream)
+            return _of_jpeg(item, _coding(dataset), stream)
+        _check_stream(item, stream)
     return pydicom.pixels.pixel_array(dataset, index=item.frame, raw=True, correct_unused_bits=False)
+
+
+def _check_stream(item: Slice, stream: bytes) -> None:
+    if stream_size(stream) != (item.rows, item.columns):
+        raise DamagedSliceError("the compressed stream has another size than the header says")
 
 
 def stream_size(frame: bytes) -> tuple[int, int] | None:
@@ -129,33 +190,49 @@ def stream_size(frame: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _decode_by_itk(dataset: Dataset, stream: bytes) -> NDArray:
-    """Decode JPEG through SimpleITK, which sees a new file with nothing in it but the pixels.
+def _of_jpeg(item: Slice, coding: Coding, stream: bytes) -> NDArray:
+    """Decode JPEG through SimpleITK, which sees a new file in memory with nothing in it but the pixels."""
+    import SimpleITK as sitk
+
+    _check_stream(item, stream)
+    odd = b"\0" * (len(stream) % 2)
+    parts = _bare_header(item.rows, item.columns, item.syntax, coding), _item(b""), _item(stream + odd), _DELIMITER
+    descriptor = os.memfd_create("slice")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(b"".join(parts))
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(f"/proc/self/fd/{descriptor}")
+        array = sitk.GetArrayFromImage(reader.Execute())
+    finally:
+        os.close(descriptor)
+    return array[0] if array.ndim == 3 else array
+
+
+def _item(value: bytes) -> bytes:
+    """An item of encapsulated pixels (PS3.5, A.4)."""
+    return b"\xfe\xff\x00\xe0" + struct.pack("<L", len(value)) + value
+
+
+@lru_cache(maxsize=8)
+def _bare_header(rows: int, columns: int, syntax: str, coding: Coding) -> bytes:
+    """A file up to its encapsulated pixels.
 
     Stored values are wanted, which the photometric interpretation does not touch; ITK would invert MONOCHROME1.
     """
-    import SimpleITK as sitk
-
     bare = Dataset()
-    for key in ("Rows", "Columns", "SamplesPerPixel", *_BIT_WORDS):
-        bare[key] = dataset[key]
-    bare.PhotometricInterpretation = "MONOCHROME2"
-    bare.PixelData = pydicom.encaps.encapsulate([stream])
-    bare["PixelData"].VR = "OB"
-    bare["PixelData"].is_undefined_length = True
+    bare.Rows, bare.Columns, bare.SamplesPerPixel, bare.PhotometricInterpretation = rows, columns, 1, "MONOCHROME2"
+    for key, word in zip(_BIT_WORDS, coding[: len(_BIT_WORDS)], strict=True):
+        setattr(bare, key, word)
     bare.SOPClassUID, bare.SOPInstanceUID, bare.Modality = UID(CT), UID("1.2.3"), "CT"
     bare.file_meta = FileMetaDataset()
-    bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    bare.file_meta.TransferSyntaxUID = UID(syntax)
     bare.file_meta.MediaStorageSOPClassUID = UID(CT)
     bare.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "slice.dcm"
-        bare.save_as(path, enforce_file_format=True)
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
-        array = sitk.GetArrayFromImage(reader.Execute())
-    return array[0] if array.ndim == 3 else array
+    content = io.BytesIO()
+    bare.save_as(content, enforce_file_format=True)
+    return content.getvalue() + b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
 
 
 def stops_within_a_row(array: NDArray) -> bool:
@@ -164,7 +241,7 @@ def stops_within_a_row(array: NDArray) -> bool:
     The last row that is not zero ends well before the three rows above it, which end at one place. A round field of
     view or a body on black does not look so: there the rows above end further and further out.
     """
-    last = int(np.flatnonzero(array.any(axis=1)).max(initial=-1))
+    last = next((row for row in range(len(array) - 1, -1, -1) if array[row].any()), -1)
     if last < 3 or last > len(array) - 3:
         return False
     filled = array[last - 3 : last + 1] != 0
@@ -176,16 +253,16 @@ def stops_within_a_row(array: NDArray) -> bool:
     return bool(np.ptp(above) <= 2 and np.ptp(first) <= 2 and min(above) - end > columns // 32)
 
 
-def _padding(array: NDArray, dataset: Dataset) -> Padding:
+def _padding(array: NDArray, coding: Coding) -> Padding:
     """Where the stored pixels equal PixelPaddingValue (signed or not), or lie in its range."""
-    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
-    if not isinstance(value, int):
+    value, limit = coding.padding, coding.padding_limit
+    if value is None:
         return Padding(np.zeros(array.shape, dtype=bool), False)
-    modulus = 1 << int(dataset.BitsAllocated)
+    modulus = 1 << coding.bits_allocated
     unsigned = value % modulus
-    if not isinstance(limit, int):
+    if limit is None:
         return Padding((array == unsigned) | (array == unsigned - modulus), False)
-    signed = dataset.PixelRepresentation == 1
+    signed = coding.pixel_representation == 1
     ends = [end - modulus * (signed and 2 * end >= modulus) for end in (unsigned, limit % modulus)]
     return Padding((array >= min(ends)) & (array <= max(ends)), True)
 
@@ -200,9 +277,10 @@ def _from_corners(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return found
 
 
-def _used_bits(array: NDArray, bits_stored: int, high_bit: int, signed: bool) -> NDArray:
+def _used_bits(array: NDArray, coding: Coding) -> NDArray:
     """The stored bits alone, sign extended; what lies above them may be an overlay."""
-    low_bit = high_bit - bits_stored + 1
+    bits_stored, signed = coding.bits_stored, coding.pixel_representation == 1
+    low_bit = coding.high_bit - bits_stored + 1
     if not 1 <= bits_stored <= 32 or low_bit < 0:
         raise DamagedSliceError("BitsStored and HighBit contradict one another")
     lowest = -(1 << (bits_stored - 1)) if signed else 0

@@ -7,7 +7,7 @@ never for results.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ _GEOMETRY = (
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "Rows", "Columns",
     "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
+_OF_EACH = ["SOPClassUID", "Modality", *_UIDS, *_GEOMETRY]
 _OF_FRAME = "PositionReferenceIndicator"  # what the origin of the frame of reference is, in words
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _SEXES = ("M", "F", "O")
@@ -50,7 +51,8 @@ _DATE = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 class Series:
     """The slices of a CT that a scan was read from, sorted along their normal.
 
-    There is a header for each; a single one if all slices are frames of one enhanced CT.
+    There is a header for each; a single one if all slices are frames of one enhanced CT. Who and when stands in the
+    first.
     """
 
     slices: Sequence[Slice]
@@ -79,7 +81,7 @@ def read_series(path: Path) -> Series:
     def work() -> tuple[NDArray[np.int16], Any]:
         with quiet():
             slices, _ = used_slices(path)
-        return np.zeros(1, np.int16), [asdict(item) | {"path": str(item.path)} for item in slices]
+        return np.zeros(1, np.int16), [asdict(replace(item, place=None)) | {"path": str(item.path)} for item in slices]
 
     _, found = run_in_sandbox(work)
     slices = [Slice(**{**item, "path": Path(item["path"])}) for item in found]
@@ -87,7 +89,9 @@ def read_series(path: Path) -> Series:
     if 1 < len(files) < len(slices):
         raise LunglineError("the series consists of several enhanced CTs, and a segmentation can refer to one of them.")
     with quiet():
-        headers = [_mended(read_dataset(file, stop_before_pixels=True), slices) for file in files]
+        headers = [_mended(read_dataset(files[0], stop_before_pixels=True), slices)]
+        for file in files[1:]:  # of these others take UIDs and place alone
+            headers.append(_mended(read_dataset(file, stop_before_pixels=True, specific_tags=_OF_EACH), slices))
     return Series(slices, headers)
 
 

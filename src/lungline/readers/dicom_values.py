@@ -1,7 +1,7 @@
 """Values of single DICOM header elements, as far as they can be read: nothing here raises because of a damaged one."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ def text_of(header: Dataset, key: str) -> str:
 
 
 def floats_of(
-    header: Dataset, key: str, count: int, allowed: Callable[[tuple[float, ...]], bool] = bool
+    header: Mapping[str, Any] | Dataset, key: str, count: int, allowed: Callable[[tuple[float, ...]], bool] = bool
 ) -> tuple[float, ...] | None:
     """That many finite numbers, and such as are allowed, or None."""
     try:
-        values = tuple(float(v) for v in header.get(key))
+        values = tuple(float(v) for v in header.get(key) or ())
     except Exception:  # missing, empty, or words instead of numbers
         return None
     return values if len(values) == count and all(map(math.isfinite, values)) and allowed(values) else None

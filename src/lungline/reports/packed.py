@@ -75,7 +75,7 @@ def pack(ct: Volume, lungs: Volume, probability: Volume | None, nodules: Sequenc
     base = ct.crop(_region(lungs, points))
     levels = levels_of(base.array)
     shift = geometry.world_to_voxel(ct.affine, geometry.voxel_to_world(base.affine, (0, 0, 0)))
-    blocks, scan = _sharpest(base, levels)
+    blocks, scan = _sharpest(base.array, levels)
     crops: list[Layer] = []
     if blocks != (1, 1, 1):
         for nodule, point in zip(nodules, points, strict=True):
@@ -117,15 +117,17 @@ def levels_of(hu: NDArray) -> NDArray[np.uint8]:
     return table[index.astype(np.int16)]
 
 
-def _sharpest(base: Volume, levels: NDArray[np.uint8]) -> tuple[tuple[int, int, int], Layer]:
+def _sharpest(hu: NDArray, levels: NDArray[np.uint8]) -> tuple[tuple[int, int, int], Layer]:
     """The smallest blocks with which the scan has room; a few slices tell how much it will take."""
     for blocks in _BLOCKS:
         thick = blocks[0]
-        some = [base.array[z : z + thick] for z in range(0, max(base.shape_zyx[0] - thick + 1, 1), 12 * thick)]
-        one = np.mean([len(_deflated(_blocked(slab, blocks), differences=True)) for slab in some])
-        if one * base.shape_zyx[0] / thick * 4 / 3 < ROOM:
+        some = [slice(z, z + thick) for z in range(0, max(len(hu) - thick + 1, 1), 12 * thick)]
+        whole = blocks == (1, 1, 1)  # no means
+        slabs = (levels[slab] if whole else _blocked(hu[slab], blocks) for slab in some)
+        one = np.mean([len(_deflated(slab, differences=True)) for slab in slabs])
+        if one * len(hu) / thick * 4 / 3 < ROOM:
             break
-    voxels = levels if blocks == (1, 1, 1) else _blocked(base.array, blocks)
+    voxels = levels if blocks == (1, 1, 1) else _blocked(hu, blocks)
     return blocks, _layer(voxels, (-0.5, -0.5, -0.5), blocks, differences=True)
 
 

@@ -86,7 +86,8 @@ def run(
         grids |= {"grid": Grid(*grid).as_json(), "source_grid": source.as_json(), **_numbers_of_lungs(lungs)}
         if candidates is not None and labels is not None:
             found, map_zyx = read_candidates(candidates), hdf5.read_volume(labels, "labels")
-            ct = hdf5.read_volume(volume, "ct").part(map_zyx.shape_zyx, map_zyx.affine)  # what the mask leaves out, too
+            with hdf5.volume_on_disk(volume, "ct") as whole:
+                ct = whole.part(map_zyx.shape_zyx, map_zyx.affine)  # what the mask leaves out, too
             grids["axes"], rows = _described(
                 found,
                 map_zyx,

@@ -20,10 +20,7 @@ def run(output: Path, *, nodules: Path, volume: Path, lungs: Path, detected: Pat
     table = read_result(nodules)
     packed = None
     if table["status"] != "quarantined":
-        packed = pack(
-            hdf5.read_volume(volume, "ct"),
-            hdf5.read_volume(lungs, "lungs"),
-            None if detected is None else hdf5.read_volume(detected, "probability"),
-            read_nodules(table),
-        )
+        probability = None if detected is None else hdf5.read_volume(detected, "probability")
+        with hdf5.volume_on_disk(volume, "ct") as ct:
+            packed = pack(ct, hdf5.read_volume(lungs, "lungs"), probability, read_nodules(table))
     write_checksummed_text(output, nodule_page(table, packed))

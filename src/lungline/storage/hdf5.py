@@ -8,7 +8,7 @@ same bytes. A quarantined scan is a file without fields whose header says why.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -212,6 +212,14 @@ def read_volume(path: Path, name: str) -> Volume:
     if item.affine is None:
         raise CorruptFileError(f"{path}: field '{name}' has no affine, so it does not lie in space.")
     return Volume(item.array, item.affine)
+
+
+@contextmanager
+def volume_on_disk(path: Path, name: str) -> Iterator[Volume]:
+    """As `read_volume`, of numbers, for the block: voxels are read when a part of them is asked for."""
+    grid = read_grid(path, name)
+    with closing(open_field(path, name).file) as file:
+        yield Volume(file[name], grid[1])
 
 
 def read_grid(path: Path, name: str) -> tuple[tuple[int, ...], Affine]:

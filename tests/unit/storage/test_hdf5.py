@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lungline import NOTICE
-from lungline.errors import CorruptFileError
+from lungline.errors import CorruptFileError, DamagedFileError
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
 from lungline.storage import checksums, hdf5
@@ -201,3 +201,20 @@ def test_axes_of_an_oblique_scan_keep_their_distances(tmp_path, ct):
         steps = [np.diff(file[name][()]) for name in "zyx"]
     for step, spacing in zip(steps, geometry.spacing_zyx_mm(affine), strict=True):
         np.testing.assert_allclose(step, spacing)
+
+
+def test_a_part_of_a_volume_is_read_without_the_rest(tmp_path):
+    whole = Volume(np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6), geometry.make_affine((2, 1, 0.5)))
+    path = tmp_path / "scan.h5"
+    hdf5.write_file(path, hdf5.Header("ct_hu", "ingest"), {"ct": hdf5.volume_field(whole, "HU", "a scan")})
+    box = (slice(1, 3), slice(0, 2), slice(2, 6))
+    with hdf5.volume_on_disk(path, "ct") as there:
+        assert not isinstance(there.array, np.ndarray)
+        part = there.crop(box)
+    np.testing.assert_array_equal(part.array, whole.crop(box).array)
+    np.testing.assert_array_equal(part.affine, whole.crop(box).affine)
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(DamagedFileError), hdf5.volume_on_disk(path, "ct"):
+        pass
