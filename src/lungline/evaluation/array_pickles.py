@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline import limits
 from lungline.errors import LunglineError
 from lungline.storage.checksums import check
 from lungline.storage.foreign_files import refuse_larger
 
-_MOST_BYTES = 1 << 26
+_MOST_BYTES = limits.MAX_PICKLE_BYTES
 _NUMBERS = re.compile("[biuf][1248]")
 
 
