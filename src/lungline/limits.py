@@ -33,6 +33,7 @@ MAX_MARKS_BYTES = 256 * MIB  # of JSON or XML with marks
 MAX_JSON_VALUES = 1 << 24  # a million boxes with scores have ten million
 MAX_XML_PARTS = 1 << 23  # elements and attributes
 MAX_PICKLE_BYTES = 64 * MIB
+MAX_PICKLE_STEPS = 1 << 18  # nine arrays and numbers take two hundred
 MAX_ARRAY_BYTES = 4 * GIB  # of probabilities, unpacked
 #: A card names each training case with its hashes: 16 MiB are some 30,000 cases.
 MAX_CARD_BYTES = 16 * MIB
@@ -92,7 +93,9 @@ READERS = {
         60,
         in_child=False,
     ),
-    "pickles of nnDetection": Limit(in_words(MAX_PICKLE_BYTES), GIB, 60, in_child=False),
+    "pickles of nnDetection": Limit(
+        f"{in_words(MAX_PICKLE_BYTES)}, {MAX_PICKLE_STEPS >> 10} Ki steps", GIB // 2, 60, in_child=False
+    ),
     "arrays of nnU-Net": Limit(f"{in_words(MAX_ARRAY_BYTES)} unpacked", 2 * MAX_ARRAY_BYTES, 120, in_child=False),
     "manifest and cards of models": Limit(in_words(MAX_CARD_BYTES), GIB, 30, in_child=False),
     "weights": Limit(

@@ -12,6 +12,7 @@ import pytest
 
 from lungline import limits
 from lungline.errors import CorruptFileError, LunglineError, Quarantine
+from lungline.evaluation.array_pickles import read_arrays
 from lungline.evaluation.mark_readers import read_xml
 from lungline.readers.dicom_sniff import Counted
 from lungline.readers.listing import read_labels
@@ -143,3 +144,18 @@ def test_parts_of_xml_are_counted_and_a_doctype_is_refused(tmp_path: Path, monke
     path.write_text('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
     with pytest.raises(LunglineError, match="expected XML"):
         read_xml(path)
+
+
+def test_a_pickle_that_names_a_value_by_a_large_number_or_takes_many_steps_is_refused(tmp_path: Path) -> None:
+    """The table of values would be made as long as the number: 64 GiB for the largest of four bytes."""
+    path = tmp_path / "a_boxes.pkl"
+    path.write_bytes(b"\x80\x04}r\x00\x00\x04\x00.")  # a dict that is named by 2 ** 18
+    assert read_arrays(path) == {}
+    for content in (
+        b"\x80\x04}r\xff\xff\xff\x7f.",
+        b"\x80\x04}p1000000000000\n.",
+        b"\x80\x04" + b"]0" * (limits.MAX_PICKLE_STEPS // 2) + b"}.",
+    ):
+        path.write_bytes(content)
+        with pytest.raises(LunglineError, match=r"expected a pickle of arrays.*ValueError"):
+            read_arrays(path)
