@@ -1,8 +1,8 @@
 """Pickles of arrays, numbers and text, read without NumPy's own functions: a pickle chooses what they are called with.
 
 It could ask `_codecs.encode` to double a text forty times, or give a dtype a state in which NumPy takes numbers for
-pointers. So stand-ins of a few lines take the same words, an array is as large as its bytes in the file, and the steps of the pickle are counted before one
-is done.
+pointers. So stand-ins of a few lines take the same words, an array is as large as its bytes in the file, and the steps
+of the pickle are counted before one is done.
 """
 
 import pickle

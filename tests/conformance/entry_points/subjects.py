@@ -285,9 +285,6 @@ def _read_hdf5(folder: Path) -> None:
 _BINARY = ways.BYTES
 _MARKS = "marks/**/*"
 SUBJECTS: dict[str, Subject] = {
-    "zip": Subject(_zips, "in/a.zip", _BINARY, _list_and_read, "zip"),
-    "bundle": Subject(_bundle, "**/*.json", ways.JSON, _open_bundle, "manifest and cards of models"),
-    "weights": Subject(_bundle, "**/*.safetensors", (*_BINARY, "word"), _open_bundle, "weights"),
     "server": Subject(write_replies, "replies/*", ways.JSON, answer_studies, "tables"),
     "http": Subject(raw_replies, "raw/*", ways.TEXT, answer_studies, "tables"),
     "journal": Subject(write_journal, "out/private/journal.json", ways.JSON, read_journal, "tables"),
@@ -330,4 +327,7 @@ SUBJECTS: dict[str, Subject] = {
         _masks, "?.*", (*_BINARY, "change-field", "change-element"), _read_masks, "NIfTI, also gzipped; NRRD"
     ),
     "hdf5": Subject(_hdf5, "a.h5", _BINARY, _read_hdf5, "our HDF5"),
+    "zip": Subject(_zips, "in/a.zip", _BINARY, _list_and_read, "zip"),
+    "bundle": Subject(_bundle, "**/*.json", ways.JSON, _open_bundle, "manifest and cards of models"),
+    "weights": Subject(_bundle, "**/*.safetensors", (*_BINARY, "word"), _open_bundle, "weights"),
 }
