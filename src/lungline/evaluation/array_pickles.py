@@ -97,7 +97,7 @@ def _refuse_many_steps(file: BinaryIO) -> None:
     Five bytes ask for 64 GiB so; and empty lists take sixty times the memory of their one byte.
     """
     for count, (step, named, _) in enumerate(pickletools.genops(file)):
-        if count > limits.MAX_PICKLE_STEPS or ("PUT" in step.name and int(named) > limits.MAX_PICKLE_STEPS):
+        if count > limits.MAX_PICKLE_STEPS or ("PUT" in step.name and int(named or 0) > limits.MAX_PICKLE_STEPS):
             raise ValueError("more steps than arrays need")
 
 
