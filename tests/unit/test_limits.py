@@ -20,6 +20,7 @@ from lungline.readers.scan import raw_files
 from lungline.readers.studies import studies_among
 from lungline.storage.foreign_files import read_any_json
 from scans import chest, write_dicom, write_mhd
+from tests.conformance import limits as measurement
 from tests.conformance.robustness.decompression_bombs import deflated_zeros
 from tests.repository import REPOSITORY
 
@@ -159,3 +160,17 @@ def test_a_pickle_that_names_a_value_by_a_large_number_or_takes_many_steps_is_re
         path.write_bytes(content)
         with pytest.raises(LunglineError, match=r"expected a pickle of arrays.*ValueError"):
             read_arrays(path)
+
+
+def test_what_is_measured_is_judged_by_what_is_stated(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(measurement, "CASES", [("tables", "40 MiB", lambda folder: _filled())])
+    monkeypatch.setattr("sys.argv", ["limits"])
+    assert measurement.main() == 0
+    few = limits.Limit("", 1 << 20, in_child=False)
+    monkeypatch.setattr(limits, "READERS", {"tables": few})
+    assert measurement.main() == 1
+    assert capsys.readouterr().out.count("| tables | 40 MiB | read |") == 2
+
+
+def _filled() -> str:
+    return "read" if any(bytearray(b"1") * (40 << 20)) else ""
