@@ -52,8 +52,9 @@ def number_of_element(header: Dataset, key: str) -> float | None:
 
 
 def whole_number_of(header: Dataset, key: str) -> int:
-    """A whole number, 0 where there is none."""
+    """A whole number of 32 bits, as DICOM allows in an IS (PS3.5, 6.2); 0 where there is none."""
     try:
-        return int(header.get(key) or 0)
+        value = int(header.get(key) or 0)
     except Exception:
         return 0
+    return value if -(2**31) <= value < 2**31 else 0

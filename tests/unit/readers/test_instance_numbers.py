@@ -45,6 +45,7 @@ def test_a_series_without_numbers_or_with_one_for_all_has_none(tmp_path) -> None
         ("none", without),
         ("one", numbered(5, 0)),
         ("words", lambda k, d: d.add_new(0x00200013, "IS", "")),
+        ("more than 32 bits", lambda k, d: d.add_new(0x00200013, "UN", str(10**10 + k).encode())),
     ):
         write_dicom(tmp_path / name, HU, change=change)
         assert read_numbered_scan(tmp_path / name, "dicom")[2] is None
