@@ -18,7 +18,7 @@ from lungline.fingerprint import code_fingerprint
 from lungline.readers.raw_state import RawState, raw_state, share_of_memory
 from lungline.runner.run_events import attend
 from lungline.storage.saved_config import write_saved_config
-from lungline.workflow.layout import NAME
+from lungline.workflow.batches import NAME
 from lungline.workflow.opening import SOURCE, open_layouts
 from lungline.workflow.steps import options, settings_of, settings_on_the_way
 from lungline.workflow.study import AXES, digest, entry_name

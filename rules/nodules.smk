@@ -137,7 +137,7 @@ for batch in FILES.batches("detect"):
             detected=folder_of("detected"),
             scans=of_batch(batch, lambda _, scans: scans),
             folder=of_batch(batch, lambda name, _: PLACES.model_folder("detector", name)),
-            settings=settings("detect"),
+            settings=of_batch(batch, lambda name, _: settings("detect", detector=entry_name(name))),
             code=fingerprint("detect"),
         message:
             f"Looking for nodules with detector {batch.description}"

@@ -20,12 +20,13 @@ from lungline.evaluation.auc import auc, auc_difference
 from lungline.evaluation.cancer_metrics import brier, calibration_error
 from lungline.evaluation.free_response import CPM_POINTS, Finding, ScanMarks, ScanScore, froc, froc_intervals, match
 from lungline.evaluation.intervals import Estimate, bootstrap, percentile_interval, resamples, wilson
-from lungline.evaluation.marks import scan_marks
+from lungline.evaluation.marks import candidate_marks, submitted_marks
 from lungline.nodules.annotations import read_annotations
 from lungline.nodules.measurements import measure_candidates
 from lungline.stages import rank_candidates
 from lungline.storage import hdf5
 from lungline.storage.scan_rows import read_manifest
+from lungline.storage.submissions import Mark
 from lungline.training.cases import RatedNodule, read_rated_nodules
 from lungline.training.false_positive_reduction import read_candidate_cubes
 from lungline.training.model_folder import checked_card, load_cancer_net
@@ -145,14 +146,18 @@ def first_marks(results: Path, candidates: Path, split: str, least_mm: float) ->
 
     CANDIDATES holds all that were ranked: those on known lesions take no place. Smaller nodules count neither way.
     """
+    return first_of(results, candidate_marks(scans_of(results, split), candidates), least_mm)
+
+
+def first_of(results: Path, marks: Mapping[str, Sequence[Mark]], least_mm: float) -> dict[str, ScanMarks]:
+    """As `first_marks`, of all ranked MARKS of each scan."""
     luna16 = results / "implanted" / "luna16"
     nodules = read_annotations(luna16 / "annotations.csv")
     excluded = read_annotations(luna16 / "annotations_excluded.csv", measured=False)
     wanted = [nodule for nodule in nodules if nodule.diameter_mm >= least_mm]
     small = [nodule for nodule in nodules if nodule.diameter_mm < least_mm]
-    scans = scans_of(results, split)
-    known = scan_marks(scans, candidates, nodules, excluded)
-    return without_lesions(scan_marks(scans, candidates, wanted, [*excluded, *small]), known, KEPT)
+    known = submitted_marks(marks, list(marks), nodules, excluded)
+    return without_lesions(submitted_marks(marks, list(marks), wanted, [*excluded, *small]), known, KEPT)
 
 
 def false_positives_at(marks: Mapping[str, ScanMarks], seed: int) -> Estimate:

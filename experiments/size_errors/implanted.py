@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,13 +67,16 @@ class Detector:
     """The packaged detector on a small volume."""
 
     def __init__(self) -> None:
-        self.settings = dict(read_bundle(PACKAGED).settings["extract_candidates"])
+        packaged = read_bundle(PACKAGED).settings
+        self.settings = dict(packaged["extract_candidates"])
+        self.search: dict[str, Any] = {key: value for key, value in packaged["detect"].items() if key != "precision"}
         self.networks = {axis: load_unet(PACKAGED.parent / "detector" / axis, torch.device("cpu")) for axis in AXES}
 
     def labels(self, ct: Volume) -> NDArray:
         """The label map of the candidates (Z, Y, X) in HU on the grid of 1 mm."""
         scaled = scale_hu(np.rint(ct.array))
-        probability = predict_nodules(scaled, self.networks, torch.device("cpu"))["mean"].astype(np.float16)
+        found = predict_nodules(scaled, self.networks, torch.device("cpu"), **self.search)
+        probability = found["mean"].astype(np.float16)
         return extract_candidates(ct.with_array(probability), **self.settings)[1].array
 
 

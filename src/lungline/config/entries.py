@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lungline.config.networks import CancerNetSpec, PatientSchedule, Schedule, UNetSpec, VolumeNetwork
 from lungline.config.settings import Settings, read_settings
-from lungline.names import Supervision
+from lungline.former_names import VALUES, now_called
+from lungline.names import Supervision, did_you_mean
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
@@ -22,7 +23,8 @@ def _word_or_folder(*words: str) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in words and "/" not in value:
-            raise ValueError(f"expected {', '.join(words)} or the path of a folder, with a '/'. Found '{value}'.")
+            near = now_called(value, VALUES, words) or did_you_mean(value, words)
+            raise ValueError(f"expected {', '.join(words)} or the path of a folder, with a '/'. Found '{value}'.{near}")
         return value
 
     return AfterValidator(check)
@@ -100,6 +102,19 @@ class FprSpec(Settings):
         return self
 
 
+class Search(Settings):
+    """How much of a scan a trained detector looks at: less costs less time. The paper looks at all."""
+
+    slice_step: int = Field(1, ge=1, le=10)
+    """One slice in so many is searched along each axis; between them the probability is interpolated."""
+    slice_box: bool = Field(
+        False, description="Search each slice in the box of its own lungs, not in that of the scan."
+    )
+    first_cut: Count | None = None
+    """Candidates, strongest first, that the false-positive reduction ranks; null: all of candidates.count, as in its
+    training."""
+
+
 class DetectorSpec(Settings):
     """One entry of `detectors:`: three U-Nets, one per axis, and what ranks their candidates."""
 
@@ -113,6 +128,7 @@ class DetectorSpec(Settings):
     candidates: OwnCandidates = OwnCandidates()
     """Keys of extract_candidates that this detector has otherwise; null: as there. With a false-positive reduction
     count is what it looks at, and extract_candidates.count of them are kept."""
+    search: Search = Field(Search(), description="How much of a scan is looked at.")
     fpr: FprSpec | None = None
     """A second stage that ranks the candidates; null: none, as in the paper."""
 

@@ -1,16 +1,26 @@
 """Three U-Nets over every slice, averaged (paper, section 4.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from lungline.config.networks import UNetSpec
-from lungline.detection.slices import Axis, neighbouring_slices, stack_along, unstack_along
+from lungline.detection.slices import (
+    Axis,
+    computed_slices,
+    fill_between,
+    lung_box,
+    neighbouring_slices,
+    stack_along,
+    unstack_along,
+)
 from lungline.detection.unet import UNet
 from lungline.device import half_precision, map_in_parallel, to_device
 from lungline.names import Precision
+
+Region = tuple[range, tuple[slice, slice]]  # slices, and their rows and columns
 
 _MOST_AT_ONCE, _MOST_AT_ONCE_GPU = 8, 64
 #: What the first level's features may take on a CPU, bytes: in the processor's cache a slice takes a third less time.
@@ -20,43 +30,85 @@ _FEATURES_BYTES_GPU = 1 << 28
 
 
 def predict_axis(
-    windowed: NDArray[np.float32], network: UNet, axis: Axis, device: torch.device, precision: Precision = "float32"
+    windowed: NDArray[np.float32],
+    network: UNet,
+    axis: Axis,
+    device: torch.device,
+    precision: Precision = "float32",
+    *,
+    slice_step: int = 1,
+    slice_box: bool = False,
 ) -> NDArray[np.float32]:
-    """Nodule probability (Z, Y, X) of HU windowed to 0..1 (Z, Y, X), from every slice along one axis."""
-    if device.type == "cuda":
-        return unstack_along(_infer_on(device, stack_along(windowed, axis), network, precision), axis)
-    probability = np.empty(windowed.shape, dtype=np.float32)
-    stack = stack_along(probability, axis)
-    at_once = slices_at_once(network.spec, stack[0].size, device)
+    """Nodule probability (Z, Y, X) of HU windowed to 0..1 (Z, Y, X), from one slice in `slice_step` along one axis.
 
-    def infer(first: int) -> None:
-        last = min(first + at_once, stack.shape[0])
-        slices = neighbouring_slices(windowed, axis, first, last, network.spec.slices)  # those are its input channels
+    Between those slices the probability is interpolated. With `slice_box` a slice is computed in the box of its lungs
+    alone, and the probability is 0 beyond; whole slices are those of the lungs' box in three dimensions.
+    """
+    stack = stack_along(windowed, axis)
+    regions = regions_searched(stack, network.spec, device, slice_step=slice_step, slice_box=slice_box)
+    infer = _infer_on if device.type == "cuda" else _infer_in_threads
+    found = infer(device, stack, network, precision, regions)
+    fill_between(found, slice_step)
+    return unstack_along(found, axis)
+
+
+def regions_searched(
+    stack: NDArray[np.float32], spec: UNetSpec, device: torch.device, *, slice_step: int = 1, slice_box: bool = False
+) -> list[Region]:
+    """Which slices of a stack (n, H, W) are computed together, and in which box; see `predict_axis`."""
+    computed = computed_slices(len(stack), slice_step)
+    at_once = 1 if slice_box else slices_at_once(spec, stack[0].size, device)  # each has a box of its own
+    parts = [computed[i : i + at_once] for i in range(0, len(computed), at_once)]
+    return [(part, lung_box(stack[part.start]) if slice_box else (slice(None), slice(None))) for part in parts]
+
+
+def _infer_in_threads(
+    device: torch.device,
+    stack: NDArray[np.float32],
+    network: UNet,
+    precision: Precision,
+    regions: Sequence[Region],
+) -> NDArray[np.float32]:
+    """Probability of the slices in `regions` of a stack (n, H, W), in memory as the volume; 0 elsewhere."""
+    probability = np.zeros_like(stack)
+
+    def infer(region: Region) -> None:
+        part, box = region
+        bounds, boxed = (part.start, part.stop), stack[:, *box]
+        if not boxed.size:
+            return
+        slices = neighbouring_slices(boxed, "z", *bounds, network.spec.slices, part.step)  # its input channels
         autocast, _ = half_precision(device, precision)
         with autocast:
             logits = network(torch.from_numpy(slices).to(device, memory_format=torch.channels_last))
-            stack[first:last] = torch.sigmoid(logits.float()).squeeze(1).cpu().numpy()
+            probability[part.start : part.stop : part.step, *box] = torch.sigmoid(logits.float()).squeeze(1).numpy()
 
-    map_in_parallel(infer, range(0, stack.shape[0], at_once), device)
-    return unstack_along(stack, axis)
+    map_in_parallel(infer, regions, device)
+    return probability
 
 
 def _infer_on(
-    device: torch.device, stack: NDArray[np.float32], network: UNet, precision: Precision
+    device: torch.device,
+    stack: NDArray[np.float32],
+    network: UNet,
+    precision: Precision,
+    regions: Sequence[Region],
 ) -> NDArray[np.float32]:
-    """Probability of slices (n, H, W), all on a GPU: they go there once, and the result comes back once."""
-    slices, n = network.spec.slices, len(stack)
+    """The same, all on a GPU: the slices go there once, and the result comes back once."""
+    slices = network.spec.slices
     air = np.zeros((slices // 2, *stack.shape[1:]), dtype=stack.dtype)  # as `neighbouring_slices` sees beyond the ends
     windowed = to_device(torch.from_numpy(np.concatenate([air, stack, air])), device)
-    probability = torch.empty(stack.shape, device=device)
-    at_once = slices_at_once(network.spec, stack[0].size, device)
+    probability = torch.zeros(stack.shape, device=device)
     autocast, _ = half_precision(device, precision)
     with torch.inference_mode(), autocast:
-        for first in range(0, n, at_once):
-            last = min(first + at_once, n)
-            some = torch.stack([windowed[first + k : last + k] for k in range(slices)], dim=1)
+        for part, box in regions:
+            boxed = windowed[:, *box]
+            if not boxed.numel():
+                continue
+            first, last = part.start, part.stop
+            some = torch.stack([boxed[first + k : last + k : part.step] for k in range(slices)], dim=1)
             logits = network(some.contiguous(memory_format=torch.channels_last))
-            probability[first:last] = torch.sigmoid(logits.float()).squeeze(1)
+            probability[first : last : part.step, *box] = torch.sigmoid(logits.float()).squeeze(1)
     return probability.cpu().numpy()
 
 
@@ -67,11 +119,18 @@ def slices_at_once(spec: UNetSpec, pixels: int, device: torch.device) -> int:
 
 
 def predict_nodules(
-    windowed: NDArray[np.float32], networks: Mapping[Axis, UNet], device: torch.device, precision: Precision = "float32"
+    windowed: NDArray[np.float32],
+    networks: Mapping[Axis, UNet],
+    device: torch.device,
+    precision: Precision = "float32",
+    *,
+    slice_step: int = 1,
+    slice_box: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
-    """Probability of each axis and their mean, under "z", "y", "x" and "mean"."""
+    """Probability of each axis that has a network, under its name, and their mean, under "mean"; see `predict_axis`."""
     volumes: dict[str, NDArray[np.float32]] = {
-        axis: predict_axis(windowed, network, axis, device, precision) for axis, network in networks.items()
+        axis: predict_axis(windowed, network, axis, device, precision, slice_step=slice_step, slice_box=slice_box)
+        for axis, network in networks.items()
     }
     mean = sum(volumes.values(), start=np.zeros_like(windowed)) / np.float32(len(volumes))
     return {**volumes, "mean": mean}

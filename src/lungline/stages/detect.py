@@ -26,11 +26,15 @@ def run(
     detector: Path,
     precision: Precision,
     device: str,
+    slice_step: int = 1,
+    slice_box: bool = False,
     keep_axes: bool = False,
 ) -> None:
     """Search CACHES/{scan}.h5 of each of SCANS with DETECTOR/{z,y,x}/weights.safetensors, write OUTPUT/{scan}.h5.
 
-    One process for many scans, because starting PyTorch costs more than searching a small chest.
+    Along each axis one slice in SLICE_STEP is searched, and the probability between them interpolated; with SLICE_BOX
+    each of them in the box of its own lungs alone. One process for many scans, because starting PyTorch costs more than
+    searching a small chest.
     """
     make_repeatable(seed=0)
     where = pick_device(device)
@@ -38,12 +42,14 @@ def run(
     cards = {axis: read_card(detector / axis / "card.json") for axis in AXES}
 
     @scan_stage("nodule_probability")
-    def search(cache: ScanFile, *, keep_axes: bool, precision: Precision) -> Made:
+    def search(cache: ScanFile, *, keep_axes: bool, precision: Precision, slice_step: int, slice_box: bool) -> Made:
         """Read `ct` of one scan, write `probability`: the mean of three axes, float16 0..1."""
         header, ct = hdf5.read_header(cache), hdf5.read_volume(cache, "ct")
         for axis in AXES:
             refuse_other_caches(detector / axis, cards[axis], header.parameters)
-        volumes = predict_nodules(scale_hu(ct.array), networks, where, precision)
+        volumes = predict_nodules(
+            scale_hu(ct.array), networks, where, precision, slice_step=slice_step, slice_box=slice_box
+        )
         fields = {}
         for name in ("mean", *AXES) if keep_axes else ("mean",):
             field = Field(volumes[name].astype(np.float16), "zyx", "1", f"nodule probability, {name}", ct.affine)
@@ -56,4 +62,11 @@ def run(
         return Made(fields, flags)
 
     for scan in scans:
-        search(caches / f"{scan}.h5", output / f"{scan}.h5", keep_axes=keep_axes, precision=precision)
+        search(
+            caches / f"{scan}.h5",
+            output / f"{scan}.h5",
+            keep_axes=keep_axes,
+            precision=precision,
+            slice_step=slice_step,
+            slice_box=slice_box,
+        )

@@ -22,12 +22,14 @@ def run(
     fpr: Path,
     count: int,
     test_time_augmentation: int,
+    first_cut: int | None = None,
     device: str,
 ) -> None:
     """Read CANDIDATES/{scan}.csv of each of SCANS, write OUTPUT/{scan}.csv: the COUNT most likely nodules, best first.
 
     The score is the probability that FPR (a model folder) gives: sigmoid of its logit, in double precision; of
-    the mean logit over TURNS symmetries of the cube.
+    the mean logit over TEST_TIME_AUGMENTATION symmetries of the cube. Only the FIRST_CUT strongest candidates are given
+    to it, where that is a number; the others are left out.
     """
     make_repeatable(seed=0)
     where = pick_device(device)
@@ -36,7 +38,7 @@ def run(
 
     @stage
     def rank(scan: str) -> None:
-        found = read_candidates(candidates / f"{scan}.csv")
+        found = read_candidates(candidates / f"{scan}.csv")[:first_cut]
         if found:
             cubes = read_candidate_cubes(caches / f"{scan}.h5", detected / f"{scan}.h5", found, size)
             scores = torch.sigmoid(candidate_logits(network, cubes, where, test_time_augmentation).double()).tolist()

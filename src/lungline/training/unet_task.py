@@ -180,7 +180,7 @@ class UNetTask(TrainingTask[Crops]):
             "input": "scaled HU 0..1 of the 1 mm lung box, -1000 HU outside the mask; (N, slices, H, W)",
             "axis": self.train.axis,
             "cache": hdf5.read_header(self.train.scans[0].cache).parameters,
-            "detector": self.spec.model_dump(mode="json", exclude={"candidates", "fpr"}),
+            "detector": self.spec.model_dump(mode="json", exclude={"candidates", "search", "fpr"}),
             "network": self.spec.network.model_dump(mode="json"),
             **self.initialised_from,
         }

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, create_model
 
-from lungline.config.entries import CandidateClassifier, Count, ExtractCandidates, Resized, Symmetries, read_classifier
+from lungline.config.entries import (
+    CandidateClassifier,
+    Count,
+    ExtractCandidates,
+    Resized,
+    Search,
+    Symmetries,
+    read_classifier,
+)
 from lungline.config.models import CacheVolume, CropPatches, Name, Resample, SegmentLungs
 from lungline.config.networks import CancerNetSpec, UNetSpec
 from lungline.config.settings import Settings, read_settings
@@ -52,7 +60,8 @@ class _Calibration(_Foreign):
 class _Seen(_Foreign):
     """What the weights with which a training began were trained on."""
 
-    cases: dict[str, tuple[str, ...]] = Field({})
+    weights_sha256: str | None = None
+    cases: dict[str, list[str]] = Field({})
     case_hu_sha256: dict[str, dict[str, str]] = Field({})
     initialised_from: "_Seen | None" = None
 
@@ -69,8 +78,8 @@ class _CardFacts(_Seen):
     seed: Annotated[int, Field(ge=0)] | None = None
 
 
-def _fields(of: type[Settings], but: str = "") -> dict[str, Any]:
-    return {name: (field.annotation, field) for name, field in of.model_fields.items() if name != but}
+def _fields(of: type[Settings], *but: str) -> dict[str, Any]:
+    return {name: (field.annotation, field) for name, field in of.model_fields.items() if name not in but}
 
 
 #: The options of each step that has some, as `lungline.workflow.steps.settings_of` gives them.
@@ -79,12 +88,18 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "segment_lungs": {**_fields(SegmentLungs, "plausible_ml"), "plausible_ml_low": _Ml, "plausible_ml_high": _Ml},
     "cache_volume": _fields(CacheVolume),
     "resize_volume": {"size": Resized},
-    "detect": {"precision": Precision},
+    "detect": {"precision": Precision, **_fields(Search, "first_cut")},
     "extract_candidates": _fields(ExtractCandidates, "min_finding_score"),
-    "rank_candidates": {"count": Count, "test_time_augmentation": Symmetries},
+    "rank_candidates": {
+        "count": Count,
+        "test_time_augmentation": Symmetries,
+        **_fields(Search, "slice_step", "slice_box"),
+    },
     "crop_patches": {"count": Count, **_fields(CropPatches)},
     "describe_nodules": {"ranked_by": ScoreOf, "min_finding_score": float | None},
 }
+#: Options that bundles before them do not have: their defaults are what was done then.
+_LATER = set(Search.model_fields)
 
 
 def checked_manifest(about: Mapping[str, Any], where: str) -> BundleManifest:
@@ -92,7 +107,7 @@ def checked_manifest(about: Mapping[str, Any], where: str) -> BundleManifest:
     manifest: BundleManifest = read_settings(BundleManifest, about, f"{where}: not a bundle manifest of lungline")
     for step, given in manifest.settings.items():
         options = _OPTIONS[known(step, _OPTIONS, f"{where}: settings: no step")]
-        if missing := sorted(set(options) - set(given)):
+        if missing := sorted(set(options) - set(given) - _LATER):
             raise LunglineError(f"{where}: settings.{step}: expected '{missing[0]}'. Found no such key.")
         fields: dict[str, Any] = {name: one if isinstance(one, tuple) else (one, ...) for name, one in options.items()}
         kind = create_model(step, __base__=_Foreign, **fields)

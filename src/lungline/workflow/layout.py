@@ -1,55 +1,14 @@
 """Which files there are in the results of a study, and which follows from which."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from lungline.workflow.batches import Batch, batches_of
 from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS
-from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of, folder_of_models
-
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The scans that one process of a step takes.
-
-    Attributes
-    ----------
-    rule : str
-        Name of the rule of the workflow.
-    detector : str
-        A detector, or the wildcard for any that has no batches.
-    constraint : str
-        Regular expression of the detectors that the rule works for.
-    scans : tuple of str
-        Scans, or the wildcard for any one.
-    """
-
-    rule: str
-    detector: str
-    constraint: str
-    scans: tuple[str, ...]
-
-    @property
-    def of_any(self) -> bool:
-        """Whether it is of any detector and one scan."""
-        return self.detector == "{detector}"
-
-    @property
-    def log(self) -> str:
-        """Name of the log: of the scan, or of the batch."""
-        return self.scans[0] if len(self.scans) == 1 else self.rule
-
-    @property
-    def description(self) -> str:
-        """Detector and scans, for the message of a rule."""
-        if self.of_any:
-            return "{wildcards.detector} in {wildcards.scan}"
-        return f"{self.detector} in {self.scans[0] if len(self.scans) == 1 else f'{len(self.scans)} scans'}"
+from lungline.workflow.study import AXES, Study, digest, fold_of, folder_of_models
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,29 +203,8 @@ class Layout:
         return [self.out(f"rasterise_nodules/{scan}.h5")] if annotated else []
 
     def batches(self, step: str) -> list[Batch]:
-        """How the scans of a step are divided among processes: a rule of the workflow each.
-
-        With `detect.jobs` the scans of a detector are dealt to so many batches by a hash, so that a new scan joins one
-        batch and leaves the others alone; the scans of a fold are one batch. All else is one process per scan. The
-        names follow from the configuration alone: a batch may be without scans.
-        """
-        study, jobs, data = self.study, self.study.config.detect.jobs, self.study.config.data
-        scans_of = {"rank_candidates": study.answered, "crop_patches": study.cropped}.get(step, study.searched)
-        named = study.searching if jobs else ()
-        if step == "rank_candidates":
-            named = tuple(filter(study.has_fpr, named))
-        found = []
-        for detector in named:
-            groups: list[list[str]] = [[] for _ in range(int(jobs or 0))]
-            for scan in scans_of(detector):
-                groups[int(hashlib.sha256(scan.encode()).hexdigest(), 16) % len(groups)].append(scan)
-            prefix = f"{step}_{entry_name(detector)}".replace("-", "_")
-            found += [Batch(f"{prefix}_{n}", detector, detector, tuple(some)) for n, some in enumerate(groups)]
-            for fold in study.config.folds if data is None or data.luna16 else ():
-                name = f"{detector}@{fold}"
-                found.append(Batch(f"{prefix}_fold_{fold}", name, name, tuple(scans_of(name))))
-        others = "".join(rf"(?!{detector}[@/])" for detector in named)
-        return [*found, Batch(step, "{detector}", rf"{others}{NAME}(@[0-9])?", ("{scan}",))]
+        """How the scans of a step are divided among processes."""
+        return batches_of(self.study, step)
 
     # ---- what can be measured and shown --------------------------------------------------------------------
 
@@ -337,11 +275,12 @@ class Layout:
 
     def unet_digest(self, detector: str) -> str:
         """Changes when the settings of the U-Nets of a detector do."""
-        return self._digest(self.study.detector(detector).model_dump(mode="json", exclude={"candidates", "fpr"}))
+        other = {"candidates", "search", "fpr"}
+        return self._digest(self.study.detector(detector).model_dump(mode="json", exclude=other))
 
     def fpr_digest(self, detector: str) -> str:
-        """Changes when the settings of the false-positive reduction do; `min_finding_score` trains nothing."""
-        unread = {"candidates": {"min_finding_score"}}
+        """Changes when the settings of the false-positive reduction do, but not with what it is not trained by."""
+        unread: dict[str, Any] = {"candidates": {"min_finding_score"}, "search": True}
         return self._digest(self.study.detector(detector).model_dump(mode="json", exclude=unread))
 
     def classifier_digest(self, classifier: str) -> str:

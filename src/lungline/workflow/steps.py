@@ -291,21 +291,20 @@ def settings_of(config: Config, step: str, *, detector: str | None = None, size:
         low, high = config.segment_lungs.plausible_ml
         return {**settings, "plausible_ml_low": low, "plausible_ml_high": high}
     if step == "detect":
-        return {"precision": config.precision}
+        own = config.detectors[str(detector)].search.model_dump(exclude={"first_cut"})
+        return {"precision": config.precision, **own}
     if step == "extract_candidates":
         return config.candidate_settings(str(detector)).model_dump(exclude={"min_finding_score"})
     if step == "rank_candidates":
-        second = config.detectors[str(detector)].fpr
-        assert second is not None
-        return {"count": config.extract_candidates.count, "test_time_augmentation": second.test_time_augmentation}
+        entry = config.detectors[str(detector)]
+        assert entry.fpr is not None
+        told = {"first_cut": entry.search.first_cut, "test_time_augmentation": entry.fpr.test_time_augmentation}
+        return {"count": config.extract_candidates.count, **told}
     if step == "crop_patches":
         return {"count": config.extract_candidates.count, **config.crop_patches.model_dump()}
     if step == "describe_nodules" and detector is not None:
         picked, second = config.candidate_settings(detector), config.detectors[detector].fpr
-        return {
-            "ranked_by": "fpr" if second else picked.rank_by,
-            "min_finding_score": picked.min_finding_score,
-        }
+        return {"ranked_by": "fpr" if second else picked.rank_by, "min_finding_score": picked.min_finding_score}
     return {"size": size} if step == "resize_volume" else {}
 
 

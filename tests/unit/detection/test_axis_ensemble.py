@@ -6,8 +6,8 @@ import torch
 
 from lungline.config.networks import UNetSpec
 from lungline.detection import axis_ensemble
-from lungline.detection.axis_ensemble import predict_axis, slices_at_once
-from lungline.detection.slices import AXES, neighbouring_slices, stack_along, unstack_along
+from lungline.detection.axis_ensemble import predict_axis, predict_nodules, slices_at_once
+from lungline.detection.slices import AXES, computed_slices, neighbouring_slices, stack_along
 from lungline.detection.unet import UNet
 from lungline.training.losses import nodule_loss
 
@@ -54,6 +54,36 @@ def test_a_volume_is_its_slices_one_by_one(network, axis):
         np.testing.assert_allclose(found.take(k, axis=number), torch.sigmoid(logits)[0, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("axis", AXES)
+def test_one_slice_in_three_is_what_all_are_there_and_interpolated_between(network, axis):
+    scaled, _ = balls(99)
+    all_of_them = stack_along(predict_axis(scaled, network, axis, CPU), axis)
+    found = stack_along(predict_axis(scaled, network, axis, CPU, slice_step=3), axis)
+    computed = list(computed_slices(len(found), 3))
+    np.testing.assert_allclose(found[computed], all_of_them[computed], atol=1e-5)
+    lower, upper = (all_of_them[k] for k in computed[1:3])
+    np.testing.assert_allclose(found[computed[1] + 1], lower * 2 / 3 + upper / 3, atol=1e-5)
+    assert not np.allclose(found, all_of_them, atol=1e-3)  # it is not the same search
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_in_its_box_a_slice_is_what_the_box_alone_is_and_nothing_is_found_beyond(network, axis):
+    whole, (z, y, x) = np.zeros((24, 44, 36), np.float32), (slice(3, 21), slice(5, 38), slice(9, 30))
+    boxed = np.ascontiguousarray(balls(99)[0][z, y, x].clip(0.01))
+    whole[z, y, x] = boxed
+    found = predict_axis(whole, network, axis, CPU, slice_box=True)
+    np.testing.assert_allclose(found[z, y, x], predict_axis(boxed, network, axis, CPU), atol=1e-5)
+    found[z, y, x] = 0
+    assert not found.any()
+
+
+def test_the_mean_is_over_the_axes_and_thinned_as_each_is(network):
+    scaled, _ = balls(99)
+    found = predict_nodules(scaled, dict.fromkeys(AXES, network), CPU, slice_step=2, slice_box=True)
+    each = [predict_axis(scaled, network, axis, CPU, slice_step=2, slice_box=True) for axis in AXES]
+    np.testing.assert_allclose(found["mean"], np.mean(each, axis=0), atol=1e-6)
+
+
 def test_fewer_slices_are_computed_together_where_they_are_large():
     small, paper = UNetSpec(base_channels=8), UNetSpec()
     found = [slices_at_once(spec, pixels, CPU) for spec in (small, paper) for pixels in (100**2, 200**2, 360**2)]
@@ -67,8 +97,14 @@ def test_what_a_gpu_is_told_to_do_gives_what_a_cpu_gives(network, axis, room, mo
     """On the CPU, since tests need no GPU: the same operations, told to run there."""
     monkeypatch.setattr(axis_ensemble, "_FEATURES_BYTES_GPU", room)
     scaled, _ = balls(98)
-    stack = axis_ensemble._infer_on(CPU, stack_along(scaled, axis), network, "float32")
-    np.testing.assert_allclose(unstack_along(stack, axis), predict_axis(scaled, network, axis, CPU), atol=1e-5)
+    stack = stack_along(scaled, axis)
+    gpu = torch.device("cuda")
+    for ways in ({}, {"slice_step": 3, "slice_box": True}):
+        regions = axis_ensemble.regions_searched(stack, network.spec, gpu, **ways)
+        found = axis_ensemble._infer_on(CPU, stack, network, "float32", regions)
+        alone = axis_ensemble._infer_in_threads(CPU, stack, network, "float32", regions)
+        assert found.any()
+        np.testing.assert_allclose(found, alone, atol=1e-5)
 
 
 def test_bfloat16_marks_what_float32_marks(network):

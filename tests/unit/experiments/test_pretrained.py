@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
-from experiments.pretrained import choosing
+from experiments.pretrained import choosing, fast_search
 from experiments.pretrained.false_positives import places
+from experiments.pretrained.fast_search import Search
 from experiments.pretrained.found import in_boxes, tumour_boxes
 from experiments.pretrained.implanted import Finding, Judged, false_positives_at, folder_of, without_lesions
 from lungline.detection.candidates import Candidate
+from lungline.detection.slices import AXES
 from lungline.evaluation.free_response import ScanMarks
 from lungline.training.cases import RatedNodule
 
@@ -87,3 +89,20 @@ def test_what_other_weights_made_is_not_taken_for_what_these_would_make(tmp_path
     assert folder_of(tmp_path, card) == before
     card.write_text("another")
     assert folder_of(tmp_path, card) != before
+
+
+def test_a_cheaper_search_is_made_of_the_slices_that_it_computes() -> None:
+    rng = np.random.default_rng(0)
+    full = {axis: rng.random((5, 6, 7), dtype=np.float32) for axis in AXES}
+    mean = fast_search.probability(full, fast_search.FULL)
+    np.testing.assert_allclose(mean, sum(full.values()) / 3, rtol=1e-6)
+    coarse = fast_search.probability(full, Search(axes=("z",), slice_step=2))
+    np.testing.assert_allclose(coarse[::2], full["z"][::2])
+    np.testing.assert_allclose(coarse[1], (full["z"][0] + full["z"][2]) / 2, rtol=1e-6)
+
+
+def test_a_search_ranks_its_first_candidates_alone_by_the_mean_of_its_symmetries() -> None:
+    points, logits = np.arange(9.0).reshape(3, 3), np.array([[1, 3], [2, 0], [9, 9]], np.float32)
+    ranked = fast_search.Ranked(points, logits, 1.0, np.ones(1))
+    assert fast_search.marks_of(ranked, Search(first_cut=2)) == [(0, 1, 2, 2.0), (3, 4, 5, 1.0)]
+    assert fast_search.marks_of(ranked, Search(first_cut=1, symmetries=1)) == [(0, 1, 2, 1.0)]

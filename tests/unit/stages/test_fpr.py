@@ -88,7 +88,7 @@ def train(folder, detector=DETECTOR):
     )
 
 
-def rank(folder, scans, count, test_time_augmentation=1):
+def rank(folder, scans, count, test_time_augmentation=1, **more):
     rank_candidates.run(
         folder / "wide",
         folder / "ranked",
@@ -99,6 +99,7 @@ def rank(folder, scans, count, test_time_augmentation=1):
         count=count,
         test_time_augmentation=test_time_augmentation,
         device="cpu",
+        **more,
     )
 
 
@@ -108,6 +109,10 @@ def test_a_ball_comes_before_tubes_after_the_training_and_the_rest_is_cut(folder
     rank(folder, ["test0", "q"], count=2)
     ranked = read_candidates(folder / "ranked" / "test0.csv")
     assert [candidate.rank for candidate in ranked] == [1, 2]
+    first = read_candidates(folder / "wide" / "test0.csv")[0]
+    rank(folder, ["test0"], count=2, first_cut=1)  # the ball is not among those that the network is given
+    assert [candidate.label for candidate in read_candidates(folder / "ranked" / "test0.csv")] == [first.label]
+    rank(folder, ["test0"], count=2)
     assert ranked[0].centroid_zyx == PLACES[3]
     assert 0 < ranked[1].score < 0.5 < ranked[0].score < 1
     assert read_candidates(folder / "ranked" / "q.csv") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from lungline.classification.cancer_net import CancerNet
 from lungline.config.loading import read_config
 from lungline.config.networks import CancerNetSpec
 from lungline.runner.commands import exit_code_of
+from lungline.stages import detect, rank_candidates
 from lungline.storage.checksums import checksum_path, sha256
 from lungline.storage.weights import write_model
 from lungline.workflow.bundle import Bundle, check_networks, read_bundle, write_bundle
@@ -99,6 +101,7 @@ TABLE: dict[str, tuple[Wrong, str]] = {
         both(lambda folder: (folder / "bundle.json").unlink(), lambda f: os.mkfifo(f / "bundle.json")),
         "no such",
     ),
+    "no slice": (change("bundle.json", settings__detect__slice_step=0), "slice_step"),
     "a formula": (change("bundle.json", classifier='=cmd|"x"!A1'), "classifier: expected letters"),
     "a long name": (change("bundle.json", classifier=LONG), "classifier: "),
     "a line end in a name": (change("bundle.json", classifier="m2\nok"), "classifier: expected letters"),
@@ -161,6 +164,15 @@ def load(folder: Path) -> None:
 def test_a_sound_bundle_is_taken_without_checksums(folder: Path) -> None:
     load(folder)
     assert not checksum_path(folder / "bundle.json").exists()
+
+
+def test_a_bundle_of_before_the_quick_search_is_taken_and_still_means_the_whole_search(folder: Path) -> None:
+    settings = read_bundle(folder / "bundle.json").settings
+    assert "slice_step" not in settings["detect"]
+    load(folder)
+    defaults = inspect.signature(detect.run).parameters
+    assert (defaults["slice_step"].default, defaults["slice_box"].default) == (1, False)
+    assert inspect.signature(rank_candidates.run).parameters["first_cut"].default is None
 
 
 @pytest.mark.parametrize("classifier", BUILT_IN.classifiers)

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 
+from lungline.config.entries import Search
 from lungline.config.loading import read_config
 from lungline.errors import LunglineError
 from lungline.workflow.bundle import PACKAGED, read_bundle
@@ -68,6 +69,16 @@ def test_a_detector_may_pick_candidates_in_its_own_way() -> None:
     config = read_config({})
     assert settings_of(config, "extract_candidates", detector="demo")["threshold"] == 0.8
     assert settings_of(config, "extract_candidates", detector="best")["threshold"] == 0.3
+
+
+def test_all_that_is_built_in_searches_every_slice_and_another_search_is_told_to_the_steps() -> None:
+    config = read_config({"detectors": {"demo": {"search": {"slice_step": 3, "slice_box": True}}}})
+    for name in set(config.detectors) - {"demo"}:
+        assert config.detectors[name].search == Search(slice_step=1, slice_box=False, first_cut=None)
+    told = settings_of(config, "detect", detector="demo")
+    assert told == {"precision": "float32", "slice_step": 3, "slice_box": True}
+    quick = {"detectors": {"pretrained": {"search": {"first_cut": 60}}}}
+    assert settings_of(read_config(quick), "rank_candidates", detector="pretrained")["first_cut"] == 60
 
 
 def test_the_score_of_a_finding_is_told_to_the_description_alone() -> None:
