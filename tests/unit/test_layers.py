@@ -19,7 +19,7 @@ LAYERS = (
     ("imaging", "config"),
     (
         *("errors", "allocator", "names", "escape", "former_names", "qc_flags", "device", "progress", "fingerprint"),
-        *("splits", "environment", "scan_formats"),
+        *("splits", "environment", "scan_formats", "limits"),
     ),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

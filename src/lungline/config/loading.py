@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lungline import limits
 from lungline.config.models import Config
 from lungline.config.settings import read_settings
 from lungline.errors import LunglineError
@@ -61,9 +62,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; an empty file is an empty one."""
     import yaml
 
+    if path.stat().st_size > limits.MAX_YAML_BYTES:
+        raise LunglineError(f"{path}: expected at most {limits.MAX_YAML_BYTES} bytes of YAML. Found more.")
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise LunglineError(f"{path}: expected YAML. {' '.join(str(error).split())}.") from None
     if not isinstance(found or {}, dict):
         raise LunglineError(f"{path}: expected a mapping of keys to values. Found {type(found).__name__}.")

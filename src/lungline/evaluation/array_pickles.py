@@ -1,22 +1,25 @@
 """Pickles of arrays, numbers and text, read without NumPy's own functions: a pickle chooses what they are called with.
 
 It could ask `_codecs.encode` to double a text forty times, or give a dtype a state in which NumPy takes numbers for
-pointers. So stand-ins of a few lines take the same words, and an array is as large as its bytes in the file.
+pointers. So stand-ins of a few lines take the same words, an array is as large as its bytes in the file, and the steps
+of the pickle are counted before one is done.
 """
 
 import pickle
+import pickletools
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline import limits
 from lungline.errors import LunglineError
 from lungline.storage.checksums import check
 from lungline.storage.foreign_files import refuse_larger
 
-_MOST_BYTES = 1 << 26
+_MOST_BYTES = limits.MAX_PICKLE_BYTES
 _NUMBERS = re.compile("[biuf][1248]")
 
 
@@ -79,11 +82,23 @@ def read_arrays(path: Path) -> dict[str, Any]:
     check(path)
     try:
         with open(path, "rb") as file:
+            _refuse_many_steps(file)
+            file.seek(0)
             return {str(name): _plain(value) for name, value in dict(_ArraysOnly(file).load()).items()}
     except Exception as error:  # a pickle may fail in any way
         raise LunglineError(
             f"{path}: expected a pickle of arrays, numbers and text alone. It is refused ({type(error).__name__})."
         ) from None
+
+
+def _refuse_many_steps(file: BinaryIO) -> None:
+    """Look at a pickle before it is obeyed: its table of values is as long as the largest number that it names one by.
+
+    Five bytes ask for 64 GiB so; and empty lists take sixty times the memory of their one byte.
+    """
+    for count, (step, named, _) in enumerate(pickletools.genops(file)):
+        if count > limits.MAX_PICKLE_STEPS or ("PUT" in step.name and int(named or 0) > limits.MAX_PICKLE_STEPS):
+            raise ValueError("more steps than arrays need")
 
 
 def _plain(value: object) -> NDArray | tuple[float, ...] | object:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lungline import limits
 from lungline.errors import LunglineError
 from lungline.evaluation.array_pickles import read_arrays
 from lungline.evaluation.marks_in_maps import (
@@ -31,8 +32,8 @@ from lungline.storage.tables import decimal, read_rows
 
 Marks = dict[str, list[Mark]]
 
-_MOST_BYTES = 1 << 28  # of JSON or XML: a million marks
-_MOST_ARRAY_BYTES = 1 << 32  # of probabilities, unpacked
+_MOST_BYTES = limits.MAX_MARKS_BYTES
+_MOST_ARRAY_BYTES = limits.MAX_ARRAY_BYTES
 
 
 class Gathered:
@@ -79,13 +80,30 @@ def read_json(path: Path) -> Any:
     return read_any_json(path, _MOST_BYTES)
 
 
+class _Counted(ElementTree.TreeBuilder):
+    """A tree of so many elements and attributes; a DOCTYPE, whose entities could grow without end, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts = 0
+
+    def start(self, tag: Any, attrs: Any) -> Any:
+        self._parts += 1 + len(attrs)
+        if self._parts > limits.MAX_XML_PARTS:
+            raise ValueError(f"more than {limits.MAX_XML_PARTS} elements and attributes")
+        return super().start(tag, attrs)
+
+    def doctype(self, name: str, pubid: str, system: str) -> None:
+        raise ValueError("a DOCTYPE")
+
+
 def read_xml(path: Path) -> ElementTree.Element:
     """The root of an XML file; `LunglineError` if it is none."""
     refuse_larger(path, _MOST_BYTES)
     check(path)
     try:
-        return ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, ValueError) as error:
+        return ElementTree.parse(path, ElementTree.XMLParser(target=_Counted())).getroot()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise LunglineError(f"{path}: expected XML. It cannot be read ({type(error).__name__}).") from None
 
 

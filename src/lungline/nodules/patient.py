@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from lungline import limits
 from lungline.config.settings import Settings, read_settings
 from lungline.errors import LunglineError
 from lungline.storage.foreign_files import refuse_larger
 
-_MOST_BYTES = 1 << 18
+_MOST_BYTES = limits.MAX_YAML_BYTES
 
 Size = Annotated[float, Field(gt=0, le=300)]
 

@@ -84,6 +84,8 @@ def request(url: str, body: bytes | None = None, *, seconds: float, max_bytes: i
             target = f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
             connection.request("GET" if body is None else "POST", target, body=body, headers=_login(host))
             answer = connection.getresponse()
+            if len(set(answer.headers.get_all("Content-Length", []))) > 1:  # one of them is a lie
+                raise http.client.HTTPException
             received = bytearray()
             while piece := answer.read(min(_PIECE_BYTES, max_bytes + 1 - len(received))):
                 received += piece

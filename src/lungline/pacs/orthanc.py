@@ -1,6 +1,8 @@
 """An Orthanc server, by its REST interface: what arrived, the images, and the way back."""
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from lungline.privacy.permissions import secret_path
 _SECONDS = 120.0  # of a question; an image may take ten times as long
 _MAX_JSON_BYTES = 1 << 28  # 100,000 studies and more
 _MAX_IMAGE_BYTES = 1 << 31
+_MD5 = re.compile("[0-9a-f]{32}")
 T = TypeVar("T")
 
 #: An identifier of Orthanc: it becomes a part of URLs, so it must not be anything else.
@@ -106,13 +109,19 @@ class Orthanc:
     def digest(self, instance: str) -> str:
         """Of the bytes of an instance, whose id stays when other bytes take its place; by Orthanc's own MD5."""
         try:
-            return visible(self._request(f"instances/{instance}/attachments/dicom/md5")[:64].decode("ascii", "replace"))
+            found = self._request(f"instances/{instance}/attachments/dicom/md5").strip().decode("ascii", "replace")
         except RefusedError:  # where it keeps none (StoreMD5ForAttachments)
             return self._ask(f"instances/{instance}", _Instance).FileUuid
+        if not _MD5.fullmatch(found):
+            raise NonsenseError(f"{self.url}: the MD5 of an image is none. Look at what runs there.")
+        return found
 
     def fetch(self, instance: str, target: Path) -> None:
-        """Write an instance to a file of mode 0600."""
+        """Write an instance to a file of mode 0600; `NonsenseError` if it has not the MD5 that the server keeps."""
+        digest = self.digest(instance)
         content = self._request(f"instances/{instance}/file", max_bytes=_MAX_IMAGE_BYTES, seconds=10 * _SECONDS)
+        if _MD5.fullmatch(digest) and hashlib.md5(content, usedforsecurity=False).hexdigest() != digest:
+            raise NonsenseError(f"{self.url}: an image came that has not its MD5. Look at what runs there.")
         with secret_path(target) as temporary:
             temporary.write_bytes(content)
 

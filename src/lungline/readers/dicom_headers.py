@@ -13,17 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from lungline import limits
 from lungline.errors import Quarantine
 from lungline.readers import image_kinds, owners
 from lungline.readers.dicom_elements import Known, Place
-from lungline.readers.dicom_sniff import gunzipped, is_dicom, lacks_preamble, start_of_file
+from lungline.readers.dicom_sniff import Counted, gunzipped, is_dicom, lacks_preamble, start_of_file
 from lungline.readers.dicom_values import floats_of, number_of_element, orientation_of, text_of, whole_number_of
 from lungline.readers.raw import MAX_FILES, ROOM_MM, is_file
 
@@ -79,7 +80,7 @@ _MODALITIES = (
 )
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _META_LENGTH = b"\2\0\0\0UL\4\0"  # how the first element of a file begins: the length of group 2
-_MAX_INFLATED_BYTES = 1 << 26
+_MAX_INFLATED_BYTES = limits.MAX_HEADER_BYTES
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,8 @@ def read_dataset(path: Path, **options: Any) -> Dataset:
     """
     bare = lacks_preamble(start_of_file(path))
     with gunzipped(open(path, "rb")) as file:
-        dataset = pydicom.dcmread(file, force=bare, **options)
+        counted: Any = Counted(file) if options.get("stop_before_pixels") else file
+        dataset = pydicom.dcmread(counted, force=bare, **options)
     if bare and "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -240,9 +242,11 @@ def _understand(path: Path) -> list[Slice] | Other | str:
             return _frames_of(path, header, kind) if text_of(header, "Modality") == "CT" else _other(header)
         found = _slice_of(path, header, kind)
         return [found] if isinstance(found, Slice) else found
-    except (Quarantine, OSError, MemoryError):
+    except (Quarantine, MemoryError):
         raise
-    except Exception:  # pydicom raises about nine kinds of exception on damaged files
+    except Exception as error:  # pydicom raises about nine kinds of exception on damaged files, among them OSError
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         return "damaged"
 
 
@@ -329,15 +333,20 @@ def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Sl
 def check_inflated_size(path: Path) -> None:
     """Quarantine a deflated DICOM file that would not stay small: pydicom inflates it whole, whatever its size."""
     with gunzipped(open(path, "rb")) as handle:
-        start = handle.read(2048)
-        if DEFLATED.encode() not in start:
-            return
-        if start[132:140] != _META_LENGTH:
-            raise ValueError("the elements of the file do not begin with their length")
-        handle.seek(144 + int.from_bytes(start[140:144], "little"))
-        stream = zlib.decompressobj(-zlib.MAX_WBITS)
-        size = 0
-        while not stream.eof and (piece := stream.unconsumed_tail or handle.read(1 << 16)):
-            size += len(stream.decompress(piece, 1 << 20))
-            if size > _MAX_INFLATED_BYTES:
-                raise Quarantine("Q_LIMIT", f"a deflated file grows beyond {_MAX_INFLATED_BYTES} bytes")
+        check_inflated_stream(handle)
+
+
+def check_inflated_stream(handle: BinaryIO) -> None:
+    """As `check_inflated_size`, of an open file at its start."""
+    start = handle.read(2048)
+    if DEFLATED.encode() not in start:
+        return
+    if start[132:140] != _META_LENGTH:
+        raise ValueError("the elements of the file do not begin with their length")
+    handle.seek(144 + int.from_bytes(start[140:144], "little"))
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    size = 0
+    while not stream.eof and (piece := stream.unconsumed_tail or handle.read(1 << 16)):
+        size += len(stream.decompress(piece, 1 << 20))
+        if size > _MAX_INFLATED_BYTES:
+            raise Quarantine("Q_LIMIT", f"a deflated file grows beyond {_MAX_INFLATED_BYTES} bytes")

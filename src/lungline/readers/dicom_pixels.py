@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
+from lungline import limits
 from lungline.errors import Quarantine
 from lungline.readers.dicom_headers import CT, DEFLATED, Slice, check_inflated_size, read_dataset
 from lungline.readers.raw import AIR_HU, hu_int16
@@ -26,8 +27,8 @@ _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}  # th
 SUPPORTED = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
 LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91, 203)}  # 91 and 203 may be
 _BIT_WORDS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
-_MAX_SLICE_BYTES = 1 << 26  # of a file
-_MAX_FRAMES_BYTES = 1 << 29
+_MAX_SLICE_BYTES = limits.MAX_SLICE_BYTES
+_MAX_FRAMES_BYTES = limits.MAX_FRAMES_BYTES
 _DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"  # where encapsulated pixels end
 _MAX_CT_HU = 3071  # the highest HU of a 12-bit scanner
 

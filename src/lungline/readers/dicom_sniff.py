@@ -13,13 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+from lungline import limits
 from lungline.errors import Quarantine
 from lungline.readers.census import kind_of_file
 
 START_BYTES = 132
 _GZIP = b"\x1f\x8b"
 _PACKED_START_BYTES = 4096  # of a gzipped file: enough to unpack its first bytes
-_MAX_UNPACKED_BYTES = 1 << 26
+_MAX_UNPACKED_BYTES = limits.MAX_HEADER_BYTES
 _MARK = b"DICM"
 _META, _FIRST = 0x0002, 0x0008  # groups that a file without preamble begins with
 _TEXT_VRS = {b"CS", b"UI", b"UL", b"DA", b"TM", b"SH", b"LO", b"IS", b"DS", b"PN", b"DT", b"AE", b"AS", b"US"}
@@ -58,6 +59,28 @@ def gunzipped(stream: IO[bytes]) -> BinaryIO:
     if len(content) > _MAX_UNPACKED_BYTES:
         raise Quarantine("Q_LIMIT", f"a gzipped DICOM file grows beyond {_MAX_UNPACKED_BYTES} bytes")
     return io.BytesIO(content)
+
+
+class Counted:
+    """An open file of which so many bytes are read: a `ValueError` before more are asked for.
+
+    A header may claim elements of gigabytes, which take no room in a sparse file and much in memory.
+    """
+
+    def __init__(self, stream: BinaryIO, most_bytes: int = limits.MAX_HEADER_BYTES) -> None:
+        self._stream, self._left, self._most = stream, most_bytes, most_bytes
+        self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self._left:
+            at = self._stream.tell()  # the end of the file may come before
+            size = min(size, self._stream.seek(0, 2) - at)
+            self._stream.seek(at)
+        content = b"" if size > self._left else self._stream.read(size if size >= 0 else self._left + 1)
+        self._left -= max(len(content), size)
+        if self._left < 0:
+            raise ValueError(f"a header of more than {self._most} bytes")
+        return content
 
 
 def is_dicom(path: Path, start_of: Callable[[Path], bytes] = start_of_file) -> bool:

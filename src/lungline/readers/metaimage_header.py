@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline import limits
 from lungline.errors import Quarantine
 from lungline.readers.raw import MAX_SLICES
 
@@ -36,7 +37,7 @@ _ONE_VALUE = {"ObjectType": "Image", "NDims": "3", "ElementNumberOfChannels": "1
 _FLAGS = dict.fromkeys(("True", "true", "TRUE", "1"), True) | dict.fromkeys(("False", "false", "FALSE", "0"), False)
 _MODALITIES = {"MR", "NM", "US", "OTHER", "PT", "CR", "DX", "MG", "XA", "RF", "SEG", "RTSTRUCT", "RTDOSE", "SC"}
 _LENGTHS = {"um": "micrometres", "cm": "centimetres", "m": "metres", "µm": "micrometres"}
-_MAX_HEADER_BYTES = 1 << 18
+_MAX_HEADER_BYTES = limits.MAX_META_HEADER_BYTES
 _MAX_HEADER_LINES = 2048
 _MAX_NAMES_BYTES = 1 << 21  # of a list of data files
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline import limits
 from lungline.errors import Quarantine
 from lungline.readers.raw import RawImage, check_affine, check_size
 from lungline.scan_formats import is_sniffed, scan_suffix
@@ -28,7 +29,7 @@ _SIZES = {348: 1, 540: 2}  # bytes of a header, and the version of NIfTI that ha
 _COUNT_AT = {348: slice(40, 42), 540: slice(16, 24)}  # bytes of dim[0] in either
 _ALONE, _PAIR = (b"n+1\0", b"n+2\0"), (b"ni1\0", b"ni2\0")
 _LONGEST = 120  # characters of what nibabel says
-_MAX_OFFSET = 1 << 24  # of the voxels: extensions lie before them
+_MAX_OFFSET = limits.MAX_NIFTI_OFFSET
 _SAME_SPACING = 0.01  # part by which pixdim and the affine may differ
 _SAME_PLACE_MM = 0.1  # by which the corners of sform and qform may differ
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline import limits
 from lungline.errors import Quarantine
 
-MAX_IN_PLANE = 2048  # rows or columns
-MAX_SLICES = 5000
-MAX_VOXELS = 3 * 2**27  # 1536 slices of 512 x 512: a whole trunk in thin slices
-MAX_FILES = 20_000  # of a folder or a zip
-MAX_BYTES = 9 * 2**27  # of the voxels, in the type of the file
+MAX_IN_PLANE = limits.MAX_IN_PLANE
+MAX_SLICES = limits.MAX_SLICES
+MAX_VOXELS = limits.MAX_VOXELS
+MAX_FILES = limits.MAX_FILES
+MAX_BYTES = limits.MAX_VOXEL_BYTES
 AIR_HU = -1024  # the lowest value a scanner means; below it lies only padding
 ROOM_MM = 1e5  # no scanner's origin is farther away
 _SPACING_MM = (0.05, 20.0)  # what a CT can have

@@ -22,11 +22,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from lungline import limits
 from lungline.errors import LunglineError, Quarantine, lack_of_the_disk
 from lungline.readers.raw import MAX_VOXELS
 
-SECONDS = 480.0
-MEMORY_BYTES = 7 << 28  # with the process itself under 2 GiB
+SECONDS = limits.CHILD_SECONDS
+MEMORY_BYTES = limits.CHILD_BYTES
 _PR_SET_PDEATHSIG = 1
 _SHARED_BYTES = 2 * MAX_VOXELS  # int16; pages that are not touched cost nothing
 

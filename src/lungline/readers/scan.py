@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lungline import limits
 from lungline.errors import LunglineError, Quarantine
 from lungline.imaging.volume import Volume
 from lungline.readers.by_format import reader_of
@@ -93,11 +94,21 @@ def real_path(path: Path) -> Path:
 
 
 def raw_files(path: Path, source: Source) -> list[Path]:
-    """The files that a scan consists of: all in a DICOM folder, a header and its pixels, or one."""
+    """The files that a scan consists of: all in a DICOM folder, a header and its pixels, or one.
+
+    A file in the folder that is too large for any slice is none of them. `Quarantine` with `Q_LIMIT` where they take
+    more bytes than a scan may: each is read whole, for its hash.
+    """
     path = real_path(path)
     if FORMATS[source].suffixes and not path.is_file():  # a pipe or a device would never end
         raise Quarantine("Q_UNREADABLE", "the scan is not a regular file")
-    return reader_of(source).files_of(path)
+    sizes = {file: file.stat().st_size for file in reader_of(source).files_of(path)}
+    if not FORMATS[source].suffixes:
+        sizes = {file: size for file, size in sizes.items() if size <= limits.MAX_FILE_BYTES}
+    if max(sizes.values(), default=0) > limits.MAX_FILE_BYTES or sum(sizes.values()) > limits.MAX_SCAN_BYTES:
+        most = f"{limits.MAX_FILE_BYTES} in a file, {limits.MAX_SCAN_BYTES} in all"
+        raise Quarantine("Q_LIMIT", f"the files of the scan take {sum(sizes.values())} bytes; at most {most}")
+    return list(sizes)
 
 
 def digests_of_files(files: Sequence[Path]) -> tuple[str, ...]:

@@ -10,14 +10,14 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pydicom
 
 from lungline.errors import Quarantine
-from lungline.readers.dicom_headers import quiet, regular_files
-from lungline.readers.dicom_sniff import START_BYTES, begins_as_dicom, gunzipped, lacks_preamble
+from lungline.readers.dicom_headers import check_inflated_stream, quiet, regular_files
+from lungline.readers.dicom_sniff import START_BYTES, Counted, begins_as_dicom, gunzipped, lacks_preamble
 from lungline.readers.owners import TAGS, groups_of, owner_of
 from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.stack import MIN_SLICES
@@ -136,8 +136,10 @@ def _owner_and_date(path: Path, opener: Opener | None) -> tuple[str, ...] | None
             if not begins_as_dicom(start):
                 return None
             file.seek(0)
+            check_inflated_stream(file)
+            file.seek(0)
             header = pydicom.filereader.read_partial(
-                file,
+                cast(BinaryIO, Counted(file)),
                 stop_when=lambda tag, vr, length: tag > _LAST_TAG,
                 specific_tags=_TAGS,
                 force=lacks_preamble(start),

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from lungline import limits
 from lungline.errors import Quarantine
 from lungline.readers.by_format import is_scan, reader_of
 from lungline.readers.census import NO_SCANS, Census
@@ -34,8 +35,8 @@ from lungline.readers.sandbox import run_in_sandbox
 from lungline.readers.studies import files_of_study, place_of_study, studies_among
 from lungline.scan_formats import FORMATS, source_of_name
 
-MAX_UNPACKED_BYTES = 1 << 31  # of one scan
-_SECONDS = 120.0
+MAX_UNPACKED_BYTES = limits.MAX_UNPACKED_BYTES
+_SECONDS = limits.ZIP_SECONDS
 _PREFIX = "lungline-zip-"
 _FORSAKEN_S = 60.0  # a folder that nobody holds and that is older was left behind
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -17,6 +17,9 @@ from lungline.storage.scan_rows import ScanRow, read_manifest
 #: Folders and files that need no checksum: raw data, tables that people may edit, what Snakemake writes.
 WITHOUT_CHECKSUM = ("cohort", "private", "masks", "logs", "benchmarks", "manifest.csv", "predictions.csv")
 
+#: How the folder of files that `lungline predict` removes at its end is called, before a word that is drawn.
+WORK = ".stages-"
+
 #: What can be found. The first kinds are differences; a note changes no answer.
 DIFFERENCES = ("damaged", "missing", "made from another file", "raw scan changed", "contradiction", "no checksum")
 NOTES = ("made by other code", "quarantined", "raw scan not here")
@@ -61,10 +64,11 @@ def verify_tree(results: Path) -> Report:
         raise LunglineError(f"{results}: expected a result tree with checksums (.NAME.sha256). Found none.")
     manifest = results / "manifest.csv"
     scans = read_manifest(manifest) if manifest.is_file() else []
+    answered = _hashes_of_answers(results / "predictions.csv")
     findings = [
         *(finding for path in files for finding in _about_file(path, checksums.get(path), results)),
         *_about_answers(results),
-        *(finding for row in scans for finding in _about_raw(row, results)),
+        *(finding for row in scans for finding in _about_raw(row, results, answered.get(row.scan, ""))),
     ]
     return Report(len(files), sum(path.stat().st_size for path in files), len(scans), tuple(findings))
 
@@ -85,6 +89,8 @@ def _about_file(path: Path, checksum: Checksum | None, results: Path) -> Iterato
         own_checksum = read_checksum(used)
         checksummed = own_checksum.sha256 if own_checksum else None
         quarantined = used.with_name(f"{used.name}.damaged").exists()
+        if WORK in place and not used.exists():  # `lungline predict` without --keep
+            continue
         # one that was removed on purpose (`keep_intermediates: false`) counts as what its checksum says
         found = sha256(used) if used.is_file() else None if quarantined else checksummed
         if found is None:
@@ -104,7 +110,7 @@ def _about_answers(results: Path) -> Iterator[Finding]:
     """Do the hashes in every row of the answers fit the files beside them?"""
     tables = sorted(results.glob("collect_predictions/*.csv"))
     copy = results / "predictions.csv"
-    if copy.is_file() and sha256(copy) not in {sha256(table) for table in tables}:
+    if tables and copy.is_file() and sha256(copy) not in {sha256(table) for table in tables}:
         yield Finding(copy.name, "damaged", "it is no copy of a table in collect_predictions/")
     for table in tables:
         name = str(table.relative_to(results))
@@ -136,22 +142,33 @@ def _origin_of(scan: str, results: Path) -> hdf5.Header | None:
     return None
 
 
-def _about_raw(row: ScanRow, results: Path) -> Iterator[Finding]:
-    """Are the raw files those that were ingested? Their names may be a patient's and are never told."""
+def _hashes_of_answers(table: Path) -> dict[str, str]:
+    """SHA-256 of the raw files of each scan that is answered, as the table says; none of a table that is damaged."""
+    try:
+        return {row.scan: row.input_sha256 for row in read_predictions(table)} if table.is_file() else {}
+    except LunglineError:
+        return {}
+
+
+def _about_raw(row: ScanRow, results: Path, answered: str) -> Iterator[Finding]:
+    """Are the raw files those that were ingested, or `answered`? Their names may be a patient's and are never told."""
     name = f"private/raw/{row.scan}"
     header, ingested = _origin_of(row.scan, results), read_checksum(results / "ingest" / f"{row.scan}.h5")
     there = (results / name).exists() or is_inside(results / name)
-    if header is None or "raw_sha256" not in header.provenance or not there:
+    wanted = header.provenance.get("raw_sha256", "") if header else answered
+    if not wanted or not there:
         yield Finding(name, "raw scan not here", "its bytes cannot be compared")
         return
     try:
         with unpacked(results / name, row.source) as raw:
             files = raw_files(raw, row.source)
             now, then = Counter(digests_of_files(files)), Counter(ingested.raw if ingested else ())
-            same = hash_of_files(files) == header.provenance["raw_sha256"]
+            same = hash_of_files(files) == wanted
     except (OSError, LunglineError, Quarantine) as error:
         yield Finding(name, "raw scan changed", f"it can no longer be read ({type(error).__name__})")
         return
-    if not same:
+    if not same and not then:  # only their hash together is known
+        yield Finding(name, "raw scan changed", f"the hash of its {len(files)} files is another")
+    elif not same:
         detail = f"{(now - then).total()} of {len(files)} files are new or changed, {(then - now).total()} are gone"
         yield Finding(name, "raw scan changed", detail)

@@ -9,6 +9,7 @@ from lungline.config.models import Config
 from lungline.nodules.annotations import note_annotations
 from lungline.privacy.scan_list import list_plain_folder, say_what_was_seen, write_scan_list
 from lungline.readers.listing import Listing, list_dsb17, list_luna16
+from lungline.runner.locks import LISTING, hold
 from lungline.workflow.opening import ROOT, refuse_missing_folders
 
 
@@ -38,11 +39,12 @@ def run(
         return
     refuse_missing_folders(settings)
     out = Path(settings.outdir)
-    listings = list_data(settings, out)
-    now = {item.row.scan for listing in listings for item in listing.scans}
-    annotations = settings.annotations or (settings.data.luna16 and Path(settings.data.luna16, "annotations.csv"))
-    notes = note_annotations(Path(annotations), now) if annotations else []
-    write_scan_list(out, listings, notes=notes)
+    with hold(out, LISTING):
+        listings = list_data(settings, out)
+        now = {item.row.scan for listing in listings for item in listing.scans}
+        annotations = settings.annotations or (settings.data.luna16 and Path(settings.data.luna16, "annotations.csv"))
+        notes = note_annotations(Path(annotations), now) if annotations else []
+        write_scan_list(out, listings, notes=notes)
     for listing in listings:
         say_what_was_seen(listing)
 

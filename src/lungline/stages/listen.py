@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import StringConstraints, TypeAdapter
 
 from lungline import NOTICE
 from lungline.errors import LunglineError, lack_of_the_disk
 from lungline.escape import visible
 from lungline.pacs.bounded_http import UnreachableError
-from lungline.pacs.orthanc import NonsenseError, Orthanc, Study
+from lungline.pacs.orthanc import Id, NonsenseError, Orthanc, Study
 from lungline.privacy.permissions import secret_folder, write_secret
 from lungline.readers.sandbox import end_with_parent
 from lungline.reports.summary import format_answer
@@ -68,7 +71,7 @@ def run(
 class Entry:
     """State of a study whose results are in OUT/`name`; `content` is SHA-256 over its CT images, ids and bytes."""
 
-    name: str
+    name: Annotated[str, StringConstraints(pattern=r"^study-[0-9a-f]{1,32}$")]  # it becomes that of folders
     updated: str = ""  # when something had arrived last
     content: str = ""
     outcome: str = ""
@@ -225,8 +228,8 @@ def _read(out: Path) -> dict[str, Entry]:
     if not path.is_file():
         return {}
     try:
-        found = {study: Entry(**entry) for study, entry in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (ValueError, TypeError, AttributeError):
+        found = TypeAdapter(dict[Id, Entry]).validate_json(path.read_bytes(), strict=True)
+    except ValueError:
         mend = "Restore it, or remove it to begin anew."
         raise LunglineError(f"{path}: not a journal of `lungline listen`. {mend}") from None
     return {study: Entry(entry.name) if entry.failed else entry for study, entry in found.items()}

@@ -25,6 +25,7 @@ from lungline.progress import Progress, status_line
 from lungline.readers.raw_state import raw_state
 from lungline.reports.html import style_digest
 from lungline.reports.summary import format_answer
+from lungline.runner.audit import WORK
 from lungline.runner.locks import alone_in_out
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
@@ -36,8 +37,6 @@ from lungline.storage.results import read_result
 from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.workflow.bundle import PACKAGED, Bundle, check_networks, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
-
-_WORK = ".stages-"
 
 
 @alone_in_out
@@ -82,7 +81,7 @@ def run(
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
     recipe, known = read_bundle(bundle), None if patient is None else read_patient(patient)
-    for forsaken in out.glob(f"{_WORK}*"):  # of a call that was killed
+    for forsaken in out.glob(f"{WORK}*"):  # of a call that was killed
         shutil.rmtree(forsaken, ignore_errors=True)
     manifest.run("folder", raw, out)
     rows = read_manifest(out / "manifest.csv")
@@ -201,7 +200,7 @@ def _answer(
     """Every step of one scan, in the order of the workflow."""
     scan, settings = row.scan, recipe.settings
     last = maker_of(CANDIDATES, settings)
-    with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=_WORK, dir=out) as folder:
+    with nullcontext(out / "stages") if keep else tempfile.TemporaryDirectory(prefix=WORK, dir=out) as folder:
         work = Path(folder)
         kept: dict[str, Path] = {
             **({last: out / "candidates" / f"{scan}.csv"} if last else {}),

@@ -6,12 +6,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from lungline import limits
 from lungline.errors import CorruptFileError
 
-#: A card names each training case with its hashes: 16 MiB are some 30,000 cases.
-MOST_JSON_BYTES = 1 << 24
-#: The paper's largest network, method 1 on a region filled up with air, has 1.3 GB.
-MOST_WEIGHTS_BYTES = 1 << 33
+MOST_JSON_BYTES = limits.MAX_CARD_BYTES
+MOST_WEIGHTS_BYTES = limits.MAX_WEIGHTS_BYTES
 
 
 def refuse_larger(path: Path, most_bytes: int) -> None:
@@ -29,10 +28,16 @@ def refuse_larger(path: Path, most_bytes: int) -> None:
 
 
 def read_any_json(path: Path, most_bytes: int, remedy: str = "Restore it, or name another.") -> Any:
-    """What a JSON file holds; `CorruptFileError` if it is larger than `most_bytes`, or none."""
+    """What a JSON file holds; `CorruptFileError` if it is larger than `most_bytes`, or none.
+
+    Empty lists take thirty times the memory of their two characters, so values are counted before one is made.
+    """
     refuse_larger(path, most_bytes)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if sum(map(text.count, "[{,")) > limits.MAX_JSON_VALUES:
+            raise CorruptFileError(f"{path}: expected at most {limits.MAX_JSON_VALUES} values. Found more. {remedy}")
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path}: expected JSON. It cannot be read ({type(error).__name__}). {remedy}") from None
 

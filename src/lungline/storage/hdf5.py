@@ -18,7 +18,7 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from lungline import NOTICE, __version__
+from lungline import NOTICE, __version__, limits
 from lungline.errors import CorruptFileError
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
@@ -36,7 +36,7 @@ _FILTERS: dict[str, Mapping[str, Any]] = {
     "blosc": hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
     "gzip": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
 }
-_MOST_FIELD_BYTES = 1 << 34  # the largest scan at 0.5 mm, as float32, takes a third
+_MOST_FIELD_BYTES = limits.MAX_FIELD_BYTES
 _AFFINE = "affine_zyx_to_lps_xyz_mm"
 _LIBVER = ("v110", "v110")  # the oldest format whose metadata carry checksums
 

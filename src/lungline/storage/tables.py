@@ -14,9 +14,11 @@ from io import StringIO
 from itertools import islice
 from pathlib import Path
 
+from lungline import limits
 from lungline.errors import FaultsError, LunglineError
 from lungline.former_names import former_columns
 from lungline.storage.checksums import check, write_checksummed_text
+from lungline.storage.foreign_files import refuse_larger
 from lungline.storage.spreadsheets import (
     bare,
     cells,
@@ -29,7 +31,6 @@ from lungline.storage.spreadsheets import (
 
 Row = tuple[int, dict[str, str]]
 
-_MAX_BYTES = 1 << 28
 _MOST_SHOWN = 20
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
@@ -123,9 +124,11 @@ def _line_of_error(text: str, delimiter: str) -> int:
 
 def table_text_of(path: Path) -> str:
     """The text of a table; `LunglineError` names every line that holds no text."""
-    if path.stat().st_size > _MAX_BYTES:
-        raise LunglineError(f"{path}: too large for a table. Expected at most {_MAX_BYTES} bytes.")
+    refuse_larger(path, limits.MAX_TABLE_BYTES)
     raw = path.read_bytes()
+    if max(map(raw.count, b"\r\n")) > limits.MAX_TABLE_LINES or sum(map(raw.count, b",;\t")) > limits.MAX_TABLE_CELLS:
+        found = f"expected at most {limits.MAX_TABLE_LINES} lines and {limits.MAX_TABLE_CELLS} cells"
+        raise LunglineError(f"{path}: too large for a table, {found}. Take it apart.")
     try:
         text = decoded(raw)
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from lungline import NOTICE, __version__
+from lungline import NOTICE, __version__, limits
 from lungline.errors import CorruptFileError
 from lungline.former_names import refuse_former_card, tensor_now_called
 from lungline.storage.checksums import check, checksummed_path, write_checksummed_text
@@ -16,7 +16,7 @@ from lungline.storage.foreign_files import MOST_WEIGHTS_BYTES, read_json, refuse
 if TYPE_CHECKING:
     from torch import Tensor
 
-_MOST_HEADER_BYTES = 1 << 20  # the names and shapes of some 60 tensors take 6 kB
+_MOST_HEADER_BYTES = limits.MAX_WEIGHTS_HEADER_BYTES
 _FLOATS = ("F16", "BF16", "F32")
 
 _KEY = "lungline"  # the only metadata key: several would be written in random order

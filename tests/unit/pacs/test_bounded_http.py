@@ -1,6 +1,7 @@
 """A server that is broken or hostile: nothing goes to another host, every reply is bounded in bytes, time and shape."""
 
 import base64
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -131,7 +132,23 @@ def test_words_of_the_server_cannot_move_the_cursor(liar) -> None:
 
 
 def test_an_instance_is_written_for_its_owner_alone(liar, tmp_path: Path) -> None:
-    liar.answer = lambda handler: reply(handler, b"DICM")
+    md5 = hashlib.md5(b"DICM").hexdigest().encode()
+    liar.answer = lambda handler: reply(handler, md5 if handler.path.endswith("/md5") else b"DICM")
     Orthanc(liar.url).fetch(STUDY, tmp_path / "0.dcm")
     assert (tmp_path / "0.dcm").read_bytes() == b"DICM"
     assert (tmp_path / "0.dcm").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_image_that_has_not_its_md5_is_not_kept(liar, tmp_path: Path) -> None:
+    for said, why in ((b"0" * 32, "has not its MD5"), (b"nonsense", "the MD5 of an image is none")):
+        liar.answer = lambda handler, said=said: reply(handler, said if handler.path.endswith("/md5") else b"DICM")
+        with pytest.raises(NonsenseError, match=why):
+            Orthanc(liar.url).fetch(STUDY, tmp_path / "0.dcm")
+    assert not (tmp_path / "0.dcm").exists()
+
+
+def test_a_reply_of_two_lengths_is_none(liar) -> None:
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\n{}   "
+    liar.answer = lambda handler: handler.wfile.write(said)
+    with pytest.raises(UnreachableError, match="no answer"):
+        request(liar.url, seconds=5, max_bytes=100)

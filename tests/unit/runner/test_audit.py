@@ -8,7 +8,7 @@ import pytest
 from lungline import cli
 from lungline.errors import LunglineError
 from lungline.runner.audit import verify_tree
-from lungline.stages import ingest, resample
+from lungline.stages import ingest, predict, resample
 from lungline.storage import checksums, hdf5
 from lungline.storage.checksums import checksum_path, lineage_of, write_checksummed_text
 from lungline.storage.scan_rows import ScanRow, write_manifest
@@ -115,3 +115,22 @@ def test_predictions_that_are_no_copy_and_hashes_that_fit_nothing_are_named(resu
 def test_a_folder_without_checksums_is_refused(tmp_path):
     with pytest.raises(LunglineError, match="expected a result tree"):
         verify_tree(tmp_path)
+
+
+def test_the_folder_of_predict_is_as_written_until_something_changes(tmp_path):
+    raw, out = write_mhd(tmp_path / "raw" / "a.mhd", chest()), tmp_path / "out"
+    (out / ".stages-dead" / "ingest").mkdir(parents=True)
+    assert predict.run(raw, out=out, device="cpu") in (0, 1)
+    assert not list(out.glob(".stages-*"))  # nor that of a call that was killed
+    assert found(out) == set()
+    (table,) = (out / "nodules").glob("*.json")
+    text = table.read_text()
+    table.write_text(text + " ")
+    assert (f"nodules/{table.name}", "damaged") in found(out)
+    table.write_text(text)
+    answers = (out / "predictions.csv").read_text()
+    (out / "predictions.csv").write_text(answers.replace("folder", "luna16"))
+    assert ("predictions.csv", "damaged") in found(out)
+    (out / "predictions.csv").write_text(answers)
+    raw.write_text(raw.read_text() + "Comment = x\n")
+    assert found(out) == {(f"private/raw/{table.stem}", "raw scan changed")}

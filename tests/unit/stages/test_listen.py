@@ -80,8 +80,19 @@ def test_a_second_listener_in_one_folder_is_refused(server, tmp_path) -> None:
         listen.run(server.url, out=tmp_path / "out", once=True)
 
 
-def test_a_journal_that_is_none_is_one_line(server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "[" * 100_000,
+        json.dumps({FIRST: {"name": None}}),
+        json.dumps({FIRST: {"name": "../../elsewhere"}}),
+        json.dumps({FIRST: {"name": "study-abc", "failed": "perhaps"}}),
+        json.dumps({"../x": {"name": "study-abc"}}),
+    ],
+)
+def test_a_journal_that_is_none_is_one_line(server, tmp_path: Path, content) -> None:
     (tmp_path / "out/private").mkdir(parents=True)
-    (tmp_path / "out/private/journal.json").write_text("[]")
+    (tmp_path / "out/private/journal.json").write_text(content)
     with pytest.raises(LunglineError, match="not a journal of `lungline listen`"):
         listen.run(server.url, out=tmp_path / "out", once=True)
