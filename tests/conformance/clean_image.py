@@ -128,7 +128,7 @@ def begin(folder: Path, suite: str) -> Image:
 
 def answer(image: Image) -> list[str]:
     """What the finished image says of a scan, and of the workflow."""
-    own = image.root / "home/own"
+    own = image.root / "scans"
     own.mkdir(parents=True)
     write_dicom_series(own / "scan", simulate_scan_hu(plan_scan("luna16", 3, 1, 0.3)), patient="one")
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -137,7 +137,7 @@ def answer(image: Image) -> list[str]:
         shutil.copy(REPOSITORY / name, image.root / "clone" / name)
     subprocess.run(["chown", "-R", f"{USER}:{USER}", own, image.root / "clone"], check=True)
     environment, image.environment = image.environment, {}
-    image.folder = "/home/own"
+    image.folder = "/scans"
     said = image.run("lungline predict scan", network=False, user=USER)  # the code that was installed
     if "1 of 1 scans have an answer" not in said:
         raise SystemExit(f"lungline predict: {said}")
