@@ -157,7 +157,11 @@ REPORTS = {
     "": ("Advisories: not run.", 2),
     '{"dependencies": [{"name": "a", "version": "1", "vulns": []}]}': ("Advisories: 0, of 1 packages; 0 could", 0),
     '{"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "X-1"}]}]}': ("Advisories: 1, of 1", 1),
-    '{"dependencies": [{"name": "a", "skip_reason": "not found"}]}': ("0, of 0 packages; 1 could not be looked up", 2),
+    '{"dependencies": [{"name": "a", "skip_reason": "not found"}]}': ("Advisories: not run. None of 1 packages", 2),
+    '{"dependencies": [{"name": "a", "skip_reason": "not found"}, {"name": "b", "version": "1", "vulns": []}]}': (
+        "Advisories: 0, of 1 packages; 1 could not be looked up",
+        2,
+    ),
 }
 
 

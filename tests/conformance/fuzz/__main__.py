@@ -136,7 +136,12 @@ def fuzz(name: str, seconds: float, out: Path) -> None:
     if not importlib.util.find_spec("atheris"):
         blindly(one, seconds, folder)
         return
-    limits = [f"-timeout={INPUT_SECONDS}", f"-rss_limit_mb={MEMORY_MIB}", f"-max_len={MOST_BYTES}"]
+    limits = [
+        f"-timeout={INPUT_SECONDS}",
+        f"-report_slow_units={INPUT_SECONDS}",
+        f"-rss_limit_mb={MEMORY_MIB}",
+        f"-max_len={MOST_BYTES}",
+    ]
     until = [f"-max_total_time={max(1, int(seconds))}", f"-artifact_prefix={folder / 'faults'}/"]
     atheris.Setup(["fuzz", *limits, *until, str(folder / "corpus")], one)
     atheris.Fuzz()
