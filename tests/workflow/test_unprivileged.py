@@ -17,6 +17,7 @@ from untrained import untrained_bundle
 
 pytestmark = pytest.mark.workflow
 REPOSITORY = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "rules", "src", "config", "envs", "profiles", "report", "workflow", "tests", "pyproject.toml")
 #: In a namespace of users where one is nobody special: root's right to pass over permissions is gone.
 PLAIN_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
@@ -25,7 +26,7 @@ PLAIN_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 def clone(tmp_path_factory) -> Iterator[Path]:
     """A copy of the repository in which nothing can be written."""
     clone = tmp_path_factory.mktemp("clone") / "lungline"
-    for name in ("Snakefile", "rules", "src", "config", "envs", "profiles", "report", "workflow", "tests", "pyproject.toml"):
+    for name in PARTS:
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
