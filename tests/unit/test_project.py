@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 HERE = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+#: Only a page in findings/ needs it.
+NOT_LOCKED = {"edt"}
 
 
 def name_of(requirement: str) -> str:
@@ -28,6 +33,22 @@ def test_every_requirement_has_an_exact_tested_version() -> None:
     extras = [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
     wanted = [name for name in PROJECT["dependencies"] + extras if name_of(name) != "lungline"]
     assert [requirement for requirement in wanted if name_of(requirement) not in constraints()] == []
+
+
+def test_the_lock_has_every_tested_version_with_hashes_and_nothing_out_of_range() -> None:
+    text = (HERE / "envs" / "locked.txt").read_text(encoding="utf-8")
+    locked = {name_of(entry): entry for entry in re.split(r"\n(?=\S)", text) if not entry.startswith("#")}
+    versions = {name: re.search(r"==([^\s;]+)", entry)[1] for name, entry in locked.items()}
+    assert [name for name, entry in locked.items() if "--hash=sha256:" not in entry] == []
+    tested = {name: version for name, version in constraints().items() if name not in NOT_LOCKED}
+    assert {name: versions.get(name) for name in tested} == tested
+    extras = [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
+    for requirement in map(Requirement, PROJECT["dependencies"] + extras):
+        if name_of(requirement.name) != "lungline":
+            assert versions[name_of(requirement.name)] in requirement.specifier, requirement
+    command = next(line for line in text.splitlines() if "uv pip compile" in line)
+    assert "pyproject.toml --extra test -c constraints.txt" in command
+    assert "--generate-hashes" in command
 
 
 def test_the_conda_environment_has_the_tested_versions() -> None:

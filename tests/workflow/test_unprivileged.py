@@ -17,6 +17,7 @@ from untrained import untrained_bundle
 
 pytestmark = pytest.mark.workflow
 REPOSITORY = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "rules", "src", "config", "envs", "profiles", "report", "workflow", "tests", "pyproject.toml")
 #: In a namespace of users where one is nobody special: root's right to pass over permissions is gone.
 PLAIN_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
@@ -25,7 +26,7 @@ PLAIN_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 def clone(tmp_path_factory) -> Iterator[Path]:
     """A copy of the repository in which nothing can be written."""
     clone = tmp_path_factory.mktemp("clone") / "lungline"
-    for name in ("Snakefile", "rules", "src", "config", "envs", "profiles", "report", "workflow"):
+    for name in PARTS:
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,6 +81,26 @@ def test_scans_are_answered_and_what_is_closed_costs_only_itself(answered) -> No
     assert done.returncode == 1, done.stderr  # 1: a scan has no answer
     assert rows[:2] == [("quarantined", "Q_UNREADABLE")] * 2
     assert [status for status, _ in rows[2:]] == ["warned"]  # a small chest
+
+
+def test_scans_are_listed_for_the_workflow_and_none_may_be_written_beside_the_code(unprivileged, clone) -> None:
+    scans = unprivileged.own / "mine"
+    ct = make_chest(spacing_mm=2.0).ct
+    scans.mkdir()
+    write_mhd(scans / "one.mhd", np.rint(ct.array).astype(np.int16))
+    (unprivileged.own / "config.yaml").write_text(f"outdir: listed\ndata: {{folder: {scans}}}\n", encoding="utf-8")
+    done = unprivileged("lungline.cli", "list-scans", "--configfile", "config.yaml")
+    assert done.returncode == 0, done.stderr
+    assert len((unprivileged.own / "listed/manifest.csv").read_text(encoding="utf-8").splitlines()) == 2
+    assert (unprivileged.own / "listed/private").stat().st_mode & 0o777 == 0o700
+    done = unprivileged("lungline.cli", "manifest", "folder", str(scans), str(clone / "out"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_pytest_runs_in_a_clone_that_cannot_be_written(unprivileged, clone) -> None:
+    done = unprivileged("pytest", str(clone / "tests/unit/test_escape.py"), "-c", str(clone / "pyproject.toml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout or "100%" in done.stdout
 
 
 def test_the_workflow_is_planned_from_a_clone_that_cannot_be_written(clone, unprivileged) -> None:

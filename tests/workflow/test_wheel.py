@@ -6,6 +6,8 @@ The short form is part of `./run test` and borrows what the wheel needs from the
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -71,6 +73,17 @@ def test_the_wheel_holds_workflow_presets_profiles_and_weights(wheel: Path) -> N
     wanted |= {f"lungline/{path.relative_to(package)}" for path in weights}
     assert wanted - names == set()
     assert [name for name in names if name.startswith(("tests", "docs", "results"))] == []
+
+
+def test_the_wheel_holds_its_bill_of_materials(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if ".dist-info/sboms/" in name]
+        parts = {part["name"]: part for part in json.loads(archive.read(name))["components"]}
+        weights = {name for name in archive.namelist() if name.endswith(".safetensors")}
+        assert weights
+        assert weights <= set(parts)
+        for name in weights | {"lungline/reports/page/viewer.js", "lungline/reports/page/page.css"}:
+            assert parts[name]["hashes"][0]["content"] == hashlib.sha256(archive.read(name)).hexdigest()
 
 
 def predict_offline(programs: Path, folder: Path) -> str:

@@ -5,9 +5,10 @@ Academic Radiology 14 (2007), 1464, for the outline, which runs through the firs
 al., Medical Image Analysis 42 (2017), 1, for merging.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 
 from lungline.errors import LunglineError
 from lungline.evaluation.mark_readers import read_xml
-from lungline.evaluation.marks_in_maps import ball_diameter, grids
+from lungline.evaluation.marks_in_maps import ball_diameter, grids, in_sandbox
 from lungline.nodules.annotations import Nodule
-from lungline.readers.dicom_headers import check_inflated_size
+from lungline.readers.dicom_headers import check_inflated_size, quiet
 from lungline.readers.raw import MAX_IN_PLANE
 from lungline.storage.tables import decimal
 
@@ -197,22 +198,12 @@ def _dicom_grids(images: Path, scans: Iterable[str]) -> dict[str, Grid]:
     wanted = set(scans)
     if not wanted:
         return {}
-    import pydicom
-
+    files = sorted(file for file in images.rglob("*") if file.suffix.lower() in (".dcm", "") and file.is_file())
     heights: dict[str, list[float]] = {}
     plane: dict[str, tuple[list[float], list[float], list[float]]] = {}
-    tags = ["SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
-    for file in sorted(file for file in images.rglob("*") if file.suffix.lower() in (".dcm", "") and file.is_file()):
-        try:
-            check_inflated_size(file)
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags)
-            series = str(header.SeriesInstanceUID)
-            place = [[float(n) for n in header[tag].value] for tag in tags[1:]]
-        except Exception:  # another file
-            continue
-        if series in wanted:
-            heights.setdefault(series, []).append(place[0][2])
-            plane[series] = (place[0], place[1], place[2])
+    for series, *place in in_sandbox(lambda: _planes(files, wanted), f"{images}: expected DICOM files."):
+        heights.setdefault(series, []).append(place[0][2])
+        plane[series] = (place[0], place[1], place[2])
     found = {}
     for series, (position, orientation, spacing) in plane.items():
         if min(orientation[0], orientation[4]) < _PARALLEL:
@@ -220,6 +211,28 @@ def _dicom_grids(images: Path, scans: Iterable[str]) -> dict[str, Grid]:
         apart = np.diff(sorted(set(heights[series])))
         slice_mm = float(np.median(apart)) if len(apart) else 1.0
         found[series] = Grid((position[0], position[1]), (spacing[1], spacing[0]), slice_mm)
+    return found
+
+
+def _planes(files: Sequence[Path], wanted: Collection[str]) -> list[tuple[Any, ...]]:
+    """Series, position, orientation and spacing of every file that is a slice of a wanted series."""
+    import pydicom
+
+    tags = ["SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+    found = []
+    with quiet():
+        for file in files:
+            try:
+                check_inflated_size(file)
+                header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags)
+                series = str(header.SeriesInstanceUID)
+                place = [[float(n) for n in header[tag].value] for tag in tags[1:]]
+                if [len(numbers) for numbers in place] != [3, 6, 2]:
+                    continue
+            except Exception:  # another file
+                continue
+            if series in wanted:
+                found.append((series, *place))
     return found
 
 

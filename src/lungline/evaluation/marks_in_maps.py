@@ -103,7 +103,7 @@ def _measured(labels: NDArray, affine: geometry.Affine, probability: NDArray | N
 def segments(path: Path) -> tuple[str, list[Instance]]:
     """The series that a DICOM SEG is about, and its segments; the score is the largest fraction, 1 of a binary one."""
     check(path)
-    series, found = _in_sandbox(lambda: _segments(path), f"{path}: expected a DICOM SEG of a regular volume.")
+    series, found = in_sandbox(lambda: _segments(path), f"{path}: expected a DICOM SEG of a regular volume.")
     return series, [Instance(label, tuple(centre), *rest) for label, centre, *rest in found]
 
 
@@ -131,10 +131,10 @@ def modalities(files: Sequence[Path]) -> list[str]:
                 str(pydicom.dcmread(f, specific_tags=["Modality"], force=True).get("Modality") or "") for f in files
             ]
 
-    return list(_in_sandbox(work, "expected DICOM files."))
+    return list(in_sandbox(work, "expected DICOM files."))
 
 
-def _in_sandbox(work: Callable[[], Any], expected: str) -> Any:
+def in_sandbox(work: Callable[[], Any], expected: str) -> Any:
     """What `work` says of foreign files, as JSON holds it; `LunglineError` where they cannot be read."""
     try:
         return run_in_sandbox(lambda: (np.zeros(1, np.int16), work()))[1]
@@ -152,20 +152,22 @@ def grids(folder: Path, scans: Sequence[str]) -> dict[str, tuple[NDArray[np.floa
 
     Pixels are not read.
     """
+    listed = set(scans)
+    files = [(image_stem(file.name), file) for file in image_files(folder) if image_stem(file.name) in listed]
+    if not files:
+        return {}
+    found = in_sandbox(lambda: [(scan, *_grid(file)) for scan, file in files], f"{folder}: expected images.")
+    return {scan: (np.array(affine), slice_mm) for scan, affine, slice_mm in found}
+
+
+def _grid(file: Path) -> tuple[list[list[float]], float]:
     import SimpleITK
 
-    found = {}
-    listed = set(scans)
-    for file in image_files(folder):
-        scan = image_stem(file.name)
-        if scan not in listed:
-            continue
-        reader = SimpleITK.ImageFileReader()
-        reader.SetFileName(str(file))
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            raise LunglineError(f"{file}: expected an image in NIfTI, NRRD or MetaImage. It cannot be read.") from None
-        direction = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
-        found[scan] = (np.column_stack([direction, reader.GetOrigin()]), float(reader.GetSpacing()[2]))
-    return found
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(file))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise LunglineError(f"{file}: expected an image in NIfTI, NRRD or MetaImage. It cannot be read.") from None
+    direction = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
+    return np.column_stack([direction, reader.GetOrigin()]).tolist(), float(reader.GetSpacing()[2])

@@ -13,6 +13,8 @@ from lungline.reports.file_view import describe_field, describe_header
 from lungline.storage import hdf5
 from lungline.storage.hdf5 import Field, Header
 
+_PIECE = 1 << 20  # characters of a text that are held at once
+
 
 def run(file: Path, *, png: Path | None = None) -> None:
     """Print FILE (.h5, .csv, .json, .md or .safetensors, or a scan), and render an .h5 file or a scan as PNG.
@@ -22,7 +24,9 @@ def run(file: Path, *, png: Path | None = None) -> None:
     if not file.exists() and not is_inside(file):
         raise LunglineError(f"{file}: no such file or folder. Check its name, and the folder that you are in.")
     if file.suffix in (".csv", ".json", ".md"):
-        print(visible(file.read_text(encoding="utf-8", errors="surrogateescape"), keep="\n\t"), end="")
+        with open(file, encoding="utf-8", errors="surrogateescape") as text:
+            while piece := text.read(_PIECE):
+                print(visible(piece, keep="\n\t"), end="")
     elif file.suffix == ".safetensors":
         tensors, about = safetensors_header(file)
         _print(f"{key:<11} {value}" for key, value in about.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 
@@ -76,6 +77,17 @@ def test_dicom_headers_serve_as_well(tmp_path):
     ((found,), _) = read_truth(path, "auto", ["1.2.3.4"], images=tmp_path / "ct", agreement=1)
     assert found.centre_xyz_mm == pytest.approx((-31 + 6 * 1.7, -42 + 9.5 * 2.1, 15.5))
     assert np.pi / 6 * found.diameter_mm**3 == pytest.approx(6 * 1.7 * 2.1 * 2.5)
+
+
+def test_a_dicom_header_of_others_costs_only_itself(tmp_path):
+    write_dicom(tmp_path / "ct", np.zeros((3, 20, 20), np.int16), origin=(-31, -42, 13), spacing_kji=(2.5, 2.1, 1.7))
+    one = sorted(path for path in (tmp_path / "ct").rglob("*") if path.is_file())[0]
+    header = pydicom.dcmread(one)
+    header.ImagePositionPatient = [1, 2]
+    header.save_as(tmp_path / "ct" / "bad.dcm")
+    path = lidc(tmp_path / "a.xml", "1.2.3.4", {"a": [nodule(roi(15.5, BORDER))]})
+    ((found,), _) = read_truth(path, "auto", ["1.2.3.4"], images=tmp_path / "ct", agreement=1)
+    assert found.centre_xyz_mm == pytest.approx((-31 + 6 * 1.7, -42 + 9.5 * 2.1, 15.5))
 
 
 @pytest.mark.parametrize(

@@ -22,3 +22,12 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path, content):
     (tmp_path / "w.safetensors").write_bytes(content)
     with pytest.raises(CorruptFileError, match="not a safetensors file"):
         safetensors_header(tmp_path / "w.safetensors")
+
+
+def test_a_header_that_would_fill_the_memory_is_not_read(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with open(path, "wb") as file:
+        file.write((2 << 20).to_bytes(8, "little"))
+        file.truncate(8 + (2 << 20))
+    with pytest.raises(CorruptFileError, match="not a safetensors file"):
+        safetensors_header(path)

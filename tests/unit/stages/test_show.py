@@ -121,6 +121,13 @@ def test_statistics_of_empty_and_missing_values():
     assert statistics(np.array([True, False])) == "1 of 2 true"
 
 
+def test_a_text_is_shown_piece_by_piece(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(show, "_PIECE", 3)
+    (tmp_path / "a.csv").write_text("a,ü✓\x1b\nb,1\n", encoding="utf-8")
+    show.run(tmp_path / "a.csv")
+    assert capsys.readouterr().out == "a,ü✓\\x1b\nb,1\n"
+
+
 def test_a_terminal_does_not_obey_what_a_file_holds(tmp_path, capsys):
     import torch
 
