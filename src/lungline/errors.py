@@ -54,6 +54,7 @@ EXTRAS = {
     "highdicom": "pacs",
     "matplotlib": "report",
     "pandas": "report",
+    "pynetdicom": "pacs",
     "skimage": "report",
     "snakemake": "workflow",
     "yaml": "workflow",

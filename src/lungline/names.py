@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from lungline.errors import LunglineError
 
+#: What `write-dicom` writes: the segmentation, the report, or why there is none.
+SEG, SR, WHY_NOT = "seg.dcm", "sr.dcm", "why-not.txt"
+
 #: How a network is computed; see `lungline.device.half_precision`.
 Precision = Literal["float32", "bfloat16", "auto"]
 

@@ -167,7 +167,7 @@ def _predict(command: Sequence[str], **options: object) -> SimpleNamespace:
     """In place of `lungline predict`: an answer that only the images decide."""
     from lungline.storage.predictions import Prediction, write_predictions
 
-    incoming, out = Path(command[4]), Path(command[6])
+    incoming, out = Path(command[5]), Path(command[7])
     images = b"".join(file.read_bytes() for file in sorted(incoming.iterdir()))
     made = out / "private/dicom/scan"
     made.mkdir(parents=True, exist_ok=True)
@@ -178,6 +178,8 @@ def _predict(command: Sequence[str], **options: object) -> SimpleNamespace:
 
 def _listen(server: Server, out: Path) -> None:
     """One run of the listener, in this process, which ends with it."""
+    from lungline.pacs import predicted_objects
+    from lungline.pacs.orthanc import Orthanc
     from lungline.stages import listen
 
     said = os.open(out.parent / "said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -186,9 +188,10 @@ def _listen(server: Server, out: Path) -> None:
     code = 3
     try:
         with (
-            mock.patch.object(listen.subprocess, "run", _predict),
-            mock.patch.object(listen, "_answer", return_value="answered"),
-            mock.patch.object(listen, "_CLOCK_S", 0.0),
+            mock.patch.object(predicted_objects.subprocess, "run", _predict),
+            mock.patch.object(predicted_objects, "format_answer", return_value="answered"),
+            mock.patch.object(predicted_objects, "read_result", return_value={"patient": {}}),
+            mock.patch.object(Orthanc, "clock_s", 0.0),
             mock.patch("lungline.pacs.orthanc.request", _in_time),
         ):
             code = exit_code_of("listen", lambda: listen.run(server.url, out=out, every_s=0.0, settle_s=0.0, once=True))

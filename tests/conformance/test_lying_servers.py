@@ -28,7 +28,7 @@ def test_a_lie_and_a_kill_cost_no_study_and_leave_nothing(lie: str, tmp_path: Pa
 
 
 def test_an_image_left_behind_would_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lying_servers, "_predict", lambda command, **options: _left(Path(command[4]).parent, command))
+    monkeypatch.setattr(lying_servers, "_predict", lambda command, **options: _left(Path(command[5]).parent, command))
     faults = one_way(random.Random(0), tmp_path, "null").faults
     assert "images left in private/incoming" in faults
 

@@ -91,7 +91,7 @@ def test_a_study_is_not_looked_for_in_elements_or_streams_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Counted.__init__, "__defaults__", (1 << 20,))
-    monkeypatch.setattr("lungline.readers.dicom_headers._MAX_INFLATED_BYTES", 1 << 20)
+    monkeypatch.setattr("lungline.readers.deflated._MAX_INFLATED_BYTES", 1 << 20)
 
     def of_jane(k: int, dataset: pydicom.Dataset) -> None:
         dataset.PatientID, dataset.StudyInstanceUID = "Jane", "1.2.3"

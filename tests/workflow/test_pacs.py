@@ -6,12 +6,11 @@ import contextlib
 import io
 import json
 import shutil
-import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -20,85 +19,11 @@ import pytest
 
 from dicom_series import PATIENT, SERIES, STUDY, write_series
 from lungline.cli import main
-from lungline.pacs.bounded_http import UnreachableError
-from lungline.pacs.orthanc import Orthanc
+from orthanc_server import Pacs, free_port
 from phantoms import make_chest
 from untrained import untrained_bundle
 
 pytestmark = pytest.mark.workflow
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-class Pacs:
-    """An Orthanc as in examples/pacs/, in a folder of its own, on ports that are free."""
-
-    def __init__(self, folder: Path) -> None:
-        program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
-        if program is None:
-            pytest.skip("needs Orthanc (Debian: apt install orthanc)")
-        self.http, self.dicom, self.folder, self.program = free_port(), free_port(), folder, program
-        settings = json.loads((REPOSITORY / "examples/pacs/orthanc.json").read_text(encoding="utf-8"))
-        settings |= {"HttpPort": self.http, "DicomPort": self.dicom, "StableAge": 1, "StorageDirectory": str(folder)}
-        settings |= {"IndexDirectory": str(folder), "DicomModalities": {}, "OverwriteInstances": True}
-        (folder / "orthanc.json").write_text(json.dumps(settings), encoding="utf-8")
-        self.start()
-
-    def start(self) -> None:
-        self.log = open(self.folder / "orthanc.log", "wb")  # noqa: SIM115  closed with the process
-        command = [self.program, str(self.folder / "orthanc.json")]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.server.last_change()
-                return
-            except UnreachableError:
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise
-                time.sleep(0.2)
-
-    @property
-    def url(self) -> str:
-        return f"127.0.0.1:{self.http}"
-
-    @property
-    def server(self) -> Orthanc:
-        return Orthanc(self.url)
-
-    def send(self, folder: Path) -> None:
-        """C-STORE every file of a folder."""
-        from pynetdicom import AE
-
-        files = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
-        node = AE("SCANNER")
-        for kind in {file.SOPClassUID for file in files}:
-            node.add_requested_context(kind, pydicom.uid.ExplicitVRLittleEndian)
-        association = node.associate("127.0.0.1", self.dicom, ae_title="LUNGLINE")
-        assert association.is_established
-        try:
-            assert [association.send_c_store(file).Status for file in files] == [0] * len(files)
-        finally:
-            association.release()
-
-    def holds(self, modality: str, study_uid: str = STUDY) -> list[pydicom.Dataset]:
-        """What the archive holds of a modality in a study."""
-        found = []
-        for study in self.server.studies():
-            for instance in self.server.instances(study.id).get(modality, []):
-                with urllib.request.urlopen(f"{self.server.url}/instances/{instance}/file") as answer:
-                    found.append(pydicom.dcmread(pydicom.filebase.DicomBytesIO(answer.read())))
-        return [dataset for dataset in found if dataset.StudyInstanceUID == study_uid]
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-        self.log.close()
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +174,34 @@ def test_a_study_without_ct_a_useless_one_and_a_failure_are_named(pacs, bundle, 
     assert "no such file" in said
     (said,) = listen(pacs, folder / "out", bundle)  # tried again
     assert "quarantined" in said
+
+
+def test_a_receiver_of_its_own_answers_and_an_orthanc_gets_segmentation_and_report(pacs, bundle, tmp_path) -> None:
+    hu = np.rint(make_chest(spacing_mm=2.0).ct.array).astype(np.int16)
+
+    def of_another(k: int, dataset: pydicom.Dataset) -> None:
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{STUDY}.20", f"{SERIES}.20"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{SERIES}.20.{k + 1}"
+
+    sent = write_series(tmp_path / "sent", hu, spacing_kji=(2.0, 2.0, 2.0), more=of_another)
+    port, node = free_port(), f"LUNGLINE@127.0.0.1:{pacs.dicom}"
+    words = ["receive", "--port", str(port), "--send-to", node, "--quiet-seconds", "2", "--bundle", str(bundle)]
+    command = [sys.executable, "-m", "lungline.cli", *words, "--callers", "SCANNER", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as receiver:
+        assert receiver.stdout is not None
+        try:
+            assert "LUNGLINE receives at 127.0.0.1:" in receiver.stdout.readline()
+            pacs.send(sent, port)
+            assert "SEG and SR written" in receiver.stdout.readline()
+            deadline = time.monotonic() + 60
+            while not pacs.holds("SR", f"{STUDY}.20") and time.monotonic() < deadline:
+                time.sleep(0.2)
+        finally:
+            receiver.kill()
+    (seg,), (sr,) = pacs.holds("SEG", f"{STUDY}.20"), pacs.holds("SR", f"{STUDY}.20")
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == f"{SERIES}.20"
+    assert (sr.PatientName, sr.PatientID) == ("Roe^Jané", "MRN-0042")
+    assert list((tmp_path / "out/private/inbox").iterdir()) == []
 
 
 def test_a_wrong_address_is_one_line(tmp_path, capsys) -> None:

@@ -18,7 +18,8 @@ from lungline.errors import LunglineError
 from lungline.evaluation.mark_readers import read_xml
 from lungline.evaluation.marks_in_maps import ball_diameter, grids, in_sandbox
 from lungline.nodules.annotations import Nodule
-from lungline.readers.dicom_headers import check_inflated_size, quiet
+from lungline.readers.deflated import check_inflated_size
+from lungline.readers.dicom_headers import quiet
 from lungline.readers.raw import MAX_IN_PLANE
 from lungline.storage.tables import decimal
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lungline.errors import LunglineError, Quarantine
 from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
-from lungline.readers.dicom_headers import check_inflated_size, quiet
+from lungline.readers.deflated import check_inflated_size
+from lungline.readers.dicom_headers import quiet
 from lungline.readers.label_maps import read_stored_labels
 from lungline.readers.sandbox import run_in_sandbox
 from lungline.storage.checksums import check

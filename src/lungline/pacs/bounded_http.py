@@ -2,9 +2,12 @@
 
 import base64
 import http.client
+import ipaddress
 import netrc
+import os
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,6 +15,8 @@ from urllib.parse import urlsplit
 from lungline.errors import LunglineError
 
 _PIECE_BYTES = 1 << 20
+#: Of the environment: a login for every server that is named, before those of ~/.netrc; no process of ours inherits it.
+LOGIN_VARIABLES = ("LUNGLINE_PACS_USER", "LUNGLINE_PACS_PASSWORD", "LUNGLINE_PACS_TOKEN")
 
 
 class UnreachableError(LunglineError):
@@ -20,11 +25,12 @@ class UnreachableError(LunglineError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server replied: status (200), its reason ("OK") and the body."""
+    """What a server replied: status (200), its reason ("OK"), the body, and of what type it is."""
 
     status: int
     reason: str
     body: bytes
+    content_type: str = ""
 
 
 def checked_url(url: str) -> str:
@@ -50,8 +56,15 @@ def checked_url(url: str) -> str:
     return whole.rstrip("/")
 
 
-def request(url: str, body: bytes | None = None, *, seconds: float, max_bytes: int) -> Reply:
-    """The reply to a GET, or to a POST of `body`. User and password of the host are looked up in ~/.netrc.
+def request(
+    url: str,
+    body: bytes | None = None,
+    *,
+    seconds: float,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """The reply to a GET, or to a POST of `body`. Login: `LOGIN_VARIABLES`, else what ~/.netrc has of the host.
 
     Nothing is sent to any other host: a redirect is a reply like others.
 
@@ -64,6 +77,8 @@ def request(url: str, body: bytes | None = None, *, seconds: float, max_bytes: i
         For all of it: a server that sends a byte a minute does not keep us.
     max_bytes : int
         Of the reply's body.
+    headers : mapping, optional
+        Beside the login.
 
     Raises
     ------
@@ -72,6 +87,7 @@ def request(url: str, body: bytes | None = None, *, seconds: float, max_bytes: i
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
+    headers = {**(headers or {}), **_login(host, parts.scheme)}
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     late = threading.Event()
     with closing(kind(host, parts.port, timeout=seconds)) as connection:
@@ -82,7 +98,7 @@ def request(url: str, body: bytes | None = None, *, seconds: float, max_bytes: i
             timer.daemon = True
             timer.start()
             target = f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
-            connection.request("GET" if body is None else "POST", target, body=body, headers=_login(host))
+            connection.request("GET" if body is None else "POST", target, body=body, headers=headers)
             answer = connection.getresponse()
             if len(set(answer.headers.get_all("Content-Length", []))) > 1:  # one of them is a lie
                 raise http.client.HTTPException
@@ -93,7 +109,7 @@ def request(url: str, body: bytes | None = None, *, seconds: float, max_bytes: i
                     raise UnreachableError(f"{_server(url)}: a reply of more than {max_bytes} bytes.")
             if late.is_set() or (answer.length or 0) > 0:
                 raise http.client.IncompleteRead(b"")
-            return Reply(answer.status, answer.reason, bytes(received))
+            return Reply(answer.status, answer.reason, bytes(received), answer.getheader("Content-Type", ""))
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = f"no whole reply in {seconds:g} s" if late.is_set() else _reason(error)
             raise UnreachableError(f"{_server(url)}: no answer ({reason}). Start it, or mend the URL.") from None
@@ -117,11 +133,27 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
-def _login(host: str) -> dict[str, str]:
+def _login(host: str, scheme: str) -> dict[str, str]:
+    user, password, token = (os.environ.get(name, "") for name in LOGIN_VARIABLES)
+    if token or user:
+        if scheme != "https" and not is_loopback(host):
+            found = "the login of the environment would go unencrypted to another machine"
+            raise LunglineError(f"{host}: {found}. Name the server by https.")
+        return {"Authorization": f"Bearer {token}" if token else _basic(user, password)}
     try:
         known = netrc.netrc().authenticators(host)
     except (OSError, netrc.NetrcParseError):
         return {}
-    if known is None:
-        return {}
-    return {"Authorization": "Basic " + base64.b64encode(f"{known[0]}:{known[2]}".encode()).decode()}
+    return {} if known is None else {"Authorization": _basic(known[0], known[2])}
+
+
+def _basic(user: str, password: str | None) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -3,17 +3,17 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
-from lungline.errors import LunglineError
 from lungline.escape import visible
 from lungline.pacs.bounded_http import checked_url, request
+from lungline.pacs.study_source import NonsenseError, RefusedError, Study, digest_of
 from lungline.privacy.permissions import secret_path
 
 _SECONDS = 120.0  # of a question; an image may take ten times as long
@@ -24,10 +24,6 @@ T = TypeVar("T")
 
 #: An identifier of Orthanc: it becomes a part of URLs, so it must not be anything else.
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$")]
-
-
-class NonsenseError(LunglineError):
-    """The server answers something that no Orthanc says."""
 
 
 class _Change(BaseModel):
@@ -62,23 +58,12 @@ class _Stored(BaseModel):
 
 
 @dataclass(frozen=True)
-class Study:
-    """A study that Orthanc holds."""
-
-    #: Orthanc's; a hash of PatientID and StudyInstanceUID, so it belongs into a private folder.
-    id: str
-    #: Whether nothing has arrived for the time `StableAge` of Orthanc's configuration; after a restart of Orthanc true
-    #: of every study, however much of it is still on its way.
-    stable: bool
-    #: When something arrived last, to the second.
-    updated: str
-
-
-@dataclass(frozen=True)
 class Orthanc:
     """A server at `url` (http without a scheme); user and password are looked up in ~/.netrc."""
 
     url: str
+    stored_word: ClassVar[str] = "stored"
+    clock_s: ClassVar[float] = 1.1  # it tells arrivals to the second
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", checked_url(self.url))
@@ -116,6 +101,10 @@ class Orthanc:
             raise NonsenseError(f"{self.url}: the MD5 of an image is none. Look at what runs there.")
         return found
 
+    def content(self, study: str, instances: Mapping[str, Sequence[str]]) -> str:
+        """SHA-256 over ids and bytes of the CT images."""
+        return digest_of(instances.get("CT", []), self.digest)
+
     def fetch(self, instance: str, target: Path) -> None:
         """Write an instance to a file of mode 0600; `NonsenseError` if it has not the MD5 that the server keeps."""
         digest = self.digest(instance)
@@ -129,10 +118,13 @@ class Orthanc:
         """Store a DICOM file; the id of the instance. One that is there already is not stored again."""
         return self._ask("instances", _Stored, file.read_bytes()).ID
 
-    def send(self, instances: Sequence[str], modality: str) -> None:
+    def send(self, instances: Sequence[str], node: str) -> None:
         """Let it send instances to a DICOM node that its configuration knows by this name."""
-        path = f"modalities/{quote(modality, safe='')}/store"
+        path = f"modalities/{quote(node, safe='')}/store"
         self._request(path, json.dumps(instances).encode(), seconds=10 * _SECONDS)
+
+    def done(self, study: Study) -> None:
+        """Its images stay in the archive."""
 
     def _ask(self, path: str, shape: type[T], body: bytes | None = None) -> T:
         """An answer in JSON, of this shape; `NonsenseError` if it is of another."""
@@ -162,10 +154,6 @@ class Orthanc:
             hint = " It points to another address, which is not followed. Name that one, if it is yours."
         reason = visible(reply.reason[:80])
         raise RefusedError(f"{self.url}: Orthanc refuses '{_what(path)}' with {reply.status} {reason}.{hint}")
-
-
-class RefusedError(LunglineError):
-    """The server answers with another status than 200."""
 
 
 def _what(path: str) -> str:

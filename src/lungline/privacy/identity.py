@@ -116,7 +116,8 @@ def _age_by_birth(values: Mapping[str, str]) -> int | None:
 
 def _headers(files: Sequence[Path], tags: Sequence[str]) -> Iterator[tuple[str | None, dict[str, str]]]:
     """Modality (None if not stated) and these tags, as text, of every DICOM file that can be read."""
-    from lungline.readers.dicom_headers import check_inflated_size, quiet, read_dataset
+    from lungline.readers.deflated import check_inflated_size
+    from lungline.readers.dicom_headers import quiet, read_dataset
 
     with quiet():
         for path in files:

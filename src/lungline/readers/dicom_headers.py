@@ -7,22 +7,21 @@ matters in them becomes a flag.
 import logging
 import os
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from lungline import limits
 from lungline.errors import Quarantine
 from lungline.readers import image_kinds, owners
+from lungline.readers.deflated import check_inflated_size
 from lungline.readers.dicom_elements import Known, Place
 from lungline.readers.dicom_sniff import Counted, gunzipped, is_dicom, lacks_preamble, start_of_file
 from lungline.readers.dicom_values import floats_of, number_of_element, orientation_of, text_of, whole_number_of
@@ -78,9 +77,6 @@ _MODALITIES = (
     "OT",
     "SC",
 )
-DEFLATED = "1.2.840.10008.1.2.1.99"
-_META_LENGTH = b"\2\0\0\0UL\4\0"  # how the first element of a file begins: the length of group 2
-_MAX_INFLATED_BYTES = limits.MAX_HEADER_BYTES
 
 
 @dataclass(frozen=True)
@@ -328,25 +324,3 @@ def _slice_of(path: Path, header: Dataset, sop_class: str, frame: int = 0) -> Sl
         energy_kev=image_kinds.energy_kev(header),
         reconstruction="\n".join(text_of(header, key) for key in _RECONSTRUCTION),
     )
-
-
-def check_inflated_size(path: Path) -> None:
-    """Quarantine a deflated DICOM file that would not stay small: pydicom inflates it whole, whatever its size."""
-    with gunzipped(open(path, "rb")) as handle:
-        check_inflated_stream(handle)
-
-
-def check_inflated_stream(handle: BinaryIO) -> None:
-    """As `check_inflated_size`, of an open file at its start."""
-    start = handle.read(2048)
-    if DEFLATED.encode() not in start:
-        return
-    if start[132:140] != _META_LENGTH:
-        raise ValueError("the elements of the file do not begin with their length")
-    handle.seek(144 + int.from_bytes(start[140:144], "little"))
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    size = 0
-    while not stream.eof and (piece := stream.unconsumed_tail or handle.read(1 << 16)):
-        size += len(stream.decompress(piece, 1 << 20))
-        if size > _MAX_INFLATED_BYTES:
-            raise Quarantine("Q_LIMIT", f"a deflated file grows beyond {_MAX_INFLATED_BYTES} bytes")

@@ -15,7 +15,8 @@ from pydicom.uid import UID
 
 from lungline import limits
 from lungline.errors import Quarantine
-from lungline.readers.dicom_headers import CT, DEFLATED, Slice, check_inflated_size, read_dataset
+from lungline.readers.deflated import DEFLATED, check_inflated_size
+from lungline.readers.dicom_headers import CT, Slice, read_dataset
 from lungline.readers.raw import AIR_HU, hu_int16
 
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}

@@ -16,7 +16,8 @@ import numpy as np
 import pydicom
 
 from lungline.errors import Quarantine
-from lungline.readers.dicom_headers import check_inflated_stream, quiet, regular_files
+from lungline.readers.deflated import check_inflated_stream
+from lungline.readers.dicom_headers import quiet, regular_files
 from lungline.readers.dicom_sniff import START_BYTES, Counted, begins_as_dicom, gunzipped, lacks_preamble
 from lungline.readers.owners import TAGS, groups_of, owner_of
 from lungline.readers.sandbox import run_in_sandbox

@@ -10,14 +10,13 @@ from typing import Any
 from lungline import NOTICE
 from lungline.detection.candidates import rank_map, read_candidates
 from lungline.errors import LunglineError, Quarantine, place_of
+from lungline.names import SEG, SR, WHY_NOT
 from lungline.nodules.table import read_nodules
 from lungline.privacy.permissions import secret_folder, secret_path, write_secret
 from lungline.readers.scan import hash_of_files, raw_files
 from lungline.readers.zips import unpacked
 from lungline.storage import hdf5
 from lungline.storage.results import read_result
-
-SEG, SR, WHY_NOT = "seg.dcm", "sr.dcm", "why-not.txt"
 
 
 def run(

@@ -73,28 +73,20 @@ class _Connection(http.client.HTTPConnection):
 
 def answer_studies(folder: Path) -> int:
     """`lungline listen --once` beside this server; the images are predicted by a stand-in."""
+    from lungline.names import SEG
+    from lungline.pacs.orthanc import Orthanc
     from lungline.stages import listen
 
-    def predicted(listener: listen._Listener, name: str, images: Sequence[str]) -> list[Path]:
-        incoming = listener.out / "private/incoming" / name
-        incoming.mkdir(parents=True)
-        try:
-            for number, image in enumerate(images):
-                listener.server.fetch(image, incoming / f"{number:05}.dcm")
-        finally:
-            for file in incoming.iterdir():
-                file.unlink()
-            incoming.rmdir()
-        made = listener.out / "seg.dcm"
-        made.write_bytes(b"DICM")
-        return [made]
+    def predicted(incoming: Path, answers: Path, options: Sequence[str]) -> tuple[str, list[Path]]:
+        answers.mkdir(parents=True, exist_ok=True)
+        (answers / SEG).write_bytes(b"DICM")
+        return "answered", [answers / SEG]
 
     _Connection.folder, _Connection.asked = folder, 0
     with (
         mock.patch("lungline.pacs.bounded_http.http.client.HTTPConnection", _Connection),
-        mock.patch.object(listen._Listener, "_predict", predicted),
-        mock.patch.object(listen, "_answer", return_value="answered"),
-        mock.patch.object(listen, "_CLOCK_S", 0.0),
+        mock.patch.object(listen, "predict_study", predicted),
+        mock.patch.object(Orthanc, "clock_s", 0.0),
     ):
         code = listen.run("http://server", out=folder / "out", every_s=0.0, settle_s=0.0, once=True)
     if list((folder / "out/private/incoming").glob("*")):

@@ -13,7 +13,8 @@ import pytest
 from liar import Liar, reply
 from lungline.errors import LunglineError
 from lungline.pacs.bounded_http import UnreachableError, checked_url, request
-from lungline.pacs.orthanc import NonsenseError, Orthanc, RefusedError
+from lungline.pacs.orthanc import Orthanc
+from lungline.pacs.study_source import NonsenseError, RefusedError
 
 STUDY = "66c8e41e-ac3a9029-0b85e42a-8195ee0a-92c2e62e"
 

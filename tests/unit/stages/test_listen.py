@@ -9,6 +9,8 @@ import pytest
 
 from liar import Liar, reply
 from lungline.errors import LunglineError
+from lungline.pacs.answering import Answerer, Entry
+from lungline.pacs.study_source import Study
 from lungline.stages import listen
 
 FIRST, SECOND = ("-".join([digit * 8] * 5) for digit in "12")
@@ -61,10 +63,10 @@ def test_images_of_a_run_that_was_killed_are_removed_and_its_study_keeps_its_nam
 def test_a_study_stands_in_the_journal_before_it_is_answered(server, tmp_path, monkeypatch) -> None:
     """A kill then leaves its name, and the next start answers it into the same folder."""
 
-    def killed(listener: listen._Listener, study: listen.Study, known: listen.Entry) -> listen.Entry:
+    def killed(answerer: Answerer, study: Study, known: Entry) -> Entry:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(listen._Listener, "_handle", killed)
+    monkeypatch.setattr(Answerer, "_handle", killed)
     assert listen.run(server.url, out=tmp_path / "out", every_s=0.01, settle_s=0.0, once=True) == 0
     ((study, entry),) = json.loads((tmp_path / "out/private/journal.json").read_text()).items()
     assert (study, entry["updated"], entry["failed"]) == (FIRST, "", False)
