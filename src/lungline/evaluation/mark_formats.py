@@ -115,6 +115,12 @@ def read_predictions(path: Path, name: str, scans: Sequence[str]) -> tuple[str, 
     return name, marks
 
 
+def not_searched(path: Path, name: str, marks: Marks, scans: Sequence[str]) -> list[str]:
+    """A warning where a format says which scans were searched, and listed ones are not among them."""
+    missing = len(set(scans) - set(marks)) if FORMATS[name].says_what_was_searched else 0
+    return [f"{path.name}: {missing} of {len(scans)} listed scans do not occur, counted without marks."] * bool(missing)
+
+
 def format_of(path: Path) -> str:
     """The format of a file or folder, by what it holds; `LunglineError` where that cannot be told."""
     fits = _formats_of_folder(path) if path.is_dir() else [_format_of_file(path)]
