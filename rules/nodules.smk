@@ -4,7 +4,7 @@
 
 rule rasterise_nodules:
     input:
-        **FILES.reads("rasterise_nodules"),
+        **FILES.step_inputs("rasterise_nodules"),
         annotations=ancient(FILES.annotations or []),
         segmentations=lambda wildcards: FILES.beside_implanted(wildcards.scan, ".h5") if IMPLANTED else [],
     output:

@@ -66,7 +66,7 @@ class Layout:
         """The same file of many scans."""
         return [self.out(pattern.replace("{scan}", scan)) for scan in scans]
 
-    def reads(self, step: str, **known: str) -> dict[str, str]:
+    def step_inputs(self, step: str, **known: str) -> dict[str, str]:
         """The files that a step of a scan reads, by parameter, with wildcards where nothing is known."""
         found = {name: source for name, source in BY_NAME[step].reads.items() if source in BY_NAME}
         if not self.masks_of(known.get("scan", "")):
@@ -222,7 +222,7 @@ class Layout:
     def of_nodules(self, step: str, classifier: str, scan: str) -> dict[str, str]:
         """The files that a step behind a classifier reads; those of its detector, too, where it has one."""
         detector = self.study.detector_of(classifier)
-        files = self.reads(step, classifier=classifier, scan=scan, **({"detector": detector} if detector else {}))
+        files = self.step_inputs(step, classifier=classifier, scan=scan, **({"detector": detector} if detector else {}))
         if detector is None:
             return {name: path for name, path in files.items() if "{detector}" not in path}
         if CANDIDATES in BY_NAME[step].reads.values():
