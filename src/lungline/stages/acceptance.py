@@ -30,10 +30,10 @@ from lungline.storage.checksums import check, checksummed_path, remove, sha256, 
 from lungline.storage.results import about_data, read_result, write_result
 from lungline.storage.scan_rows import ScanRow, read_manifest
 from lungline.storage.submissions import ids_text
-from lungline.storage.tables import read_rows, table_text
+from lungline.storage.tables import table_text
 from lungline.synthetic.implanted_chests import Truth
 from lungline.synthetic.site_copies import Request, lesions_of, write_copies
-from lungline.synthetic.source_nodules import NoduleRow, read_nodule_rows
+from lungline.synthetic.source_nodules import fresh_nodule_rows
 from lungline.workflow.bundle import PACKAGED, Bundle, read_bundle
 from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
 
@@ -85,7 +85,8 @@ def run(
         raise LunglineError("--copies and --per-scan: expected 1 or more of each. Found less.")
     recipe = read_bundle(bundle)
     words = None if detector is None or Path(detector).exists() else words_of(detector)
-    request = Request(_fresh(nodules), nodules, copies, per_scan, seed, _by_chest(known))
+    rows = fresh_nodule_rows(nodules, PACKAGED.parent / "sources.csv")
+    request = Request(rows, nodules, copies, per_scan, seed, _by_chest(known))
     parts = _implant_all(chests, out, request, recipe)
     used = {part["chest"]: part for part in parts if part["chest"]}
     scans = _write_tables(out, parts, request)
@@ -112,18 +113,6 @@ def run(
         seed=seed,
     )
     return int(len(used) < len(parts))
-
-
-def _fresh(nodules: Path) -> list[NoduleRow]:
-    """The cut-outs but those of patients whose nodules the packaged models were trained or chosen on."""
-    sources = read_rows(PACKAGED.parent / "sources.csv", ("source", "split"))
-    seen = {row["source"].partition("_R_")[0] for _, row in sources if row["split"] != "test"}
-    rows = [row for row in read_nodule_rows(nodules) if row.patient not in seen]
-    if not rows:
-        raise LunglineError(
-            f"{nodules}: no nodule that the packaged models have not learned from. Name another folder."
-        )
-    return rows
 
 
 def _by_chest(known: Path | None) -> dict[str, list[Nodule]]:

@@ -49,6 +49,19 @@ def read_nodule_rows(folder: Path) -> list[NoduleRow]:
     ]
 
 
+def fresh_nodule_rows(folder: Path, sources: Path) -> list[NoduleRow]:
+    """The nodules of FOLDER but those of patients that SOURCES (source, split) says models were trained or chosen on.
+
+    `LunglineError` if none is left.
+    """
+    used = [row["source"] for _, row in read_rows(sources, ("source", "split")) if row["split"] != "test"]
+    seen = {name.partition("_R_")[0] for name in used}
+    rows = [row for row in read_nodule_rows(folder) if row.patient not in seen]
+    if not rows:
+        raise LunglineError(f"{folder}: no nodule that the packaged models have not learned from. Name another folder.")
+    return rows
+
+
 def read_nodule(folder: Path, row: NoduleRow) -> tuple[Volume, Volume]:
     """HU of a nodule and what lies around it, and the mask of what the readers outlined; on the grid of its scan.
 
