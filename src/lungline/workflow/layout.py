@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS
-from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of
+from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of, folder_of_models
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 
@@ -179,10 +179,18 @@ class Layout:
         return self.cards_of(detector) if detector else []
 
     def initial_weights_of(self, classifier: str) -> list[str]:
-        """The weights of the FPR network with which a classifier starts, or none."""
+        """The weights with which a classifier starts, of its detector's FPR network or of a classifier, or none."""
         entry = self.study.classifier(classifier)
-        starts = entry.kind == "candidate" and entry.init_from == "fpr"
-        return [self.network(entry.detector, "fpr")] if starts else []  # type: ignore[union-attr]
+        if entry.kind != "candidate" or entry.init_from == "random":
+            return []
+        if entry.init_from == "fpr":
+            return [self.network(entry.detector, "fpr")]
+        return [f"{folder_of_models('classifier', entry.init_from)}/weights.safetensors"]
+
+    def initial_network_of(self, detector: str, part: str) -> list[str]:
+        """The weights with which one network of a detector starts, or none."""
+        begins = self.study.detector(detector).init_from
+        return [f"{folder_of_models('detector', begins)}/{part}/weights.safetensors"] if begins else []
 
     def learning_curves_of(self, classifier: str) -> list[str]:
         """Curves of what is trained here for a classifier."""
