@@ -128,14 +128,7 @@ def match(marks: ScanMarks, most_marks: int = MOST_MARKS) -> ScanScore:
     one nodule the highest counts and the others are ignored; one mark inside two nodules counts for both. A mark
     on an excluded finding that hits no nodule is ignored.
     """
-    points = np.asarray(marks.points_xyz_mm, dtype=np.float64).reshape(-1, 3)
-    scores = np.asarray(marks.scores, dtype=np.float64).reshape(-1)
-    if len(points) != len(scores) or not np.all(np.isfinite(points)) or not np.all(np.isfinite(scores)):
-        raise LunglineError(f"marks need finite positions and scores. Got {len(points)} and {len(scores)}.")
-    allowed = min(len(scores), most_marks)
-    if len(scores) > most_marks:
-        kept = scores > np.sort(scores)[::-1][most_marks]
-        points, scores = points[kept], scores[kept]
+    points, scores, allowed = _kept(marks, most_marks)
     unused = np.ones(len(scores), dtype=bool)
     hits, double, excluded = [], 0, 0
     for nodule in marks.nodules:
@@ -150,6 +143,26 @@ def match(marks: ScanMarks, most_marks: int = MOST_MARKS) -> ScanScore:
         unused &= ~ignored
     lost = allowed - len(scores)
     return ScanScore(np.array(hits), scores[unused], len(marks.nodules), len(scores), excluded, double, lost)
+
+
+def strongest_in_nodules(marks: ScanMarks, most_marks: int = MOST_MARKS) -> list[float | None]:
+    """Of each nodule of a scan, in their order, the highest score of the marks that hit it; None where none does."""
+    points, scores, _ = _kept(marks, most_marks)
+    inside = [_inside(points, nodule) for nodule in marks.nodules]
+    return [float(scores[one].max()) if one.any() else None for one in inside]
+
+
+def _kept(marks: ScanMarks, most_marks: int) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Points (n, 3) and scores (n,) of the marks that count, and how many might have."""
+    points = np.asarray(marks.points_xyz_mm, dtype=np.float64).reshape(-1, 3)
+    scores = np.asarray(marks.scores, dtype=np.float64).reshape(-1)
+    if len(points) != len(scores) or not np.all(np.isfinite(points)) or not np.all(np.isfinite(scores)):
+        raise LunglineError(f"marks need finite positions and scores. Got {len(points)} and {len(scores)}.")
+    allowed = min(len(scores), most_marks)
+    if len(scores) > most_marks:
+        kept = scores > np.sort(scores)[::-1][most_marks]
+        points, scores = points[kept], scores[kept]
+    return points, scores, allowed
 
 
 def _inside(points_xyz_mm: NDArray[np.float64], finding: Finding) -> NDArray[np.bool_]:

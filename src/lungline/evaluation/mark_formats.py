@@ -12,6 +12,7 @@ from lungline.evaluation import mark_readers as readers
 from lungline.evaluation.lidc_xml import lidc_truth
 from lungline.evaluation.mark_readers import Gathered, Marks
 from lungline.evaluation.marks_in_maps import components, image_files, image_stem, instances, is_ambiguous
+from lungline.evaluation.marks_in_reports import sr_files
 from lungline.names import did_you_mean
 from lungline.nodules.annotations import Nodule, read_annotations
 from lungline.storage.submissions import read_marks
@@ -82,6 +83,12 @@ FORMATS: Mapping[str, MarkFormat] = {
         "DICOM PS3.3 A.51; read by highdicom 0.28",
         readers.dicom_seg,
     ),
+    "dicom-sr": MarkFormat(
+        "the same for DICOM SR (TID 1500): each measurement group is a mark at its points in space (SCOORD3D), else at "
+        "its segment's centroid in a SEG beside; score: certainty of finding, our score, probability of cancer or 1",
+        "DICOM PS3.16 TID 1500, as by highdicom 0.28 and dcmqi's tid1500writer",
+        readers.dicom_sr,
+    ),
     "lungline": MarkFormat(
         "OUT of `lungline predict`, or a folder of SCAN.csv with x_mm, y_mm, z_mm, score",
         "results/README.md",
@@ -115,6 +122,12 @@ def read_predictions(path: Path, name: str, scans: Sequence[str]) -> tuple[str, 
     return name, marks
 
 
+def not_searched(path: Path, name: str, marks: Marks, scans: Sequence[str]) -> list[str]:
+    """A warning where a format says which scans were searched, and listed ones are not among them."""
+    missing = len(set(scans) - set(marks)) if FORMATS[name].says_what_was_searched else 0
+    return [f"{path.name}: {missing} of {len(scans)} listed scans do not occur, counted without marks."] * bool(missing)
+
+
 def format_of(path: Path) -> str:
     """The format of a file or folder, by what it holds; `LunglineError` where that cannot be told."""
     fits = _formats_of_folder(path) if path.is_dir() else [_format_of_file(path)]
@@ -135,7 +148,9 @@ def _formats_of_folder(path: Path) -> list[str]:
         fits.append("diag-xml")
     if any(file.name != "scores.csv" for file in readers.own_tables(path)):
         fits.append("lungline")
-    if readers.seg_files(path):
+    if sr_files(path):  # it names the segments of a SEG beside it
+        fits.append("dicom-sr")
+    elif readers.seg_files(path):
         fits.append("dicom-seg")
     images = image_files(path)
     if any(file.with_name(f"{image_stem(file.name)}.npz").is_file() for file in images):
@@ -150,7 +165,7 @@ def _format_of_file(path: Path) -> str:
         head = file.read(4096)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if head[128:132] == b"DICM":
-        return "dicom-seg"
+        return "dicom-sr" if sr_files(path) else "dicom-seg"
     if start == b"<":
         return "diag-xml"
     if start not in (b"{", b"["):

@@ -25,6 +25,7 @@ from lungline.evaluation.marks_in_maps import (
     modalities,
     segments,
 )
+from lungline.evaluation.marks_in_reports import report, segmentations, sr_files
 from lungline.storage.checksums import check
 from lungline.storage.foreign_files import read_any_json, refuse_larger
 from lungline.storage.submissions import Mark
@@ -309,6 +310,17 @@ def seg_files(path: Path) -> list[Path]:
     """The DICOM SEG of a folder, at any depth; other DICOM (an SR beside it) is passed over."""
     files = [path] if path.is_file() else sorted(path.rglob("*.dcm"))
     return [file for file, kind in zip(files, modalities(files), strict=True) if kind == "SEG"]
+
+
+def dicom_sr(path: Path, scans: Sequence[str]) -> Marks:
+    """DICOM SR of template TID 1500, a file or a folder of one a scan (*.dcm at any depth), with their SEG beside."""
+    found = Gathered(scans)
+    beside = segmentations(seg_files(path if path.is_dir() else path.parent))
+    for file in sr_files(path):
+        one = report(file, beside)
+        scan = found.begin(file, *one.series)
+        found.add(scan, file, [mark[:3] for mark in one.marks], [mark[3] for mark in one.marks])
+    return found.all()
 
 
 def _probabilities(path: Path) -> NDArray:

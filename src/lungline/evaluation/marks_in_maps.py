@@ -18,6 +18,7 @@ from lungline.readers.label_maps import read_stored_labels
 from lungline.readers.sandbox import run_in_sandbox
 from lungline.storage.checksums import check
 
+_REPORT, _TEMPLATE = "126000", "1500"  # Imaging Measurement Report; its template
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
 
@@ -123,14 +124,22 @@ def _segments(path: Path) -> tuple[str, list[tuple[Any, ...]]]:
 
 
 def modalities(files: Sequence[Path]) -> list[str]:
-    """The modality that each file names; "" of what is no DICOM."""
+    """The modality that each file names; "" of what is no DICOM, and of SR that are no reports of measurements."""
     import pydicom
+
+    def modality(file: Path) -> str:
+        tags = ["Modality", "ConceptNameCodeSequence", "ContentTemplateSequence"]
+        found = pydicom.dcmread(file, specific_tags=tags, force=True)
+        name = str(found.get("Modality") or "")
+        title, template = found.get("ConceptNameCodeSequence"), found.get("ContentTemplateSequence")
+        is_report = (title and str(title[0].get("CodeValue")) == _REPORT) or (
+            template and str(template[0].get("TemplateIdentifier")) == _TEMPLATE
+        )
+        return "" if name == "SR" and not is_report else name
 
     def work() -> list[str]:
         with quiet():
-            return [
-                str(pydicom.dcmread(f, specific_tags=["Modality"], force=True).get("Modality") or "") for f in files
-            ]
+            return [modality(file) for file in files]
 
     return list(in_sandbox(work, "expected DICOM files."))
 

@@ -110,13 +110,26 @@ def detection_markdown(result: Mapping[str, Any]) -> str:
 
 def froc_markdown(result: Mapping[str, Any]) -> str:
     """The results of `froc` as a Markdown page."""
+    return froc_page("FROC of a submission", result)
+
+
+def froc_page(title: str, result: Mapping[str, Any], about: str = "") -> str:
+    """A page about the FROC of a result, its counts and recalls; `about` stands above."""
     froc = result["froc"]
-    cells = "".join(f"Warning: {warning}\n\n" for warning in result["warnings"]) + (
+    cells = (
+        about
+        + "".join(f"Warning: {warning}\n\n" for warning in result["warnings"])
+        + (_counts(froc) if froc["nodules"] else f"No figure: {froc['cpm']['reason']}.")
+    )
+    return _page(title, result, cells, {}) + _system_markdown(result["system"])
+
+
+def _counts(froc: Mapping[str, Any]) -> str:
+    return (
         f"{froc['true_positives']} of {froc['nodules']} nodules hit and {froc['false_positives']} false positives in "
         f"{froc['scans']} scans. Of {froc['marks_after_cut']} marks after the cut, {froc['ignored_on_excluded']} on "
         f"excluded findings and {froc['ignored_double']} second marks of a nodule count neither way."
     )
-    return _page("FROC of a submission", result, cells, {}) + _system_markdown(result["system"])
 
 
 def _system_markdown(system: Mapping[str, Any] | None) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 
 from lungline.config.models import Implanted
 from lungline.errors import LunglineError
-from lungline.imaging.resampling import resample
 from lungline.imaging.volume import Volume
 from lungline.runner.stage import Fields, InputFile, ScanFile, scan_stage, stage
 from lungline.storage import hdf5
@@ -14,10 +13,9 @@ from lungline.storage.checksums import check, write_checksummed_text
 from lungline.storage.hdf5 import Field
 from lungline.storage.tables import table_text
 from lungline.synthetic import implant
-from lungline.synthetic.blending import SourceNodule
 from lungline.synthetic.implant_plan import ImplantationPlan, plan_implantation, read_implantation
 from lungline.synthetic.recipients import Chest, rescanned, without_lesions, zoomed
-from lungline.synthetic.source_nodules import NoduleRow, read_nodule
+from lungline.synthetic.source_nodules import read_source_nodule
 from lungline.synthetic.writers import write_mhd
 
 COLUMNS = ("scan", "x_mm", "y_mm", "z_mm", "diameter_mm", "malignant", "source", "attachment")
@@ -46,7 +44,8 @@ def run(output: Path, *, scan: str, config: Path, ingested: Path, volume: Path, 
         if plan.split != "test":
             chest = zoomed(chest, rng)
         nodules, distractors = (
-            [_read(Path(implanted.nodules), row) for row in rows] for rows in (plan.nodules, plan.distractors)
+            [read_source_nodule(Path(implanted.nodules), row) for row in rows]
+            for rows in (plan.nodules, plan.distractors)
         )
         made = implant.implant(chest, nodules, distractors, rng)
         found.extend(made.nodules)
@@ -67,9 +66,3 @@ def _read_chest(plan: ImplantationPlan, settings: Implanted, ingested: Path, vol
     thickness = float(Volume(np.zeros((1, 1, 1)), affine).spacing_zyx_mm[0])
     chest = Chest(ct.array.astype(np.float32), inside, inside, ct.affine, thickness)
     return without_lesions(chest, settings.chests[plan.chest].lesions_xyz_radius_mm, cut_out=plan.split != "test")
-
-
-def _read(folder: Path, row: NoduleRow) -> SourceNodule:
-    ct, mask = read_nodule(folder, row)
-    about = (row.name, row.patient, row.malignant, row.diameter_mm)
-    return SourceNodule(*about, resample(ct).array, resample(mask).array >= 0.5, float(ct.spacing_zyx_mm[0]))

@@ -27,6 +27,7 @@ from lungline.reports.html import style_digest
 from lungline.reports.summary import format_answer
 from lungline.runner.audit import WORK
 from lungline.runner.locks import alone_in_out
+from lungline.runner.made_with import made_with
 from lungline.runner.one_scan import through_steps
 from lungline.runner.stage import stage
 from lungline.stages import categories, manifest, render_index, write_dicom, write_masks
@@ -103,9 +104,10 @@ def run(
     code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)
     same = " ".join([check(bundle), code, style_digest(), *(f"{name} {sha256(file)}" for name, file in given.items())])
     categorise = partial(_categorise, out=out, patient=known, who=str(patient), pages=pages) if known else None
-    answer = partial(_answer, out=out, recipe=recipe, device=device, keep=keep, given=given)
+    answer = partial(answer_scan, out=out, recipe=recipe, device=device, keep=keep, given=given)
+    made = made_with(recipe, code, device, given)
     parts = {"pages": pages, "dicom": dicom, "masks": masks}
-    predictions, failures = _answer_all(rows, out, recipe, same, parts, answer, categorise)
+    predictions, failures = _answer_all(rows, out, recipe, (same, made), parts, answer, categorise)
     _write_table(out / "predictions.csv", predictions, [_answer_file(out, row.scan) for row in predictions])
     _write_lungs(out / "lungs.csv", {row.scan: _nodules(out, row.scan) for row in predictions})
     if pages:
@@ -122,18 +124,21 @@ def _answer_all(
     rows: Sequence[ScanRow],
     out: Path,
     recipe: Bundle,
-    same: str,
+    ours: tuple[str, Mapping[str, Any]],
     parts: Mapping[str, bool],
     answer: Callable[..., None],
     categorise: Callable[[ScanRow, Path], None] | None,
 ) -> tuple[list[Prediction], list[str]]:
-    """The predictions of all scans, and why others failed; what is answered by the `same` state is not done again."""
+    """The predictions of all scans, and why others failed; what is answered in the same state is not done again.
+
+    `ours` is the state of models and code, in one line and as it is written beside each answer.
+    """
     predictions, failures = list[Prediction](), list[str]()
     ahead: Progress | None = None  # from the first scan on that is not answered yet
     fits = False
     for number, row in enumerate(rows, start=1):
         raw = out / "private" / "raw" / row.scan
-        state = hashlib.sha256(f"{raw_state(raw, row.source).digest} {same}".encode()).hexdigest()
+        state = hashlib.sha256(f"{raw_state(raw, row.source).digest} {ours[0]}".encode()).hexdigest()
         left = ahead.left(number - 1) if ahead else ""
         show = status_line(f"[{number}/{len(rows)}{', ' if left else ''}{left}] {row.scan}: ")
         try:
@@ -144,7 +149,7 @@ def _answer_all(
                     check_networks(recipe)
                     fits = True
                 answer(row, raw, show=show, **wanted)
-                _write_note(_note(out, row.scan), _answer_file(out, row.scan), state)
+                _write_note(_note(out, row.scan), _answer_file(out, row.scan), state, ours[1])
             if categorise:
                 categorise(row, raw)
             (prediction,) = collect([row], read_answers(_answer_file(out, row.scan)), recipe.classifier)
@@ -183,7 +188,7 @@ def _given(rows: Sequence[ScanRow], raw: Path, **files: Path | None) -> dict[str
     return named
 
 
-def _answer(
+def answer_scan(
     row: ScanRow,
     raw: Path,
     *,
@@ -249,10 +254,10 @@ def _keep(output: Path, made: Path) -> None:
 
 
 @stage
-def _write_note(output: Path, answer: Path, state: str) -> None:
-    """Write that this answer is of this state of files, models and code."""
+def _write_note(output: Path, answer: Path, state: str, made: Mapping[str, Any]) -> None:
+    """Write that this answer is of this state of files, models and code, and what it was made with."""
     check(answer)
-    write_checksummed_text(output, json.dumps({"state": state}) + "\n")
+    write_checksummed_text(output, json.dumps({"state": state, "made_with": made}, indent=2) + "\n")
 
 
 @stage

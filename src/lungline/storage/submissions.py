@@ -1,7 +1,9 @@
 """Submissions in the formats of LUNA-16 (marks of a detector) and of the Data Science Bowl 2017 (answers)."""
 
 import csv
+import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,10 @@ _NAMES_OF_IDS = (
     "ids", "uid", "patient", "patientid", "case", "caseid", "filename", "name",
 )  # fmt: skip
 
+_PLAIN_ID, _PLAIN_WORD = "[A-Za-z0-9._-]+", "[A-Za-z0-9._+-]*"
+_PLAIN_NUMBER = "[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?"
+_PLAIN_BLOCK, _MOST_PLAIN_BYTES = 1 << 22, 1 << 28
+
 #: World (x, y, z) in mm, and the score.
 Mark = tuple[float, float, float, float]
 
@@ -28,6 +34,8 @@ def read_marks(path: Path) -> dict[str, list[Mark]]:
 
     `LunglineError` with every line that has a number that is not finite, or a mark that stands there twice.
     """
+    if (plain := _plain_marks(Path(path))) is not None:
+        return plain
     marks: dict[str, dict[tuple[float, ...], Mark]] = {}
     faults = Faults(Path(path))
     for line, row in read_rows(Path(path), MARK_COLUMNS, faults, numbers=MARK_COLUMNS[1:], foreign=True):
@@ -42,6 +50,40 @@ def read_marks(path: Path) -> dict[str, list[Mark]]:
         places[x, y, z] = (x, y, z, score)
     faults.refuse()
     return {scan: list(places.values()) for scan, places in marks.items()}
+
+
+def _plain_marks(path: Path) -> dict[str, list[Mark]] | None:
+    """As `read_marks`, ten times as fast, of a file that is as plain as programs write it; None of any other.
+
+    Plain is: commas, no quotes, no blanks, letters of ASCII, every number with a decimal point, no mark twice. What is
+    wrong in a file is found and named by `read_marks`.
+    """
+    marks = defaultdict[str, list[Mark]](list)
+    if path.stat().st_size > _MOST_PLAIN_BYTES:
+        return None
+    check(path)
+    try:
+        with open(path, encoding="ascii") as file:
+            names = file.readline().rstrip("\n").split(",")
+            if any(names.count(name) != 1 for name in MARK_COLUMNS):
+                return None
+            kinds = {"seriesuid": _PLAIN_ID, **dict.fromkeys(MARK_COLUMNS[1:], _PLAIN_NUMBER)}
+            row = re.compile(f"(?:{','.join(kinds.get(name, _PLAIN_WORD) for name in names)}\n)*")
+            while lines := file.readlines(_PLAIN_BLOCK):
+                text = "".join(lines)
+                text += "\n" * (not text.endswith("\n"))
+                if not row.fullmatch(text):
+                    return None
+                cells = text[:-1].replace("\n", ",").split(",")
+                x, y, z, score = (list(map(float, cells[names.index(name) :: len(names)])) for name in MARK_COLUMNS[1:])
+                if not all(map(math.isfinite, (*x, *y, *z, *score))):
+                    return None
+                for scan, *mark in zip(cells[names.index("seriesuid") :: len(names)], x, y, z, score, strict=True):
+                    marks[scan].append((mark[0], mark[1], mark[2], mark[3]))
+    except UnicodeDecodeError:
+        return None
+    twice = any(len({mark[:3] for mark in some}) < len(some) for some in marks.values())
+    return None if twice else dict(marks)
 
 
 def submitted(score: float) -> float:

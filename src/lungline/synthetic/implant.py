@@ -14,7 +14,7 @@ from lungline.synthetic.recipients import Chest, places
 HU = NDArray[np.float32]  # (Z, Y, X)
 Voxel = NDArray[np.int64]  # z, y, x
 
-_ATTACHMENTS, _SHARES = ("free", "pleura", "vessel"), (0.5, 0.25, 0.25)
+ATTACHMENTS, _SHARES = ("free", "pleura", "vessel"), (0.5, 0.25, 0.25)
 _TRIES = 60
 _GAP_MM = 6.0
 _INSIDE = 0.7  # of a nodule's voxels, in the lungs
@@ -43,21 +43,27 @@ class ImplantedScan:
 
 
 def implant(
-    chest: Chest, nodules: Sequence[SourceNodule], distractors: Sequence[SourceNodule], rng: np.random.Generator
+    chest: Chest,
+    nodules: Sequence[SourceNodule],
+    distractors: Sequence[SourceNodule],
+    rng: np.random.Generator,
+    *,
+    attachments: Sequence[str] = (),
 ) -> ImplantedScan:
     """Put each nodule somewhere into the lungs; and, as negatives, tissue that is none, cut in the shape of
     `distractors`.
 
     Half of the distractors are lung with vessels of the same chest, the others what lies around a nodule in its
-    own scan, without it. A nodule for which no place is found is left out.
+    own scan, without it. A nodule for which no place is found is left out. `attachments` says of each nodule what it
+    shall touch ("free", "pleura", "vessel"); without them that is drawn.
     """
     hu, numbers = chest.hu.copy(), np.zeros(chest.hu.shape, dtype=np.uint8)
     taken: list[tuple[Voxel, float]] = []
     found: list[Implanted] = []
-    for source in sorted(nodules, key=lambda nodule: -nodule.diameter_mm):
-        piece = vary(close_ends(source), rng)
+    for number in sorted(range(len(nodules)), key=lambda number: -nodules[number].diameter_mm):
+        piece = vary(close_ends(nodules[number]), rng)
         blend = _blend_of(piece, rng)
-        attachment = str(rng.choice(_ATTACHMENTS, p=_SHARES))
+        attachment = attachments[number] if attachments else str(rng.choice(ATTACHMENTS, p=_SHARES))
         first = _place(chest, piece, attachment, taken, rng)
         if first is None:
             continue
@@ -66,10 +72,10 @@ def implant(
         numbers[there][piece.mask[own]] = len(found) + 1
         centre = geometry.voxel_to_world(chest.affine, first + np.argwhere(piece.mask).mean(axis=0))
         x, y, z = centre.tolist()
-        found.append(Implanted((x, y, z), _diameter_mm(piece.mask), source.malignant, source.name, attachment))
+        found.append(Implanted((x, y, z), _diameter_mm(piece.mask), piece.malignant, piece.name, attachment))
     for number, source in enumerate(distractors):
         piece = vary(close_ends(source), rng)
-        first = _place(chest, piece, str(rng.choice(_ATTACHMENTS, p=_SHARES)), taken, rng)
+        first = _place(chest, piece, str(rng.choice(ATTACHMENTS, p=_SHARES)), taken, rng)
         if first is None:
             continue
         if number % 2:

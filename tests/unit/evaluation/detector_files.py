@@ -183,6 +183,63 @@ def dicom_seg(folder: Path) -> Path:
     return folder / "seg"
 
 
+def dicom_sr(folder: Path, *, with_seg: bool = False, coordinates: bool = False) -> Path:
+    """A report of TID 1500 a scan by highdicom: a point in space a group; with SEG, the segment alone, as dcmqi does.
+
+    A dcmqi report says of each group which series was segmented; `coordinates` are those of a point in an image.
+    """
+    import highdicom
+    from highdicom import sr
+    from pydicom.sr.codedict import codes
+
+    out = dicom_seg(folder) if with_seg else folder / "sr"
+    out.mkdir(exist_ok=True)
+    observer = sr.DeviceObserverIdentifyingAttributes(uid="2.25.7")
+    context = sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, observer))
+    for number, (scan, marks) in enumerate(MARKS.items()):
+        if with_seg and not marks:
+            continue
+        ct = folder / "ct" / scan
+        if not ct.exists():
+            write_series(ct, np.zeros((2, 4, 4), np.int16), spacing_kji=(2, 1, 1), origin=ORIGIN_XYZ)
+        source = [pydicom.dcmread(file) for file in sorted(ct.iterdir())]
+        for dataset in source:
+            dataset.SeriesInstanceUID = scan
+        source += [pydicom.dcmread(out / f"{number}.dcm")] if with_seg else []
+        groups = []
+        for label, (*point, score) in enumerate(marks, start=1):
+            certainty = sr.Measurement(codes.DCM.CertaintyOfFinding, 100 * score, codes.UCUM.Percent)
+            volume = sr.Measurement(codes.SCT.Volume, 7.0, codes.UCUM.CubicMillimeter)
+            group = sr.MeasurementsAndQualitativeEvaluations(
+                sr.TrackingIdentifier(f"2.25.9{label}", f"finding {label}"), measurements=[volume, certainty]
+            )
+            contains = sr.RelationshipTypeValues.CONTAINS
+            if with_seg:
+                uid = f"2.25.{number + 11}"
+                segment = highdicom.sr.ImageContentItem(
+                    codes.DCM.ReferencedSegment,
+                    "1.2.840.10008.5.1.4.1.1.66.4",
+                    uid,
+                    referenced_segment_numbers=[label],
+                    relationship_type=contains,
+                )
+                series = sr.UIDRefContentItem(codes.DCM.SourceSeriesForSegmentation, scan, contains)
+                group[0].ContentSequence.extend([segment, series])
+            elif coordinates:
+                place = sr.ScoordContentItem(codes.DCM.Center, "POINT", np.array([[1.0, 1.0]]), None, None, contains)
+                group[0].ContentSequence.append(place)
+            else:
+                where = np.array([point])
+                place = sr.Scoord3DContentItem(codes.DCM.Center, "POINT", where, "2.25.3", relationship_type=contains)
+                group[0].ContentSequence.append(place)
+            groups.append(group)
+        whole = sr.MeasurementsAndQualitativeEvaluations(sr.TrackingIdentifier("2.25.8", "scan"))
+        report = sr.MeasurementReport(context, codes.LN.CTUnspecifiedBodyRegion, [whole, *groups])
+        document = sr.Comprehensive3DSR(source, report, f"2.25.{number + 21}", 1, f"2.25.{number + 31}", 1, "a")
+        document.save_as(out / f"sr-{number}.dcm")
+    return out
+
+
 def lungline(folder: Path) -> Path:
     (folder / "nodules").mkdir()
     write_image(folder / "private" / "raw" / "1.2.1.nii.gz", np.zeros((2, 2, 2), np.int16))

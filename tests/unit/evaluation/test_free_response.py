@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from lungline.errors import LunglineError
-from lungline.evaluation.free_response import CPM_POINTS, Finding, ScanMarks, froc, froc_intervals, match
+from lungline.evaluation.free_response import (
+    CPM_POINTS,
+    Finding,
+    ScanMarks,
+    froc,
+    froc_intervals,
+    match,
+    strongest_in_nodules,
+)
 from lungline.nodules.annotations import read_annotations
+from tests.literal_froc import literal_froc
 
 NODULE = Finding((0.0, 0.0, 0.0), 10.0)
 
@@ -175,6 +184,47 @@ def test_answers_are_those_of_lunas_official_script(sample_data, name):
         assert result.sensitivity_at(float(point)) == pytest.approx(sensitivity, abs=1e-9)
     grid = np.linspace(0.125, 8, 10001)
     assert result.sensitivity_at(grid).mean() == pytest.approx(wanted["mean_sensitivity_10001_grid"], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_random_submissions_have_the_curve_of_the_rules_told_step_by_step(seed):
+    """Few scores, so ties; marks twice at one place, several in one nodule, one in two; scans without either."""
+    rng = np.random.default_rng(seed)
+    ids = [f"s{number}" for number in range(int(rng.integers(1, 9)))]
+
+    def rows(most, wide, last):
+        made = [
+            (scan, *rng.integers(0, wide, 3).tolist(), last()) for scan in ids for _ in range(rng.integers(0, most))
+        ]
+        return [tuple(map(str, row)) for row in made]
+
+    nodules = [*rows(4, 20, lambda: rng.integers(4, 30)), (ids[0], "5", "5", "5", "9")]
+    excluded = rows(3, 20, lambda: rng.choice([-1, 12]))
+    marks = rows(9, 24, lambda: rng.integers(0, 6) / 4)
+    marks += [(ids[0], "5", "5", "6", "0.75"), *(marks[:2])]  # a hit at least, and marks that stand there twice
+    most = int(rng.choice([3, 100]))
+    wanted = literal_froc(ids, nodules, excluded, marks, most=most)
+    again = literal_froc(ids, nodules, excluded, marks, most=most, gathered=True)
+    assert np.array_equal(wanted.sensitivity, again.sensitivity)
+
+    def findings(rows, scan):
+        return [Finding(tuple(map(float, row[1:4])), float(row[4])) for row in rows if row[0] == scan]
+
+    scans = {}
+    for scan in ids:
+        own = np.array([row[1:] for row in marks if row[0] == scan], dtype=np.float64).reshape(-1, 4)
+        scans[scan] = ScanMarks(own[:, :3], own[:, 3], findings(nodules, scan), findings(excluded, scan))
+    found = froc(scans, most_marks=most)
+    counts = (found.true_positives, found.false_positives, found.nodules, found.marks_after_cut)
+    counts += (found.ignored_on_excluded, found.ignored_double)
+    names = ("true_positives", "false_positives", "nodules", "marks", "on_excluded", "double")
+    assert counts == tuple(getattr(wanted, name) for name in names)
+    points = np.linspace(0.05, 9, 400)
+    curve = np.interp(points, wanted.false_positives_per_scan, wanted.sensitivity)
+    assert found.sensitivity_at(points) == pytest.approx(curve, abs=1e-9)
+    strongest = strongest_in_nodules(scans[ids[0]], most)
+    hits = match(scans[ids[0]], most).hits.tolist()
+    assert [score for score in strongest if score is not None] == hits
 
 
 def test_the_score_at_a_rate_of_false_positives_lets_no_more_of_them_through():

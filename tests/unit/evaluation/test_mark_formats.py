@@ -8,11 +8,12 @@ import os
 import pickle
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 
 from lungline.errors import LunglineError
-from lungline.evaluation import mark_formats, mark_readers
+from lungline.evaluation import mark_formats, mark_readers, marks_in_reports
 from lungline.evaluation.array_pickles import read_arrays
 from lungline.evaluation.free_response import froc
 from lungline.evaluation.mark_formats import FORMATS, format_of, read_predictions, read_truth
@@ -33,6 +34,7 @@ WRITERS = {
     "diag-json": files.diag_json,
     "diag-xml": files.diag_xml,
     "dicom-seg": files.dicom_seg,
+    "dicom-sr": files.dicom_sr,
     "lungline": files.lungline,
 }
 
@@ -83,6 +85,46 @@ def test_an_oblique_grid_is_placed_as_itk_places_it(tmp_path):
     wanted = image.TransformContinuousIndexToPhysicalPoint((5.0, 4.0, 3.0))
     for name in ("label-map", "nndetection"):
         assert read_predictions(tmp_path, name, SCANS)[1]["1.2.1"][0][:3] == pytest.approx(wanted)
+
+
+def test_a_report_that_names_segments_has_their_centroids(tmp_path):
+    folder = files.dicom_sr(tmp_path, with_seg=True)
+    used, marks = read_predictions(folder, "auto", SCANS)
+    assert used == "dicom-sr"
+    for scan, some in files.MARKS.items():
+        assert np.reshape(marks.get(scan, []), (-1, 4)) == pytest.approx(np.reshape(some, (-1, 4)))
+    for seg in folder.glob("[0-9].dcm"):
+        seg.unlink()
+    with pytest.raises(LunglineError, match=r"group 1: its DICOM SEG is not here\. Put it beside"):
+        read_predictions(folder, "auto", SCANS)
+
+
+def test_a_report_with_points_in_images_alone_and_one_of_dose_are_named(tmp_path):
+    folder = files.dicom_sr(tmp_path, coordinates=True)
+    with pytest.raises(LunglineError, match=r"expected a place in space \(SCOORD3D\) or a segment"):
+        read_predictions(folder, "dicom-sr", SCANS)
+    for file in folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.ConceptNameCodeSequence[0].CodeValue = "113701"  # X-Ray Radiation Dose Report
+        dataset.ContentTemplateSequence[0].TemplateIdentifier = "10011"
+        dataset.save_as(file)
+    with pytest.raises(LunglineError, match="no scan in the format dicom-sr"):
+        read_predictions(folder, "dicom-sr", SCANS)
+
+
+def test_an_outline_in_space_has_its_mean_and_damage_is_one_line(tmp_path):
+    folder = files.dicom_sr(tmp_path)
+    path = folder / "sr-2.dcm"
+    dataset = pydicom.dcmread(path)
+    (item,) = [one for one in marks_in_reports._items(dataset) if one.ValueType == "SCOORD3D"]
+    item.GraphicType, item.GraphicData = "POLYGON", [0, 0, 5, 4, 0, 5, 4, 4, 5, 0, 4, 5, 0, 0, 5]
+    dataset.save_as(path)
+    assert read_predictions(folder, "auto", SCANS)[1]["1.2.3"] == [(2, 2, 5, pytest.approx(0.375))]
+    whole = path.read_bytes()
+    for end in range(1400, len(whole), 500):
+        path.write_bytes(whole[:end])
+        with pytest.raises(LunglineError, match="expected a DICOM SR of template TID 1500"):
+            mark_formats.FORMATS["dicom-sr"].read(path, SCANS)
 
 
 def test_a_ct_is_no_segmentation(tmp_path):

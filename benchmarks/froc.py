@@ -1,0 +1,108 @@
+"""`lungline froc` on many scans beside the rules of LUNA-16's script told step by step (tests/literal_froc.py).
+
+    python -m benchmarks.froc                 # 10,000 scans of 100 marks, both ways
+    python -m benchmarks.froc --literal 1000  # the step-by-step way on 1,000 scans alone
+
+Ours is the whole command in a process of its own: reading, curve, counts, intervals of 1,000 rounds, JSON and page. The
+other way only reads the tables and makes the curve. The script walks through all marks for each scan, so its time grows
+with the square of the scans; `gathered` is that way with the marks sorted by scan first, which the script does not do.
+Ends with 1 if ours takes 1 GiB, or more than a tenth of the CPU time of the step-by-step way on all scans.
+"""
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from lungline.nodules.annotations import COLUMNS
+from lungline.storage.submissions import MARK_COLUMNS
+from tests.literal_froc import literal_froc
+
+_GIB = 1 << 30
+
+
+def write_tables(folder: Path, scans: int, marks: int, seed: int = 0) -> None:
+    """A submission of random marks, 0 to 2 nodules a scan, a third of which a mark hits."""
+    rng = np.random.default_rng(seed)
+    ids = [f"1.3.6.1.4.1.{number:06d}" for number in range(scans)]
+    nodules = {scan: rng.uniform(0, 300, (number % 3, 3)).round(4) for number, scan in enumerate(ids)}
+    (folder / "ids.csv").write_text("".join(f"{scan}\n" for scan in ids))
+    with open(folder / "truth.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([scan, *place, 8.0] for scan, places in nodules.items() for place in places.tolist())
+    with open(folder / "marks.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(MARK_COLUMNS)
+        for scan in ids:
+            points = rng.uniform(0, 300, (marks, 3)).round(6)
+            for number in range(len(nodules[scan]) if rng.random() < 1 / 3 else 0):
+                points[number] = nodules[scan][number] + 1
+            writer.writerows([scan, *row] for row in np.column_stack([points, rng.random(marks).round(6)]).tolist())
+
+
+def ours(folder: Path) -> tuple[float, int, float]:
+    """CPU seconds, peak memory in bytes and CPM of the command."""
+    words = ["--submission", "marks.csv", "--annotations", "truth.csv", "--seriesuids", "ids.csv", "--out", "o.json"]
+    command = [sys.executable, "-m", "lungline.cli", "froc", *words]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    _, code, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(code)
+    assert process.returncode == 0
+    cpm = json.loads((folder / "o.json").read_text())["froc"]["cpm"]["value"]
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, cpm
+
+
+def literal(folder: Path, *, gathered: bool) -> tuple[float, float]:
+    """CPU seconds and CPM of the step-by-step way."""
+    start = time.process_time()
+    ids = (folder / "ids.csv").read_text().split()
+    tables = []
+    for name in ("truth.csv", "marks.csv"):
+        with open(folder / name, newline="") as file:
+            tables.append(list(csv.reader(file))[1:])
+    curve = literal_froc(ids, tables[0], [], tables[1], gathered=gathered)
+    points = 2.0 ** np.arange(-3, 4)
+    cpm = float(np.interp(points, curve.false_positives_per_scan, curve.sensitivity).mean())
+    return time.process_time() - start, cpm
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scans", type=int, default=10_000)
+    parser.add_argument("--marks", type=int, default=100)
+    parser.add_argument("--literal", type=int, default=10_000, help="scans of the step-by-step way")
+    words = parser.parse_args()
+    good = True
+    for scans in sorted({words.literal, words.scans}):
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            write_tables(folder, scans, words.marks)
+            seconds, memory, cpm = ours(folder)
+            print(
+                f"{scans} scans of {words.marks} marks: lungline froc {seconds:.1f} s, {memory >> 20} MiB", flush=True
+            )
+            good &= memory < _GIB
+            for gathered in (True, False):
+                if not gathered and scans > words.literal:
+                    print("  step by step: not run")
+                    continue
+                other, its = literal(folder, gathered=gathered)
+                assert abs(cpm - its) < 1e-9, (cpm, its)
+                name = "gathered, without intervals" if gathered else "step by step, without intervals"
+                print(f"  {name}: {other:.1f} s, {other / seconds:.2f} times ours", flush=True)
+                good &= gathered or scans < words.scans or other > 10 * seconds
+    print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
