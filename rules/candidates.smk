@@ -47,6 +47,7 @@ rule train_fpr:
         candidates=lambda wildcards: FILES.of(
             f"extract_candidates/{wildcards.detector}/{{scan}}.csv", STUDY.fpr_cases(wildcards.detector)
         ),
+        init_from=lambda wildcards: FILES.initial_network_of(wildcards.detector, "fpr"),
     output:
         weights=out("train_unet/{detector}/fpr/weights.safetensors"),
         card=out("train_unet/{detector}/fpr/card.json"),
@@ -77,6 +78,7 @@ rule train_fpr:
         checkpoints=PLACES.out("checkpoints"),
         cost=PLACES.out("benchmarks/train_unet/{detector}/fpr.json"),
         entry=lambda wildcards: entry_name(wildcards.detector),
+        init_from=lambda wildcards, input: options(init_from=[os.path.dirname(path) for path in input.init_from]),
         settings=lambda wildcards: FILES.fpr_digest(wildcards.detector),
         nodules=lambda wildcards: STUDY.nodules_digest(STUDY.fpr_cases(wildcards.detector)),
         rows=lambda wildcards: STUDY.rows_digest(
@@ -88,7 +90,7 @@ rule train_fpr:
     shell:
         "lungline train-fpr {params.folder:q} {input.annotations:q} --config {params.config:q}"
         " --detector {params.entry:q} --manifest {input.manifest:q} --caches {params.caches:q} --detected {params.detected:q}"
-        " --candidates {params.candidates:q} --checkpoints {params.checkpoints:q} --cost {params.cost:q}"
+        " --candidates {params.candidates:q} {params.init_from} --checkpoints {params.checkpoints:q} --cost {params.cost:q}"
         " --device {resources.device:q} > {log:q} 2>&1"
 
 

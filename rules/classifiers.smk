@@ -3,7 +3,7 @@
 
 rule resize_volume:
     input:
-        **FILES.reads("resize_volume"),
+        **FILES.step_inputs("resize_volume"),
     output:
         volume=out("resize_volume/{size}/{scan}.h5"),
     log:

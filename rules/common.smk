@@ -34,7 +34,7 @@ FILES, PLACES = open_layouts(
     lambda path: workflow.modifier.path_modifier.replace_prefix(path, "output"),
 )
 STUDY, CONFIG, out = FILES.study, FILES.study.config, FILES.out
-LISTED, SYNTHETIC, IMPLANTED = (STUDY.scans_from == name for name in ("listed", "synthetic", "implanted"))
+FROM_MANIFEST, SYNTHETIC, IMPLANTED = (STUDY.scans_from == name for name in ("listed", "synthetic", "implanted"))
 
 
 def begin():
@@ -73,7 +73,7 @@ def fingerprint(stage):
 
 def per_scan(path_of):
     """The path of a job's scan, as an input; of listed scans it is one pattern, which Snakemake fills quicker."""
-    return path_of("{scan}") if LISTED else lambda wildcards: path_of(wildcards.scan)
+    return path_of("{scan}") if FROM_MANIFEST else lambda wildcards: path_of(wildcards.scan)
 
 
 def of_batch(batch, find):
@@ -99,7 +99,7 @@ def folder_of(name):
 @functools.cache
 def raw_of(scan):
     """The raw files of a scan as they are now; of a simulated one nothing is known, but that it is small."""
-    return raw_state(Path(PLACES.raw(scan)), STUDY.rows[scan].source) if LISTED else RawState("simulated", 0)
+    return raw_state(Path(PLACES.raw(scan)), STUDY.rows[scan].source) if FROM_MANIFEST else RawState("simulated", 0)
 
 
 # ---- resources ---------------------------------------------------------------------------------------------

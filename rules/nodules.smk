@@ -4,7 +4,7 @@
 
 rule rasterise_nodules:
     input:
-        **FILES.reads("rasterise_nodules"),
+        **FILES.step_inputs("rasterise_nodules"),
         annotations=ancient(FILES.annotations or []),
         segmentations=lambda wildcards: FILES.beside_implanted(wildcards.scan, ".h5") if IMPLANTED else [],
     output:
@@ -60,6 +60,7 @@ rule train_unet:
         manifest=ancient(lambda wildcards: FILES.manifest_of(wildcards.detector)),
         caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
         masks=lambda wildcards: FILES.of("rasterise_nodules/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
+        init_from=lambda wildcards: FILES.initial_network_of(wildcards.detector, wildcards.axis),
         checked=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
@@ -92,6 +93,7 @@ rule train_unet:
         checkpoints=PLACES.out("checkpoints"),
         cost=PLACES.out("benchmarks/train_unet/{detector}/{axis}.json"),
         entry=lambda wildcards: entry_name(wildcards.detector),
+        init_from=lambda wildcards, input: options(init_from=[os.path.dirname(path) for path in input.init_from]),
         settings=lambda wildcards: FILES.unet_digest(wildcards.detector),
         rows=lambda wildcards: STUDY.rows_digest(
             STUDY.detector_cases(wildcards.detector), "scan", "split", rows=STUDY.rows_of(wildcards.detector)
@@ -102,7 +104,8 @@ rule train_unet:
     shell:
         "{resources.launcher} train-unet {params.folder:q} --axis {wildcards.axis:q} --config {params.config:q}"
         " --detector {params.entry:q} --manifest {input.manifest:q} --caches {params.caches:q} --masks {params.masks:q}"
-        " --checkpoints {params.checkpoints:q} --cost {params.cost:q} --device {resources.device:q} > {log:q} 2>&1"
+        " {params.init_from} --checkpoints {params.checkpoints:q} --cost {params.cost:q} --device {resources.device:q}"
+        " > {log:q} 2>&1"
 
 
 # Starting PyTorch costs more than searching a small chest, so on a CPU a job may take many scans.

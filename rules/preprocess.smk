@@ -4,7 +4,7 @@
 
 rule ingest:
     input:
-        simulated=[] if LISTED else per_scan(FILES.made_raw),
+        simulated=[] if FROM_MANIFEST else per_scan(FILES.made_raw),
     output:
         ct=temp_unless_kept("ingest/{scan}.h5"),
         identity=out("private/identity/{scan}.json"),
@@ -32,7 +32,7 @@ rule ingest:
 
 rule resample:
     input:
-        **FILES.reads("resample"),
+        **FILES.step_inputs("resample"),
     output:
         ct=temp_unless_kept("resample/{scan}.h5"),
     log:
@@ -58,7 +58,7 @@ if STUDY.has_masks:
 
     rule read_masks:
         input:
-            **FILES.reads("read_masks"),
+            **FILES.step_inputs("read_masks"),
             masks=lambda wildcards: list(FILES.masks_of(wildcards.scan).values()),
         output:
             masks=out("read_masks/{scan}.h5"),
@@ -83,9 +83,9 @@ if STUDY.has_masks:
 
 rule segment_lungs:
     input:
-        **FILES.reads("segment_lungs"),
+        **FILES.step_inputs("segment_lungs"),
         given=(
-            (lambda wildcards: FILES.reads("segment_lungs", scan=wildcards.scan).get("given", []))
+            (lambda wildcards: FILES.step_inputs("segment_lungs", scan=wildcards.scan).get("given", []))
             if STUDY.has_masks
             else []
         ),
@@ -113,7 +113,7 @@ rule segment_lungs:
 
 rule cache_volume:
     input:
-        **FILES.reads("cache_volume"),
+        **FILES.step_inputs("cache_volume"),
     output:
         cache=out("cache_volume/{scan}.h5"),
     log:

@@ -26,7 +26,7 @@ RULE = """
 
 rule flip_volume:
     input:
-        **FILES.reads("flip_volume"),
+        **FILES.step_inputs("flip_volume"),
     output:
         out("flip_volume/{scan}.h5"),
     log:

@@ -347,6 +347,19 @@ def test_a_classifier_that_starts_from_the_fpr_waits_for_it(workflow) -> None:
     assert "--init-from results/micro/train_unet/demo/fpr --checkpoints" in command
 
 
+def test_fine_tuning_begins_with_the_weights_that_the_configuration_names(workflow) -> None:
+    demo = {"init_from": "packaged", "fpr": FPR}
+    change = {"detectors": {"demo": demo}, "classifiers": {"m2-demo": {"init_from": "my/m2"}}, "run": ["m2-demo"]}
+    (workflow.folder / "my/m2").mkdir(parents=True, exist_ok=True)
+    (workflow.folder / "my/m2/weights.safetensors").touch()
+    for command, words in (
+        ("train-unet", "pretrained/detector/z "),
+        ("train-fpr", "pretrained/detector/fpr "),
+        ("train-classifier", "--init-from my/m2 "),
+    ):
+        assert words in workflow.planned_command(command, "micro", change=change)
+
+
 def test_the_u_nets_of_a_detector_do_not_depend_on_its_second_stage(workflow) -> None:
     other = {"detectors": {"demo": {"fpr": {**FPR, "test_time_augmentation": 8}, "candidates": {"count": 9}}}}
     commands = [

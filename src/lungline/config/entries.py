@@ -17,6 +17,17 @@ RankBy = Literal["sum", "mean", "max"]
 Symmetries = Annotated[int, Field(ge=1, le=48)]  # of a cube: 6 orders of its axes, 8 ways to mirror them
 
 
+def _word_or_folder(*words: str) -> AfterValidator:
+    """Whose weights a training begins with: one of these words, or a folder, which a slash tells from a slip."""
+
+    def check(value: str) -> str:
+        if value not in words and "/" not in value:
+            raise ValueError(f"expected {', '.join(words)} or the path of a folder, with a '/'. Found '{value}'.")
+        return value
+
+    return AfterValidator(check)
+
+
 def _without_batch_norm(network: CancerNetSpec) -> CancerNetSpec:
     """Cubes of one patient are no batch."""
     if network.norm == "batch":
@@ -96,6 +107,9 @@ class DetectorSpec(Settings):
     loss: LossWeights = Field(LossWeights(), description="Weights of the loss, Eq. 2.")
     sampling: SliceSampling = Field(SliceSampling(), description="Which slices are shown while training.")
     training: Schedule = Field(description="Schedule of each U-Net; batch counts slices.")
+    init_from: Annotated[str, _word_or_folder("packaged")] | None = None
+    """Fine-tuning: the folder of a trained detector (z/, y/, x/, and fpr/ where this one has an fpr) whose weights the
+    trainings begin with, or packaged; same network. What it was trained on counts as seen. null: random weights."""
     candidates: OwnCandidates = OwnCandidates()
     """Keys of extract_candidates that this detector has otherwise; null: as there. With a false-positive reduction
     count is what it looks at, and extract_candidates.count of them are kept."""
@@ -118,8 +132,9 @@ class CandidateClassifier(Settings):
     min_score: float | None = None
     """A candidate with a smaller score (a probability where the detector has a false-positive reduction) is not shown,
     unless it is the strongest; null: all are."""
-    init_from: Literal["random", "fpr"] = "random"
-    """First weights of the convolutions: random, or those of the detector's FPR network (same channels and norm)."""
+    init_from: Annotated[str, _word_or_folder("random", "fpr", "packaged")] = "random"
+    """First weights: random; fpr: the convolutions of the detector's FPR network (same channels and norm); packaged or
+    the path of a model folder: all weights of that classifier (same network), for fine-tuning."""
     test_time_augmentation: Symmetries = Field(
         1, description="Test-time augmentation: symmetries of the cube over which a logit is averaged."
     )

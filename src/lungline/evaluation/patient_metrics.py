@@ -15,6 +15,7 @@ from lungline.evaluation.auc import auc, auc_difference
 from lungline.splits import refuse_test_rows
 from lungline.storage.predictions import Prediction
 from lungline.storage.results import read_result
+from lungline.storage.weights import cases_trained_on
 
 SPLITS = ("test", "valid", "train")
 
@@ -76,8 +77,7 @@ def measure_split(
 
 def refuse_trained_on(scans: Sequence[str], card: Mapping[str, Any], where: str) -> None:
     """`LunglineError` if any of these scans stands among the training or validation cases of a model card."""
-    used = {scan for split in ("train", "valid") for scan in card.get("cases", {}).get(split, ())}
-    seen = sorted(used & set(scans))
+    seen = sorted(cases_trained_on(card) & set(scans))
     if seen:
         raise LunglineError(
             f"{where}: {len(seen)} of the scans to be scored were used to train the model ({', '.join(seen[:3])}). "

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lungline.errors import LunglineError
 from lungline.imaging import geometry
@@ -102,8 +102,11 @@ def rasterise_spheres(
 
 def nodules_outside(shape_zyx: Sequence[int], affine: geometry.Affine, nodules: Sequence[Nodule]) -> list[Nodule]:
     """The nodules whose centre lies outside the grid (half a voxel beyond the outermost centres)."""
-    if not nodules:
-        return []
-    centres_zyx = geometry.world_to_voxel(affine, [nodule.centre_xyz_mm for nodule in nodules])
-    inside = np.all((centres_zyx >= -0.5) & (centres_zyx <= np.array(shape_zyx) - 0.5), axis=1)
+    inside = lie_inside(shape_zyx, affine, [nodule.centre_xyz_mm for nodule in nodules])
     return [nodule for nodule, is_inside in zip(nodules, inside, strict=True) if not is_inside]
+
+
+def lie_inside(shape_zyx: Sequence[int], affine: geometry.Affine, places_xyz_mm: ArrayLike) -> NDArray[np.bool_]:
+    """Whether each place (n, 3), world mm, lies in the grid or within half a voxel of it: (n,)."""
+    index_zyx = geometry.world_to_voxel(affine, np.reshape(places_xyz_mm, (-1, 3)))
+    return np.all((index_zyx >= -0.5) & (index_zyx <= np.array(shape_zyx) - 0.5), axis=1)

@@ -1,7 +1,7 @@
 """Points that a person has named: where they lie, and which voxels are measured there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class PointRow:
-    """What is said of a point; scores are those of the classifier for the cube around it, empty with a flag."""
+    """What is said of a point; scores are those of the classifier for the cube around it, empty where there is none."""
 
     line: int  # of the table of points
     x_mm: float
@@ -85,6 +85,26 @@ def flag_of(point: Point, mask: Volume) -> PointFlag:
     if np.any(index < 0) or np.any(index >= mask.shape_zyx):
         return "outside-scan"
     return "" if mask.array[tuple(index)] else "outside-lungs"
+
+
+def place_in(point: Point, mask: Volume, reach_mm: float) -> Point | None:
+    """The point where it is scored: itself inside the lungs, else the nearest voxel of theirs within `reach_mm`.
+
+    None outside the scan, or farther away. `mask` as of `flag_of`.
+    """
+    flag = flag_of(point, mask)
+    if flag != "outside-lungs":
+        return None if flag else point
+    reach = np.ceil(reach_mm / mask.spacing_zyx_mm).astype(int)
+    middle = np.rint(geometry.world_to_voxel(mask.affine, point.xyz_mm)).astype(int)
+    low, high = np.maximum(middle - reach, 0), np.minimum(middle + reach + 1, mask.shape_zyx)
+    there = np.argwhere(mask.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]) + low
+    places = geometry.voxel_to_world(mask.affine, there)
+    away_mm = np.linalg.norm(places - point.xyz_mm, axis=1)
+    if away_mm.min(initial=np.inf) > reach_mm:
+        return None
+    x, y, z = places[np.argmin(away_mm)].tolist()
+    return replace(point, xyz_mm=(x, y, z))
 
 
 def outline_at(point: Point, labels: Volume) -> tuple[Literal["candidate", "ball"], NDArray[np.bool_]]:

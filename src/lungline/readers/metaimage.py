@@ -28,18 +28,8 @@ def read_metaimage(path: Path) -> RawImage:
     `Quarantine` with `Q_BAD_MHD` header or data not as they should be; `Q_NO_CT_SERIES` the image says that it is no
     CT; `Q_LIMIT`, `Q_BAD_SPACING`, `Q_BAD_DIRECTION`, `Q_NO_GEOMETRY`.
     """
-    path = Path(path).resolve()
-    header = read_meta_header(path)
-    slices, rows, columns = header.shape
+    header, files = check_metaimage(path)
     dtype = header.dtype
-    check_size(columns, rows, slices, dtype.itemsize)
-    affine = header.affine
-    check_affine(affine)
-    files = [data_file(path, name) for name in header.data_files] or [path]
-    if len(set(files)) < len(files):
-        raise Quarantine("Q_BAD_MHD", "ElementDataFile names a file twice")
-    if len(files) != (slices if header.is_list else 1):
-        raise Quarantine("Q_BAD_MHD", f"ElementDataFile names {len(files)} files for {slices} slices")
     array: NDArray = np.empty(math.prod(header.shape) * dtype.itemsize, dtype=np.uint8)
     for file, part in zip(files, np.split(array, len(files)), strict=True):
         with open(file, "rb") as pixels:
@@ -47,7 +37,29 @@ def read_metaimage(path: Path) -> RawImage:
             pixels.seek(start)
             _read_pixels(pixels, file.stat().st_size - start, header, part)
     voxels = array.view(dtype).reshape(header.shape)
-    return RawImage(voxels.astype(dtype.newbyteorder("="), copy=False), affine)
+    return RawImage(voxels.astype(dtype.newbyteorder("="), copy=False), header.affine)
+
+
+def check_metaimage(path: Path) -> tuple[MetaHeader, list[Path]]:
+    """The header of a MetaImage and the files with its pixels, whose sizes fit it; no pixel is read.
+
+    `Quarantine` as of `read_metaimage`.
+    """
+    path = Path(path).resolve()
+    header = read_meta_header(path)
+    slices, rows, columns = header.shape
+    check_size(columns, rows, slices, header.dtype.itemsize)
+    check_affine(header.affine)
+    files = [data_file(path, name) for name in header.data_files] or [path]
+    if len(set(files)) < len(files):
+        raise Quarantine("Q_BAD_MHD", "ElementDataFile names a file twice")
+    if len(files) != (slices if header.is_list else 1):
+        raise Quarantine("Q_BAD_MHD", f"ElementDataFile names {len(files)} files for {slices} slices")
+    start = 0 if header.data_files else header.size
+    each = math.prod(header.shape) * header.dtype.itemsize // len(files)
+    for file in files:
+        _bytes_before_pixels(header, file.stat().st_size - start, each)
+    return header, files
 
 
 def files_of(path: Path) -> list[Path]:
@@ -87,7 +99,16 @@ def _beside(folder: Path, name: str) -> Path:
 
 def _read_pixels(handle: BinaryIO, n_bytes: int, header: MetaHeader, target: NDArray[np.uint8]) -> None:
     """Exactly the pixels that `target` has room for, from the `n_bytes` that follow in `handle`."""
-    compressed, skipped, wanted = header.flag("CompressedData"), header.skipped_bytes, len(target)
+    handle.seek(_bytes_before_pixels(header, n_bytes, len(target)), 1)
+    if header.flag("CompressedData"):
+        _inflate_into(target.data, lambda: handle.read(_CHUNK_BYTES))
+    elif handle.readinto(target.data) != len(target):  # type: ignore[attr-defined]  # cut while it is read
+        raise Quarantine("Q_BAD_MHD", "the pixels end too early")
+
+
+def _bytes_before_pixels(header: MetaHeader, n_bytes: int, wanted: int) -> int:
+    """How many of the `n_bytes` of a file come before its pixels, which are `wanted` bytes when inflated."""
+    compressed, skipped = header.flag("CompressedData"), header.skipped_bytes
     if skipped and (compressed or not header.data_files):
         raise Quarantine("Q_BAD_MHD", "HeaderSize is said of pixels that are compressed or follow the header")
     if skipped == -1:
@@ -98,11 +119,7 @@ def _read_pixels(handle: BinaryIO, n_bytes: int, header: MetaHeader, target: NDA
     size = header.keys.get("CompressedDataSize")
     if compressed and len(header.data_files) < 2 and size not in (None, str(n_bytes)):
         raise Quarantine("Q_BAD_MHD", f"the pixel file holds {n_bytes} bytes, not CompressedDataSize")
-    handle.seek(skipped, 1)
-    if compressed:
-        _inflate_into(target.data, lambda: handle.read(_CHUNK_BYTES))
-    elif handle.readinto(target.data) != wanted:  # type: ignore[attr-defined]  # cut while it is read
-        raise Quarantine("Q_BAD_MHD", "the pixels end too early")
+    return skipped
 
 
 def _inflate_into(target: memoryview, read: Callable[[], bytes]) -> None:

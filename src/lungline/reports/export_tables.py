@@ -10,12 +10,14 @@ from lungline.errors import LunglineError
 from lungline.escape import cell
 from lungline.nodules.table import COLUMNS as NODULE_COLUMNS
 from lungline.nodules.table import NoduleRow, format_rows
+from lungline.readers.series_uids import SeriesOfScan
 from lungline.storage.predictions import COLUMNS, Prediction, format_prediction
 from lungline.storage.submissions import answers_text, marks_text, submitted
 from lungline.storage.tables import table_text
 
 #: Data sets whose ids are pseudonyms already.
 OWN_PSEUDONYMS = ("luna16", "dsb17")
+SERIES_UID = "SeriesInstanceUID"
 
 
 def original_names(rows: Sequence[Prediction], known: Mapping[str, str]) -> dict[str, str]:
@@ -36,6 +38,31 @@ def original_names(rows: Sequence[Prediction], known: Mapping[str, str]) -> dict
 def predictions_table(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:
     """`predictions.csv` with the scan's own name in front, as `original`."""
     return table_text(("original", *COLUMNS), [(names[row.scan], *format_prediction(row)) for row in rows])
+
+
+def series_table(wanted: Sequence[str], found: Mapping[str, SeriesOfScan], rows: Sequence[Prediction]) -> str:
+    """`predictions.csv` by DICOM series: a row for each of these series, or several if it lies in several places.
+
+    `found` holds the series of each scan. The status is "missing" of a series in none, "not-chosen" of one that lies
+    beside the one that was read.
+    """
+    status = COLUMNS.index("status")
+
+    def empty(word: str) -> list[str]:
+        return [word if k == status else "" for k in range(len(COLUMNS))]
+
+    read: dict[str, list[Prediction]] = {}
+    for row in rows:
+        if row.scan in found:
+            read.setdefault(found[row.scan].read, []).append(row)
+    beside = {uid for one in found.values() for uid in one.beside}
+    table: list[tuple[object, ...]] = []
+    for uid in wanted:
+        if uid in read:
+            table += [(uid, *format_prediction(row)) for row in read[uid]]
+        else:
+            table.append((uid, *empty("not-chosen" if uid in beside else "missing")))
+    return table_text((SERIES_UID, *COLUMNS), table)
 
 
 def cancer_submission(rows: Sequence[Prediction], names: Mapping[str, str]) -> str:

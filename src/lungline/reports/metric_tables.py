@@ -161,6 +161,19 @@ def text(estimate: Mapping[str, Any] | None) -> str:
     return "-" if estimate is None else str(Estimate(estimate["value"], estimate["low"], estimate["high"]))
 
 
+def luna25_markdown(result: Mapping[str, Any]) -> str:
+    """The results of `luna25-score` as a Markdown page."""
+    rows = {"ROC AUC": text(result["auc"])}
+    for at, point in result["at"].items():
+        rows |= {f"{rate} at {at}": text(point[rate]) for rate in ("sensitivity", "specificity")}
+    counts = (
+        f"{result['nodules']} nodules, {result['malignant']} malignant, {result['without_answer']} without an answer."
+    )
+    reason = f" {result['auc']['reason']}." if result["auc"]["reason"] else ""
+    table = markdown_table(pd.DataFrame({"value": rows}))
+    return "\n".join([*_head("LUNA25", result), counts + reason, "", *table]) + "\n"
+
+
 def _head(title: str, result: Mapping[str, Any]) -> list[str]:
     data: Mapping[str, Sequence[str]] = result["data"]
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,11 +61,13 @@ def made_by_steps(
     device: Device,
     subject: object,
     raw: Path | None = None,
+    given: Mapping[str, Path] | None = None,
 ) -> dict[str, Path]:
     """The file of each step. `LunglineError`, which begins with `subject`, if a scan is not usable."""
     made = {}
     with _torch_left_alone(steps):
-        for name, path in through_steps(row, steps, recipe, work, device=device, raw=raw, show=_LOG.info):
+        run = through_steps(row, steps, recipe, work, device=device, raw=raw, given=given, show=_LOG.info)
+        for name, path in run:
             made[name] = path
             for flag in hdf5.read_header(path).flags if path.suffix == ".h5" else ():
                 if flag.flag.startswith("Q_"):

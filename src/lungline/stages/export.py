@@ -1,8 +1,11 @@
 """Export results under the scans' original identifiers, for the owner of `private/` alone."""
 
+import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +17,37 @@ from lungline.privacy.permissions import open_to_others, secret_folder, write_se
 from lungline.privacy.pseudonyms import Original, read_map
 from lungline.readers.dicom import nearest_slices
 from lungline.readers.dicom_sniff import is_dicom
+from lungline.readers.series_uids import SeriesOfScan, series_of_scan
 from lungline.readers.studies import place_of_study
 from lungline.readers.zips import place_in_zip, unpacked
 from lungline.reports.export_tables import (
+    SERIES_UID,
     cancer_submission,
     nodule_submission,
     nodule_table,
     original_names,
     predictions_table,
+    series_table,
 )
 from lungline.scan_formats import Source, scan_suffix, source_of_name
 from lungline.stages import write_dicom, write_masks
 from lungline.storage.predictions import Prediction, read_predictions
 from lungline.storage.results import read_result
-from lungline.storage.tables import table_text
+from lungline.storage.tables import Faults, kind_of_word, read_rows, table_text
 
 #: Parameter files for other programs, as they are exported.
 PARAMETERS = Path(reports.__file__).parent / "radiomics"
 
 
-def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = True, radiomics: bool = False) -> None:
+def run(
+    results: Path,
+    *,
+    out: Path,
+    private: Path | None = None,
+    dicom: bool = True,
+    radiomics: bool = False,
+    series: Path | None = None,
+) -> None:
     """Write OUT/predictions.csv and, of each data set, its submissions and nodule tables.
 
     Those are {dataset}-cancer.csv, {dataset}-nodules-{detector}.csv and {dataset}-nodule-table-{classifier}.csv. The
@@ -47,6 +61,11 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
     PRIVATE is the private folder: RESULTS/private unless your manifest lies elsewhere. DICOM false writes no DICOM.
     With RADIOMICS, OUT/radiomics/ holds image.nii.gz and nodules.nii.gz (labels are ranks) of each scan, the table of
     these pairs, and parameters for PyRadiomics and MIRP (docs/how-to/masks.md).
+    SERIES is a table with a column SeriesInstanceUID, as idc-index gives of a selection (`to_csv`): OUT/series.csv says
+    of each series in it what predictions.csv says of its scan; its status is missing where no file of it was there, and
+    not-chosen where another series of its folder was read. So are the answers for a download of the Imaging Data
+    Commons named (`idc download-from-selection`, in folders of any layout), after `lungline predict DOWNLOAD --out
+    RESULTS`, which goes on where it stopped.
     """
     if out.exists() and (not out.is_dir() or open_to_others(out)):
         raise LunglineError(f"{out}: expected a new folder, or one of mode 700. Others have rights on this one.")
@@ -55,6 +74,8 @@ def run(results: Path, *, out: Path, private: Path | None = None, dicom: bool = 
     known = read_map(private)
     names = original_names(rows, {scan: original.name for scan, original in known.items()})
     tables = {"predictions.csv": predictions_table(rows, names)}
+    if series is not None:
+        tables["series.csv"] = series_table(_wanted(series), _series(rows, known), rows)
     for dataset in sorted({row.dataset for row in rows}):
         of_set = [row for row in rows if row.dataset == dataset]
         answered = [row for row in of_set if row.split == "test" and row.score is not None]
@@ -186,6 +207,27 @@ def _slices(raw: Path, nodules: list[NoduleRow]) -> list[tuple[str, int]]:
             return nearest_slices(files, [(n.x_mm, n.y_mm, n.z_mm) for n in nodules])
     except Quarantine:
         return []
+
+
+def _wanted(path: Path) -> list[str]:
+    """The series of a table, each once, in its order."""
+    faults, uids = Faults(path), dict[str, int]()
+    for line, cells in read_rows(path, (SERIES_UID,), faults, foreign=True):
+        if not re.fullmatch(r"[0-9.]{1,64}", uid := cells[SERIES_UID]):
+            faults.add(line, f"expected a {SERIES_UID}, digits and points. Found {kind_of_word(uid)}.")
+        uids.setdefault(uid, line)
+    faults.refuse()
+    return list(uids)
+
+
+def _series(rows: list[Prediction], known: Mapping[str, Original]) -> dict[str, SeriesOfScan]:
+    """The DICOM series of each scan whose files still lie where they were."""
+    found = {}
+    for row in rows:
+        if row.scan in known and os.path.lexists(known[row.scan].path) and _is_dicom(known[row.scan].path):
+            with suppress(Quarantine, OSError), unpacked(known[row.scan].path, "dicom") as files:
+                found[row.scan] = series_of_scan(files)
+    return found
 
 
 def _searched(results: Path, wanted: list[str]) -> Iterator[tuple[Path, list[str]]]:

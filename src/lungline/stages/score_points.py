@@ -12,7 +12,7 @@ from lungline.imaging import geometry
 from lungline.imaging.intensity import bounding_box
 from lungline.imaging.volume import Volume
 from lungline.names import SCORE_NAMES, Supervision
-from lungline.nodules.given_points import COLUMNS, Point, PointRow, flag_of, nearest, outline_at, read_points
+from lungline.nodules.given_points import COLUMNS, Point, PointRow, flag_of, nearest, outline_at, place_in, read_points
 from lungline.nodules.measurements import Measurements, measure
 from lungline.nodules.table import format_value
 from lungline.runner.stage import stage
@@ -37,12 +37,15 @@ def run(
     model: Path,
     supervision: Supervision,
     device: str,
+    reach_mm: float = 0.0,
 ) -> None:
     """Write OUTPUT (.csv): a row for each of POINTS, none is lost; a flag says which lies outside scan or lungs.
 
     POINTS has columns x_mm, y_mm, z_mm or coordX, coordY, coordZ (world mm, LPS), perhaps diameter_mm. The score is
     that of the cube around the point. What the classifier measures there is the outline of the candidate within 5 mm,
-    or a ball of diameter_mm, else of 8 mm. CACHE, DETECTED, LUNGS, LABELS and CANDIDATES are files of this scan.
+    or a ball of diameter_mm, else of 8 mm. A point outside the lungs, but at most REACH_MM away from them, keeps its
+    flag and is scored at the voxel of theirs that is nearest. CACHE, DETECTED, LUNGS, LABELS and CANDIDATES are
+    files of this scan.
     """
     named, own = read_points(points), list[Candidate]()
     usable = hdf5.read_header(cache).status != "quarantined"
@@ -54,12 +57,12 @@ def run(
             hdf5.read_volume(path, name) for path, name in ((lungs, "mask"), (cache, "ct"), (labels, "labels"))
         )
         rows = [replace(row, flag=flag_of(point, mask)) for row, point in zip(rows, named, strict=True)]
-        inside = [n for n, row in enumerate(rows) if not row.flag]
+        places = {n: place for n, point in enumerate(named) if (place := place_in(point, mask, reach_mm))}
         score = load_cube_scorer(model, pick_device(device))
-        cubes = read_candidate_cubes(cache, detected, [_candidate(named[n], ct) for n in inside], score.size)
-        outlines = [outline_at(named[n], labelled) for n in inside]
+        cubes = read_candidate_cubes(cache, detected, [_candidate(one, ct) for one in places.values()], score.size)
+        outlines = [outline_at(one, labelled) for one in places.values()]
         measured = [_measured(ct, voxels) for _, voxels in outlines]
-        for n, (kind, _), one, logit in zip(inside, outlines, measured, score.logits(cubes, measured), strict=True):
+        for n, (kind, _), one, logit in zip(places, outlines, measured, score.logits(cubes, measured), strict=True):
             said = {SCORE_NAMES[supervision]: float(expit(logit))}
             rows[n] = replace(rows[n], logit=logit, outline=kind, volume_mm3=one.volume_mm3, **said)  # type: ignore[arg-type]
     for n, point in enumerate(named):

@@ -14,7 +14,7 @@ from lungline.storage.scan_rows import read_manifest
 from lungline.training.cancer_task import CancerTask, write_baseline
 from lungline.training.cases import SPLITS, gather, gather_nodules, read_rated_nodules
 from lungline.training.loop import TrainingContext, fit
-from lungline.training.model_folder import take_convolutions
+from lungline.training.model_folder import refuse_other_beginning, take_convolutions, take_weights
 
 
 @stage
@@ -36,7 +36,8 @@ def run(
     CLASSIFIER is an entry of `classifiers:` in CONFIG, the checked configuration that a run keeps (config.json).
 
     INPUTS is the folder that the classifier's kind reads: candidate cubes, resized volumes, or caches; a baseline none.
-    INIT_FROM is the folder of the FPR network whose convolutions a classifier with `init_from: fpr` begins with.
+    INIT_FROM is the folder of the weights that a classifier begins with: of the FPR network, whose convolutions are
+    taken, with `init_from: fpr`, else of another classifier.
     NODULES is the table of annotated nodules with a column `malignant`, for a classifier with `supervision: nodules`.
 
     COST (.json) gets what this call took by the operating system's count: CPU seconds and the peak of memory.
@@ -48,10 +49,8 @@ def run(
         _refuse_none(labelled, manifest)
         write_baseline(output, spec, labelled)
         return
-    if isinstance(spec, CandidateClassifier) and (spec.init_from == "fpr") != (init_from is not None):
-        raise LunglineError(
-            f"this classifier starts from '{spec.init_from}'. Give --init-from with 'fpr', and only then."
-        )
+    begins = spec.init_from if isinstance(spec, CandidateClassifier) and spec.init_from != "random" else None
+    refuse_other_beginning(begins, init_from)
     if isinstance(spec, CandidateClassifier) and (spec.supervision == "nodules") != (nodules is not None):
         raise LunglineError(
             f"this classifier learns from {spec.supervision}. Give --nodules with 'nodules', and only then."
@@ -65,7 +64,8 @@ def run(
         cohort = gather(spec, rows, inputs)
     _refuse_none(cohort.patients, manifest)
     model = CancerNet(cohort.network)
-    initialised_from = take_convolutions(model, init_from) if init_from else {}
+    take = take_convolutions if begins == "fpr" else take_weights
+    initialised_from = take(model, init_from) if init_from else {}
     task = CancerTask(model, spec, cohort, context.seed, context.device, initialised_from)
     fit(task, spec.training, context)
     if cost is not None:

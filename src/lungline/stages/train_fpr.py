@@ -14,6 +14,7 @@ from lungline.storage.saved_config import read_saved_config
 from lungline.storage.scan_rows import read_manifest
 from lungline.training.false_positive_reduction import CandidateCubes, FprTask, read_labelled_candidates
 from lungline.training.loop import TrainingContext, fit
+from lungline.training.model_folder import refuse_other_beginning, take_weights
 
 
 @stage
@@ -27,6 +28,7 @@ def run(
     caches: Path,
     detected: Path,
     candidates: Path,
+    init_from: Path | None = None,
     checkpoints: Path,
     device: str = "auto",
     cost: Path | None = None,
@@ -35,12 +37,15 @@ def run(
 
     DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
 
+    INIT_FROM is the folder of the trained FPR network whose weights that of a detector with `init_from` begins with.
+
     COST (.json) gets what this call took by the operating system's count: CPU seconds and the peak of memory.
     """
     settings = read_saved_config(config)
     entry = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
     if (spec := entry.fpr) is None:
         raise LunglineError(f"{config}: detector '{detector}' has no part 'fpr'. Add one to its entry.")
+    refuse_other_beginning(entry.init_from, init_from)
     context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
     rows, nodules = read_manifest(manifest), read_annotations(annotations)
 
@@ -67,6 +72,8 @@ def run(
     used = {"train": train, "valid": valid}
     cases = {split: {scan.scan: files(scan.scan) for scan in own} for split, own in used.items()}
     model = CancerNet(spec.network)
-    fit(FprTask(model, spec, entry, train, valid, cases, context.seed, context.device), spec.training, context)
+    begun = take_weights(model, init_from) if init_from else {}
+    task = FprTask(model, spec, entry, train, valid, cases, context.seed, context.device, begun)
+    fit(task, spec.training, context)
     if cost is not None:
         write_usage(cost, *usage_so_far())

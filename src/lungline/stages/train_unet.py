@@ -12,6 +12,7 @@ from lungline.storage.saved_config import read_saved_config
 from lungline.storage.scan_rows import read_manifest
 from lungline.training.distributed import process_group
 from lungline.training.loop import TrainingContext, fit
+from lungline.training.model_folder import refuse_other_beginning, take_weights
 from lungline.training.unet_task import SliceCrops, UNetTask, find_training_scans
 
 
@@ -25,6 +26,7 @@ def run(
     manifest: Path,
     caches: Path,
     masks: Path,
+    init_from: Path | None = None,
     checkpoints: Path,
     device: str = "auto",
     cost: Path | None = None,
@@ -33,6 +35,8 @@ def run(
 
     DETECTOR is an entry of `detectors:` in CONFIG, the checked configuration that a run keeps (config.json).
 
+    INIT_FROM is the folder of the trained U-Net whose weights a detector with `init_from` begins with.
+
     Several processes train together where `torchrun --standalone --nproc-per-node N -m lungline.cli train-unet ...`
     starts them; OMP_NUM_THREADS are the cores of all of them.
 
@@ -40,6 +44,7 @@ def run(
     """
     settings = read_saved_config(config)
     spec = settings.detectors[known(detector, settings.detectors, f"{config}: no detector")]
+    refuse_other_beginning(spec.init_from, init_from)
     context = TrainingContext.of(settings, spec.training, device, output, checkpoints)
     rows = [row for row in read_manifest(manifest) if (masks / f"{row.scan}.h5").is_file()]
 
@@ -49,7 +54,8 @@ def run(
 
     with process_group(context.device) as group:
         model, part = UNet(spec.network), group.part(spec.training.batch)
-        task = UNetTask(model, spec, crops("train"), crops("valid"), context.device, part)
+        begun = take_weights(model, init_from) if init_from else {}
+        task = UNetTask(model, spec, crops("train"), crops("valid"), context.device, part, begun)
         fit(task, spec.training, replace(context, group=group))
         used = group.sum_and_largest(*usage_so_far())
         if cost is not None and group.is_main:

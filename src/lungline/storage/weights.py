@@ -1,7 +1,7 @@
 """Weights on disk: safetensors with one JSON header, and the card beside them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,33 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def pixels_trained_on(card: Mapping[str, Any]) -> frozenset[str]:
-    """SHA-256 of the HU of every training and validation case of a card; empty for a card that does not tell."""
-    return frozenset(value for scans in card.get("case_hu_sha256", {}).values() for value in scans.values())
+    """SHA-256 of the HU of every training and validation case of a card; empty for a card that does not tell.
+
+    Those of the weights that its training began with are among them.
+    """
+    return frozenset(
+        value for one in _lineage(card) for scans in one.get("case_hu_sha256", {}).values() for value in scans.values()
+    )
+
+
+def cases_trained_on(card: Mapping[str, Any]) -> frozenset[str]:
+    """Ids of every training and validation case of a card, and of the weights that its training began with."""
+    return frozenset(
+        scan for one in _lineage(card) for split in ("train", "valid") for scan in one.get("cases", {}).get(split, ())
+    )
+
+
+def initialised_from(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card says of the weights that a training begins with, of which `card` is the card."""
+    told = ("weights_sha256", "cases", "case_hu_sha256", "initialised_from")
+    return {"initialised_from": {key: card[key] for key in told if key in card}}
+
+
+def _lineage(card: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A card, what it says of the weights that its training began with, and so on."""
+    while card:
+        yield card
+        card = card.get("initialised_from", {})
 
 
 def write_curve(path: Path, curve: list[dict[str, float]]) -> None:

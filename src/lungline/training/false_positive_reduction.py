@@ -5,7 +5,7 @@ candidate in three dimensions and ranks them (a second stage, as in every leadin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -74,7 +74,7 @@ class FprTask(TrainingTask[tuple[Tensor, Tensor]]):
     """Cubes (N, 2, size, size, size) and labels (N,), float32; a fixed share of them nodules.
 
     Each is turned and mirrored at random, and distorted if the specification says so. `files` (split -> scan -> files)
-    are those that the cubes were read from.
+    are those that the cubes were read from, `initialised_from` what the card says of the weights that it began with.
     """
 
     stage: ClassVar[str] = "train_fpr"
@@ -86,6 +86,7 @@ class FprTask(TrainingTask[tuple[Tensor, Tensor]]):
     files: Mapping[str, Mapping[str, Sequence[Path]]]
     seed: int
     device: torch.device
+    initialised_from: Mapping[str, Any] = field(default_factory=dict)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.seed, step])
@@ -118,6 +119,7 @@ class FprTask(TrainingTask[tuple[Tensor, Tensor]]):
             "input": f"scaled HU 0..1 and nodule probability 0..1 in cubes of {size} voxels of 1 mm; (N, 2, D, H, W)",
             "detector": self.detector.model_dump(mode="json"),
             "network": self.spec.network.model_dump(mode="json"),
+            **self.initialised_from,
         }
 
     def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:

@@ -12,7 +12,7 @@ from lungline.config.settings import read_settings
 from lungline.detection.unet import UNet
 from lungline.errors import CorruptFileError, LunglineError
 from lungline.storage.checksums import check
-from lungline.storage.weights import read_card, read_shapes, read_tensors
+from lungline.storage.weights import initialised_from, read_card, read_shapes, read_tensors
 
 Model = TypeVar("Model", UNet, CancerNet)
 
@@ -66,7 +66,34 @@ def take_convolutions(network: CancerNet, folder: Path) -> dict[str, Any]:
             "of the detector's false-positive reduction."
         )
     network.load_state_dict({**own, **taken})
-    return {"initialised_from": {"weights_sha256": card["weights_sha256"], "cases": card["cases"]}}
+    return initialised_from(card)
+
+
+def take_weights(network: UNet | CancerNet, folder: Path) -> dict[str, Any]:
+    """Set all weights of `network` to those in `folder`, to go on from there; the entry of the card on it.
+
+    `LunglineError` if they are not of the same shapes.
+    """
+    card, shapes = checked_card(folder), read_shapes(folder / "weights.safetensors")
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if differs := wanted.items() ^ shapes.items():
+        name = min(differs)[0]
+        raise LunglineError(
+            f"init_from: {folder}: '{name}' is {shapes.get(name, 'none')} there and {wanted.get(name, 'none')} here. "
+            "Make `network` of the entry equal to that of the card there."
+        )
+    tensors, _ = read_tensors(folder / "weights.safetensors")
+    network.load_state_dict(tensors)
+    return initialised_from(card)
+
+
+def refuse_other_beginning(configured: str | None, given: Path | None) -> None:
+    """`LunglineError` unless a folder is given exactly where the configuration names weights to begin with."""
+    if (configured is None) != (given is None):
+        raise LunglineError(
+            f"this training begins with {configured or 'random weights'} (`init_from` of its entry). Give --init-from "
+            "where that names a folder, and only then."
+        )
 
 
 def checked_card(folder: Path) -> dict[str, Any]:

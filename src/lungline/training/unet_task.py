@@ -4,7 +4,7 @@ Nothing is held in memory but the positions of the annotated voxels: a crop read
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -138,7 +138,8 @@ def _read_box(field: h5py.Dataset, first: NDArray, extent: NDArray, outside: int
 class UNetTask(TrainingTask[Crops]):
     """Crops of slices (N, slices, H, W) along one axis, and nodule masks (N, 1, H, W), float32.
 
-    `part` are the numbers of the crops of a batch that this process computes.
+    `part` are the numbers of the crops of a batch that this process computes, `initialised_from` what the card says of
+    the weights that the network began with.
     """
 
     stage: ClassVar[str] = "train_unet"
@@ -148,6 +149,7 @@ class UNetTask(TrainingTask[Crops]):
     valid: SliceCrops
     device: torch.device
     part: Sequence[int]
+    initialised_from: Mapping[str, Any] = field(default_factory=dict)
 
     def batch(self, step: int) -> Crops:
         return self.train.batch(step, self.spec.training.batch, self.part)
@@ -180,6 +182,7 @@ class UNetTask(TrainingTask[Crops]):
             "cache": hdf5.read_header(self.train.scans[0].cache).parameters,
             "detector": self.spec.model_dump(mode="json", exclude={"candidates", "fpr"}),
             "network": self.spec.network.model_dump(mode="json"),
+            **self.initialised_from,
         }
 
     def cases(self) -> Mapping[str, Mapping[str, Sequence[Path]]]:

@@ -49,13 +49,20 @@ class _Calibration(_Foreign):
     resampled: Annotated[tuple[_Range, ...], Field(max_length=10_000)] = ()
 
 
-class _CardFacts(_Foreign):
+class _Seen(_Foreign):
+    """What the weights with which a training began were trained on."""
+
+    cases: dict[str, tuple[str, ...]] = Field({})
+    case_hu_sha256: dict[str, dict[str, str]] = Field({})
+    initialised_from: "_Seen | None" = None
+
+
+class _CardFacts(_Seen):
     """What an answer takes from a card beside the network."""
 
     axis: Literal["z", "y", "x"] | None = None
     cache: dict[Literal["region", "outside_hu"], Annotated[str, Field(max_length=16)] | float] = Field({})
     acquisition: Annotated[dict[str, _Range], Field(max_length=16)] = Field({})
-    case_hu_sha256: dict[str, dict[str, str]] = Field({})
     calibration: _Calibration = _Calibration()
     logit_without_candidates: float = 0.0
     cancer_probability: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lungline.workflow.steps import BY_NAME, CANDIDATES, LABELS
-from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of
+from lungline.workflow.study import AXES, Study, digest, entry_name, fold_of, folder_of_models
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 
@@ -66,7 +66,7 @@ class Layout:
         """The same file of many scans."""
         return [self.out(pattern.replace("{scan}", scan)) for scan in scans]
 
-    def reads(self, step: str, **known: str) -> dict[str, str]:
+    def step_inputs(self, step: str, **known: str) -> dict[str, str]:
         """The files that a step of a scan reads, by parameter, with wildcards where nothing is known."""
         found = {name: source for name, source in BY_NAME[step].reads.items() if source in BY_NAME}
         if not self.masks_of(known.get("scan", "")):
@@ -179,10 +179,18 @@ class Layout:
         return self.cards_of(detector) if detector else []
 
     def initial_weights_of(self, classifier: str) -> list[str]:
-        """The weights of the FPR network with which a classifier starts, or none."""
+        """The weights with which a classifier starts, of its detector's FPR network or of a classifier, or none."""
         entry = self.study.classifier(classifier)
-        starts = entry.kind == "candidate" and entry.init_from == "fpr"
-        return [self.network(entry.detector, "fpr")] if starts else []  # type: ignore[union-attr]
+        if entry.kind != "candidate" or entry.init_from == "random":
+            return []
+        if entry.init_from == "fpr":
+            return [self.network(entry.detector, "fpr")]
+        return [f"{folder_of_models('classifier', entry.init_from)}/weights.safetensors"]
+
+    def initial_network_of(self, detector: str, part: str) -> list[str]:
+        """The weights with which one network of a detector starts, or none."""
+        begins = self.study.detector(detector).init_from
+        return [f"{folder_of_models('detector', begins)}/{part}/weights.safetensors"] if begins else []
 
     def learning_curves_of(self, classifier: str) -> list[str]:
         """Curves of what is trained here for a classifier."""
@@ -222,7 +230,7 @@ class Layout:
     def of_nodules(self, step: str, classifier: str, scan: str) -> dict[str, str]:
         """The files that a step behind a classifier reads; those of its detector, too, where it has one."""
         detector = self.study.detector_of(classifier)
-        files = self.reads(step, classifier=classifier, scan=scan, **({"detector": detector} if detector else {}))
+        files = self.step_inputs(step, classifier=classifier, scan=scan, **({"detector": detector} if detector else {}))
         if detector is None:
             return {name: path for name, path in files.items() if "{detector}" not in path}
         if CANDIDATES in BY_NAME[step].reads.values():

@@ -64,8 +64,20 @@ def _absolute(config: Config) -> Config:
 
     data = config.data and config.data.model_copy(update={key: whole(path) for key, path in config.data})
     models = {kind: {name: whole(path) for name, path in given.items()} for kind, given in config.models}
-    tables = {key: whole(getattr(config, key)) for key in ("manifest", "annotations")}
-    return config.model_copy(update={**tables, "data": data, "models": config.models.model_copy(update=models)})
+    begins = {
+        kind: dict(map(_beginning_absolute, getattr(config, kind).items())) for kind in ("detectors", "classifiers")
+    }
+    tables: dict[str, Any] = {key: whole(getattr(config, key)) for key in ("manifest", "annotations")}
+    return config.model_copy(
+        update={**tables, **begins, "data": data, "models": config.models.model_copy(update=models)}
+    )
+
+
+def _beginning_absolute(named: tuple[str, Any]) -> tuple[str, Any]:
+    """An entry of a network by name, with an absolute path of the weights that its training begins with."""
+    name, spec = named
+    begins = getattr(spec, "init_from", None) or ""
+    return name, spec.model_copy(update={"init_from": os.path.abspath(begins)}) if "/" in begins else spec
 
 
 def scans_from(config: Config) -> ScansFrom:

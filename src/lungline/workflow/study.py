@@ -101,7 +101,7 @@ class Study:
     def given(self, kind: Literal["detector", "classifier"], name: str) -> str | None:
         """The folder of a model that the configuration names, so that it is not trained."""
         folder = (self.config.models.detectors if kind == "detector" else self.config.models.classifiers).get(name)
-        return str(PACKAGED_FOLDER / kind) if folder == PACKAGED else folder
+        return folder and folder_of_models(kind, folder)
 
     def refuse_untrainable(self, kind: Literal["detector", "classifier"], name: str) -> None:
         """`LunglineError` where there is no training scan for a detector or classifier."""
@@ -289,6 +289,11 @@ class Study:
 
     def _first_test_patient(self) -> list[str]:
         return [scan for scan in self.patients if self.rows[scan].split == "test"][:1]
+
+
+def folder_of_models(kind: Literal["detector", "classifier"], folder: str) -> str:
+    """The folder of a detector or classifier that a configuration names: a path, or `packaged`."""
+    return str(PACKAGED_FOLDER / kind) if folder == PACKAGED else folder
 
 
 def entry_name(detector: str) -> str:

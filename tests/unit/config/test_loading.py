@@ -115,6 +115,14 @@ def test_three_lines_are_a_configuration() -> None:
             "classifiers.m2-demo.init_from: detector 'demo' has no FPR network",
         ),
         (
+            {"classifiers": {"m2-demo": {"init_from": "fprr"}}},
+            "init_from: expected random, fpr, packaged or the path of a folder, with a '/'. Found 'fprr'",
+        ),
+        (
+            {"detectors": {"demo": {"init_from": "packed"}}},
+            "init_from: expected packaged or the path of a folder, with a '/'. Found 'packed'",
+        ),
+        (
             {"classifiers": {"m2-demo": {"test_time_augmentation": 49}}},
             "classifiers.m2-demo.test_time_augmentation: expected at most 48. Found 49.",
         ),

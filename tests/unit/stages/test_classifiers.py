@@ -191,14 +191,30 @@ def test_a_classifier_starts_from_the_convolutions_that_it_is_given(folder):
     begun = train(folder, small_m2(), inputs, "fpr")
     still = {"steps": 1, "learning_rate": 1e-12}
     card = train(folder, small_m2(init_from="fpr", training=still), inputs, init_from=folder / "fpr")
-    assert card["initialised_from"] == {"weights_sha256": begun["weights_sha256"], "cases": begun["cases"]}
+    told = ("weights_sha256", "cases", "case_hu_sha256")
+    assert card["initialised_from"] == {key: begun[key] for key in told}
     (one, _), (other, _) = (read_tensors(folder / name / "weights.safetensors") for name in ("model", "fpr"))
     for name in one:
         assert torch.allclose(one[name], other[name], atol=1e-9) == name.startswith("conv")
     with pytest.raises(LunglineError, match="its convolutions have other shapes"):
         train(folder, small_m2(init_from="fpr", network={"channels": [3] * 6}), inputs, init_from=folder / "fpr")
-    with pytest.raises(LunglineError, match="Give --init-from with 'fpr', and only then"):
+    with pytest.raises(LunglineError, match=r"begins with fpr .*Give --init-from where"):
         train(folder, small_m2(init_from="fpr"), inputs)
+
+
+def test_a_fine_tuned_classifier_begins_with_all_weights_and_has_seen_what_they_saw(folder):
+    inputs = candidates(folder)
+    begun = train(folder, small_m2(), inputs, "first")
+    entry = small_m2(init_from=str(folder / "first"), training={"steps": 1, "learning_rate": 1e-12})
+    card = train(folder, entry, inputs, init_from=folder / "first")
+    (one, _), (other, _) = (read_tensors(folder / name / "weights.safetensors") for name in ("model", "first"))
+    assert all(torch.allclose(one[name], other[name], atol=1e-9) for name in one)
+    assert card["initialised_from"]["weights_sha256"] == begun["weights_sha256"]
+    again = small_m2(init_from=str(folder / "model"), network={"channels": [3] * 6})
+    with pytest.raises(LunglineError, match=r"init_from: .*'conv1.bias' is \(2,\) there and \(3,\) here"):
+        train(folder, again, inputs, "again", init_from=folder / "model")
+    with pytest.raises(LunglineError, match="begins with random weights"):
+        train(folder, small_m2(), inputs, "again", init_from=folder / "model")
 
 
 def test_a_training_repeated_with_another_seed_is_another_training(folder):

@@ -14,11 +14,12 @@ from lungline.escape import uncell
 from lungline.nodules.table import NoduleRow, split_nodules
 from lungline.privacy.pseudonyms import remember
 from lungline.readers.listing import Listed
-from lungline.stages import export, reidentify
+from lungline.stages import export, predict, reidentify
 from lungline.storage.predictions import Prediction, write_predictions
 from lungline.storage.results import write_result
 from lungline.storage.scan_rows import ScanRow
 from scans import chest, write_dicom
+from untrained import untrained_bundle
 
 UID, PATIENT = "1.3.6.1.4.1.14519.5.2.1", "0a0c32c9e08cc2ea76a71649de56be6d"
 NAMES = {"scan-a": "Doe, Jane/series 1", "scan-b": "=1+1\n<script>", "scan-c": "Roe.nii.gz"}
@@ -166,3 +167,88 @@ def test_a_nodule_leads_to_the_slice_of_its_series_and_only_there(results, tmp_p
     assert rows[NAMES["scan-b"]]["sop_instance_uid"] == ""
     for path in (results / "describe_nodules").rglob("*.*"):
         assert "1.2.3." not in path.read_text(encoding="utf-8")
+
+
+def write_idc(folder, collection, patient, series, **more):
+    """A series as idc-index lays it out: collection, patient, study, modality and series."""
+    place = folder / collection / patient / "1.2.9" / f"CT_{series}"
+    return write_dicom(place, chest(), change=lambda k, dataset: setattr(dataset, "SeriesInstanceUID", series), **more)
+
+
+@pytest.fixture
+def download(tmp_path):
+    """A finished run on two series of a download, one of them no chest, and on a folder that holds two series."""
+    data, results = tmp_path / "idc", tmp_path / "results"
+    two = write_idc(data, "nlst", "2", "1.2.3")
+    write_dicom(two, chest()[:4], prefix="g", change=lambda k, dataset: setattr(dataset, "SeriesInstanceUID", "1.2.4"))
+    places = {
+        "scan-a": write_idc(data, "nlst", "1", "1.2.1"),
+        "scan-b": write_idc(data, "lidc_idri", "1", "1.2.2"),
+        "scan-c": two,
+    }
+    listed = [Listed(ScanRow(scan, "dicom", "folder", "test"), str(place), place) for scan, place in places.items()]
+    remember(results / "private", listed, forget=())
+    write_predictions(
+        results / "predictions.csv", [answer("scan-a"), answer("scan-b", probability=None), answer("scan-c")]
+    )
+    return results
+
+
+def test_a_selection_of_series_gets_a_row_for_each_in_its_order(download, tmp_path):
+    selection = tmp_path / "selection.csv"
+    selection.write_text("collection_id,SeriesInstanceUID\n" + "".join(f"c,1.2.{k}\n" for k in (5, 3, 4, 2, 1, 1)))
+    command = ["export", str(download), "--out", str(tmp_path / "e"), "--dicom", "false", "--series", str(selection)]
+    assert main(command) == 0
+    rows = table(tmp_path / "e/series.csv")
+    assert [(row["SeriesInstanceUID"], row["scan"], row["status"], row["cancer_probability"]) for row in rows] == [
+        ("1.2.5", "", "missing", ""),
+        ("1.2.3", "scan-c", "ok", "0.25"),
+        ("1.2.4", "", "not-chosen", ""),
+        ("1.2.2", "scan-b", "quarantined", ""),
+        ("1.2.1", "scan-a", "ok", "0.25"),
+    ]
+    assert stat.S_IMODE((tmp_path / "e/series.csv").stat().st_mode) == 0o600
+
+
+def test_a_download_is_answered_series_by_series_and_goes_on_with_new_ones(tmp_path, capsys):
+    """These are too small for a chest, so no network is needed; each is listed, tried and named all the same."""
+    download, results = tmp_path / "idc", tmp_path / "results"
+    options = {"out": results, "bundle": untrained_bundle(tmp_path / "models"), "pages": False, "device": "cpu"}
+    write_idc(download, "nlst", "1", "1.2.1")
+    assert predict.run(download, **options) == 1
+    write_idc(download, "lidc_idri", "1", "1.2.2")
+    capsys.readouterr()
+    assert predict.run(download, **options) == 1
+    assert sum(": Reading" in line for line in capsys.readouterr().err.splitlines()) == 1
+    (tmp_path / "s.csv").write_text("SeriesInstanceUID\n1.2.2\n1.2.1\n1.2.7\n")
+    export.run(results, out=tmp_path / "e", dicom=False, series=tmp_path / "s.csv")
+    rows = table(tmp_path / "e/series.csv")
+    assert [row["status"] for row in rows] == ["quarantined", "quarantined", "missing"]
+    assert len({row["scan"] for row in rows}) == 3
+
+
+def test_series_that_are_gone_are_missing_and_damaged_files_are_no_series(download, tmp_path):
+    places = {one.name: one for one in (tmp_path / "idc").rglob("CT_*")}
+    for file in places["CT_1.2.1"].iterdir():
+        file.write_bytes(b"no DICOM")
+    for file in places["CT_1.2.2"].iterdir():
+        file.unlink()
+    places["CT_1.2.2"].rmdir()
+    (tmp_path / "s.csv").write_text("SeriesInstanceUID\n1.2.1\n1.2.2\n")
+    export.run(download, out=tmp_path / "e", dicom=False, series=tmp_path / "s.csv")
+    assert [row["status"] for row in table(tmp_path / "e/series.csv")] == ["missing", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("cp s3://idc-open-data/085e85b3/* .\n", "expected the columns SeriesInstanceUID"),
+        ("SeriesInstanceUID\n1.2.1\nJane Doe\n", r"line 3: expected a SeriesInstanceUID, digits and points\."),
+    ],
+)
+def test_what_is_no_selection_of_series_is_refused_and_not_quoted(text, complaint, download, tmp_path):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(LunglineError, match=complaint) as refusal:
+        export.run(download, out=tmp_path / "e", series=tmp_path / "s.csv")
+    assert "Jane" not in str(refusal.value)
+    assert not (tmp_path / "e").exists()

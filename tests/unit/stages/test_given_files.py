@@ -11,8 +11,10 @@ import SimpleITK as sitk
 
 from dicom_series import write_series
 from lungline.errors import LunglineError
+from lungline.imaging import geometry
 from lungline.imaging.volume import Volume
 from lungline.stages import collect_lungs, export, predict, score_points, write_masks
+from lungline.storage import hdf5
 from lungline.storage.nifti_output import write_nifti
 from lungline.storage.scan_rows import ScanRow, write_manifest
 from phantoms import Chest, make_chest
@@ -126,23 +128,48 @@ def test_radiomics_get_image_and_mask_of_each_finding_on_one_grid_and_their_para
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_a_point_at_a_candidate_has_its_score(bundle, tmp_path) -> None:
+@pytest.fixture(scope="module")
+def scored_at(tmp_path_factory, bundle):
+    """The one candidate of a chest and its lungs, and a function that scores points (mm) there."""
+    folder = tmp_path_factory.mktemp("kept")
     ct = make_chest(spacing_mm=2.0, sides=("right",), windpipe=False).ct  # of two lungs the middle lies in none
-    write_nifti(ct, tmp_path / "scan.nii.gz")
-    out = tmp_path / "out"
-    predict.run(tmp_path / "scan.nii.gz", out=out, bundle=bundle, pages=False, device="cpu", keep=True)
+    write_nifti(ct, folder / "scan.nii.gz")
+    out = folder / "out"
+    predict.run(folder / "scan.nii.gz", out=out, bundle=bundle, pages=False, device="cpu", keep=True)
     (own,) = rows_of(only(out, "nodules/*.csv"))
     scan, stages = own["scan"], out / "stages"
-    points = tmp_path / "points.csv"
-    points.write_text("coordX;coordY;coordZ\n" + ";".join(own[f"{axis}_mm"] for axis in "xyz") + "\n")
     steps = {"cache": "cache_volume", "detected": "detect", "lungs": "segment_lungs"}
     files = {name: stages / step / f"{scan}.h5" for name, step in steps.items()}
     files |= {"labels": out / "candidates" / f"{scan}.h5", "candidates": out / "candidates" / f"{scan}.csv"}
     models = {"model": bundle.parent / "classifier", "supervision": "patients", "device": "cpu"}
-    score_points.run(tmp_path / "scored.csv", scan=scan, points=points, **files, **models)
-    (row,) = rows_of(tmp_path / "scored.csv")
+
+    def score(*places, **options) -> list[dict[str, str]]:
+        points = folder / "points.csv"
+        points.write_text("coordX;coordY;coordZ\n" + "".join(";".join(map(str, place)) + "\n" for place in places))
+        score_points.run(folder / "scored.csv", scan=scan, points=points, **files, **models, **options)
+        return rows_of(folder / "scored.csv")
+
+    return own, hdf5.read_volume(files["lungs"], "mask"), score
+
+
+def test_a_point_at_a_candidate_has_its_score(scored_at) -> None:
+    own, _, score = scored_at
+    (row,) = score([own[f"{axis}_mm"] for axis in "xyz"])
     assert (row["logit"], row["outline"], row["nearest_rank"]) == (own["logit"], "candidate", "1")
     assert (row["volume_mm3"], float(row["nearest_mm"])) == (own["volume_mm3"], pytest.approx(0, abs=1e-3))
+
+
+def test_a_point_near_the_lungs_is_scored_at_their_nearest_voxel_if_that_is_asked_for(scored_at) -> None:
+    _, mask, score = scored_at
+    edge_zyx = np.argwhere(mask.array)[np.argmax(np.argwhere(mask.array)[:, 2])]  # farthest to the left
+    edge = geometry.voxel_to_world(mask.affine, edge_zyx)
+    beside, far = edge + np.array([4.0, 0, 0]), edge + np.array([4.6, 0, 0])
+    (at_edge,) = score(edge)
+    (moved, lost), (unmoved, _) = score(beside, far, reach_mm=4.5), score(beside, far)
+    assert (at_edge["flag"], moved["flag"], unmoved["flag"]) == ("", "outside-lungs", "outside-lungs")
+    assert moved["logit"] == at_edge["logit"] != ""
+    assert (lost["logit"], unmoved["logit"]) == ("", "")
+    assert float(moved["x_mm"]) == pytest.approx(beside[0])
 
 
 def test_a_mask_of_dicom_is_the_seg_and_lies_as_dcm2niix_would_put_it(tmp_path, bundle, given) -> None:
@@ -186,7 +213,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path, bundle) -> None:
 
 
 def test_the_table_of_lungs_has_a_row_for_each_scan_also_a_quarantined_one(tmp_path) -> None:
-    from lungline.storage import hdf5
     from lungline.storage.hdf5 import Flag, Header
 
     numbers = {"volume_ml": 1.5, "noise_hu": 25.0}

@@ -33,6 +33,70 @@ def test_one_scan_has_one_hash_in_every_container_and_it_is_that_of_the_specific
         assert content == {"format": "ct-hu-sha256", "version": 1, "scans": [wanted]}
 
 
+def flipped_mhd(path, hu):
+    """Rows and columns reversed, as some headers of LUNA-16 say; the offset is that of the new first voxel."""
+    first = f"{-31 + 1.7 * (hu.shape[2] - 1)} {-42 + 2.1 * (hu.shape[1] - 1)} 13"
+    matrix = {"TransformMatrix": "-1 0 0 0 -1 0 0 0 1", "Offset": first}
+    write_mhd(path.with_suffix(".mhd"), np.ascontiguousarray(hu[:, ::-1, ::-1]), **matrix)
+
+
+def feet_last_mhd(path, hu):
+    first = f"-31 -42 {13 + 2.5 * (hu.shape[0] - 1)}"
+    matrix = {"TransformMatrix": "1 0 0 0 1 0 0 0 -1", "Offset": first}
+    write_mhd(path.with_suffix(".mhd"), np.ascontiguousarray(hu[::-1]), **matrix)
+
+
+def sagittal_mhd(path, hu):
+    """Slices along x: the file's axes are y, z, x."""
+    turned = {"TransformMatrix": "0 1 0 0 0 1 1 0 0", "ElementSpacing": "2.1 2.5 1.7"}
+    write_mhd(path.with_suffix(".mhd"), np.ascontiguousarray(hu.transpose(2, 0, 1)), **turned)
+
+
+def float_mhd(path, hu):
+    write_mhd(path.with_suffix(".mhd"), hu + np.float32(0.25), ElementType="MET_FLOAT")
+
+
+def big_endian_mhd(path, hu):
+    swapped = {"BinaryDataByteOrderMSB": "True", "ElementType": "MET_INT"}
+    write_mhd(path.with_suffix(".mhd"), hu.astype(">i4"), **swapped)
+
+
+def float_nifti(path, hu):
+    write_nifti(path.with_suffix(".nii"), hu.astype(np.float64) - 0.25)
+
+
+def scaled_nifti(path, hu):
+    write_nifti(path.with_suffix(".nii.gz"), (hu + 1024).astype(np.uint16), scl_slope=1, scl_inter=-1024)
+
+
+def padded_nifti(path, hu):
+    """What lies below -1024 is padding, whatever a program writes there."""
+    write_nifti(path.with_suffix(".nii.gz"), np.where(hu <= -1024, -3024, hu).astype(np.int16), endian=">")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [flipped_mhd, feet_last_mhd, sagittal_mhd, float_mhd, big_endian_mhd, float_nifti, scaled_nifti, padded_nifti],
+    ids=lambda write: write.__name__,
+)
+def test_type_scaling_and_order_of_the_axes_do_not_count(write, tmp_path):
+    hu = np.maximum(chest(), -1024)
+    hu[0, 0, :5] = -1024
+    write(tmp_path / "scan" / "a", hu)
+    wanted = hashlib.sha256(b"(12, 30, 40)" + hu.astype("<i2").tobytes()).hexdigest()
+    passport.run("make", tmp_path / "scan", tmp_path / "p.json")
+    assert json.loads((tmp_path / "p.json").read_text())["scans"] == [wanted]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mirrored_scan_is_another(axis, tmp_path):
+    hu = chest()
+    write_mhd(tmp_path / "a" / "a.mhd", hu)
+    write_mhd(tmp_path / "b" / "b.mhd", np.ascontiguousarray(np.flip(hu, axis)))
+    passport.run("make", tmp_path / "a", tmp_path / "p.json")
+    assert passport.run("check", tmp_path / "b", tmp_path / "p.json") == 0
+
+
 def test_check_finds_a_scan_again_and_no_other(containers, capsys):
     folder, hu = containers
     passport.run("make", folder / "nifti", folder / "p.json")

@@ -22,9 +22,9 @@ def test_paths_start_at_the_folder_of_results() -> None:
 
 def test_a_step_reads_the_files_of_the_steps_before_it() -> None:
     files = layout({"outdir": "o"})
-    assert files.reads("cache_volume") == {"volume": "o/resample/{scan}.h5", "lungs": "o/segment_lungs/{scan}.h5"}
-    assert files.reads("resample", scan="x") == {"ingested": "o/ingest/x.h5"}
-    assert files.reads("ingest") == {}
+    assert files.step_inputs("cache_volume") == {"volume": "o/resample/{scan}.h5", "lungs": "o/segment_lungs/{scan}.h5"}
+    assert files.step_inputs("resample", scan="x") == {"ingested": "o/ingest/x.h5"}
+    assert files.step_inputs("ingest") == {}
 
 
 def test_the_candidates_that_count_are_those_of_the_last_step() -> None:
@@ -155,8 +155,8 @@ def test_masks_by_others_lie_beside_the_manifest_and_are_read_by_the_scans_that_
     study = Study(read_config({"outdir": "o", "manifest": "given/manifest.csv"}), rows)
     files = Layout(study)
     assert files.masks_of("x") == {"lungs": "given/private/masks/x.nii.gz"}
-    assert files.reads("segment_lungs", scan="x")["given"] == "o/read_masks/x.h5"
+    assert files.step_inputs("segment_lungs", scan="x")["given"] == "o/read_masks/x.h5"
     assert "given" in files.of_nodules("describe_nodules", study.config.run[0], "x")
     assert study.has_masks
-    assert "given" not in files.reads("segment_lungs", scan="y") | files.reads("segment_lungs")
+    assert "given" not in files.step_inputs("segment_lungs", scan="y") | files.step_inputs("segment_lungs")
     assert files.masks_of("y") == {}
