@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from lungline.nodules.growth import Change, ErrorOf, Sighting, change_between, error_of_guideline, lung_rads_change
+from lungline.nodules.growth import Change, ErrorOf, Sighting, change_between, error_of_table, lung_rads_change
 from lungline.nodules.matching import Chain, State, states_of
 from lungline.nodules.measurements import Attenuation
 from lungline.nodules.table import Laterality, NoduleRow, Zone, format_value
@@ -80,7 +80,7 @@ def follow_chains(
     imaged: Sequence[Sequence[bool]],
     days: Sequence[int | None],
     slice_mm: Sequence[float | None],
-    error_of: ErrorOf = error_of_guideline,
+    error_of: ErrorOf = error_of_table,
 ) -> list[tuple[Chain, FollowedNodule]]:
     """The nodules that are a finding in one scan at least, with their chains: by growth, then those found once.
 

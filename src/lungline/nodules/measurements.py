@@ -28,6 +28,8 @@ Attenuation = Literal["solid", "part-solid", "ground-glass", "indeterminate"]
 AERATED_HU = -750
 #: From here on a voxel hides the vessels behind it: solid. Ground glass lies below.
 SOLID_HU = -400
+#: Of the core, which `attenuation_model.py` reads.
+CORE_PERCENTILES = (10, 50, 90)
 #: Share of solid voxels in the core, from which on a nodule is part-solid, and solid.
 PART_SOLID_SHARE, SOLID_SHARE = 0.25, 0.75
 
@@ -44,6 +46,7 @@ class Measurements:
     solid_share: float  # of voxels of -400 HU or more in its core; see `attenuation`
     core_hu: float = math.nan  # mean of the core; of what is too thin for one, of all of its tissue
     core_voxels: int = 0  # 0 where it is too thin, or where the core was not looked at
+    core_percentiles_hu: tuple[float, ...] = ()  # at `CORE_PERCENTILES`, of the same voxels as `core_hu`
 
     @property
     def attenuation(self) -> Attenuation:
@@ -137,4 +140,5 @@ def measure(ct: Volume, mask: NDArray[np.bool_]) -> Measurements:
         solid_share=float(np.mean(ct.array[inside] >= SOLID_HU)),
         core_hu=float(ct.array[inside].mean(dtype=np.float64)),
         core_voxels=int(np.count_nonzero(core)),
+        core_percentiles_hu=tuple(float(value) for value in np.percentile(ct.array[inside], CORE_PERCENTILES)),
     )

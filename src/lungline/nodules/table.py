@@ -14,6 +14,7 @@ from lungline.imaging import geometry
 from lungline.imaging.geometry import Affine
 from lungline.imaging.volume import Volume
 from lungline.names import Supervision
+from lungline.nodules.attenuation_model import attenuation_probabilities
 from lungline.nodules.location import Laterality, Zone, lobes_at, places_in_lungs
 from lungline.nodules.size_errors import diameter_interval, volume_interval
 from lungline.nodules.sizes import PERCENTILES
@@ -68,6 +69,10 @@ class NoduleRow:
     p75_hu: float | None = field(default=None, kw_only=True)
     p95_hu: float | None = field(default=None, kw_only=True)
     attenuation: Attenuation
+    #: This and the next two: how probable it is that readers would call it so; `attenuation_model.py`.
+    solid_probability: float | None = field(default=None, kw_only=True)
+    part_solid_probability: float | None = field(default=None, kw_only=True)
+    ground_glass_probability: float | None = field(default=None, kw_only=True)
     core_hu: float
     solid_share: float
     nodule_probability: float  # the detector's, mean over the cluster
@@ -178,6 +183,7 @@ def describe_candidates(
                 mean_hu=measured.mean_hu,
                 sd_hu=measured.sd_hu,
                 attenuation=measured.attenuation,
+                **_attenuation_columns(measured),
                 core_hu=measured.core_hu,
                 solid_share=measured.solid_share,
                 nodule_probability=candidate.mean_probability,
@@ -216,6 +222,11 @@ def _size_columns(sizes: Sizes, measured: Measurements, source: SourceGrid) -> d
             else {}
         ),
     }
+
+
+def _attenuation_columns(measured: Measurements) -> dict[str, float]:
+    chances = attenuation_probabilities(measured.core_percentiles_hu)
+    return {f"{kind.replace('-', '_')}_probability": chance for kind, chance in chances.items()}
 
 
 def drawn_axes(candidates: Sequence[Candidate], sizes: Sequence[Sizes]) -> list[dict[str, Any]]:

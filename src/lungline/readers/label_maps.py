@@ -1,5 +1,11 @@
-"""Label maps of other programs: NIfTI, MetaImage, NRRD, DICOM SEG. They are foreign files, and read in a sandbox."""
+"""Label maps of other programs: NIfTI, MetaImage, NRRD, DICOM SEG. They are foreign files, and read in a sandbox.
 
+A NIfTI may name its labels in a header extension, as the multi-label files of TotalSegmentator do (a CaretExtension
+with a LabelTable). Where it names lobes or lungs, names count, not numbers: its versions number the lobes otherwise.
+"""
+
+import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +25,18 @@ _HEADER_BYTES = 1 << 16
 #: SNOMED CT codes of what a segment may be, with the label that it gets: that of lungmask's lobes, or of its lungs.
 _LOBE_CODES = {"44714003": 1, "41224006": 2, "42400003": 3, "72481006": 4, "266005": 5}
 _LUNG_CODES = {"3341006": 1, "44029006": 2}
+#: Names in a NIfTI, with the label that each gets, in the same way.
+_LOBE_NAMES = {
+    b"lung_upper_lobe_left": 1,
+    b"lung_lower_lobe_left": 2,
+    b"lung_upper_lobe_right": 3,
+    b"lung_middle_lobe_right": 4,
+    b"lung_lower_lobe_right": 5,
+}
+_LUNG_NAMES = {b"lung_right": 1, b"lung_left": 2}
+_NAMED = re.compile(
+    rb'<Label\b[^>]{0,200}?\bKey="(\d{1,3})"[^>]{0,200}>\s{0,20}(?:<!\[CDATA\[)?([a-z_]{1,40})(?=\]\]>|<)'
+)
 _LUNG, _SIDE_CODES = "39607008", {"24028007": 1, "7771000": 2}
 
 
@@ -70,11 +88,30 @@ def _read(path: Path, largest: int) -> tuple[np.ndarray, np.ndarray, bool]:
         image = _read_nrrd(path)
     elif scan_suffix(path.name):
         image = reader_of(source_of_name(path.name)).read(path)[0]
+        if largest == _LARGEST and (label_of := _labels_by_name(path)) is not None:
+            labels = label_of[_whole(image.array, largest)]
+            return labels, image.affine_ijk[:, [2, 1, 0, 3]], False
     elif is_dicom(path):
         return _read_seg(path)
     else:
         raise LunglineError("expected .nii, .nii.gz, .mha, .mhd, .nrrd or a DICOM SEG. Found another file.")
     return _whole(image.array, largest), image.affine_ijk[:, [2, 1, 0, 3]], False
+
+
+def _labels_by_name(path: Path) -> np.ndarray | None:
+    """What each number, 0 to 255, of a NIfTI stands for by the names in its header; None where none is of a lobe."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return None
+    with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as handle:
+        header = handle.read(_HEADER_BYTES)
+    named = {int(number): name for number, name in _NAMED.findall(header[348:])}
+    for known in (_LOBE_NAMES, _LUNG_NAMES):
+        numbers = {number: known[name] for number, name in named.items() if name in known and number <= _LARGEST}
+        if numbers:
+            label_of = np.zeros(_LARGEST + 1, np.int16)
+            label_of[list(numbers)] = list(numbers.values())
+            return label_of
+    return None
 
 
 def _whole(array: np.ndarray, largest: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from lungline.imaging.registration import RigidTransform, register_lungs
 from lungline.imaging.volume import Volume
 from lungline.names import Device
 from lungline.nodules.follow_up_table import SCHEMA, FollowedNodule, follow_chains, nodules_as_csv, nodules_as_json
-from lungline.nodules.growth import ErrorOf, error_of_guideline
+from lungline.nodules.growth import ErrorOf, error_of_table
 from lungline.nodules.matching import Chain, chain_points
 from lungline.nodules.table import NoduleRow, read_nodules
 from lungline.privacy.identity import IDENTIFIERS, acquisition_date, read_identity
@@ -170,7 +170,7 @@ def compare(
     days: Sequence[int | None],
     tolerance_mm: float,
     seed: int = 0,
-    error_of: ErrorOf = error_of_guideline,
+    error_of: ErrorOf = error_of_table,
 ) -> Followed:
     """Register each scan to the next, at points drawn from the seed, and say what became of each nodule."""
     transforms = []

@@ -50,6 +50,48 @@ def test_nrrd_has_the_same_bytes_each_time_and_says_what_it_is_not_for(tmp_path:
     assert b"Research use only. Not a medical device." in (tmp_path / "a.nrrd").read_bytes()
 
 
+def with_names(path: Path, labels: np.ndarray, affine: np.ndarray, names: dict[int, str]) -> Path:
+    """A NIfTI that names its labels as TotalSegmentator writes them; `labels` (i, j, k), `affine` of NIfTI (RAS)."""
+    import nibabel
+
+    table = "".join(f'<Label Key="{k}" Red="0" Alpha="1"><![CDATA[{name}]]></Label>\n' for k, name in names.items())
+    words = '<?xml version="1.0" encoding="UTF-8"?> <CaretExtension> <VolumeInformation Index="0"> <LabelTable>\n'
+    image = nibabel.Nifti1Image(labels.astype(np.uint8), affine)
+    image.header.extensions.append(
+        nibabel.nifti1.Nifti1Extension(0, f"{words}{table}</LabelTable></VolumeInformation></CaretExtension>".encode())
+    )
+    nibabel.save(image, path)
+    return path
+
+
+VERSION_1 = {10: "pancreas", 13: "lung_upper_lobe_left", 14: "lung_lower_lobe_left", 15: "lung_upper_lobe_right"}
+VERSION_2 = {10: "lung_upper_lobe_left", 11: "lung_lower_lobe_left", 12: "lung_upper_lobe_right", 51: "heart"}
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (VERSION_1, {10: 0, 13: 1, 14: 2, 15: 3}),
+        (VERSION_2, {10: 1, 11: 2, 12: 3, 51: 0}),
+        ({7: "lung_left", 9: "lung_right"}, {7: 2, 9: 1}),
+        ({7: "heart"}, {7: 7}),
+    ],
+)
+@pytest.mark.parametrize("turned", [np.diag([1.0, 1, 1]), np.diag([-1.0, -1, 1]), np.eye(3)[[2, 0, 1]]])
+def test_names_in_a_nifti_count_on_whatever_axes(tmp_path: Path, name, names, numbers, turned) -> None:
+    labels, affine = np.zeros((8, 9, 10)), np.eye(4)
+    for place, number in enumerate(numbers, start=1):
+        labels[place, place + 1, place + 2] = number
+    affine[:3, :3], affine[:3, 3] = turned * [0.7, 0.8, 2.5], (-31, 42, -113)
+    volume = read_label_map(with_names(tmp_path / name, labels, affine, names)).volume
+    assert np.count_nonzero(volume.array) == sum(number > 0 for number in numbers.values())
+    for place, number in enumerate(numbers.values(), start=1):
+        x, y, z = (affine @ [place, place + 1, place + 2, 1])[:3]
+        index = np.rint(np.linalg.solve(volume.affine, [-x, -y, z, 1])[:3]).astype(int)
+        assert volume.array[tuple(index)] == number
+
+
 @pytest.mark.parametrize("codes", [("266005", "44714003"), ("3341006", "44029006"), ("39607008", "39607008")])
 def test_a_dicom_seg_is_numbered_by_its_codes(tmp_path: Path, codes: tuple[str, str]) -> None:
     hd = pytest.importorskip("highdicom")
