@@ -34,6 +34,7 @@ from lungline.runner.commands import exit_code_of
 from tests.liar import Liar, reply
 
 STUDIES = {"-".join([digit * 8] * 5): "-".join([digit * 7 + "0"] + [digit * 8] * 4) for digit in "12"}  # and its image
+HERE = "localhost"
 _MOST_RUNS = 12
 _SECONDS = 0.5  # in place of the two minutes that a question may take
 Lie = Callable[[BaseHTTPRequestHandler, bytes, "Server"], None]
@@ -53,7 +54,7 @@ def _status(status: int, **headers: str) -> Lie:
 
 def _elsewhere(status: int, scheme: str = "http") -> Lie:
     def lie(handler: BaseHTTPRequestHandler, body: bytes, server: Server) -> None:
-        reply(handler, b"", status, Location=f"{scheme}://localhost:{server.trap.server_port}{handler.path}")
+        reply(handler, b"", status, Location=f"{scheme}://{HERE}:{server.trap.server_port}{handler.path}")
 
     return lie
 
@@ -71,8 +72,8 @@ def _slow(handler: BaseHTTPRequestHandler, body: bytes, server: Server) -> None:
 LIES: dict[str, Lie] = {
     **{f"redirect {status}": _elsewhere(status) for status in (301, 302, 303, 307, 308)},
     "redirect to file": _elsewhere(302, "file"),
-    "refresh": _status(200, Refresh="0; url=http://localhost/"),
-    "proxy": _status(305, Location="http://localhost/"),
+    "refresh": _status(200, Refresh=f"0; url=http://{HERE}/"),
+    "proxy": _status(305, Location=f"http://{HERE}/"),
     **{f"status {status}": _status(status) for status in (201, 204, 206, 400, 403, 404, 429, 500, 503, 599)},
     "login wanted": _status(401, WWW_Authenticate='Basic realm="x"'),
     "proxy login wanted": _status(407, Proxy_Authenticate='Basic realm="x"'),

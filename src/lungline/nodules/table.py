@@ -224,7 +224,7 @@ def _size_columns(sizes: Sizes, measured: Measurements, source: SourceGrid) -> d
     }
 
 
-def _attenuation_columns(measured: Measurements) -> dict[str, float]:
+def _attenuation_columns(measured: Measurements) -> dict[str, Any]:
     chances = attenuation_probabilities(measured.core_percentiles_hu)
     return {f"{kind.replace('-', '_')}_probability": chance for kind, chance in chances.items()}
 
