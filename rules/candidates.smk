@@ -79,9 +79,9 @@ rule train_fpr:
         cost=PLACES.out("benchmarks/train_unet/{detector}/fpr.json"),
         entry=lambda wildcards: entry_name(wildcards.detector),
         init_from=lambda wildcards, input: options(init_from=[os.path.dirname(path) for path in input.init_from]),
-        settings=lambda wildcards: FILES.fpr_digest(wildcards.detector),
-        nodules=lambda wildcards: STUDY.nodules_digest(STUDY.fpr_cases(wildcards.detector)),
-        rows=lambda wildcards: STUDY.rows_digest(
+        settings_digest=lambda wildcards: FILES.fpr_digest(wildcards.detector),
+        nodules_digest=lambda wildcards: STUDY.nodules_digest(STUDY.fpr_cases(wildcards.detector)),
+        rows_digest=lambda wildcards: STUDY.rows_digest(
             STUDY.fpr_cases(wildcards.detector), "scan", "split", rows=STUDY.rows_of(wildcards.detector)
         ),
         code=fingerprint("train_fpr"),

@@ -31,7 +31,7 @@ rule train_classifier:
             out("implanted/nodules.csv") if STUDY.is_supervised_by_nodules(wildcards.classifier) else []
         ),
         init_from=lambda wildcards: FILES.initial_weights_of(wildcards.classifier),
-        checked=ancient(out("check_leakage.csv")),
+        leakage_report=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_classifier/{classifier}/weights.safetensors"),
         card=out("train_classifier/{classifier}/card.json"),
@@ -62,8 +62,8 @@ rule train_classifier:
         ),
         checkpoints=PLACES.out("checkpoints"),
         cost=PLACES.out("benchmarks/train_classifier/{classifier}.json"),
-        settings=lambda wildcards: FILES.classifier_digest(wildcards.classifier),
-        rows=lambda wildcards: STUDY.rows_digest(STUDY.cases_of(wildcards.classifier), "scan", "split", "label"),
+        settings_digest=lambda wildcards: FILES.classifier_digest(wildcards.classifier),
+        rows_digest=lambda wildcards: STUDY.rows_digest(STUDY.cases_of(wildcards.classifier), "scan", "split", "label"),
         code=fingerprint("train_classifier"),
     message:
         "Training classifier {wildcards.classifier}"
@@ -94,7 +94,7 @@ rule bundle_manifest:
             model=os.path.dirname(input.card),
             detector=[os.path.dirname(os.path.dirname(path)) for path in input.cards[:1]],
         ),
-        settings=lambda wildcards: digest(settings_on_the_way(CONFIG, wildcards.classifier)),
+        settings_digest=lambda wildcards: digest(settings_on_the_way(CONFIG, wildcards.classifier)),
         code=fingerprint("bundle_manifest"),
     message:
         "Writing the bundle manifest of classifier {wildcards.classifier}"
@@ -155,7 +155,7 @@ rule collect_predictions:
         mem_mb=memory(500),
         runtime=10,
     params:
-        rows=STUDY.rows_digest(STUDY.rows, "scan", "dataset", "split", "label"),
+        rows_digest=STUDY.rows_digest(STUDY.rows, "scan", "dataset", "split", "label"),
         code=fingerprint("collect_predictions"),
     message:
         "Writing one row per scan of the manifest, classifier {wildcards.classifier}"

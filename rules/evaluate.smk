@@ -33,8 +33,8 @@ rule evaluate_detection:
             synthetic=SYNTHETIC,
             datasets=["luna16", "dsb17"] if SYNTHETIC else ["luna16"],
         ),
-        nodules=STUDY.nodules_digest(STUDY.recall_tests),
-        rows=STUDY.rows_digest(STUDY.recall_tests, "scan", "split"),
+        nodules_digest=STUDY.nodules_digest(STUDY.recall_tests),
+        rows_digest=STUDY.rows_digest(STUDY.recall_tests, "scan", "split"),
         code=fingerprint("evaluate_detection"),
     message:
         "Counting the nodules among the candidates of detector {wildcards.detector}"
@@ -171,7 +171,7 @@ rule collect_lungs:
         runtime=10,
     params:
         lungs=folder_of("lungs"),
-        rows=STUDY.rows_digest(STUDY.patients, "scan"),
+        rows_digest=STUDY.rows_digest(STUDY.patients, "scan"),
         code=fingerprint("collect_lungs"),
     message:
         "Collecting the lungs in numbers"

@@ -21,7 +21,7 @@ rule split_fold:
         mem_mb=memory(500),
         runtime=5,
     params:
-        rows=STUDY.rows_digest(STUDY.where(dataset=("luna16",)), "scan", "fold"),
+        rows_digest=STUDY.rows_digest(STUDY.where(dataset=("luna16",)), "scan", "fold"),
         code=fingerprint("split_fold"),
     message:
         "Holding subset {wildcards.fold} of LUNA-16 out"
@@ -90,7 +90,7 @@ rule froc:
         runtime=30,
     params:
         options=lambda wildcards, input: options(excluded=input.excluded, synthetic=SYNTHETIC),
-        nodules=STUDY.nodules_digest(STUDY.where(dataset=("luna16",))),
+        nodules_digest=STUDY.nodules_digest(STUDY.where(dataset=("luna16",))),
         code=fingerprint("froc"),
     message:
         "Scoring the marks of detector {wildcards.detector} by the rules of LUNA-16"

@@ -53,7 +53,7 @@ rule implant_nodules:
         config=PLACES.config,
         folder=lambda wildcards, output: str(Path(output.mhd).parents[2]),
         settings=digest([CONFIG.seed, CONFIG.implanted.model_dump(mode="json")]),
-        nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
+        nodules_digest=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
         code=fingerprint("implant_nodules"),
     message:
         "Inserting nodules: {wildcards.scan}"

@@ -20,7 +20,7 @@ rule check_leakage:
         runtime=10,
     params:
         identities=folder_of("identities"),
-        rows=STUDY.rows_digest(STUDY.compared_for_leakage, "scan", "split", "label"),
+        rows_digest=STUDY.rows_digest(STUDY.compared_for_leakage, "scan", "split", "label"),
         code=fingerprint("check_leakage"),
     message:
         "Looking for patients in two splits"

@@ -20,7 +20,7 @@ rule rasterise_nodules:
         mem_mb=memory_by_voxels(1500),
         runtime=10,
     params:
-        nodules=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
+        nodules_digest=lambda wildcards: STUDY.nodules_digest([wildcards.scan]),
         segmentations=lambda wildcards, input: options(segmentations=input.segmentations),
         code=fingerprint("rasterise_nodules"),
     message:
@@ -47,7 +47,7 @@ rule check_annotations:
         runtime=10,
     params:
         caches=folder_of("caches"),
-        nodules=STUDY.nodules_digest(STUDY.annotated_scans),
+        nodules_digest=STUDY.nodules_digest(STUDY.annotated_scans),
         code=fingerprint("check_annotations"),
     message:
         "Looking for annotations outside their scans"
@@ -61,7 +61,7 @@ rule train_unet:
         caches=lambda wildcards: FILES.of("cache_volume/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
         masks=lambda wildcards: FILES.of("rasterise_nodules/{scan}.h5", STUDY.detector_cases(wildcards.detector)),
         init_from=lambda wildcards: FILES.initial_network_of(wildcards.detector, wildcards.axis),
-        checked=ancient(out("check_leakage.csv")),
+        leakage_report=ancient(out("check_leakage.csv")),
     output:
         weights=out("train_unet/{detector}/{axis}/weights.safetensors"),
         card=out("train_unet/{detector}/{axis}/card.json"),
@@ -94,8 +94,8 @@ rule train_unet:
         cost=PLACES.out("benchmarks/train_unet/{detector}/{axis}.json"),
         entry=lambda wildcards: entry_name(wildcards.detector),
         init_from=lambda wildcards, input: options(init_from=[os.path.dirname(path) for path in input.init_from]),
-        settings=lambda wildcards: FILES.unet_digest(wildcards.detector),
-        rows=lambda wildcards: STUDY.rows_digest(
+        settings_digest=lambda wildcards: FILES.unet_digest(wildcards.detector),
+        rows_digest=lambda wildcards: STUDY.rows_digest(
             STUDY.detector_cases(wildcards.detector), "scan", "split", rows=STUDY.rows_of(wildcards.detector)
         ),
         code=fingerprint("train_unet"),

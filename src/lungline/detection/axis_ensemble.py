@@ -22,7 +22,7 @@ from lungline.names import Precision
 
 Region = tuple[range, tuple[slice, slice]]  # slices, and their rows and columns
 
-_MOST_AT_ONCE, _MOST_AT_ONCE_GPU = 8, 64
+_MAX_BATCH, _MAX_BATCH_GPU = 8, 64
 #: What the first level's features may take on a CPU, bytes: in the processor's cache a slice takes a third less time.
 _FEATURES_BYTES = 1 << 23
 #: The same on a GPU, where more slices at once keep it busy: a few such features must fit into 12 GB.
@@ -41,8 +41,8 @@ def predict_axis(
 ) -> NDArray[np.float32]:
     """Nodule probability (Z, Y, X) of HU windowed to 0..1 (Z, Y, X), from one slice in `slice_step` along one axis.
 
-    Between those slices the probability is interpolated. With `slice_box` a slice is computed in the box of its lungs
-    alone, and the probability is 0 beyond; whole slices are those of the lungs' box in three dimensions.
+    Between those slices the probability is interpolated. The volume is already cropped to the lungs' bounding box;
+    with `slice_box` each slice is cropped again, to the lungs in it, and the probability is 0 beyond.
     """
     stack = stack_along(windowed, axis)
     regions = regions_searched(stack, network.spec, device, slice_step=slice_step, slice_box=slice_box)
@@ -57,8 +57,8 @@ def regions_searched(
 ) -> list[Region]:
     """Which slices of a stack (n, H, W) are computed together, and in which box; see `predict_axis`."""
     computed = computed_slices(len(stack), slice_step)
-    at_once = 1 if slice_box else slices_at_once(spec, stack[0].size, device)  # each has a box of its own
-    parts = [computed[i : i + at_once] for i in range(0, len(computed), at_once)]
+    batch = 1 if slice_box else slices_at_once(spec, stack[0].size, device)  # each has a box of its own
+    parts = [computed[i : i + batch] for i in range(0, len(computed), batch)]
     return [(part, lung_box(stack[part.start]) if slice_box else (slice(None), slice(None))) for part in parts]
 
 
@@ -69,7 +69,7 @@ def _infer_in_threads(
     precision: Precision,
     regions: Sequence[Region],
 ) -> NDArray[np.float32]:
-    """Probability of the slices in `regions` of a stack (n, H, W), in memory as the volume; 0 elsewhere."""
+    """Probability of the slices in `regions` of a stack (n, H, W), with its memory layout; 0 elsewhere."""
     probability = np.zeros_like(stack)
 
     def infer(region: Region) -> None:
@@ -77,8 +77,9 @@ def _infer_in_threads(
         bounds, boxed = (part.start, part.stop), stack[:, *box]
         if not boxed.size:
             return
-        slices = neighbouring_slices(boxed, "z", *bounds, network.spec.slices, part.step)  # its input channels
-        autocast, _ = half_precision(device, precision)
+        # The first axis of a stack is that of its slices, whatever axis it was made along.
+        slices = neighbouring_slices(boxed, "z", *bounds, network.spec.slices, part.step)
+        autocast, _scales_gradients = half_precision(device, precision)
         with autocast:
             logits = network(torch.from_numpy(slices).to(device, memory_format=torch.channels_last))
             probability[part.start : part.stop : part.step, *box] = torch.sigmoid(logits.float()).squeeze(1).numpy()
@@ -99,7 +100,7 @@ def _infer_on(
     air = np.zeros((slices // 2, *stack.shape[1:]), dtype=stack.dtype)  # as `neighbouring_slices` sees beyond the ends
     windowed = to_device(torch.from_numpy(np.concatenate([air, stack, air])), device)
     probability = torch.zeros(stack.shape, device=device)
-    autocast, _ = half_precision(device, precision)
+    autocast, _scales_gradients = half_precision(device, precision)
     with torch.inference_mode(), autocast:
         for part, box in regions:
             boxed = windowed[:, *box]
@@ -114,7 +115,7 @@ def _infer_on(
 
 def slices_at_once(spec: UNetSpec, pixels: int, device: torch.device) -> int:
     """How many slices of so many pixels are computed together."""
-    room, most = (_FEATURES_BYTES_GPU, _MOST_AT_ONCE_GPU) if device.type == "cuda" else (_FEATURES_BYTES, _MOST_AT_ONCE)
+    room, most = (_FEATURES_BYTES_GPU, _MAX_BATCH_GPU) if device.type == "cuda" else (_FEATURES_BYTES, _MAX_BATCH)
     return max(1, min(most, room // (4 * spec.base_channels * pixels)))
 
 

@@ -38,10 +38,10 @@ class Candidate:
     z: float  # probability-weighted mean voxel index on the grid of the preprocessed volume (`cache_volume`)
     y: float
     x: float
-    x_mm: float  # the same point in the scanner's world, LPS
+    x_mm: float  # the same point in the patient's coordinate system, LPS
     y_mm: float
     z_mm: float
-    diameter_mm: float  # of the ball with the cluster's volume
+    diameter_mm: float  # of the sphere with the cluster's volume
     label: int  # in the label map of the scan, 1 and up; stays when candidates are ranked again
 
     @property
@@ -196,6 +196,6 @@ def crop_cube(array_zyx: NDArray, centre_zyx: tuple[float, float, float], size: 
     That voxel lands at index size // 2. What lies outside the array is filled with `outside`.
     """
     cube = np.full((size,) * 3, outside, dtype=array_zyx.dtype)
-    there, own = overlap(array_zyx.shape, cube.shape, [round(c) - size // 2 for c in centre_zyx])
-    cube[own] = array_zyx[there]
+    source, target = overlap(array_zyx.shape, cube.shape, [round(c) - size // 2 for c in centre_zyx])
+    cube[target] = array_zyx[source]
     return cube

@@ -53,7 +53,7 @@ class UNet(nn.Module):
     def forward(self, slices: Tensor) -> Tensor:
         """Logits (N, 1, H, W) of slices (N, C, H, W) of HU windowed to 0..1, any H and W.
 
-        The slice is continued with 0 (air) to the next multiple of 2^(levels - 1), and cut back.
+        The slice is zero-padded (air) to the next multiple of 2^(levels - 1), and the output cropped.
         """
         height, width = slices.shape[-2:]
         multiple = 2 ** (self.spec.levels - 1)

@@ -1,4 +1,4 @@
-"""Write the findings in a DICOM scan as DICOM, for a PACS: segmentation of its candidates and structured report.
+"""Write the findings in a DICOM scan as DICOM, for a PACS: segmentation of the findings and structured report.
 
 Both name the patient, as the scan does: they belong into a private folder.
 """
@@ -28,7 +28,7 @@ def run(
     candidates: Path | None = None,
     input_sha256: str | None = None,
 ) -> None:
-    """Write OUT/seg.dcm (none where there is no candidate) and OUT/sr.dcm; folders of mode 0700, files of mode 0600.
+    """Write OUT/seg.dcm (none where there is no finding) and OUT/sr.dcm; folders of mode 0700, files of mode 0600.
 
     Of a quarantined scan nothing is said but that, in OUT/why-not.txt. OUT should lie in a private folder.
 
