@@ -61,8 +61,8 @@ def run(
     OUT/nodules/{scan}.csv and .json hold place, size, attenuation and scores of each candidate; OUT/pages/{scan}.html
     shows it in the scan, in any browser, without a network. PAGES false leaves out HTML.
     Of a DICOM scan, OUT/private/dicom/{scan}/ holds the findings for a PACS: seg.dcm (a segment each) and sr.dcm
-    (measurements), which name the patient as the scan does. DICOM false leaves them out. With MASKS, OUT/masks/{scan}/ holds nodules
-    (labels are ranks) and lungs (1 right, 2 left) as .nii.gz and .nrrd on the scan's own grid.
+    (measurements), which name the patient as the scan does. DICOM false leaves them out. With MASKS, OUT/masks/{scan}/
+    holds nodules (labels are ranks) and lungs (1 right, 2 left) as .nii.gz and .nrrd on the scan's own grid.
 
     LUNGS and LOBES are label maps of the one scan in RAW by another program (docs/how-to/masks.md): these lungs are
     searched instead of those that would be found, and each nodule gets its lobe. POINTS is a table of positions in
