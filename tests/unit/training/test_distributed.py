@@ -111,9 +111,13 @@ def two(place: Path) -> Path:
     return place / "two"
 
 
-def test_two_processes_give_the_learning_curve_of_one_with_the_same_effective_batch(place: Path, two: Path) -> None:
+@pytest.fixture(scope="module")
+def one(place: Path) -> Path:
+    return train(place, "one")
+
+
+def test_two_processes_give_the_learning_curve_of_one_with_the_same_effective_batch(one: Path, two: Path) -> None:
     """The parts of a batch of five are three and two; only the order of sums differs."""
-    one = train(place, "one")
     assert curve(one)["train_loss"][-1] < 0.8 * curve(one)["train_loss"][0]
     for name in curve(one).dtype.names:
         np.testing.assert_allclose(curve(two)[name], curve(one)[name], rtol=1e-4, atol=1e-6)
@@ -127,7 +131,7 @@ def test_the_main_process_alone_writes_and_prints(place: Path, two: Path) -> Non
     assert (place / "two-1.log").read_text(encoding="utf-8") == ""
 
 
-def test_when_one_of_two_is_killed_the_same_command_ends_with_the_same_bytes(place: Path, two: Path) -> None:
+def test_when_one_of_two_is_killed_the_same_command_ends_with_the_same_bytes(place: Path, one: Path, two: Path) -> None:
     killed, other = train_by_two(place, "cut", dies_at=9)[::-1]
     assert killed == -signal.SIGKILL
     assert other != 0
@@ -137,7 +141,7 @@ def test_when_one_of_two_is_killed_the_same_command_ends_with_the_same_bytes(pla
     assert "resumed at step 8 of 12" in (place / "cut-0.log").read_text(encoding="utf-8")
     assert content(place / "cut") == content(two)
     train(place, "alone")  # one process finds a checkpoint of two, and begins anew
-    assert content(place / "alone") == content(place / "one")
+    assert content(place / "alone") == content(one)
 
 
 def test_with_dropout_the_parts_of_a_batch_lose_other_units_and_the_bytes_repeat(place: Path) -> None:
