@@ -17,7 +17,7 @@ LINKED = [*PAGES, *(REPOSITORY / name for name in ("CHANGELOG.md", "CONTRIBUTING
           *(REPOSITORY / folder / "README.md" for folder in ("benchmarks", "config", "experiments", "findings",
             "experiments/real_nodules", "results", "tests/conformance"))]  # fmt: skip
 KINDS = ("getting-started", "how-to", "reference", "explanation", "decisions")
-WORDS = 15_500  # of README and docs, without generated tables, charts, lists and pages; 15,000 is the aim
+WORDS = 15_000  # of README and docs, without generated tables, charts, lists and pages
 TYPED = re.compile(r"\b0\.\d{3}\b")  # shares are measured to three digits, and so are the ends of an interval
 #: Numbers of this form that are no results.
 SETTINGS = {
