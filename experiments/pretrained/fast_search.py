@@ -5,7 +5,7 @@
 Each scan is searched once along three axes, slice by slice; what a cheaper search would have found is made of that: the
 slices that it computes are taken, those between are interpolated as `lungline.detection.axis_ensemble` does, the axes
 that it has are averaged. Its candidates are ranked by the packaged network. What is kept in --out is not made again.
-With `--split test` the test scans are looked at once by each of the two searches that were chosen, `QUICK` and `CAREFUL`.
+With `--split test` test scans are looked at once by each of the two searches that were chosen, `QUICK` and `CAREFUL`.
 """
 
 from __future__ import annotations
