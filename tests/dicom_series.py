@@ -12,8 +12,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from phantoms import adult_chest
-from scans import write_dicom
+from tests.phantoms import adult_chest
+from tests.scans import write_dicom
 
 STUDY, SERIES, FRAME = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2", "1.2.826.0.1.3680043.8.498.3"
 PATIENT = {

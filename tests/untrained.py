@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-import stage_settings
 from lungline.classification.cancer_net import CancerNet
 from lungline.config.networks import CancerNetSpec, UNetSpec
 from lungline.detection.unet import UNet
 from lungline.storage.checksums import sha256
 from lungline.storage.weights import write_card, write_tensors
 from lungline.workflow.bundle import Bundle, write_bundle
+from tests import stage_settings
 
 CACHE = {"region": "lung_box", "outside_hu": -1000}
 U_NET = {"slices": 1, "base_channels": 4, "levels": 2, "dropout": 0.0}

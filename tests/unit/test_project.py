@@ -1,5 +1,6 @@
 """Files of the project that must agree with each other."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -113,3 +114,29 @@ def test_scripts_can_be_started(script: str) -> None:
     assert text.startswith("#!/usr/bin/env ")
     if "bash" in text.splitlines()[0]:
         assert "set -euo pipefail" in text
+
+
+def test_what_commands_import_of_the_tests_they_find_without_pytest() -> None:
+    """pytest puts `tests/` on the path; `python -m tests.conformance.fuzz` does not."""
+    own = {path.stem for path in (HERE / "tests").glob("*.py")}
+    folders = ("tests/conformance", "benchmarks", "experiments")
+    waiting = [
+        path
+        for folder in folders
+        for path in (HERE / folder).rglob("*.py")
+        if not path.name.startswith("test_") and ".venv" not in path.parts
+    ]
+    seen, bare = set(waiting), []
+    while waiting:
+        path = waiting.pop()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            bare += [f"{path.name}: {name}" for name in names if name.partition(".")[0] in own]
+            found = {HERE / f"{name.replace('.', '/')}.py" for name in names if name.startswith("tests.")}
+            new = {one for one in found if one.is_file()} - seen
+            seen |= new
+            waiting += new
+    assert len(seen) > 60
+    assert bare == []
