@@ -86,7 +86,8 @@ class _Parser(argparse.ArgumentParser):
         if unknown and option.startswith("-"):
             own = self._option_string_actions
             near = now_called(option, OPTIONS, own) or did_you_mean(option, own)
-        self.exit(2, visible(f"{self.prog}: {message}.{near} `{self.prog} --help` lists all options.") + "\n")
+        said = f"{message.removesuffix('.')}.{near}"
+        self.exit(2, visible(f"{self.prog}: {said} `{self.prog} --help` lists all options.") + "\n")
 
 
 def parser_of(run: Callable[..., Any], name: str) -> argparse.ArgumentParser:

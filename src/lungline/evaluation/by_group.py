@@ -80,6 +80,13 @@ def _key(scan: str, point_xyz_mm: Sequence[float]) -> Place:
     return scan, x, y, z
 
 
+def refuse_strangers(groups: Groups, marks: Mapping[str, ScanMarks]) -> None:
+    """`LunglineError` where no row of a table is of any of these scans or their nodules."""
+    if not any(said for said, _ in _nodules(marks, groups)) and not set(groups.of_scan) & set(marks):
+        what = "nodule (scan, and place to a thousandth of a mm)" if groups.of_nodule else "scan"
+        raise LunglineError(f"--by: no row is of a listed {what}. Take ids and places from the annotations.")
+
+
 def describe_groups(marks: Mapping[str, ScanMarks], groups: Groups, *, seed: int = 0) -> dict[str, Any]:
     """By column and value, ready for JSON: the share of nodules that any mark found, and that one found above a score.
 

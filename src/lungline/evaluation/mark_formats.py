@@ -84,7 +84,8 @@ FORMATS: Mapping[str, MarkFormat] = {
         readers.dicom_seg,
     ),
     "dicom-sr": MarkFormat(
-        "the same for DICOM SR (TID 1500): each measurement group is a mark at its points in space (SCOORD3D), else at "
+        "DICOM SR (TID 1500), a file or a folder of one a scan (.dcm): each measurement group is a mark at its points "
+        "in space (SCOORD3D), else at "
         "its segment's centroid in a SEG beside; score: certainty of finding, our score, probability of cancer or 1",
         "DICOM PS3.16 TID 1500, as by highdicom 0.28 and dcmqi's tid1500writer",
         readers.dicom_sr,
@@ -117,8 +118,8 @@ def read_predictions(path: Path, name: str, scans: Sequence[str]) -> tuple[str, 
     if name not in FORMATS:
         raise LunglineError(f"no format '{name}'.{did_you_mean(name, FORMATS)} There are {', '.join(FORMATS)}.")
     marks = FORMATS[name].read(path, scans)
-    if not marks:
-        raise LunglineError(f"{path}: no scan in the format {name}. {FORMATS[name].what.capitalize()} was expected.")
+    if not marks and name != "luna16":  # a table with a header alone is of a detector that marks nothing
+        raise LunglineError(f"{path}: no scan in the format {name}. Expected: {FORMATS[name].what}.")
     return name, marks
 
 

@@ -20,6 +20,7 @@ from lungline.pacs.study_source import NonsenseError, Study, StudySource
 from lungline.privacy.permissions import secret_folder, write_secret
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.-]{1,128}$")]  # of a study, by its source
+_NO_NEWS = "; no new CT since it was answered: nothing to do"
 _TRIES = 3  # of a study about which the server answers nonsense
 
 #: (folder of images, folder for the results) -> (answer as text, files of SEG and SR).
@@ -128,7 +129,7 @@ class Answerer:
                 found = ", ".join(sorted(filter(str.isalnum, instances)))
                 outcome = f"no CT in it (found {found or 'nothing'}): nothing to do"
             elif content == known.content and not known.failed:
-                outcome = "no new CT since it was answered: nothing to do"
+                outcome = f"{known.outcome.removesuffix(_NO_NEWS)}{_NO_NEWS}".removeprefix("; ")
             else:
                 outcome = self._answer(known.name, instances["CT"])
                 after = self.source.study(study.id).updated

@@ -41,7 +41,8 @@ _OF_PIXELS = (
     "PixelAspectRatio", "SpecificCharacterSet",
 )  # fmt: skip
 _WHOLE = re.compile(rb" *[+-]?[0-9]{1,9} *\Z")
-_NUMBER = rb" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *"
+_NUMBER = rb" *[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *"  # no two ways to match one text
+_LONGEST_POINT = 3 * 17 + 16  # bytes of three numbers of 16, and some blanks
 _POINT = re.compile(_NUMBER + rb"\\" + _NUMBER + rb"\\" + _NUMBER + rb"\Z")
 
 
@@ -113,7 +114,7 @@ def _instance(found: Elements) -> int | None:
 
 def _position(found: Elements) -> tuple[float, ...] | None:
     kind, value = found.values.get(_POSITION, (b"", b""))
-    if kind not in (b"DS", _NO_KIND) or not _POINT.match(value):
+    if kind not in (b"DS", _NO_KIND) or len(value) > _LONGEST_POINT or not _POINT.match(value):
         return None
     return tuple(map(float, value.split(b"\\")))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lungline.evaluation.by_group import describe_groups, read_groups
+from lungline.evaluation.by_group import describe_groups, read_groups, refuse_strangers
 from lungline.evaluation.mark_formats import not_searched, read_patients, read_predictions, read_truth
 from lungline.evaluation.marks import describe_froc, describe_system, doubts, submitted_marks
 from lungline.evaluation.patient_metrics import refuse_scans_of
@@ -64,6 +64,8 @@ def run(
             warnings += not_searched(path, used, found, scans)
     used, marks = sides[0]
     scores = describe_froc(marks, seed=seed)
+    if groups is not None:
+        refuse_strangers(groups, marks)
     if by is not None and groups is not None and groups.left_out:
         warnings.append(f"{by.name}: {', '.join(groups.left_out)}: too many values to group by.")
     result: dict[str, Any] = {

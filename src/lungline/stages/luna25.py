@@ -56,6 +56,8 @@ def run(inputs: Path, out: Path, *, bundle: Path = PACKAGED, device: Device = "a
     for number, (flag, probability) in enumerate(scored, start=1):
         if probability == NO_ANSWER:
             print(f"point {number} of {len(points)}: {flag}, not scored, answered with {NO_ANSWER:g}", file=sys.stderr)
+    if twice := len(points) - len({one.name for one in points}):
+        print(f"{twice} points have a name that another one has, too: a scorer cannot tell them apart", file=sys.stderr)
     write_point_list(out / LIKELIHOODS, answered)
     print(f"{out / LIKELIHOODS}: {len(points)} points. {NOTICE}")
 

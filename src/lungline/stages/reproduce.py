@@ -124,6 +124,8 @@ def _compare(
     settings = recorded.get("settings")
     if isinstance(settings, Mapping):
         recipe = replace(recipe, settings=settings)
+    if "score_points" in recipe.settings and "points" not in given:
+        raise LunglineError("it was given points of a table. Name that table: --points.")
     item = listed.find(scan, then["input_sha256"])
     stages = ("predict", *(step.name for step in steps_of_scan(recipe.settings)))
     code = " ".join(code_fingerprint(f"lungline.stages.{stage}") for stage in stages)

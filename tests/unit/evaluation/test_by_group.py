@@ -66,7 +66,7 @@ def test_a_scan_that_the_table_leaves_out_is_not_given(grouped):
 
 def test_a_column_of_many_values_is_left_out_and_said(grouped):
     rows = "".join(f"s{number},{number},x\n" for number in range(21))
-    result, _ = grouped(f"scan,many,few\n{rows}")
+    result, _ = grouped(f"scan,many,few\na,a,x\n{rows}")
     assert list(result["by"]["columns"]) == ["few"]
     assert "by.csv: many: too many values to group by." in result["warnings"]
 
@@ -84,3 +84,10 @@ def test_a_table_that_says_nothing_or_two_things_is_refused(table, complaint, tm
     (tmp_path / "by.csv").write_text(table)
     with pytest.raises(LunglineError, match=complaint):
         read_groups(tmp_path / "by.csv")
+
+
+def test_a_table_of_other_scans_or_places_is_refused(grouped):
+    with pytest.raises(LunglineError, match="--by: no row is of a listed scan"):
+        grouped("scan,scanner\nother,S\n")
+    with pytest.raises(LunglineError, match="--by: no row is of a listed nodule"):
+        grouped(TRUTH.replace("a,0,0,0,", "a,0.4,0,0,").replace("b,0,", "b,0.4,"))

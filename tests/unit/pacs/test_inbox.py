@@ -45,6 +45,10 @@ def answers(folder: Path) -> list[str]:
     return [line.split()[1] for line in path.read_text().splitlines()] if path.is_file() else []
 
 
+ANSWERED = "probability 0.500; SEG and SR written"
+NO_NEWS = f"{ANSWERED}; no new CT since it was answered: nothing to do"
+
+
 def test_a_study_is_answered_and_its_images_go(answerer, tmp_path) -> None:
     receive(answerer, (0, 0), (0, 1))
     assert look(answerer) == ["probability 0.500; SEG and SR written"]
@@ -57,9 +61,9 @@ def test_the_same_study_again_is_not_answered_again_and_another_image_is(answere
     receive(answerer, (0, 0), (0, 1))
     look(answerer)
     receive(answerer, (0, 1), (0, 0))
-    assert look(answerer) == ["no new CT since it was answered: nothing to do"]
+    assert look(answerer) == [NO_NEWS]
     receive(answerer, (0, 1))  # a part of it: the sender was cut off
-    assert look(answerer) == ["no new CT since it was answered: nothing to do"]
+    assert look(answerer) == [NO_NEWS]
     assert answers(tmp_path) == ["2"]
     changed = as_file(object_of(identify(as_file(image(0, 0))).study, image(0, 0).SOPInstanceUID, Rows=5))
     receive(answerer, (0, 0), content=changed)
@@ -106,7 +110,7 @@ def test_a_kill_between_any_two_steps_costs_nothing(tmp_path, monkeypatch) -> No
             look(answerer)
     assert len(list(tmp_path.glob("private/inbox/*/*.dcm"))) == 1
     answerer = opened(tmp_path)
-    assert look(answerer) == ["no new CT since it was answered: nothing to do"]
+    assert look(answerer) == [NO_NEWS]
     assert answers(tmp_path) == ["2", "2"]
     assert list((tmp_path / "private/inbox").iterdir()) == []
 

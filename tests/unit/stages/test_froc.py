@@ -192,3 +192,8 @@ def test_the_command_agrees_with_lunas_official_script(sample_data, tmp_path, na
     assert found["cpm"]["value"] == pytest.approx(wanted["cpm"], abs=1e-9)
     for point, sensitivity in wanted["sensitivity_at"].items():
         assert found["sensitivity_at"][point]["value"] == pytest.approx(sensitivity, abs=1e-9)
+
+
+def test_a_detector_that_marks_nothing_has_sensitivity_0(scored):
+    found = scored(marks="")["froc"]
+    assert (found["true_positives"], found["false_positives"], found["cpm"]["value"]) == (0, 0, 0)

@@ -121,6 +121,22 @@ def test_settings_are_those_that_were_recorded_and_what_was_not_is_said(answered
         note.write_text(kept)
 
 
+def test_points_that_were_given_and_are_not_named_are_asked_for(answered, capsys):
+    (note,) = (answered / "out" / "answers").glob("*.json")
+    kept = note.read_text()
+    content = json.loads(kept)
+    content["made_with"]["settings"]["score_points"] = {"reach_mm": 0.0}
+    try:
+        note.write_text(json.dumps(content))
+        assert again(answered) == 1
+        assert (
+            "cannot be derived again: it was given points of a table. Name that table: --points."
+            in capsys.readouterr().out
+        )
+    finally:
+        note.write_text(kept)
+
+
 def test_a_folder_without_answers_is_one_line(tmp_path, capsys):
     assert main(["reproduce", str(tmp_path), str(tmp_path)]) == 2
     assert "expected OUT of `lungline predict`" in capsys.readouterr().err
