@@ -353,7 +353,7 @@ def test_fine_tuning_begins_with_the_weights_that_the_configuration_names(workfl
     (workflow.folder / "my/m2").mkdir(parents=True, exist_ok=True)
     (workflow.folder / "my/m2/weights.safetensors").touch()
     for command, words in (
-        ("train-unet", "pretrained/detector/z "),
+        ("train-unet", "pretrained/detector/"),
         ("train-fpr", "pretrained/detector/fpr "),
         ("train-classifier", "--init-from my/m2 "),
     ):
