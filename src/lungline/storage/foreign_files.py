@@ -1,6 +1,7 @@
 """Files that others may have written: no more of them is read than what they can hold."""
 
 import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -37,9 +38,16 @@ def read_any_json(path: Path, most_bytes: int, remedy: str = "Restore it, or nam
         text = path.read_text(encoding="utf-8")
         if sum(map(text.count, "[{,")) > limits.MAX_JSON_VALUES:
             raise CorruptFileError(f"{path}: expected at most {limits.MAX_JSON_VALUES} values. Found more. {remedy}")
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path}: expected JSON. It cannot be read ({type(error).__name__}). {remedy}") from None
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number that a float can hold; `ValueError` for a larger one, with which arithmetic would overflow."""
+    if math.isinf(float(digits)):
+        raise ValueError("a number of more than 308 digits")
+    return int(digits)
 
 
 def read_json(path: Path, remedy: str = "Restore it, or name another.") -> dict[str, Any]:

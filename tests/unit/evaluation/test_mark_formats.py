@@ -300,3 +300,11 @@ def test_a_label_map_of_an_impossible_size_is_refused_before_it_is_read(tmp_path
 def test_boxes_that_were_not_restored_are_refused(tmp_path):
     with pytest.raises(LunglineError, match="Predict again with restore"):
         read_predictions(files.nndetection(tmp_path, restore=False), "auto", SCANS)
+
+
+def test_a_number_that_no_float_holds_is_one_line(tmp_path):
+    (tmp_path / "m.json").write_text(
+        json.dumps([{"image": "1.2.1", "box": [[1, 2, 3, 4, 5, 10**400]], "label_scores": [1]}])
+    )
+    with pytest.raises(LunglineError, match="expected JSON"):
+        read_predictions(tmp_path / "m.json", "monai-cccwhd", ["1.2.1"])
