@@ -126,7 +126,7 @@ def test_a_damaged_image_is_one_line_and_no_answer(tmp_path, capsys) -> None:
         (point_list({"a": [1, 2, "3"]}), "point 1 of 1"),
         (point_list({"a": [1, 2, True]}), "point 1 of 1"),
         (point_list({"a": [1, 2, float("nan")]}), "point 1 of 1"),
-        (point_list({"a": [1, 2, 10**400]}), "point 1 of 1"),
+        (point_list({"a": [1, 2, 10**400]}), "expected JSON"),
         (point_list({}, points=[{"point": [0, 0, 0]}]), "point 1 of 1"),
         (point_list({}, points=[3]), "point 1 of 1"),
     ],
