@@ -4,6 +4,7 @@ The rules are those of LUNA-16's official script (Setio et al., Medical Image An
 included: they are what published figures mean.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -276,6 +277,26 @@ def froc_intervals(
         draws = [np.concatenate([scans_of[one] for one in draw]) for draw in draws]
     estimates = [percentile_interval(v, column) for v, column in zip(values, statistic(draws).T, strict=True)]
     return FrocIntervals(estimates[0], estimates[1:])
+
+
+def script_intervals(
+    result: Froc, points: Sequence[float] = CPM_POINTS, *, rounds: int = 1000, seed: int = 0
+) -> dict[str, list[float]]:
+    """Mean, low and high of the sensitivity at `points` as LUNA-16's script has them after `numpy.random.seed(seed)`.
+
+    Its draws are those of one `numpy.random.randint` a round, and its bounds are drawn values themselves (of 1,000
+    sorted ones those with index 25 and 975), where `froc_intervals` goes between two of them. Empty lists where no draw
+    holds a nodule.
+    """
+    scans = result.scans
+    random = np.random.RandomState(seed)
+    draws = (random.randint(scans, size=scans) for _ in range(rounds))
+    drawn = np.sort(_Marks(result.per_scan).at(np.asarray(points, dtype=np.float64), draws), axis=0)
+    if not len(drawn):
+        return {"mean": [], "low": [], "high": []}
+    outside = (1.0 - 0.95) / 2.0
+    low, high = (drawn[math.floor(share * len(drawn))] for share in (outside, 1.0 - outside))
+    return {"mean": drawn.mean(axis=0).tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
 def counts_at(result: Froc, false_positives_per_scan: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lungline.evaluation.free_response import (
     froc,
     froc_intervals,
     match,
+    script_intervals,
 )
 from lungline.evaluation.intervals import Estimate, bootstrap, resamples, wilson
 from lungline.nodules.annotations import Nodule
@@ -170,6 +171,13 @@ def describe_froc(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str,
 
 #: So many of the strongest marks of a scan, of which the share of found nodules is told.
 AMONG = (1, 5, 10, 20, 50, 100)
+
+
+def describe_script_intervals(marks: Mapping[str, ScanMarks], *, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Mean, low and high of the sensitivity at each point of the CPM, as LUNA-16's script draws them."""
+    drawn = script_intervals(froc(marks), seed=seed)
+    rows = zip(*drawn.values(), strict=True)
+    return {f"{point:g}": dict(zip(drawn, row, strict=True)) for point, row in zip(CPM_POINTS, rows, strict=False)}
 
 
 def describe_system(

@@ -5,7 +5,7 @@ from typing import Any
 
 from lungline.evaluation.by_group import describe_groups, read_groups, refuse_strangers
 from lungline.evaluation.mark_formats import not_searched, read_patients, read_predictions, read_truth
-from lungline.evaluation.marks import describe_froc, describe_system, doubts, submitted_marks
+from lungline.evaluation.marks import describe_froc, describe_script_intervals, describe_system, doubts, submitted_marks
 from lungline.evaluation.patient_metrics import refuse_scans_of
 from lungline.nodules.annotations import read_annotations
 from lungline.reports.group_tables import groups_markdown
@@ -48,6 +48,8 @@ def run(
     where it has places, too (coordX, coordY, coordZ; attenuation, lobe, ...). It may be ANNOTATIONS itself, or a
     manifest. Columns of more than 20 values are left out.
 
+    `script_intervals` in OUT are the means and bounds that LUNA-16's script draws after `numpy.random.seed(SEED)`.
+
     DETECTOR (folder of the trained axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are
     synthetic.
     """
@@ -75,6 +77,7 @@ def run(
         "intervals": "95 %: bootstrap over scans, 1,000 rounds",
         "warnings": warnings + doubts(marks, scores),
         "froc": scores,
+        "script_intervals": describe_script_intervals(marks, seed=seed) if scores["nodules"] else None,
         "system": describe_system(
             marks,
             versus=None if versus is None else sides[1][1],

@@ -14,6 +14,7 @@ from lungline.evaluation.free_response import (
     froc,
     froc_intervals,
     match,
+    script_intervals,
     strongest_in_nodules,
 )
 from lungline.nodules.annotations import read_annotations
@@ -225,6 +226,37 @@ def test_random_submissions_have_the_curve_of_the_rules_told_step_by_step(seed):
     strongest = strongest_in_nodules(scans[ids[0]], most)
     hits = match(scans[ids[0]], most).hits.tolist()
     assert [score for score in strongest if score is not None] == hits
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_intervals_as_lunas_script_draws_them(seed):
+    """Each draw scored by the rules told step by step, with numpy's global generator, as the script uses it."""
+    rounds, points = 60, np.array([0.125, 0.5, 1, 2])
+    rng = np.random.default_rng(seed)
+    ids = [f"s{number}" for number in range(9)]
+    nodules = [(scan, "10", "10", "10", "12") for scan in ids[:5]] + [("s1", "40", "10", "10", "6")]
+    marks = [(scan, *map(str, rng.integers(4, 17, 3)), str(rng.integers(0, 6) / 4)) for scan in ids[1:] for _ in "1234"]
+    np.random.seed(seed)  # noqa: NPY002
+    curves = []
+    for _ in range(rounds):
+        drawn = [ids[number] for number in np.random.randint(len(ids), size=len(ids))]  # noqa: NPY002
+        again = [(f"{place}", scan) for place, scan in enumerate(drawn)]
+        rows = [
+            [(name, *row[1:]) for name, scan in again for row in table if row[0] == scan] for table in (nodules, marks)
+        ]
+        curve = literal_froc([name for name, _ in again], rows[0], [], rows[1])
+        curves.append(np.interp(points, curve.false_positives_per_scan, curve.sensitivity))
+    ordered = np.sort(curves, axis=0)
+    scans = {}
+    for scan in ids:
+        own = np.array([row[1:] for row in marks if row[0] == scan], dtype=np.float64).reshape(-1, 4)
+        found = [Finding(tuple(map(float, row[1:4])), float(row[4])) for row in nodules if row[0] == scan]
+        scans[scan] = ScanMarks(own[:, :3], own[:, 3], found, [])
+    result = script_intervals(froc(scans), points, rounds=rounds, seed=seed)
+    assert result["mean"] == pytest.approx(ordered.mean(axis=0), abs=1e-9)
+    assert result["low"] == pytest.approx(ordered[1], abs=1e-9)
+    assert result["high"] == pytest.approx(ordered[58], abs=1e-9)
+    assert result["low"] < result["high"]
 
 
 def test_the_score_at_a_rate_of_false_positives_lets_no_more_of_them_through():

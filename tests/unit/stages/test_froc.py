@@ -42,6 +42,9 @@ def test_a_submission_by_hand(scored):
         {"0.125": 1 / 3, "0.25": 2 / 3, "0.5": 2 / 3, "1": 2 / 3, "2": 2 / 3, "4": 2 / 3, "8": 2 / 3}
     )
     assert found["cpm"]["value"] == pytest.approx((1 / 3 + 6 * 2 / 3) / 7)
+    at_one = result["script_intervals"]["1"]
+    assert 0 <= at_one["low"] <= at_one["mean"] <= at_one["high"] <= 1
+    assert list(result["script_intervals"]) == list(found["sensitivity_at"])
     assert found["cpm"]["low"] <= found["cpm"]["value"] <= found["cpm"]["high"]
     assert result["warnings"] == []
 
