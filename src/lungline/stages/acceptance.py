@@ -63,7 +63,7 @@ def run(
 
     CHESTS is a scan or a folder of them, as for `lungline predict`; NODULES a folder of cut-outs, such as
     `lungline choose-nodules` makes. OUT/scans/ gets each chest as it is (chest-HASH.mhd, without identifiers, named by
-    its pixels) and COPIES of it (chest-HASH-1.mhd, ...) with PER_SCAN nodules each, on the grid that it was scanned on;
+    its pixels) and COPIES of it (chest-HASH-1-HASH.mhd, ...) with PER_SCAN nodules each, on the grid of its scan;
     size (3-6, 6-10, >=10 mm) and what they touch (free, pleural, vascular) come in turn. A nodule for which no place is
     found is left out, and counted. OUT/truth/ says where they lie, as LUNA-16's CSV. Nodules that the packaged models
     learned from are not used.
@@ -140,7 +140,14 @@ def _implant_all(chests: Path, out: Path, request: Request, recipe: Bundle) -> l
             part = read_result(path)
         key = part["chest"] or row.scan
         if key in parts:
-            part = {**part, "chest": None, "asked": 0, "truth": [], "why": "the pixels of a chest before it"}
+            part = {
+                **part,
+                "chest": None,
+                "asked": 0,
+                "copies": [],
+                "truth": [],
+                "why": "the pixels of a chest before it",
+            }
             key = row.scan
         parts[key] = {**part, "scan": row.scan}
         show(part["why"] or f"{len(part['truth'])} of {part['asked']} nodules implanted", last=True)
@@ -173,7 +180,7 @@ def _implant_one(
 ) -> None:
     """Write the chest as it is, its copies with nodules, and PATH (JSON): where they lie."""
     about: dict[str, Any] = {"what": "acceptance: a chest", "state": state, "chest": None, "known": [], "why": ""}
-    about |= {"asked": 0, "truth": [], "files": {}}
+    about |= {"asked": 0, "copies": [], "truth": [], "files": {}}
     steps = steps_of_scan(recipe.settings)
     steps = steps[: [step.name for step in steps].index("segment_lungs") + 1]
     with tempfile.TemporaryDirectory(prefix=".chest-", dir=out) as folder:
@@ -192,12 +199,12 @@ def _implant_one(
 def _write_tables(out: Path, parts: Sequence[Mapping[str, Any]], request: Request) -> list[str]:
     """Write OUT/chests.csv and OUT/truth/; the names of all scans, those with nodules first."""
     used = [part["chest"] for part in parts if part["chest"]]
-    copies = [f"{name}-{copy}" for name in used for copy in range(1, request.copies + 1)]
+    chest_of = {scan: part["chest"] for part in parts for scan in part["copies"]}
+    copies = list(chest_of)
     truth = [row for part in parts for row in part["truth"]]
     excluded = []
     for scan in (*copies, *used):
-        chest = scan if scan in used else scan.rpartition("-")[0]
-        excluded += [[scan, *one] for one in lesions_of(request, chest)]
+        excluded += [[scan, *one] for one in lesions_of(request, chest_of.get(scan, scan))]
     chests = [[part["chest"] or "", part["scan"], part["asked"], len(part["truth"]), part["why"]] for part in parts]
     tables = {
         "chests.csv": table_text(("chest", "scan", "asked", "implanted", "why_not"), chests),

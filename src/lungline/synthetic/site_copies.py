@@ -1,5 +1,6 @@
 """The scans of a site's acceptance: a chest as it is, and copies of it with implanted nodules."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -37,7 +38,10 @@ def lesions_of(request: Request, chest: str | None) -> list[list[Any]]:
 def write_copies(
     scans: Path, name: str, number: int, made: Mapping[str, Path], known: Sequence[Sequence[float]], request: Request
 ) -> dict[str, Any]:
-    """Write the chest and its copies; how many nodules were asked for, what was implanted, the files with SHA-256."""
+    """Write the chest and its copies; their names, what was asked for and implanted, the files with SHA-256.
+
+    A copy's name ends with a hash of its pixels, so that results of other copies are known as such.
+    """
     native, ct = hdf5.read_volume(made["ingest"], "ct"), hdf5.read_volume(made["resample"], "ct")
     inside = hdf5.read_array(made["segment_lungs"], "lungs")
     chest = Chest(ct.array.astype(np.float32), inside, inside, ct.affine, float(native.spacing_zyx_mm[0]))
@@ -45,13 +49,15 @@ def write_copies(
     chest = without_lesions(chest, lesions, cut_out=False)
     rng = np.random.default_rng([request.seed, number])
     plans = plan_copies(request.rows, request.copies, request.per_scan, rng)
-    files, truth = _write_scan(scans / f"{name}.mhd", native), []
+    files, truth, copies = _write_scan(scans / f"{name}.mhd", native), [], []
     for copy, wanted in enumerate(plans, start=1):
         sources = [read_source_nodule(request.nodules, one.row) for one in wanted]
         volume, placed = implanted_copy(native, chest, wanted, sources, rng)
-        files |= _write_scan(scans / f"{name}-{copy}.mhd", volume)
-        truth += [[f"{name}-{copy}", *_cells(one)] for one in placed]
-    return {"asked": sum(map(len, plans)), "truth": truth, "files": files}
+        pixels = hashlib.sha256(np.ascontiguousarray(volume.array)).hexdigest()
+        copies.append(f"{name}-{copy}-{pixels[:6]}")
+        files |= _write_scan(scans / f"{copies[-1]}.mhd", volume)
+        truth += [[copies[-1], *_cells(one)] for one in placed]
+    return {"asked": sum(map(len, plans)), "copies": copies, "truth": truth, "files": files}
 
 
 def _cells(one: Truth) -> list[str]:

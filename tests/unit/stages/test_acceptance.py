@@ -150,6 +150,15 @@ def test_what_is_done_is_not_done_again_and_another_folder_gets_the_same_bytes(s
     assert (site / "again/truth/nodules.csv").read_bytes() != (site / "out/truth/nodules.csv").read_bytes()
 
 
+def test_results_of_other_copies_are_refused(site):
+    """A detector that ran elsewhere, before nodules were implanted anew."""
+    (first, *_) = (site / "out" / "truth" / "seriesuids.csv").read_text().split()
+    (site / "old.csv").write_text(f"seriesuid,coordX,coordY,coordZ,probability\n{first},0,0,0,1\n")
+    with pytest.raises(LunglineError, match="1 of 1 scans with marks are not in the list"):
+        accept(site, str(site / "old.csv"), out="other", seed=1)
+    assert accept(site, str(site / "old.csv")) == 0
+
+
 def test_a_known_lesion_counts_neither_way(site):
     (chest,) = (site / "out" / "truth" / "seriesuids_as_they_are.csv").read_text().split()
     (site / "known.csv").write_text(f"seriesuid,coordX,coordY,coordZ,diameter_mm\n{chest},5000,0,0,8\n")
