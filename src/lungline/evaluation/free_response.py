@@ -175,7 +175,9 @@ def _inside(points_xyz_mm: NDArray[np.float64], finding: Finding) -> NDArray[np.
 class _Marks:
     """The marks of all scans, sorted once, so that the curve of a bootstrap draw costs two cumulative sums."""
 
-    def __init__(self, scores: Sequence[ScanScore]) -> None:
+    def __init__(self, scores: Sequence[ScanScore], *, round_as_script: bool = False) -> None:
+        self.round_as_script = round_as_script
+        self.false = np.array([len(score.false_positives) for score in scores], dtype=np.float64)
         self.nodules = np.array([score.nodules for score in scores], dtype=np.float64)
         values = np.concatenate([np.concatenate([score.hits, score.false_positives]) for score in scores])
         scan = np.repeat(np.arange(len(scores)), [len(s.hits) + len(s.false_positives) for s in scores])
@@ -190,8 +192,10 @@ class _Marks:
         scan, hit, corner = self.scan[:marks], self.hit[:marks], self.corner[:marks]
         weight = weights[scan]
         found = np.cumsum(np.where(hit, weight, 0.0))
-        false = (np.cumsum(weight) - found)[corner] / weights.sum()
-        return np.append(0.0, false), np.append(0.0, found[corner] / (weights @ self.nodules))
+        false = (np.cumsum(weight) - found)[corner]
+        if self.round_as_script and (every := weights @ self.false):
+            false = false / every * every  # a rate of all false marks first: a corner may fall on its other side
+        return np.append(0.0, false / weights.sum()), np.append(0.0, found[corner] / (weights @ self.nodules))
 
     def at(self, points: NDArray[np.float64], draws: Iterable[NDArray[np.int64]]) -> NDArray[np.float64]:
         """Sensitivity (draws that hold a nodule, points) of scans drawn with replacement, indices (n,) each.
@@ -291,7 +295,8 @@ def script_intervals(
     scans = result.scans
     random = np.random.RandomState(seed)
     draws = (random.randint(scans, size=scans) for _ in range(rounds))
-    drawn = np.sort(_Marks(result.per_scan).at(np.asarray(points, dtype=np.float64), draws), axis=0)
+    marks = _Marks(result.per_scan, round_as_script=True)
+    drawn = np.sort(marks.at(np.asarray(points, dtype=np.float64), draws), axis=0)
     if not len(drawn):
         return {"mean": [], "low": [], "high": []}
     outside = (1.0 - 0.95) / 2.0

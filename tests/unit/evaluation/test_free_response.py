@@ -245,7 +245,9 @@ def test_intervals_as_lunas_script_draws_them(seed):
             [(name, *row[1:]) for name, scan in again for row in table if row[0] == scan] for table in (nodules, marks)
         ]
         curve = literal_froc([name for name, _ in again], rows[0], [], rows[1])
-        curves.append(np.interp(points, curve.false_positives_per_scan, curve.sensitivity))
+        count = np.rint(curve.false_positives_per_scan * len(ids))
+        rate = count / max(curve.false_positives, 1) * curve.false_positives / len(ids)  # its order of rounding
+        curves.append(np.interp(points, rate, curve.sensitivity))
     ordered = np.sort(curves, axis=0)
     scans = {}
     for scan in ids:
