@@ -2,6 +2,10 @@
 
     python -m benchmarks.froc                 # 10,000 scans of 100 marks, both ways
     python -m benchmarks.froc --literal 1000  # the step-by-step way on 1,000 scans alone
+    python -m benchmarks.froc --script noduleCADEvaluationLUNA16.py --scans 1000 --rounds 1000
+
+With --script a copy of LUNA-16's own script, made to run in Python 3, takes the place of the step-by-step way; its
+intervals of --rounds rounds are left out with 0, as they take days for 10,000 scans.
 
 Ours is the whole command in a process of its own: reading, curve, counts, intervals of 1,000 rounds, JSON and page. The
 other way only reads the tables and makes the curve. The script walks through all marks for each scan, so its time grows
@@ -22,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lungline.evaluation.free_response import CPM_POINTS
 from lungline.nodules.annotations import COLUMNS
 from lungline.storage.submissions import MARK_COLUMNS
 from tests.literal_froc import literal_froc
@@ -70,9 +75,44 @@ def literal(folder: Path, *, gathered: bool) -> tuple[float, float]:
         with open(folder / name, newline="") as file:
             tables.append(list(csv.reader(file))[1:])
     curve = literal_froc(ids, tables[0], [], tables[1], gathered=gathered)
-    points = 2.0 ** np.arange(-3, 4)
-    cpm = float(np.interp(points, curve.false_positives_per_scan, curve.sensitivity).mean())
+    cpm = float(np.interp(CPM_POINTS, curve.false_positives_per_scan, curve.sensitivity).mean())
     return time.process_time() - start, cpm
+
+
+def beside_script(path: Path, scans: int, marks: int, rounds: int) -> int:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_tables(folder, scans, marks)
+        seconds, memory, cpm = ours(folder)
+        print(f"{scans} scans of {marks} marks: lungline froc {seconds:.1f} s, {memory >> 20} MiB", flush=True)
+        other, peak, its = script(folder, path, rounds)
+        assert abs(cpm - its) < 1e-8, (cpm, its)  # it writes nine digits
+        print(f"  the script, {rounds} rounds: {other:.1f} s, {peak >> 20} MiB, {other / seconds:.1f} times ours")
+    return int(memory >= _GIB or other <= 10 * seconds)
+
+
+_CALL = """
+import importlib.util, pathlib, sys
+path, rounds = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+sys.path.insert(0, str(path.parent))
+spec = importlib.util.spec_from_file_location("script", path)
+script = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(script)
+script.bPerformBootstrapping, script.bNumberOfBootstrapSamples = rounds > 0, rounds
+script.noduleCADEvaluation("truth.csv", "excluded.csv", "ids.csv", "marks.csv", ".")
+"""
+
+
+def script(folder: Path, path: Path, rounds: int) -> tuple[float, int, float]:
+    """CPU seconds, peak memory in bytes and CPM of LUNA-16's own script."""
+    (folder / "excluded.csv").write_text(",".join(COLUMNS) + "\n")
+    command = [sys.executable, "-W", "ignore", "-c", _CALL, str(path.absolute()), str(rounds)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    _, code, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(code)
+    assert process.returncode == 0
+    rates, found, _ = np.loadtxt(folder / "froc_marks.txt", delimiter=",").T
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, float(np.interp(CPM_POINTS, rates, found).mean())
 
 
 def main() -> int:
@@ -80,7 +120,11 @@ def main() -> int:
     parser.add_argument("--scans", type=int, default=10_000)
     parser.add_argument("--marks", type=int, default=100)
     parser.add_argument("--literal", type=int, default=10_000, help="scans of the step-by-step way")
+    parser.add_argument("--script", type=Path, help="a copy of LUNA-16's script")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of the script's intervals")
     words = parser.parse_args()
+    if words.script:
+        return beside_script(words.script, words.scans, words.marks, words.rounds)
     good = True
     for scans in sorted({words.literal, words.scans}):
         with tempfile.TemporaryDirectory() as place:

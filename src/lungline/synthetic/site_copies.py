@@ -53,7 +53,7 @@ def write_copies(
     for copy, wanted in enumerate(plans, start=1):
         sources = [read_source_nodule(request.nodules, one.row) for one in wanted]
         volume, placed = implanted_copy(native, chest, wanted, sources, rng)
-        pixels = hashlib.sha256(np.ascontiguousarray(volume.array)).hexdigest()
+        pixels = hashlib.sha256(volume.array.tobytes()).hexdigest()
         copies.append(f"{name}-{copy}-{pixels[:6]}")
         files |= _write_scan(scans / f"{copies[-1]}.mhd", volume)
         truth += [[copies[-1], *_cells(one)] for one in placed]
