@@ -48,10 +48,8 @@ def run(
     where it has places, too (coordX, coordY, coordZ; attenuation, lobe, ...). It may be ANNOTATIONS itself, or a
     manifest. Columns of more than 20 values are left out.
 
-    `script_intervals` in OUT are the means and bounds that LUNA-16's script draws after `numpy.random.seed(SEED)`.
-
     DETECTOR (folder of the trained axes) makes sure that no scan was trained on. SYNTHETIC says whether the scans are
-    synthetic.
+    synthetic. `script_intervals` are what LUNA-16's script draws after `numpy.random.seed(SEED)`.
     """
     scans = read_ids(seriesuids)
     refuse_scans_of(detector, scans)
