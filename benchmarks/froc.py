@@ -16,9 +16,7 @@ Ends with 1 if ours takes 1 GiB, or more than a tenth of the CPU time of the ste
 import argparse
 import csv
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.speed.measure import Took, run_command
 from lungline.evaluation.free_response import CPM_POINTS
 from lungline.nodules.annotations import COLUMNS
 from lungline.storage.submissions import MARK_COLUMNS
 from tests.literal_froc import literal_froc
 
-_GIB = 1 << 30
+_MOST_MIB = 1024
 
 
 def write_tables(folder: Path, scans: int, marks: int, seed: int = 0) -> None:
@@ -54,16 +53,11 @@ def write_tables(folder: Path, scans: int, marks: int, seed: int = 0) -> None:
             writer.writerows([scan, *row] for row in np.column_stack([points, rng.random(marks).round(6)]).tolist())
 
 
-def ours(folder: Path) -> tuple[float, int, float]:
-    """CPU seconds, peak memory in bytes and CPM of the command."""
+def ours(folder: Path) -> tuple[Took, float]:
+    """What the command takes, and the CPM that it writes."""
     words = ["--submission", "marks.csv", "--annotations", "truth.csv", "--seriesuids", "ids.csv", "--out", "o.json"]
-    command = [sys.executable, "-m", "lungline.cli", "froc", *words]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    _, code, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(code)
-    assert process.returncode == 0
-    cpm = json.loads((folder / "o.json").read_text())["froc"]["cpm"]["value"]
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, cpm
+    took = run_command([sys.executable, "-m", "lungline.cli", "froc", *words], cwd=folder)
+    return took, json.loads((folder / "o.json").read_text())["froc"]["cpm"]["value"]
 
 
 def literal(folder: Path, *, gathered: bool) -> tuple[float, float]:
@@ -79,18 +73,6 @@ def literal(folder: Path, *, gathered: bool) -> tuple[float, float]:
     return time.process_time() - start, cpm
 
 
-def beside_script(path: Path, scans: int, marks: int, rounds: int) -> int:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        write_tables(folder, scans, marks)
-        seconds, memory, cpm = ours(folder)
-        print(f"{scans} scans of {marks} marks: lungline froc {seconds:.1f} s, {memory >> 20} MiB", flush=True)
-        other, peak, its = script(folder, path, rounds)
-        assert abs(cpm - its) < 1e-8, (cpm, its)  # it writes nine digits
-        print(f"  the script, {rounds} rounds: {other:.1f} s, {peak >> 20} MiB, {other / seconds:.1f} times ours")
-    return int(memory >= _GIB or other <= 10 * seconds)
-
-
 _CALL = """
 import importlib.util, pathlib, sys
 path, rounds = pathlib.Path(sys.argv[1]), int(sys.argv[2])
@@ -103,16 +85,29 @@ script.noduleCADEvaluation("truth.csv", "excluded.csv", "ids.csv", "marks.csv", 
 """
 
 
-def script(folder: Path, path: Path, rounds: int) -> tuple[float, int, float]:
-    """CPU seconds, peak memory in bytes and CPM of LUNA-16's own script."""
+def script(folder: Path, path: Path, rounds: int) -> tuple[Took, float]:
+    """What LUNA-16's own script takes, and the CPM of the curve that it writes."""
     (folder / "excluded.csv").write_text(",".join(COLUMNS) + "\n")
-    command = [sys.executable, "-W", "ignore", "-c", _CALL, str(path.absolute()), str(rounds)]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    _, code, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(code)
-    assert process.returncode == 0
+    took = run_command([sys.executable, "-W", "ignore", "-c", _CALL, str(path.absolute()), str(rounds)], cwd=folder)
     rates, found, _ = np.loadtxt(folder / "froc_marks.txt", delimiter=",").T
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, float(np.interp(CPM_POINTS, rates, found).mean())
+    return took, float(np.interp(CPM_POINTS, rates, found).mean())
+
+
+def beside_script(path: Path, scans: int, marks: int, rounds: int) -> int:
+    """Print what both take; 1 if ours takes 1 GiB, or more than a tenth of the script's CPU time."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_tables(folder, scans, marks)
+        took, cpm = ours(folder)
+        print(f"{scans} scans of {marks} marks: lungline froc {_in_words(took)}", flush=True)
+        other, its = script(folder, path, rounds)
+    assert abs(cpm - its) < 1e-8, (cpm, its)  # it writes nine digits
+    print(f"  the script, {rounds} rounds: {_in_words(other)}, {other.cpu_s / took.cpu_s:.1f} times ours")
+    return int(took.peak_mib >= _MOST_MIB or other.cpu_s <= 10 * took.cpu_s)
+
+
+def _in_words(took: Took) -> str:
+    return f"{took.cpu_s:.1f} s, {took.peak_mib:.0f} MiB"
 
 
 def main() -> int:
@@ -130,11 +125,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             write_tables(folder, scans, words.marks)
-            seconds, memory, cpm = ours(folder)
-            print(
-                f"{scans} scans of {words.marks} marks: lungline froc {seconds:.1f} s, {memory >> 20} MiB", flush=True
-            )
-            good &= memory < _GIB
+            took, cpm = ours(folder)
+            print(f"{scans} scans of {words.marks} marks: lungline froc {_in_words(took)}", flush=True)
+            good &= took.peak_mib < _MOST_MIB
             for gathered in (True, False):
                 if not gathered and scans > words.literal:
                     print("  step by step: not run")
@@ -142,8 +135,8 @@ def main() -> int:
                 other, its = literal(folder, gathered=gathered)
                 assert abs(cpm - its) < 1e-9, (cpm, its)
                 name = "gathered, without intervals" if gathered else "step by step, without intervals"
-                print(f"  {name}: {other:.1f} s, {other / seconds:.2f} times ours", flush=True)
-                good &= gathered or scans < words.scans or other > 10 * seconds
+                print(f"  {name}: {other:.1f} s, {other / took.cpu_s:.2f} times ours", flush=True)
+                good &= gathered or scans < words.scans or other > 10 * took.cpu_s
     print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     return int(not good)
 

@@ -40,6 +40,7 @@ from lungline.workflow.steps import CANDIDATES, maker_of, steps_of_scan
 _GROUPS = tuple(one.name for one in fields(Truth))[2:]
 _TRUTH = (*COLUMNS, *_GROUPS)
 _OURS = "the models of --bundle"
+_UNUSED: dict[str, Any] = {"chest": None, "asked": 0, "copies": [], "truth": []}  # of a chest that is not used
 
 
 @alone_in_out
@@ -140,14 +141,7 @@ def _implant_all(chests: Path, out: Path, request: Request, recipe: Bundle) -> l
             part = read_result(path)
         key = part["chest"] or row.scan
         if key in parts:
-            part = {
-                **part,
-                "chest": None,
-                "asked": 0,
-                "copies": [],
-                "truth": [],
-                "why": "the pixels of a chest before it",
-            }
+            part = {**part, **_UNUSED, "why": "the pixels of a chest before it"}
             key = row.scan
         parts[key] = {**part, "scan": row.scan}
         show(part["why"] or f"{len(part['truth'])} of {part['asked']} nodules implanted", last=True)
@@ -179,8 +173,8 @@ def _implant_one(
     path: Path, row: ScanRow, raw: Path, *, out: Path, state: str, request: Request, recipe: Bundle, show: Any
 ) -> None:
     """Write the chest as it is, its copies with nodules, and PATH (JSON): where they lie."""
-    about: dict[str, Any] = {"what": "acceptance: a chest", "state": state, "chest": None, "known": [], "why": ""}
-    about |= {"asked": 0, "copies": [], "truth": [], "files": {}}
+    about: dict[str, Any] = {"what": "acceptance: a chest", "state": state, "known": [], "why": "", "files": {}}
+    about |= _UNUSED
     steps = steps_of_scan(recipe.settings)
     steps = steps[: [step.name for step in steps].index("segment_lungs") + 1]
     with tempfile.TemporaryDirectory(prefix=".chest-", dir=out) as folder:
